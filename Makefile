@@ -1,0 +1,70 @@
+# Targets that a person types; CI and hooks call the same ones. `make help` lists them.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STOCK ?= .venv-promptflow
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint format types imports sizes docs bench conformance lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo ## compare the arms of flows/ask_docs, offline and without a key
+	$(BIN)/headrace compare flows/ask_docs/experiment.yaml
+
+test: $(VENV)/.dev ## install what the tests need and run them with the import contracts and linters
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-timing-stats 2>/dev/null || $(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+check: test sizes ## everything that must be green before a commit
+
+lint: $(VENV)/.dev ## ruff
+	$(BIN)/ruff check .
+
+format: $(VENV)/.dev ## ruff format
+	$(BIN)/ruff format .
+
+types: $(VENV)/.dev ## mypy --strict
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev ## layers and other import contracts
+	$(BIN)/lint-imports
+
+sizes: $(VENV)/.dev ## modules of at most 500 lines
+	$(BIN)/python -m pytest tests/conformance/test_sizes.py
+
+docs: $(VENV)/.dev ## write the generated reference pages again
+	$(BIN)/python -m tests.support.reference_docs
+
+$(STOCK)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(STOCK)
+	$(STOCK)/bin/python -m pip install --quiet --disable-pip-version-check 'promptflow==1.18.5' 'promptflow-tools==1.6.1' 'keyrings.alt>=5.0'
+	@touch $@
+
+bench: $(VENV)/.dev $(STOCK)/.installed ## speed side by side with stock promptflow and a bare floor; minutes
+	$(BIN)/python -m tests.bench --stock $(STOCK)
+
+conformance: $(VENV)/.dev $(STOCK)/.installed ## every flow here under headrace and under live stock promptflow
+	HEADRACE_STOCK=$(STOCK) $(BIN)/python -m pytest -m live tests/conformance/stock
+
+lock: $(VENV)/.dev ## write constraints.txt from what is installed now
+	$(BIN)/python -m pip list --format=freeze --exclude headrace --exclude pip --exclude setuptools > constraints.txt
+
+clean: ## remove what these targets made
+	rm -rf $(VENV) $(STOCK) build dist .mypy_cache .ruff_cache .import_linter_cache .headrace

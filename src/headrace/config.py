@@ -1,0 +1,151 @@
+"""Settings. The only module that reads or writes the process environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from headrace.errors import Problem, UsageError
+
+STATE_FOLDER = ".headrace"
+MODEL_CLIENTS = ("wire", "openai")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the environment says, read once at the start of a command.
+
+    Attributes:
+        store: Path of the SQLite file (``HEADRACE_STORE``); ``None`` means ``.headrace/headrace.sqlite`` in the
+            workspace: the nearest folder at or above the working directory that holds ``.headrace``.
+        max_concurrency: Lines in flight at once in a batch run (``HEADRACE_MAX_CONCURRENCY``).
+        line_timeout_s: Limit for one line, seconds (``HEADRACE_LINE_TIMEOUT_S``, else ``PF_LINE_TIMEOUT_SEC``).
+        node_timeout_s: Limit for one node, seconds; ``None`` means only the line's (``HEADRACE_NODE_TIMEOUT_S``).
+        model_timeout_s: Limit for one model request, seconds (``HEADRACE_MODEL_TIMEOUT_S``).
+        max_retries: Retries after the first attempt of a model request (``HEADRACE_MAX_RETRIES``).
+        model_client: ``wire`` calls OpenAI-compatible services directly, ``openai`` through the ``openai`` package
+            (``HEADRACE_MODEL_CLIENT``); both send the same requests.
+        trace_content: Whether spans keep inputs and outputs (``HEADRACE_TRACE_CONTENT``); off by default.
+        otlp_endpoint: Where spans are sent; ``None`` sends none (``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`` or
+            ``OTEL_EXPORTER_OTLP_ENDPOINT``; the exporter reads its other OTEL variables itself).
+        environment: The whole environment as it was, for connections and ``${env:NAME}``.
+    """
+
+    store: str | None
+    max_concurrency: int
+    line_timeout_s: float
+    node_timeout_s: float | None
+    model_timeout_s: float
+    max_retries: int
+    model_client: str
+    trace_content: bool
+    otlp_endpoint: str | None
+    environment: Mapping[str, str]
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from ``environment`` (default: the process environment).
+
+    Raises:
+        UsageError: C506 when a variable has a value of the wrong form.
+    """
+    source = dict(os.environ if environment is None else environment)
+    line_timeout = _number(source, "HEADRACE_LINE_TIMEOUT_S", _number(source, "PF_LINE_TIMEOUT_SEC", 600.0))
+    node_timeout = _number(source, "HEADRACE_NODE_TIMEOUT_S", 0.0)
+    return Settings(
+        store=source.get("HEADRACE_STORE") or None,
+        max_concurrency=int(_number(source, "HEADRACE_MAX_CONCURRENCY", 64, at_least=1)),
+        line_timeout_s=line_timeout,
+        node_timeout_s=node_timeout or None,
+        model_timeout_s=_number(source, "HEADRACE_MODEL_TIMEOUT_S", 120.0),
+        max_retries=int(_number(source, "HEADRACE_MAX_RETRIES", 8)),
+        model_client=_word(source, "HEADRACE_MODEL_CLIENT", MODEL_CLIENTS),
+        trace_content=_flag(source, "HEADRACE_TRACE_CONTENT"),
+        otlp_endpoint=source.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+        or source.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+        or None,
+        environment=source,
+    )
+
+
+def _number(source: Mapping[str, str], name: str, default: float, *, at_least: float = 0.0) -> float:
+    text = source.get(name)
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not at_least <= value < float("inf"):
+        raise UsageError(
+            Problem(
+                code="C506",
+                what=f"The environment variable {name} must be a number of at least {at_least:g}.",
+                fix=f"Set {name} to a number, or unset it for the default of {default:g}.",
+            )
+        )
+    return value
+
+
+def _word(source: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:
+    """One of the ``known`` words; the first is the default."""
+    text = source.get(name) or known[0]
+    if text in known:
+        return text
+    raise UsageError(
+        Problem(
+            code="C506",
+            what=f"The environment variable {name} must be one of: {', '.join(known)}.",
+            fix=f"Set {name} to one of them, or unset it for the default, {known[0]}.",
+        )
+    )
+
+
+def _flag(source: Mapping[str, str], name: str) -> bool:
+    text = source.get(name, "").lower()
+    if text in ("", "0", "false", "no", "off"):
+        return False
+    if text in ("1", "true", "yes", "on"):
+        return True
+    raise UsageError(
+        Problem(
+            code="C506",
+            what=f"The environment variable {name} must be true or false.",
+            fix=f"Set {name} to true or false, or unset it.",
+        )
+    )
+
+
+def find_workspace(start: Path) -> Path:
+    """The nearest folder at or above ``start`` that holds ``.headrace``, else ``start`` itself."""
+    for folder in (start, *start.parents):
+        if (folder / STATE_FOLDER).is_dir():
+            return folder
+    return start
+
+
+def user_folder(settings: Settings) -> Path:
+    """The person's own state folder, ``~/.headrace``."""
+    home = settings.environment.get("HOME") or settings.environment.get("USERPROFILE") or "."
+    return Path(home) / STATE_FOLDER
+
+
+@contextmanager
+def process_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for the duration of a block, overwriting existing ones, then restore them.
+
+    Flows declare ``environment_variables`` that their tools read; prompt flow overwrites as well.
+    """
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,57 @@
+"""Experiments: which arms of which flow run over which data, and how they are judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from headrace.domain.comparison import MetricSpec
+from headrace.domain.variant import Arm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluatorSpec:
+    """An evaluation flow and how its inputs are fed.
+
+    Attributes:
+        name: Unique within the experiment.
+        flow_path: Folder or file of the evaluation flow.
+        column_mapping: Input name to mapping text (``${data.x}``, ``${run.outputs.y}`` or a literal).
+    """
+
+    name: str
+    flow_path: str
+    column_mapping: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """What ``headrace compare`` runs.
+
+    Attributes:
+        name: Title of the comparison.
+        file: The experiment file, ``None`` when it was given by arguments.
+        flow_path, data_path: As resolved against the experiment file.
+        arms: At least two.
+        baseline: Name of the arm that the others are compared with.
+        metrics: The first is the primary one: only it decides. A name is an output of an evaluation flow, written
+            ``evaluator.output`` where two evaluators share an output name.
+        line_id: Column that identifies a line; ``None`` means the line number.
+        repeats: How often every arm answers every line.
+        seed: For resampling; recorded with the result.
+    """
+
+    name: str
+    flow_path: str
+    data_path: str
+    column_mapping: Mapping[str, str]
+    arms: tuple[Arm, ...]
+    baseline: str
+    evaluators: tuple[EvaluatorSpec, ...]
+    metrics: tuple[MetricSpec, ...]
+    file: str | None = None
+    repeats: int = 1
+    seed: int = 0
+    alpha: float = 0.05
+    line_id: str | None = None
+    environment_variables: Mapping[str, str] = field(default_factory=dict)

@@ -1,0 +1,128 @@
+"""A flow as its file says it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.domain.reference import Reference
+from headrace.source import SourceMap
+
+NO_DEFAULT: Any = type("NoDefault", (), {"__repr__": lambda _: "<no default>"})()
+"""Marks an input or parameter without a default; ``default: null`` in a file means the same."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowInput:
+    """One flow input; ``default`` is :data:`NO_DEFAULT` when a value must be given."""
+
+    name: str
+    type: str
+    default: Any = NO_DEFAULT
+    description: str | None = None
+    is_chat_input: bool = False
+    is_chat_history: bool = False
+
+    @property
+    def has_default(self) -> bool:
+        """Whether the input may be left out."""
+        return self.default is not NO_DEFAULT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowOutput:
+    """One flow output; ``value`` is a reference or a literal."""
+
+    name: str
+    type: str
+    value: Reference | Any
+    description: str | None = None
+    is_chat_output: bool = False
+    is_evaluation_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolSource:
+    """Where a node's tool comes from: ``type`` is code, package or package_with_prompt."""
+
+    type: str
+    path: str | None = None
+    tool: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activate:
+    """The condition of a node: it runs when ``when`` equals ``equals`` (Python equality)."""
+
+    when: Reference | Any
+    equals: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """One node. ``inputs`` maps parameter names to literals or references.
+
+    Attributes:
+        type: python, prompt, llm or custom_llm.
+        connection: Connection name of an llm node.
+        api: chat or completion, for an llm node.
+        is_aggregation: Runs once after all lines, over lists.
+        pointer: Where the node's mapping stands in the flow file (inside ``node_variants`` for a variant).
+    """
+
+    name: str
+    type: str
+    source: ToolSource
+    inputs: Mapping[str, Any]
+    connection: str | None = None
+    provider: str | None = None
+    api: str | None = None
+    module: str | None = None
+    activate: Activate | None = None
+    is_aggregation: bool = False
+    pointer: tuple[str | int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeVariants:
+    """The alternatives that a file offers for one node, in file order, and the default one."""
+
+    node: str
+    default: str
+    variants: Mapping[str, Node]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """A DAG flow.
+
+    Attributes:
+        name: Name of the folder.
+        file: Path of the flow file as given.
+        folder: Absolute path of the flow folder.
+        type: standard, chat or evaluation; metadata.
+        nodes: Nodes in file order. A node with ``use_variants`` stands here as its default variant.
+        node_variants: By node name.
+        environment_variables: Names to texts; a text may be ``${connection.key}``.
+        additional_includes: Paths relative to the folder, merged into a copy of it before running.
+        source_map: Where each value of the file stands.
+    """
+
+    name: str
+    file: str
+    folder: str
+    inputs: Mapping[str, FlowInput]
+    outputs: Mapping[str, FlowOutput]
+    nodes: tuple[Node, ...]
+    node_variants: Mapping[str, NodeVariants]
+    environment_variables: Mapping[str, str]
+    additional_includes: tuple[str, ...]
+    source_map: SourceMap
+    type: str = "standard"
+    display_name: str | None = None
+    message_format: str = "basic"
+
+    def node(self, name: str) -> Node | None:
+        """The node of that name, if there is one."""
+        return next((node for node in self.nodes if node.name == name), None)

@@ -1,0 +1,158 @@
+"""Runs and what they record. Status words are prompt flow's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from headrace.domain.span import SpanRecord
+from headrace.errors import Problem
+
+COMPLETED = "Completed"
+FAILED = "Failed"
+BYPASSED = "Bypassed"
+CANCELED = "Canceled"
+RUNNING = "Running"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens and cost of some model calls; ``cost_usd`` is ``None`` when a price is not known."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float | None = None
+
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and completion tokens together."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeResult:
+    """What one node did for one line.
+
+    Attributes:
+        status: Completed, Failed, Bypassed or Canceled.
+        inputs: Arguments the tool received, as plain data; ``None`` unless they are recorded.
+        output: Output as plain data (``repr`` text where it is not plain); ``None`` unless completed.
+        start_ns, end_ns: Nanoseconds since the Unix epoch; 0 for a node that never started.
+        logs: What the tool printed: ``{"stdout": …, "stderr": …}``; empty when it printed nothing.
+    """
+
+    node: str
+    status: str
+    inputs: Mapping[str, Any] | None = None
+    output: Any = None
+    problem: Problem | None = None
+    usage: Usage = Usage()
+    start_ns: int = 0
+    end_ns: int = 0
+    logs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def duration_ms(self) -> float:
+        """Wall time in milliseconds."""
+        return (self.end_ns - self.start_ns) / 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineResult:
+    """What a flow did for one line. Recorded once; success or problem, never neither.
+
+    Attributes:
+        line_number: Counts from 0.
+        status: Completed, Failed or Canceled.
+        inputs: Flow inputs after mapping, defaults and conversion, as plain data.
+        outputs: Flow outputs as plain data; empty unless completed.
+        nodes: In order of completion.
+        trace_id: 32 hexadecimal digits; the spans carry the same.
+    """
+
+    line_number: int
+    status: str
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any] = field(default_factory=dict)
+    problem: Problem | None = None
+    nodes: tuple[NodeResult, ...] = ()
+    usage: Usage = Usage()
+    start_ns: int = 0
+    end_ns: int = 0
+    trace_id: str = ""
+    spans: tuple[SpanRecord, ...] = ()
+
+    @property
+    def duration_ms(self) -> float:
+        """Wall time in milliseconds."""
+        return (self.end_ns - self.start_ns) / 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunSpec:
+    """What was asked for when a run was created.
+
+    Attributes:
+        name: Unique in the store.
+        flow_path: The flow as the user named it.
+        flow_name: Name of the flow.
+        flow_digest: SHA-256 over the flow's files, hexadecimal.
+        data_path, data_digest: The data, ``None`` when the lines come from another run only.
+        column_mapping: Input name to mapping text, as given.
+        source_run: The run that this run evaluates (``--run``).
+        variant: ``${node.variant}`` texts, joined by commas; ``None`` for the file's defaults.
+        arm: Name of the arm; ``None`` outside an experiment and without ``--model``.
+        model: ``connection/model`` of the llm nodes as they ran, joined by a comma and a blank.
+        experiment: Id that groups the runs of one comparison.
+        judgement: How the experiment judges its arms, as plain data: name, baseline, metrics, alpha, seed; the same in
+            every run of the experiment, so that they can be compared again.
+        repeat: Which repetition of the arm this is, from 0.
+    """
+
+    name: str
+    flow_path: str
+    flow_name: str
+    flow_digest: str
+    data_path: str | None = None
+    data_digest: str | None = None
+    column_mapping: Mapping[str, str] = field(default_factory=dict)
+    source_run: str | None = None
+    variant: str | None = None
+    arm: str | None = None
+    model: str | None = None
+    experiment: str | None = None
+    judgement: Mapping[str, Any] = field(default_factory=dict)
+    repeat: int = 0
+    display_name: str | None = None
+    description: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A run and its life. Times are UTC-aware.
+
+    Attributes:
+        status: Running, Completed, Failed or Canceled.
+        metrics: What aggregation nodes logged.
+        aggregation: Results of the aggregation nodes.
+        problem: Why the run as a whole failed, or the aggregation.
+        n_lines: Lines that the run was asked to do.
+        n_completed, n_failed: Lines recorded so far.
+        usage: Sum over the recorded lines.
+    """
+
+    spec: RunSpec
+    status: str
+    created_at: datetime
+    n_lines: int
+    n_completed: int = 0
+    n_failed: int = 0
+    finished_at: datetime | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    aggregation: tuple[NodeResult, ...] = ()
+    problem: Problem | None = None
+    usage: Usage = Usage()

@@ -1,0 +1,46 @@
+"""What a node kind or a Python tool takes: signatures as data, so that planning can check them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.domain.flow import NO_DEFAULT
+
+TOOL_MARK = "__headrace_tool__"
+"""Attribute that the ``tool`` decorator leaves on a function; its value is a mapping of the decorator's options."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolParameter:
+    """One parameter.
+
+    Attributes:
+        types: Type names of the format (int, double, bool, string, list, object, prompt_template, image, …) or
+            connection class names; literals are converted to the first.
+        is_required: No default: a node that does not set it fails.
+    """
+
+    name: str
+    types: tuple[str, ...]
+    default: Any = NO_DEFAULT
+
+    @property
+    def is_required(self) -> bool:
+        """Whether the tool has no default for it."""
+        return self.default is NO_DEFAULT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolSpec:
+    """A tool's name, parameters in order, and whether it takes any further keyword arguments."""
+
+    name: str
+    parameters: tuple[ToolParameter, ...]
+    takes_any: bool = False
+    reserved: tuple[str, ...] = ()
+    template_variables: tuple[str, ...] = ()
+
+    def parameter(self, name: str) -> ToolParameter | None:
+        """The parameter of that name, if there is one."""
+        return next((item for item in self.parameters if item.name == name), None)

@@ -1,0 +1,24 @@
+"""Plain data and the type names of the flow format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+JsonValue = None | bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
+"""Plain data as JSON knows it."""
+
+INPUT_TYPES: Final = (
+    "int",
+    "double",
+    "bool",
+    "string",
+    "secret",
+    "prompt_template",
+    "list",
+    "object",
+    "file_path",
+    "image",
+    "assistant_definition",
+)
+"""The exact type names that flow inputs and outputs may have (promptflow-format: 1.2)."""
