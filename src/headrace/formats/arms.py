@@ -1,0 +1,94 @@
+"""Words that choose what is compared: ``${node.variant}``, ``connection/model``, and the arms they make."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from headrace.domain.variant import Arm, ModelSpec, Variant
+from headrace.errors import Problem, UsageError
+
+BASELINE = "baseline"
+"""Name of the embedded reader, as a connection and as a model."""
+
+_VARIANT = re.compile(r"\$\{([^.{}]+)\.([^{}]+)\}|([^.${}]+)\.([^{}]+)")
+
+
+def parse_variant(text: str) -> tuple[str, str]:
+    """Read ``${node.variant}`` or ``node.variant``; quotes and blanks around it do not count.
+
+    Returns:
+        Node name and variant id; an id may hold dots and spaces.
+
+    Raises:
+        UsageError: V302.
+    """
+    found = _VARIANT.fullmatch(text.strip().strip("\"'").strip())
+    if found is None:
+        what = f"{text!r} does not select a variant."
+        raise UsageError(
+            Problem(code="V302", what=what, fix="Write ${node.variant}, with the names of both.")
+        )
+    return found[1] or found[3], found[2] or found[4]
+
+
+def parse_model(text: str) -> ModelSpec:
+    """Read ``connection/model``, or ``baseline`` alone; the model's name may hold slashes.
+
+    Raises:
+        UsageError: C507.
+    """
+    connection, slash, model = text.strip().partition("/")
+    if connection == BASELINE and not slash:
+        return ModelSpec(name=BASELINE, connection=BASELINE, model=BASELINE)
+    if not connection or not model:
+        what = f"{text!r} does not name a model."
+        fix = "Write connection/model, for example my_aoai/gpt-4o-mini, or baseline."
+        raise UsageError(Problem(code="C507", what=what, fix=fix))
+    return ModelSpec(name=model, connection=connection, model=model)
+
+
+def make_arms(variants: Sequence[Variant], models: Sequence[ModelSpec]) -> tuple[Arm, ...]:
+    """Every variant with every model; an empty axis stands for what the flow file says.
+
+    An arm is called after its variant, or after its model where only the models differ, or ``variant/model``
+    where both do. Models of one name on several connections are told apart by the connection.
+
+    Raises:
+        UsageError: V303 when two arms would share a name.
+    """
+    models = _told_apart(models)
+    arms = [
+        Arm(name=_arm_name(variant, model, len(variants), len(models)), variant=variant, model=model)
+        for variant in (variants or (None,))
+        for model in (models or (None,))
+    ]
+    names = [arm.name for arm in arms]
+    twice = dict.fromkeys(name for name in names if names.count(name) > 1)
+    if twice:
+        fix = "Give each variant and each model a name of its own."
+        raise UsageError(
+            *(Problem(code="V303", what=f"Two arms are called {name!r}.", fix=fix) for name in twice)
+        )
+    return tuple(arms)
+
+
+def _told_apart(models: Sequence[ModelSpec]) -> tuple[ModelSpec, ...]:
+    names = [model.name for model in models]
+    return tuple(
+        replace(model, name=f"{model.connection}/{model.model}")
+        if names.count(model.name) > 1 and model.name == model.model
+        else model
+        for model in models
+    )
+
+
+def _arm_name(variant: Variant | None, model: ModelSpec | None, variant_count: int, model_count: int) -> str:
+    if variant is None and model is None:
+        return "default"
+    if variant is None or model is None:
+        return variant.name if variant else model.name if model else ""
+    if variant_count > 1 and model_count > 1:
+        return f"{variant.name}/{model.name}"
+    return model.name if model_count > 1 else variant.name

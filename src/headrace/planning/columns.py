@@ -1,0 +1,218 @@
+"""Columns of data and of an earlier run → flow inputs, line by line.
+
+The rules are prompt flow's. An input without a mapping reads the data column of its own name, unless it
+declares a default: then the default is used, whatever the data holds. Lines of data and of the run are
+joined by their line number; a line that one of them does not have is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from headrace.domain.dataset import ColumnMapping, Dataset, Line, MappedValue
+from headrace.domain.flow import Flow
+from headrace.domain.run import COMPLETED, LineResult
+from headrace.errors import Problem, nearest
+from headrace.source import Span
+
+Place = Callable[[str], Span | None]
+"""Where the mapping of an input is written; ``None`` when it comes from a command line."""
+
+_LINE_NUMBER = "line_number"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Table:
+    """One source of columns: its rows by line number, and every column name that occurs."""
+
+    name: str
+    rows: Mapping[int, Mapping[str, Any]]
+    columns: tuple[str, ...]
+
+
+def map_lines(
+    flow: Flow,
+    mapping: ColumnMapping,
+    dataset: Dataset | None,
+    source: Sequence[LineResult] | None,
+    source_columns: Mapping[int, Mapping[str, Any]] | None,
+    *,
+    place: Place = lambda _: None,
+) -> tuple[tuple[Line, ...], tuple[Problem, ...]]:
+    """Give every line the flow inputs that the mapping takes from data and from an earlier run.
+
+    Args:
+        flow: Declares the inputs.
+        mapping: Input name to where its value comes from; inputs not named follow the default rule.
+        dataset: The lines of ``--data``.
+        source: The line results of the earlier run; only completed ones take part.
+        source_columns: The data columns that the earlier run read, by line number: ``run.inputs``.
+        place: Where each mapping is written, for problems.
+
+    Returns:
+        Lines whose ``columns`` are flow inputs, not yet converted and without those that a line does not
+        have; and the problems D402, D403, D406 and the warning T204. An error among them leaves no lines.
+    """
+    tables = _make_tables(dataset, source, source_columns)
+    full = _complete(flow, mapping)
+    problems = [_unknown_input(flow, name, place) for name in mapping if name not in flow.inputs]
+    if any(not table.rows for table in tables.values()):
+        return (), (*problems, *(_empty(table, flow) for table in tables.values() if not table.rows))
+    found = (_check(name, mapped, tables, is_default=name not in mapping) for name, mapped in full.items())
+    missing = [_placed(problem, flow, dataset, place) for problem in found if problem is not None]
+    if not missing and not any(mapped.source in tables for mapped in full.values()):
+        missing.append(_no_reference(flow))
+    if missing:
+        return (), (*problems, *missing)
+    lines = tuple(_joined_lines(full, tables, dataset))
+    if not lines:
+        problems.append(_nothing_in_common(flow, dataset))
+    return lines, tuple(problems)
+
+
+def _make_tables(
+    dataset: Dataset | None,
+    source: Sequence[LineResult] | None,
+    source_columns: Mapping[int, Mapping[str, Any]] | None,
+) -> dict[str, _Table]:
+    tables: dict[str, _Table] = {}
+    if dataset is not None:
+        rows = {_join_number(line, is_joined=source is not None): line.columns for line in dataset.lines}
+        tables["data"] = _Table(name="the data", rows=rows, columns=dataset.columns)
+    if source is not None:
+        done = [result for result in source if result.status == COMPLETED]
+        outputs = {line.line_number: {_LINE_NUMBER: line.line_number, **line.outputs} for line in done}
+        tables["run.outputs"] = _table("the outputs of the run", outputs)
+        if source_columns is not None:
+            inputs = {line.line_number: source_columns.get(line.line_number, {}) for line in done}
+            tables["run.inputs"] = _table("the data of the run", inputs)
+    return tables
+
+
+def _join_number(line: Line, *, is_joined: bool) -> int:
+    # Exported outputs carry the number of the line they belong to, which is not always their position.
+    own = line.columns.get(_LINE_NUMBER)
+    return own if is_joined and isinstance(own, int) and not isinstance(own, bool) else line.number
+
+
+def _table(name: str, rows: Mapping[int, Mapping[str, Any]]) -> _Table:
+    columns = dict.fromkeys(column for row in rows.values() for column in row)
+    return _Table(name=name, rows=rows, columns=tuple(columns))
+
+
+def _complete(flow: Flow, mapping: ColumnMapping) -> dict[str, MappedValue]:
+    """The mapping of every input that has one, by the default rule where none is given."""
+    full: dict[str, MappedValue] = {}
+    for name, declared in flow.inputs.items():
+        if name in mapping:
+            full[name] = mapping[name]
+        elif not declared.has_default:
+            full[name] = MappedValue(source="data", column=name)
+    return full
+
+
+def _joined_lines(
+    full: Mapping[str, MappedValue], tables: Mapping[str, _Table], dataset: Dataset | None
+) -> Iterable[Line]:
+    is_joined = "run.outputs" in tables
+    data_lines = dataset.lines if dataset else ()
+    spans = {_join_number(line, is_joined=is_joined): line.span for line in data_lines}
+    numbers = set.intersection(*(set(table.rows) for table in tables.values()))
+    for number in sorted(numbers):
+        columns: dict[str, Any] = {}
+        for name, mapped in full.items():
+            if mapped.source == "literal":
+                columns[name] = mapped.literal
+                continue
+            row = tables[mapped.source].rows[number]
+            if mapped.column is not None and mapped.column in row:
+                columns[name] = row[mapped.column]
+        yield Line(number=number, columns=columns, span=spans.get(number))
+
+
+def _check(
+    name: str, mapped: MappedValue, tables: Mapping[str, _Table], *, is_default: bool
+) -> Problem | None:
+    """D403 when the mapped column is nowhere."""
+    if mapped.source == "literal":
+        return None
+    table = tables.get(mapped.source)
+    column = mapped.column or ""
+    if table is None:
+        return _no_source(name, mapped, is_default=is_default)
+    if column in table.columns:
+        return None
+    if is_default:
+        what = f"The flow input {name!r} is not mapped, and {table.name} has no column of this name."
+    else:
+        what = f"The flow input {name!r} is mapped to {column!r}, but {table.name} has no such column."
+    guess = nearest(column, table.columns)
+    known = ", ".join(table.columns[:10]) or "none"
+    start = f'Did you mean "{guess}"? Map it' if guess else "Map it"
+    target = f"{mapped.source}.{guess or 'column'}"
+    fix = f"{start} with --column-mapping '{name}=${{{target}}}'. Columns: {known}."
+    return Problem(code="D403", what=what, pointer=("inputs", name), fix=fix)
+
+
+def _no_source(name: str, mapped: MappedValue, *, is_default: bool) -> Problem:
+    if mapped.source != "data":
+        what = f"The flow input {name!r} is mapped to {mapped.source}, but no earlier run was given."
+        return Problem(code="D403", what=what, pointer=("inputs", name), fix="Name the run with --run.")
+    if is_default:
+        what = f"The flow input {name!r} is not mapped, and no data was given."
+        fix = f"Add --data, or map it with --column-mapping '{name}=${{run.outputs.column}}'."
+        return Problem(code="D403", what=what, pointer=("inputs", name), fix=fix)
+    what = f"The flow input {name!r} is mapped to the data, but no data was given."
+    fix = "Add --data, or use ${run.inputs.column} for the data of the earlier run."
+    return Problem(code="D403", what=what, pointer=("inputs", name), fix=fix)
+
+
+def _placed(problem: Problem, flow: Flow, dataset: Dataset | None, place: Place) -> Problem:
+    """Give a problem the place of the mapping, else that of the data, else that of the declared input."""
+    name = str(problem.pointer[-1])
+    declared = flow.source_map.key_span(("inputs", name))
+    first = dataset.lines[0].span if dataset and dataset.lines else None
+    span = place(name) or first or declared
+    related = (("the input is declared here", declared),) if span != declared else ()
+    return replace(problem, span=span, related=related)
+
+
+def _unknown_input(flow: Flow, name: str, place: Place) -> Problem:
+    guess = nearest(name, tuple(flow.inputs))
+    return Problem(
+        code="T204",
+        what=f"The column mapping names {name!r}, but the flow has no such input; it is ignored.",
+        span=place(name) or flow.source_map.key_span(("inputs",)),
+        pointer=("inputs", name),
+        fix=f'Did you mean "{guess}"?' if guess else f"Inputs: {', '.join(flow.inputs) or 'none'}.",
+        severity="warning",
+    )
+
+
+def _empty(table: _Table, flow: Flow) -> Problem:
+    what = f"There is not one line in {table.name}."
+    fix = "Name a run with completed lines." if table.name != "the data" else "Add lines to the data."
+    return Problem(code="D402", what=what, span=flow.source_map.key_span(("inputs",)), fix=fix)
+
+
+def _nothing_in_common(flow: Flow, dataset: Dataset | None) -> Problem:
+    first = dataset.lines[0].span if dataset and dataset.lines else None
+    return Problem(
+        code="D402",
+        what="The data and the completed lines of the run have no line number in common.",
+        span=first or flow.source_map.key_span(("inputs",)),
+        fix="Use the data that the run was made with.",
+    )
+
+
+def _no_reference(flow: Flow) -> Problem:
+    what = "No flow input is taken from data or from a run, so every line would be the same."
+    fix = "Map at least one input, for example question=${data.question}."
+    if not flow.inputs:
+        what = "The flow has no inputs, so there is nothing to run it over."
+        fix = "Declare an input in the flow, or run it once with `headrace flow test`."
+    return Problem(
+        code="D406", what=what, span=flow.source_map.key_span(("inputs",)), pointer=("inputs",), fix=fix
+    )

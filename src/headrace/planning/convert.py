@@ -1,0 +1,166 @@
+"""Values that come from outside, made to fit: flow inputs by their declared type, literals by the tool's.
+
+The rules are prompt flow's, leniencies included: an ``int`` input takes ``2.7`` as 2 and ``"3"`` as 3, a
+``string`` input takes anything by its text, an ``object`` input takes text that is no JSON as text. Values
+that arrive through references are never converted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from headrace.domain.flow import NO_DEFAULT, Flow, FlowInput
+from headrace.errors import Problem, nearest
+from headrace.source import Span
+
+_ARTICLES = {"int": "a whole number", "double": "a number", "bool": "true or false", "list": "a list"}
+
+
+class ConversionError(ValueError):
+    """A value does not fit a type; the message names what was wanted and what kind of value came."""
+
+
+def convert_input(value: Any, type_name: str) -> Any:
+    """Convert ``value`` to a type of the flow format; types that say nothing about form leave it as it is.
+
+    Args:
+        value: Plain data.
+        type_name: One of :data:`headrace.domain.values.INPUT_TYPES`, or a connection class name.
+
+    Raises:
+        ConversionError: The value does not fit.
+    """
+    if type_name == "string":
+        return str(value)
+    if type_name == "object":
+        return _parse_if_json(value)
+    if type_name not in _ARTICLES:
+        return value
+    try:
+        return _CONVERSIONS[type_name](value)
+    except (ValueError, TypeError, OverflowError) as error:
+        message = f"{_ARTICLES[type_name]} is needed, but {_kind(value)} was given"
+        raise ConversionError(message) from error
+
+
+def convert_literal(value: Any, types: Sequence[str]) -> Any:
+    """Convert a literal of a node to the first of the types that the tool's parameter declares.
+
+    Raises:
+        ConversionError: The literal does not fit.
+    """
+    return convert_input(value, types[0]) if types else value
+
+
+def make_inputs(
+    flow: Flow, given: Mapping[str, Any], place: Span | None = None
+) -> tuple[dict[str, Any], tuple[Problem, ...]]:
+    """The inputs of one line: given values converted, defaults filled in, the rest reported.
+
+    Args:
+        flow: Declares the inputs.
+        given: Values by input name; names that the flow does not declare are dropped with a warning.
+        place: Where the values come from, e.g. a line of a data file.
+
+    Returns:
+        Values by input name in the order of the flow file, and the problems: T201, T202 and the warning T204.
+    """
+    values: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for name, declared in flow.inputs.items():
+        value = given.get(name, declared.default)
+        if value is NO_DEFAULT:
+            problems.append(_missing(flow, declared, place))
+            continue
+        try:
+            values[name] = convert_input(value, declared.type)
+        except ConversionError as error:
+            problems.append(_wrong_type(flow, declared, error, place if name in given else None))
+    problems.extend(_unknown(flow, name, place) for name in given if name not in flow.inputs)
+    return values, tuple(problems)
+
+
+def _to_bool(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return value.lower() == "true"
+    raise ValueError
+
+
+def _to_list(value: Any) -> list[Any]:
+    parsed = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(parsed, list):
+        raise TypeError
+    return parsed
+
+
+def _parse_if_json(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        return value
+
+
+_CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {
+    "int": int,
+    "double": float,
+    "bool": _to_bool,
+    "list": _to_list,
+}
+
+
+def _kind(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, str):
+        return "text" if value else "empty text"
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    return "a list" if isinstance(value, list) else f"a {type(value).__name__}"
+
+
+def _declared_here(flow: Flow, declared: FlowInput, place: Span | None) -> tuple[tuple[str, Span], ...]:
+    here = flow.source_map.key_span(("inputs", declared.name))
+    return (("declared here", here),) if place else ()
+
+
+def _missing(flow: Flow, declared: FlowInput, place: Span | None) -> Problem:
+    return Problem(
+        code="T202",
+        what=f"The flow input {declared.name!r} has no value and no default.",
+        span=place or flow.source_map.key_span(("inputs", declared.name)),
+        pointer=("inputs", declared.name),
+        fix=f"Give {declared.name} a value, or declare a default for it in the flow.",
+        related=_declared_here(flow, declared, place),
+    )
+
+
+def _wrong_type(flow: Flow, declared: FlowInput, error: ConversionError, place: Span | None) -> Problem:
+    return Problem(
+        code="T201",
+        what=f"The flow input {declared.name!r} is of type {declared.type}: {error}.",
+        span=place or flow.source_map.span(("inputs", declared.name)),
+        pointer=("inputs", declared.name),
+        fix=f"Give {declared.name} a value that fits {declared.type}, or change the declared type.",
+        related=_declared_here(flow, declared, place),
+    )
+
+
+def _unknown(flow: Flow, name: str, place: Span | None) -> Problem:
+    guess = nearest(name, tuple(flow.inputs))
+    return Problem(
+        code="T204",
+        what=f"The flow has no input {name!r}; the value is ignored.",
+        span=place or flow.source_map.key_span(("inputs",)),
+        fix=f'Did you mean "{guess}"?' if guess else "Remove the value, or declare the input.",
+        severity="warning",
+    )

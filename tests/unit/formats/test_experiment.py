@@ -1,0 +1,163 @@
+"""Experiment files: the documented form, defaults, and all findings at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headrace.domain.comparison import MetricSpec
+from headrace.domain.evaluation import EvaluatorSpec
+from headrace.domain.variant import ModelSpec, Price, Variant
+from headrace.errors import DefinitionError, Problem
+from headrace.formats.experiment import load_experiment
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("ask/flow.dag.yaml", "ask/data/test.jsonl", "ask/evaluation/answer/flow.dag.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("nodes: []\n")
+    return tmp_path / "ask"
+
+
+def problems_of(folder: Path, text: str) -> tuple[Problem, ...]:
+    (folder / "experiment.yaml").write_text(text)
+    with pytest.raises(DefinitionError) as caught:
+        load_experiment(folder)
+    return caught.value.problems
+
+
+FULL = """\
+name: ask_docs
+flow: .
+data: data/test.jsonl
+column_mapping: {question: "${data.question}", limit: 5, flag: true}
+line_id: id
+variants:
+  - ${generate.zero_shot}
+  - {name: few, choices: {generate: few_shot, retrieve: 2}}
+models:
+  - baseline
+  - {name: gpt, connection: my_aoai, model: gpt-4o-mini, parameters: {temperature: 0}, price: {input_usd: 0.15, output_usd: 1}}
+evaluators:
+  - {name: answer, flow: evaluation/answer, column_mapping: {prediction: "${run.outputs.answer}"}}
+metrics:
+  - {name: f1, direction: higher, margin: 0.05, kind: graded}
+  - latency
+baseline: few/gpt
+repeats: 3
+seed: 7
+alpha: 0.1
+environment_variables: {REGION: eu, N: 5}
+"""
+
+
+def test_reads_everything(folder: Path) -> None:
+    (folder / "experiment.yaml").write_text(FULL)
+    experiment = load_experiment(folder / "experiment.yaml")
+    assert experiment == load_experiment(folder)
+    assert (experiment.name, experiment.file) == ("ask_docs", str(folder / "experiment.yaml"))
+    assert (experiment.flow_path, experiment.data_path) == (str(folder), str(folder / "data/test.jsonl"))
+    assert experiment.column_mapping == {"question": "${data.question}", "limit": "5", "flag": "true"}
+    assert [arm.name for arm in experiment.arms] == [
+        "zero_shot/baseline",
+        "zero_shot/gpt",
+        "few/baseline",
+        "few/gpt",
+    ]
+    assert experiment.arms[0].variant == Variant(name="zero_shot", choices={"generate": "zero_shot"})
+    assert experiment.arms[3].variant == Variant(
+        name="few", choices={"generate": "few_shot", "retrieve": "2"}
+    )
+    assert experiment.arms[3].model == ModelSpec(
+        name="gpt",
+        connection="my_aoai",
+        model="gpt-4o-mini",
+        parameters={"temperature": 0},
+        price=Price(input_usd=0.15, output_usd=1.0),
+    )
+    assert experiment.arms[0].model == ModelSpec(name="baseline", connection="baseline", model="baseline")
+    assert experiment.evaluators == (
+        EvaluatorSpec(
+            name="answer",
+            flow_path=str(folder / "evaluation/answer"),
+            column_mapping={"prediction": "${run.outputs.answer}"},
+        ),
+    )
+    assert experiment.metrics == (
+        MetricSpec(name="f1", direction="higher", margin=0.05, kind="graded"),
+        MetricSpec(name="latency"),
+    )
+    assert (experiment.baseline, experiment.repeats, experiment.seed, experiment.alpha) == (
+        "few/gpt",
+        3,
+        7,
+        0.1,
+    )
+    assert experiment.line_id == "id"
+    assert experiment.environment_variables == {"REGION": "eu", "N": "5"}
+
+
+def test_defaults(folder: Path) -> None:
+    (folder / "experiment.yaml").write_text("data: data/test.jsonl\nmodels: [baseline, a/b]\n")
+    experiment = load_experiment(folder)
+    assert (experiment.name, experiment.flow_path, experiment.baseline) == ("ask", str(folder), "baseline")
+    assert (experiment.repeats, experiment.seed, experiment.alpha, experiment.line_id) == (1, 0, 0.05, None)
+    assert (experiment.metrics, experiment.evaluators, experiment.column_mapping) == ((), (), {})
+
+
+BROKEN = """\
+nam: x
+data: nope.jsonl
+column_mapping: {q: "${question}"}
+variants: [bad, {choices: {}}, 5]
+models: [x, {conection: a}, {connection: c, model: m, price: {input_usd: -1}}, 5, [x]]
+metrics: [{name: a, direction: up, margin: -1}, {}, 7]
+evaluators: [{flow: q}, {name: e, flow: evaluation/answer}, {name: e, flow: evaluation/answer}]
+alpha: 2
+repeats: 0.5
+seed: x
+"""
+
+FOUND = [
+    "1:1 F012", "2:7 F001", "3:21 D404", "4:12 V302", "4:17 F006", "4:32 F005", "5:10 C507", "5:13 F006", "5:13 F006",
+    "5:14 F012", "5:62 F006", "5:74 F005", "6:32 F007", "6:44 G903", "6:49 F006", "6:53 F005", "7:21 F001", "7:68 F003",
+    "8:8 F005", "9:10 F005", "10:7 F005",
+]  # fmt: skip
+
+
+def test_finds_everything_at_once(folder: Path) -> None:
+    found = []
+    for problem in problems_of(folder, BROKEN):
+        assert problem.span is not None
+        assert problem.fix
+        found.append(f"{problem.span.line}:{problem.span.column} {problem.code}")
+    assert found == FOUND
+
+
+START = "data: data/test.jsonl\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "place", "fix"),
+    [
+        (START + "models: [baseline]\n", "G902", "1:1", "at least two"),
+        (START + "models: [baseline, a/b]\nbaseline: bseline\n", "V305", "3:11", '"baseline"'),
+        (START + "variants: [n.a, n.a]\n", "V303", "2:11", "name of its own"),
+        (START + "models: [a/b, a/b]\n", "V303", "2:9", "name of its own"),
+        ("models: [baseline, a/b]\n", "F006", "1:1", "Add data"),
+        ("", "F005", "1:1", "keys"),
+        ("- 1\n", "F005", "1:1", "mapping"),
+        ("a: 1\na: 2\n", "F003", "2:1", "Remove"),
+    ],
+)
+def test_single_findings(folder: Path, text: str, code: str, place: str, fix: str) -> None:
+    problem = next(problem for problem in problems_of(folder, text) if problem.code == code)
+    assert str(problem.span).endswith(f"experiment.yaml:{place}")
+    assert fix in (problem.fix or "")
+
+
+def test_missing_file(folder: Path) -> None:
+    with pytest.raises(DefinitionError, match="F001"):
+        load_experiment(folder / "none.yaml")
