@@ -1,0 +1,323 @@
+"""A small HTTP/1.1 client for requests with a JSON body: direct connections, kept and used again.
+
+It does what calls of a model service need and nothing else: no redirects, no cookies, no proxies. A request costs
+about a third of what general clients cost, and importing it costs nothing; see docs/decisions/0005.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+IDLE_S = 15.0
+"""How long a kept connection may be idle, seconds; services and load balancers close sooner or later."""
+
+_MAX_HEAD_BYTES = 65_536
+_END_OF_HEAD = b"\r\n\r\n"
+_DIGITS = {10: frozenset("0123456789"), 16: frozenset("0123456789abcdefABCDEF")}
+
+
+class BrokenConnectionError(ConnectionError):
+    """The connection ended, or spoke something else than HTTP, before the answer was complete."""
+
+
+class _NotHttpError(ValueError):
+    """What arrived is not an HTTP answer."""
+
+
+class ConnectTimeoutError(TimeoutError):
+    """No connection was made in time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpAnswer:
+    """An answer.
+
+    Attributes:
+        status: HTTP status.
+        headers: By name in lower case; of a repeated one the last.
+        content: The body, decompressed.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes
+
+
+class HttpPool:
+    """Connections to one address. Safe for concurrent use within one event loop.
+
+    Args:
+        host: Name or IP address.
+        port: Port number.
+        tls: Certificates to trust; ``None`` for plain HTTP.
+        connect_timeout_s: Limit for making one connection, seconds.
+    """
+
+    def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None, connect_timeout_s: float) -> None:
+        self._host = host
+        self._port = port
+        self._tls = tls
+        self._connect_timeout_s = connect_timeout_s
+        # A name may have addresses of both kinds of which one leads nowhere (RFC 8305); a number is one address.
+        self._race_after_s = None if _is_number(host) else 0.25
+        self._idle: list[_Connection] = []
+        self._busy: set[_Connection] = set()
+
+    async def post(self, target: str, headers: Mapping[str, str], content: bytes) -> HttpAnswer:
+        """Send one request and read its answer.
+
+        Args:
+            target: Path and query, percent-encoded.
+            headers: Everything but the length of the body.
+            content: The body.
+
+        Raises:
+            ConnectTimeoutError: No connection in time.
+            OSError: No connection: the name is not known, nobody listens, the certificate is not trusted.
+            BrokenConnectionError: The connection broke, or what came back is not HTTP.
+        """
+        connection = self._take() or await self._connect()
+        self._busy.add(connection)
+        try:
+            answer = await connection.exchange(_request_bytes(target, headers, content))
+        finally:
+            self._busy.discard(connection)
+            # A request that was cancelled or failed leaves its connection in the middle of an answer.
+            if connection.is_reusable:
+                self._idle.append(connection)
+            else:
+                connection.abort()
+        return answer
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for connection in (*self._idle, *self._busy):
+            connection.abort()
+        self._idle.clear()
+        # The event loop closes the sockets in its next round, which must still come.
+        await asyncio.sleep(0)
+
+    def _take(self) -> _Connection | None:
+        """The connection that was used last, because it is the least likely to be closed by now."""
+        now = asyncio.get_running_loop().time()
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_reusable and now - connection.used_at < IDLE_S:
+                return connection
+            connection.abort()
+        return None
+
+    async def _connect(self) -> _Connection:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._connect_timeout_s):
+                _, connection = await loop.create_connection(
+                    lambda: _Connection(loop),
+                    self._host,
+                    self._port,
+                    ssl=self._tls,
+                    happy_eyeballs_delay=self._race_after_s,
+                )
+        except TimeoutError as error:
+            raise ConnectTimeoutError from error
+        return connection
+
+
+def _is_number(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _request_bytes(target: str, headers: Mapping[str, str], content: bytes) -> bytes:
+    lines = [f"POST {target} HTTP/1.1"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines.append(f"Content-Length: {len(content)}\r\n\r\n")
+    head = "\r\n".join(lines)
+    if head.count("\r\n") != len(headers) + 3:
+        msg = "a header with a line break"
+        raise ValueError(msg)
+    return head.encode("latin-1") + content
+
+
+class _Body:
+    """The body of one answer, while it arrives (RFC 9112, 6.3)."""
+
+    __slots__ = ("_length", "_parts", "headers", "is_chunked", "keeps_connection", "status")
+
+    def __init__(self, status: int, headers: Mapping[str, str], *, keeps_connection: bool) -> None:
+        self.status = status
+        self.headers = headers
+        self.is_chunked = headers.get("transfer-encoding", "").lower().endswith("chunked")
+        self._length: int | None = None
+        if status in (204, 304):
+            self._length = 0
+        elif not self.is_chunked and "content-length" in headers:
+            self._length = _number(headers["content-length"], 10)
+        self.keeps_connection = keeps_connection and not self.ends_with_connection
+        self._parts: list[bytes] = []
+
+    @property
+    def ends_with_connection(self) -> bool:
+        """Whether only the end of the connection says where the body ends."""
+        return not self.is_chunked and self._length is None
+
+    def take(self, buffer: bytearray) -> bytes | None:
+        """The whole body once ``buffer`` holds its end, removed from there; else ``None``."""
+        if self.is_chunked:
+            return self._take_chunks(buffer)
+        if self._length is None or len(buffer) < self._length:
+            return None
+        content = bytes(buffer[: self._length])
+        del buffer[: self._length]
+        return content
+
+    def _take_chunks(self, buffer: bytearray) -> bytes | None:
+        while True:
+            end = buffer.find(b"\r\n")
+            if end < 0:
+                return None
+            size = _number(buffer[:end].partition(b";")[0].decode("latin-1").strip(), 16)
+            if size == 0:
+                return self._take_trailers(buffer, end)
+            start, stop = end + 2, end + 2 + size
+            if len(buffer) < stop + 2:
+                return None
+            self._parts.append(bytes(buffer[start:stop]))
+            del buffer[: stop + 2]
+
+    def _take_trailers(self, buffer: bytearray, end: int) -> bytes | None:
+        """What follows the last chunk: lines that nobody needs, and an empty one."""
+        found = buffer.find(_END_OF_HEAD, end)
+        if found < 0:
+            return None
+        del buffer[: found + len(_END_OF_HEAD)]
+        return b"".join(self._parts)
+
+
+def _parse_head(text: str) -> _Body:
+    """Read the status line and the headers of an answer.
+
+    Raises:
+        _NotHttpError: When it is not the head of an HTTP answer.
+    """
+    first, *lines = text.split("\r\n")
+    version, _, rest = first.partition(" ")
+    if not version.startswith("HTTP/1."):
+        raise _NotHttpError
+    headers = {}
+    for line in lines:
+        name, separator, value = line.partition(":")
+        if not separator:
+            raise _NotHttpError
+        headers[name.lower()] = value.strip()
+    keeps = "close" not in headers.get("connection", "").lower() and version != "HTTP/1.0"
+    return _Body(_number(rest[:3], 10), headers, keeps_connection=keeps)
+
+
+def _decompressed(headers: Mapping[str, str], content: bytes) -> bytes:
+    if headers.get("content-encoding", "").lower() != "gzip":
+        return content
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    unpacked = unpacker.decompress(content)
+    if not unpacker.eof:
+        raise _NotHttpError
+    return unpacked
+
+
+def _number(text: str, base: int) -> int:
+    # int() also takes signs, underscores and blanks, which HTTP does not.
+    if not text or not _DIGITS[base].issuperset(text):
+        raise _NotHttpError
+    return int(text, base)
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, one request at a time."""
+
+    __slots__ = ("_answer", "_body", "_buffer", "_loop", "_transport", "is_reusable", "used_at")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[HttpAnswer] | None = None
+        self._buffer = bytearray()
+        self._body: _Body | None = None
+        self.is_reusable = False
+        self.used_at = 0.0
+
+    async def exchange(self, request: bytes) -> HttpAnswer:
+        """Send a request and wait for the whole answer."""
+        if self._transport is None:
+            raise BrokenConnectionError
+        self.is_reusable = False
+        self._answer = self._loop.create_future()
+        self._transport.write(request)
+        return await self._answer
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]  # create_connection makes stream transports
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        try:
+            self._read()
+        except (_NotHttpError, zlib.error):
+            self._fail()
+
+    def eof_received(self) -> None:
+        if self._body is None or not self._body.ends_with_connection:
+            return
+        try:
+            self._finish(self._body, bytes(self._buffer))
+        except (_NotHttpError, zlib.error):
+            self._fail()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self.is_reusable = False
+        self._fail()
+
+    def _read(self) -> None:
+        """Use what has arrived so far."""
+        while self._body is None:
+            end = self._buffer.find(_END_OF_HEAD)
+            if end < 0:
+                if len(self._buffer) > _MAX_HEAD_BYTES:
+                    raise _NotHttpError
+                return
+            body = _parse_head(self._buffer[:end].decode("latin-1"))
+            del self._buffer[: end + len(_END_OF_HEAD)]
+            # 100 Continue and 103 Early Hints come before the answer itself.
+            self._body = body if body.status >= 200 else None
+        content = self._body.take(self._buffer)
+        if content is not None:
+            self._finish(self._body, content)
+
+    def _finish(self, body: _Body, content: bytes) -> None:
+        content = _decompressed(body.headers, content)
+        answer, self._answer, self._body = self._answer, None, None
+        if answer is None or answer.done():
+            self.abort()  # an answer that nobody asked for, or waits for
+            return
+        self.is_reusable = body.keeps_connection and not self._buffer
+        self.used_at = self._loop.time()
+        answer.set_result(HttpAnswer(status=body.status, headers=body.headers, content=content))
+
+    def _fail(self) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None and not answer.done():
+            answer.set_exception(BrokenConnectionError())
+        self.abort()

@@ -1,0 +1,262 @@
+"""Finding connections by name, and keeping them in files.
+
+A name is looked for in this order; the first place that has it wins:
+
+1. ``.headrace/connections/NAME.yaml`` in the workspace
+2. ``~/.headrace/connections/NAME.yaml``
+3. the JSON file that the environment variable ``PROMPTFLOW_CONNECTIONS`` names
+4. the environment: ``openai`` where ``OPENAI_API_KEY`` or ``OPENAI_BASE_URL`` is set (``OPENAI_ORG_ID``
+   counts as well), ``azure_openai`` where ``AZURE_OPENAI_ENDPOINT`` is set (with ``AZURE_OPENAI_API_KEY``,
+   else Microsoft Entra ID; ``OPENAI_API_VERSION`` counts as well). The names that prompt flow's samples use,
+   ``open_ai_connection`` and ``azure_open_ai_connection``, mean the same two
+5. built in: ``baseline``
+
+Any field of a connection is overridden by the environment variable ``<CONNECTION>_<FIELD>`` in upper case,
+with ``_`` for spaces and dashes: ``MY_AOAI_API_KEY`` for the ``api_key`` of ``my-aoai``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+from headrace.config import STATE_FOLDER, Settings, user_folder
+from headrace.domain.connection import Connection, Secret
+from headrace.errors import DefinitionError, Problem, UsageError, nearest
+from headrace.formats.connection_file import CONNECTION_TYPES, load_connection
+from headrace.providers.authorization import override_variable
+from headrace.providers.connection_files import FILE_NAME, delete_file, find_file, stored_names, write_file
+from headrace.providers.connections_json import read_connections_json
+
+SEARCH_ORDER = (
+    "Names are looked for in .headrace/connections of the workspace, in ~/.headrace/connections, in the file "
+    "that PROMPTFLOW_CONNECTIONS names, and in the environment (OPENAI_API_KEY, AZURE_OPENAI_ENDPOINT)."
+)
+"""One sentence for the fix of an unknown connection."""
+
+ENVIRONMENT = "environment"
+BUILT_IN = "built in"
+
+_REFERENCE = re.compile(r"\$\{env:([^}]+)\}")
+_BASELINE = Connection(name="baseline", type="baseline", origin=BUILT_IN)
+
+
+class Connections:
+    """All connections that a command can use; a :class:`~headrace.tools.base.ConnectionLookup`.
+
+    Args:
+        workspace_folder: The folder that holds ``.headrace``.
+        settings: The environment.
+    """
+
+    def __init__(self, workspace_folder: Path, settings: Settings) -> None:
+        self._environment = settings.environment
+        # Nearest first: a workspace's own connection hides the person's of the same name.
+        self._folders = (
+            workspace_folder / STATE_FOLDER / "connections",
+            user_folder(settings) / "connections",
+        )
+
+    def find(self, name: str) -> Connection | None:
+        """The connection of this name with its overrides applied, or ``None``.
+
+        Raises:
+            DefinitionError: C502 when its file is wrong, C503 when a field names a variable that is not set.
+        """
+        found = self._find_in_files(name) or self._from_json.get(name) or self._find_in_environment(name)
+        if found is None:
+            return _BASELINE if name == _BASELINE.name else None
+        return self._resolve(self._override(found))
+
+    def names(self) -> tuple[str, ...]:
+        """All names that :meth:`find` knows, sorted."""
+        known = {_BASELINE.name, *(name for name, make in _PRESETS if make(self._environment))}
+        with suppress(DefinitionError):  # a broken file offers no names; finding anything says what is wrong
+            known.update(self._from_json)
+        for folder in self._folders:
+            known.update(stored_names(folder))
+        return tuple(sorted(known))
+
+    def list_connections(self) -> tuple[tuple[Connection, ...], tuple[Problem, ...]]:
+        """Every connection by name, and the problems of those that cannot be read."""
+        found: list[Connection] = []
+        problems: list[Problem] = []
+        for name in self.names():
+            try:
+                connection = self.find(name)
+            except DefinitionError as error:
+                problems.extend(error.problems)
+            else:
+                if connection is not None:
+                    found.append(connection)
+        # One broken file can stand in the way of several names.
+        return tuple(found), tuple(dict.fromkeys(problems))
+
+    def secret(self, connection: Connection, field_name: str) -> str | None:
+        """The value of a secret field, resolved now; ``None`` when it is not set.
+
+        Raises:
+            DefinitionError: C503 when the field names a variable that is not set.
+        """
+        stored = connection.secrets.get(field_name)
+        if stored is None or stored.variable is None:
+            return stored.value if stored else None
+        return self._variable(connection, field_name, stored.variable)
+
+    def unknown(self, name: str) -> Problem:
+        """C501 for a name that :meth:`find` does not know, with the nearest one that it does."""
+        known = self.names()
+        near = nearest(name, known)
+        hint = f'Did you mean "{near}"? ' if near else f"Known are: {', '.join(known)}. "
+        return Problem(code="C501", what=f'There is no connection "{name}".', fix=hint + SEARCH_ORDER)
+
+    def create(self, connection: Connection, *, for_person: bool = False, is_replacing: bool = False) -> Path:
+        """Write a connection to its file, readable for its owner only.
+
+        Args:
+            connection: What to keep, secrets included.
+            for_person: In ``~/.headrace`` instead of the workspace.
+            is_replacing: Overwrite a file of this name.
+
+        Returns:
+            The file.
+
+        Raises:
+            UsageError: C507 for a name that cannot be a file name, S806 when there is one already.
+            StateError: S803 when the file cannot be written.
+        """
+        if not FILE_NAME.fullmatch(connection.name):
+            raise UsageError(
+                Problem(
+                    code="C507",
+                    what=f'"{connection.name}" cannot be the name of a connection.',
+                    fix="Begin with a letter or digit, and use letters, digits, blanks and _ - . only.",
+                )
+            )
+        folder = self._folders[1 if for_person else 0]
+        return write_file(folder, connection, is_replacing=is_replacing)
+
+    def delete(self, name: str) -> Path:
+        """Delete the nearest file of this name.
+
+        Raises:
+            UsageError: C501 when no file keeps a connection of this name.
+            StateError: S803 when it cannot be deleted.
+        """
+        for folder in self._folders:
+            path = find_file(folder, name)
+            if path is not None:
+                delete_file(path)
+                return path
+        if name in self.names():
+            raise UsageError(
+                Problem(
+                    code="C501",
+                    what=f'The connection "{name}" is not kept in a file.',
+                    fix="Unset the environment variables that it comes from; the built-in one always stays.",
+                )
+            )
+        raise UsageError(self.unknown(name))
+
+    def _find_in_files(self, name: str) -> Connection | None:
+        for folder in self._folders:
+            path = find_file(folder, name)
+            if path is not None:
+                # The file's name counts: two files must never claim one name.
+                return replace(load_connection(path), name=name, origin=str(path))
+        return None
+
+    @cached_property
+    def _from_json(self) -> Mapping[str, Connection]:
+        path = self._environment.get("PROMPTFLOW_CONNECTIONS")
+        return read_connections_json(Path(path)) if path else {}
+
+    def _find_in_environment(self, name: str) -> Connection | None:
+        for known, make in _PRESETS:
+            if known == name:
+                connection = make(self._environment)
+                return connection and replace(connection, name=name)
+        return None
+
+    def _override(self, connection: Connection) -> Connection:
+        """Let the environment override single fields."""
+        configs, secrets = dict(connection.configs), dict(connection.secrets)
+        kind = CONNECTION_TYPES.get(connection.type)
+        config_names = {*configs, *(kind.configs if kind else ())}
+        for field_name in sorted({*secrets, *(kind.secrets if kind else ())} | config_names):
+            variable = override_variable(connection.name, field_name)
+            value = self._environment.get(variable)
+            if not value:
+                continue
+            if field_name in config_names:
+                configs[field_name] = value
+            else:
+                secrets[field_name] = Secret(variable=variable)
+        return replace(connection, configs=configs, secrets=secrets)
+
+    def _resolve(self, connection: Connection) -> Connection:
+        """Put the values of ``${env:NAME}`` into the plain fields; secrets wait until they are needed."""
+        configs = {
+            name: self._with_values(connection, name, text) for name, text in connection.configs.items()
+        }
+        return replace(connection, configs=configs)
+
+    def _with_values(self, connection: Connection, field_name: str, text: str) -> str:
+        return _REFERENCE.sub(lambda match: self._variable(connection, field_name, match[1]), text)
+
+    def _variable(self, connection: Connection, field_name: str, variable: str) -> str:
+        value = self._environment.get(variable)
+        if value:
+            return value
+        raise DefinitionError(
+            Problem(
+                code="C503",
+                what=f'The {field_name} of connection "{connection.name}" ({connection.origin}) is taken '
+                f"from the environment variable {variable}, which is not set.",
+                fix=f"Set {variable}, or give {field_name} another value in the connection.",
+            )
+        )
+
+
+def _openai(environment: Mapping[str, str]) -> Connection | None:
+    base_url, organization = environment.get("OPENAI_BASE_URL"), environment.get("OPENAI_ORG_ID")
+    has_key = bool(environment.get("OPENAI_API_KEY"))
+    if not has_key and not base_url:
+        return None
+    configs = {"base_url": base_url, "organization": organization}
+    return Connection(
+        name="openai",
+        type="open_ai",
+        configs={name: value for name, value in configs.items() if value},
+        secrets={"api_key": Secret(variable="OPENAI_API_KEY")} if has_key else {},
+        origin=ENVIRONMENT,
+    )
+
+
+def _azure_openai(environment: Mapping[str, str]) -> Connection | None:
+    endpoint = environment.get("AZURE_OPENAI_ENDPOINT")
+    if not endpoint:
+        return None
+    has_key = bool(environment.get("AZURE_OPENAI_API_KEY"))
+    configs = {
+        "api_base": endpoint,
+        "api_type": "azure",
+        "api_version": environment.get("OPENAI_API_VERSION") or "2024-02-01",
+        "auth_mode": "key" if has_key else "meid_token",
+    }
+    secrets = {"api_key": Secret(variable="AZURE_OPENAI_API_KEY")} if has_key else {}
+    return Connection(
+        name="azure_openai", type="azure_open_ai", configs=configs, secrets=secrets, origin=ENVIRONMENT
+    )
+
+
+_PRESETS: tuple[tuple[str, Callable[[Mapping[str, str]], Connection | None]], ...] = (
+    ("openai", _openai),
+    ("open_ai_connection", _openai),
+    ("azure_openai", _azure_openai),
+    ("azure_open_ai_connection", _azure_openai),
+)

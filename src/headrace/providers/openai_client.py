@@ -1,0 +1,191 @@
+"""The adapter on the ``openai`` package, on its ``aiohttp`` transport: streams, and everything when asked to.
+
+``HEADRACE_MODEL_CLIENT=openai`` sends all requests through it. It sends the same requests as
+:mod:`headrace.providers.openai_wire` and passes the same conformance suite.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import openai
+
+from headrace.config import Settings
+from headrace.domain.connection import Connection
+from headrace.errors import ContentFilteredError, RemoteError
+from headrace.providers.answers import NOT_AN_OBJECT, read_answer, read_chunk
+from headrace.providers.authorization import API_KEY, ENTRA, NONE, SecretLookup, make_authorization
+from headrace.providers.base import ModelRequest, ModelResponse, StreamChunk
+from headrace.providers.endpoint import CONNECT_TIMEOUT_S, PATHS, make_endpoint
+from headrace.providers.failures import bad_answer, filtered, status_failure, stream_failure
+from headrace.providers.limits import Jitter, RetryPolicy, Sleep, parse_retry_after, send_with_retries
+from headrace.providers.proxies import find_proxy
+from headrace.providers.transport import transport_failure
+
+
+@dataclass(slots=True, kw_only=True)
+class _OpenStream:
+    """A stream whose first piece has arrived."""
+
+    first: StreamChunk
+    rest: AsyncIterator[StreamChunk]
+
+
+class OpenAIPackageClient:
+    """Calls one OpenAI-compatible service; a :class:`~headrace.providers.base.ModelClient`.
+
+    Args:
+        connection: Of type ``open_ai``, ``azure_open_ai`` or ``serverless``.
+        secret: Resolves its secrets.
+        settings: Model timeout and retries.
+        sleep: Waits between attempts.
+        jitter: Spreads those waits.
+        clock: Seconds since the Unix epoch.
+
+    Raises:
+        DefinitionError: C502 when the connection has no usable address.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        secret: SecretLookup,
+        settings: Settings,
+        *,
+        sleep: Sleep = asyncio.sleep,
+        jitter: Jitter = random.random,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._endpoint = make_endpoint(connection)
+        self._authorization = make_authorization(self._endpoint, secret)
+        self._policy = RetryPolicy(max_retries=settings.max_retries)
+        self._timeout_s = settings.model_timeout_s
+        self._proxy = find_proxy(self._endpoint.base_url, settings.environment)
+        self._sleep = sleep
+        self._jitter = jitter
+        self._clock = clock
+        self._client: openai.AsyncOpenAI | None = None
+        self.system = self._endpoint.system
+        self.address: str | None = self._endpoint.address
+        self.port: int | None = self._endpoint.port
+
+    async def send(self, request: ModelRequest) -> ModelResponse:
+        """Send one request, retrying what is retryable; see the protocol."""
+        attempt = partial(self._attempt, request)
+        response, retries = await send_with_retries(attempt, self._policy, self._sleep, self._jitter)
+        return replace(response, retries=retries) if retries else response
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[StreamChunk]:
+        """Yield the answer piece by piece; see the protocol."""
+        attempt = partial(self._begin_stream, request)
+        opened, _ = await send_with_retries(attempt, self._policy, self._sleep, self._jitter)
+        yield opened.first
+        async for chunk in opened.rest:
+            yield chunk
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._client is not None:
+            await self._client.close()
+
+    async def _attempt(self, request: ModelRequest) -> ModelResponse:
+        """Send the request once."""
+        try:
+            async with asyncio.timeout(self._timeout_s or None):
+                body = await self._open_client().post(
+                    PATHS[request.operation],
+                    cast_to=object,
+                    body={**request.body, "model": request.model},
+                    options=self._options(request),
+                )
+        except (openai.OpenAIError, TimeoutError) as error:
+            raise self._failure(error, request.model) from error
+        except ValueError as error:
+            raise bad_answer(self._endpoint, NOT_AN_OBJECT) from error
+        return read_answer(self._endpoint, request.operation, body)
+
+    async def _begin_stream(self, request: ModelRequest) -> _OpenStream:
+        """Open the stream and wait for its first piece."""
+        chunks = self._read_stream(request)
+        first = await anext(chunks, None)
+        if first is None:
+            raise bad_answer(self._endpoint, "something that is not a stream of completions")
+        if first.finish_reason == "content_filter" and not first.text:
+            raise ContentFilteredError(filtered(self._endpoint, ()))
+        return _OpenStream(first=first, rest=chunks)
+
+    async def _read_stream(self, request: ModelRequest) -> AsyncIterator[StreamChunk]:
+        try:
+            events = await self._open_client().post(
+                PATHS[request.operation],
+                cast_to=object,
+                body={**request.body, "model": request.model, "stream": True},
+                options=self._options(request),
+                stream=True,
+                stream_cls=openai.AsyncStream[Any],
+            )
+            # Leaving the block closes the connection of a stream that nobody reads to its end.
+            async with events:
+                async for event in events:
+                    chunk = read_chunk(event) if isinstance(event, dict) else None
+                    if chunk is not None:
+                        yield chunk
+        except (openai.OpenAIError, TimeoutError) as error:
+            raise self._failure(error, request.model) from error
+        except ValueError as error:
+            raise bad_answer(self._endpoint, "an event that is not JSON") from error
+
+    def _options(self, request: ModelRequest) -> Any:
+        """What is particular to one request; a service without a key must not get a header for one."""
+        omitted = {"Authorization": openai.omit} if self._authorization.kind == NONE else {}
+        return {"headers": {**request.headers, **omitted}}
+
+    def _failure(self, error: Exception, model: str) -> RemoteError:
+        """Translate an error of the package or of its transport."""
+        if isinstance(error, openai.APIStatusError):
+            response = error.response
+            retry_after_s = parse_retry_after(response.headers, self._clock())
+            content, status = response.content, response.status_code
+            return status_failure(self._endpoint, model, status, content, retry_after_s)
+        if type(error) is openai.APIError:
+            return stream_failure(self._endpoint, model, error.body)
+        return transport_failure(self._endpoint, error, model, self._timeout_s)
+
+    def _open_client(self) -> openai.AsyncOpenAI:
+        """The package's client, made at the first call because it belongs to the running event loop."""
+        if self._client is None:
+            self._client = self._make_client()
+            # The package would take these from the environment; requests must be what the connection says.
+            self._client.organization = self._endpoint.organization
+            self._client.project = None
+        return self._client
+
+    def _make_client(self) -> openai.AsyncOpenAI:
+        endpoint, secret = self._endpoint, self._authorization.secret
+        kind = self._authorization.kind
+        read_s = self._timeout_s or None
+        common: dict[str, Any] = {
+            "max_retries": 0,
+            "timeout": openai.Timeout(read_s, connect=CONNECT_TIMEOUT_S),
+            "http_client": openai.DefaultAioHttpClient(
+                follow_redirects=False, proxy=self._proxy, trust_env=False
+            ),
+        }
+        if endpoint.api_version is not None:
+            is_key = kind == API_KEY
+            return openai.AsyncAzureOpenAI(
+                azure_endpoint=endpoint.base_url,
+                api_version=endpoint.api_version,
+                api_key=secret if is_key else None,
+                azure_ad_token_provider=secret if kind == ENTRA else None,
+                **common,
+            )
+        return openai.AsyncOpenAI(
+            base_url=endpoint.base_url, api_key="none" if kind == NONE else secret, **common
+        )

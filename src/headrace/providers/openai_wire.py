@@ -1,0 +1,167 @@
+"""The lean adapter for OpenAI-compatible services: one HTTP request per call, on :mod:`headrace.providers.http1`.
+
+It sends what the ``openai`` package sends, without that package's import time and cost per call; see
+docs/decisions/0005. Streams, and services behind a proxy, are left to :mod:`headrace.providers.openai_client`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from urllib.parse import quote, urlsplit
+
+from headrace import __version__
+from headrace.config import Settings
+from headrace.domain.connection import Connection
+from headrace.errors import RemoteError
+from headrace.providers.answers import parse_answer
+from headrace.providers.authorization import SecretLookup, make_authorization
+from headrace.providers.base import ModelClient, ModelRequest, ModelResponse, StreamChunk
+from headrace.providers.endpoint import CONNECT_TIMEOUT_S, Endpoint, make_endpoint
+from headrace.providers.failures import broken_off, status_failure, timed_out, unreachable, untrusted
+from headrace.providers.http1 import BrokenConnectionError, ConnectTimeoutError, HttpAnswer, HttpPool
+from headrace.providers.limits import Jitter, RetryPolicy, Sleep, parse_retry_after, send_with_retries
+from headrace.providers.tls import trusted_certificates
+
+
+class OpenAIWireClient:
+    """Calls one OpenAI-compatible service; a :class:`~headrace.providers.base.ModelClient`.
+
+    Args:
+        connection: Of type ``open_ai``, ``azure_open_ai`` or ``serverless``.
+        secret: Resolves its secrets.
+        settings: Model timeout and retries.
+        open_stream_client: Makes the client that streams are left to; called at the first stream.
+        sleep: Waits between attempts.
+        jitter: Spreads those waits.
+        clock: Seconds since the Unix epoch.
+
+    Raises:
+        DefinitionError: C502 when the connection has no usable address.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        secret: SecretLookup,
+        settings: Settings,
+        *,
+        open_stream_client: Callable[[], ModelClient],
+        sleep: Sleep = asyncio.sleep,
+        jitter: Jitter = random.random,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._endpoint = make_endpoint(connection)
+        self._authorization = make_authorization(self._endpoint, secret)
+        self._policy = RetryPolicy(max_retries=settings.max_retries)
+        self._timeout_s = settings.model_timeout_s
+        self._headers = _fixed_headers(self._endpoint)
+        self._pool = HttpPool(
+            self._endpoint.address,
+            self._endpoint.port,
+            tls=trusted_certificates(self._endpoint.base_url),
+            connect_timeout_s=CONNECT_TIMEOUT_S,
+        )
+        self._open_stream_client = open_stream_client
+        self._sleep = sleep
+        self._jitter = jitter
+        self._clock = clock
+        self._targets: dict[tuple[str, str], str] = {}
+        self._stream_client: ModelClient | None = None
+        self.system = self._endpoint.system
+        self.address: str | None = self._endpoint.address
+        self.port: int | None = self._endpoint.port
+
+    async def send(self, request: ModelRequest) -> ModelResponse:
+        """Send one request, retrying what is retryable; see the protocol."""
+        attempt = partial(self._attempt, request, _encode({**request.body, "model": request.model}))
+        response, retries = await send_with_retries(attempt, self._policy, self._sleep, self._jitter)
+        return replace(response, retries=retries) if retries else response
+
+    async def stream(self, request: ModelRequest) -> AsyncIterator[StreamChunk]:
+        """Yield the answer piece by piece; see the protocol."""
+        if self._stream_client is None:
+            self._stream_client = self._open_stream_client()
+        async for chunk in self._stream_client.stream(request):
+            yield chunk
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._stream_client is not None:
+            await self._stream_client.close()
+        await self._pool.close()
+
+    async def _attempt(self, request: ModelRequest, content: bytes) -> ModelResponse:
+        """Send the request once."""
+        authorization = await self._authorization.headers()
+        answer = await self._exchange(request, content, authorization)
+        if 200 <= answer.status < 300:
+            return parse_answer(self._endpoint, request.operation, answer.content)
+        retry_after_s = parse_retry_after(answer.headers, self._clock())
+        raise status_failure(self._endpoint, request.model, answer.status, answer.content, retry_after_s)
+
+    async def _exchange(
+        self, request: ModelRequest, content: bytes, authorization: Mapping[str, str]
+    ) -> HttpAnswer:
+        """One HTTP exchange."""
+        headers = {**self._headers, **request.headers, **authorization}
+        try:
+            async with asyncio.timeout(self._timeout_s or None):
+                return await self._pool.post(self._target(request), headers, content)
+        except OSError as error:  # timeouts and broken connections are among them
+            raise self._failure(error, request.model) from error
+
+    def _failure(self, error: OSError, model: str) -> RemoteError:
+        """Translate an error of the connection."""
+        endpoint, kind = self._endpoint, type(error).__name__
+        if isinstance(error, ssl.SSLError):
+            return untrusted(endpoint, kind)
+        if isinstance(error, socket.gaierror):
+            return unreachable(endpoint, "its name cannot be resolved")
+        if isinstance(error, ConnectTimeoutError):
+            return unreachable(endpoint, f"no connection within {CONNECT_TIMEOUT_S:g} s")
+        if isinstance(error, TimeoutError):
+            return timed_out(endpoint, model, self._timeout_s)
+        if isinstance(error, BrokenConnectionError | ConnectionResetError | BrokenPipeError):
+            return broken_off(endpoint, kind)
+        return unreachable(endpoint, os.strerror(error.errno).lower() if error.errno else kind)
+
+    def _target(self, request: ModelRequest) -> str:
+        """Path and query of an operation, the same for all requests to one model."""
+        key = (request.operation, request.model)
+        target = self._targets.get(key)
+        if target is None:
+            parts = urlsplit(self._endpoint.url(*key))
+            path = quote(parts.path, safe="/%:@!$&'()*+,;=~")
+            target = self._targets[key] = f"{path}?{parts.query}" if parts.query else path
+        return target
+
+
+def _encode(body: Mapping[str, object]) -> bytes:
+    try:
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        # Half a surrogate pair, as damaged data has it, is JSON when it is escaped.
+        return json.dumps(body, separators=(",", ":")).encode()
+
+
+def _fixed_headers(endpoint: Endpoint) -> Mapping[str, str]:
+    """The headers of every request to ``endpoint``."""
+    headers = {
+        "Host": urlsplit(endpoint.base_url).netloc,
+        "Accept": "application/json",
+        "Accept-Encoding": "gzip",
+        "Content-Type": "application/json",
+        "User-Agent": f"headrace/{__version__}",
+    }
+    if endpoint.organization:
+        headers["OpenAI-Organization"] = endpoint.organization
+    return headers

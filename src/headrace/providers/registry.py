@@ -1,0 +1,87 @@
+"""Connection types and the adapters that serve them. The only way to a model client."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from headrace.config import Settings
+from headrace.domain.connection import Connection
+from headrace.errors import DefinitionError, Problem
+from headrace.providers.base import ModelClient
+from headrace.providers.endpoint import make_endpoint
+from headrace.providers.limits import Jitter, Sleep
+from headrace.providers.loading import load_by_name
+from headrace.providers.proxies import find_proxy
+
+SecretLookup = Callable[[Connection, str], str | None]
+"""Resolves a secret field of a connection now: ``Connections.secret``."""
+
+WIRE = "headrace.providers.openai_wire:OpenAIWireClient"
+PACKAGE = "headrace.providers.openai_client:OpenAIPackageClient"
+BASELINE = "headrace.providers.baseline_client:BaselineClient"
+
+ADAPTERS: Mapping[str, str] = {
+    "open_ai": WIRE,
+    "azure_open_ai": WIRE,
+    "serverless": WIRE,
+    "baseline": BASELINE,
+}
+"""Connection type to the import string of its adapter. Nothing of it is imported before the first use."""
+
+
+def open_client(
+    connection: Connection,
+    secret: SecretLookup,
+    settings: Settings,
+    *,
+    sleep: Sleep = asyncio.sleep,
+    jitter: Jitter = random.random,
+    clock: Callable[[], float] = time.time,
+) -> ModelClient:
+    """The client for one connection; give it back with ``close``. No request is sent yet.
+
+    Args:
+        connection: Where requests go.
+        secret: Resolves secrets of the connection, at every request.
+        settings: Timeouts, retries, and which adapter serves OpenAI-compatible services.
+        sleep: Waits between attempts; tests pass one that does not.
+        jitter: Spreads those waits.
+        clock: Seconds since the Unix epoch.
+
+    Raises:
+        DefinitionError: C502 when the connection is not complete, C504 when it leads to no model service.
+    """
+    adapter = ADAPTERS.get(connection.type)
+    if adapter is None:
+        raise DefinitionError(
+            Problem(
+                code="C504",
+                what=f'Connection "{connection.name}" ({connection.origin}) is of type {connection.type}, '
+                "which is not a model service.",
+                fix=f"Use a connection of one of the types {', '.join(sorted(ADAPTERS))}.",
+            )
+        )
+    if adapter == BASELINE:
+        client: ModelClient = load_by_name(adapter)()
+        return client
+    arguments = {"sleep": sleep, "jitter": jitter, "clock": clock}
+    package = partial(_load_package_client, connection, secret, settings, arguments)
+    if settings.model_client == "openai" or find_proxy(
+        make_endpoint(connection).base_url, settings.environment
+    ):
+        return package()
+    wire: ModelClient = load_by_name(adapter)(
+        connection, secret, settings, open_stream_client=package, **arguments
+    )
+    return wire
+
+
+def _load_package_client(
+    connection: Connection, secret: SecretLookup, settings: Settings, arguments: Mapping[str, object]
+) -> ModelClient:
+    client: ModelClient = load_by_name(PACKAGE)(connection, secret, settings, **arguments)
+    return client

@@ -1,0 +1,37 @@
+"""Problems as OpenAI's clients expect them: HTTP status and error JSON."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+
+from headrace.errors import HeadraceError, RemoteError
+
+# The caller's own fault or wish comes back as such; a fault behind us is a bad gateway.
+_STATUS = {"P702": 429, "P703": 502, "P704": 504, "P705": 400, "P706": 400, "P708": 503}
+_TYPES = {429: "rate_limit_error", 400: "invalid_request_error"}
+
+
+def error_body(error: HeadraceError) -> dict[str, Any]:
+    """The JSON of an error; its ``code`` is the problem's kebab name, or OpenAI's own where there is one."""
+    problem = error.problems[0]
+    code = "content_filter" if problem.code == "P706" else problem.name
+    message = f"{problem.what} {problem.fix}" if problem.fix else problem.what
+    kind = _TYPES.get(_status(error), "server_error")
+    return {"error": {"message": message, "type": kind, "param": None, "code": code}}
+
+
+def error_response(error: HeadraceError) -> Response:
+    """The HTTP answer for an error of the model or of its connection."""
+    headers = {}
+    if isinstance(error, RemoteError) and error.retry_after_s is not None:
+        headers["Retry-After"] = str(math.ceil(error.retry_after_s))
+    return JSONResponse(error_body(error), _status(error), headers=headers)
+
+
+def _status(error: HeadraceError) -> int:
+    if isinstance(error, RemoteError):
+        return _STATUS.get(error.problems[0].code, 502)
+    return 500

@@ -1,0 +1,111 @@
+"""Reference pages made from the code. ``python -m tests.support.reference_docs`` writes them anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headrace.errors import (
+    CATALOGUE,
+    DefinitionError,
+    Entry,
+    ExecutionError,
+    ExitCode,
+    HeadraceError,
+    RemoteError,
+    StateError,
+    UsageError,
+)
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+_FAMILIES = {
+    "F": ("Formats", "Files that cannot be read as what they should be."),
+    "R": ("References", "What stands between `${` and `}`, and what it leads to."),
+    "T": ("Types and tools", "Values, parameters and tools that do not fit each other."),
+    "V": ("Variants and arms", "What is chosen for a run or an experiment."),
+    "D": ("Data and mapping", "Data files, and how their columns reach the flow's inputs."),
+    "C": ("Connections and settings", "Endpoints, secrets, extras, variables and options."),
+    "E": ("Execution", "What goes wrong while a flow runs."),
+    "P": ("Model services", "What a model service answers, or does not."),
+    "S": ("Store", "Runs, spans and files that headrace keeps."),
+    "G": ("Evaluation", "Metrics and comparisons."),
+}
+
+_EXITS: tuple[tuple[ExitCode, str], ...] = (
+    (ExitCode.OK, "done, and every line succeeded; an undecided comparison is a success too"),
+    (ExitCode.FAILED, "it ran and something failed: a node, lines of a run, an aggregation"),
+    (ExitCode.USAGE, "the request is wrong: a bad option, an unknown run, a name that is taken"),
+    (
+        ExitCode.DEFINITION,
+        "your files are wrong: flow, template, data, mapping, connection or experiment file",
+    ),
+    (ExitCode.REMOTE, "a model service failed or refused"),
+    (ExitCode.STATE, "the run store or a file of headrace cannot be read or written"),
+    (ExitCode.CRASH, "a bug of headrace; a crash report was written and its path printed"),
+    (ExitCode.INTERRUPTED, "interrupted from the keyboard; lines that were finished are recorded"),
+)
+
+_ERRORS: tuple[type[HeadraceError], ...] = (
+    ExecutionError,
+    UsageError,
+    DefinitionError,
+    RemoteError,
+    StateError,
+)
+
+_INTRODUCTION = """# Errors
+
+Every problem that headrace reports has a code, says what is wrong, where it stands as file, line and column, and, where it
+is known, how to fix it. Checks report all problems at once. Codes are never reused and never change their meaning. This page
+is generated from the catalogue in `src/headrace/errors.py`.
+
+## Exit codes
+
+| code | name | meaning |
+| --- | --- | --- |
+{exits}
+
+In a script, 0 and 1 say how the run went; 2 to 5 say that it could not be done as asked.
+
+## Errors as exceptions
+
+From Python, operations raise one exception that carries all problems in its attribute `problems`. All descend from
+`HeadraceError`.
+
+| exception | exit code |
+| --- | --- |
+{errors}
+
+## How a problem is shown
+
+In the terminal: the place as `file:line:column`, the severity (`error` or `warning`), code and name, what is wrong, the lines of
+the file with a mark under the value, and the fix. `headrace flow validate --output json` prints all findings as JSON in prompt flow's
+shape with code, line, column and fix added; `--output github` prints them as annotations of a pull request. Warnings alone never
+change the exit code. Messages hold names, types and counts, and never the values of your inputs, prompts or secrets.
+"""
+
+
+def render_errors_page() -> str:
+    """The text of ``docs/errors.md``."""
+    exits = "\n".join(f"| {code.value} | `{code.name}` | {meaning} |" for code, meaning in _EXITS)
+    errors = "\n".join(f"| `{error.__name__}` | {int(error.exit_code)} |" for error in _ERRORS)
+    families = "\n".join(_family(letter, *words) for letter, words in _FAMILIES.items())
+    return _INTRODUCTION.format(exits=exits, errors=errors) + "\n" + families
+
+
+def _family(letter: str, title: str, words: str) -> str:
+    entries = "\n".join(_entry(code, entry) for code, entry in sorted(CATALOGUE.items()) if code[0] == letter)
+    return f"## {letter}: {title}\n\n{words}\n\n{entries}"
+
+
+def _entry(code: str, entry: Entry) -> str:
+    return f"### {code} {entry.name}\n\n{code} `{entry.name}`: {entry.title}. {entry.explanation}\n"
+
+
+def write_pages() -> None:
+    """Write every generated page."""
+    (DOCS / "errors.md").write_text(render_errors_page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write_pages()
