@@ -1,0 +1,112 @@
+"""What every store does. One conformance suite runs over all of them (tests/conformance/stores)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from headrace.domain.run import LineResult, NodeResult, Run, RunSpec
+from headrace.domain.span import SpanRecord
+from headrace.errors import Problem, UsageError, nearest
+
+AGGREGATION_LINE = -1
+"""The line number under which the spans of the aggregation nodes are kept."""
+
+
+class RunStore(Protocol):
+    """Runs, their line results and spans. Methods block; they may be called from any thread.
+
+    Values come back as plain data: tuples as lists, mapping keys as text, NaN, infinities and integers of
+    thousands of digits as ``None`` (NaN in ``metrics``).
+
+    Every method raises ``StateError`` when the store itself cannot be used: S803 when it cannot be read or
+    written, S804 when a newer headrace wrote it. Every method that takes the name of a run raises
+    ``UsageError`` S801, with the nearest name as fix, when the store has no such run.
+    """
+
+    def create_run(self, spec: RunSpec, *, n_lines: int, created_at: datetime) -> Run:
+        """Create a run with status Running.
+
+        Raises:
+            UsageError: S802 when the name is taken.
+        """
+        ...
+
+    def append_lines(self, run: str, results: Sequence[LineResult]) -> None:
+        """Record line results in one transaction; a line number that is recorded already is replaced."""
+        ...
+
+    def finish_run(
+        self,
+        run: str,
+        *,
+        status: str,
+        finished_at: datetime,
+        metrics: Mapping[str, float],
+        aggregation: Sequence[NodeResult] = (),
+        problem: Problem | None = None,
+        spans: Sequence[SpanRecord] = (),
+    ) -> Run:
+        """Close a run and return it as recorded; ``spans`` are those of its aggregation nodes."""
+        ...
+
+    def read_run(self, run: str) -> Run:
+        """One run, with totals counted from its recorded lines."""
+        ...
+
+    def list_runs(
+        self, *, limit: int | None = None, experiment: str | None = None, source_run: str | None = None
+    ) -> tuple[Run, ...]:
+        """Runs, newest first, optionally only those of an experiment or those that evaluate a run."""
+        ...
+
+    def read_lines(self, run: str, *, limit: int | None = None) -> Iterator[LineResult]:
+        """Line results in order of line number, without spans.
+
+        Lines are read a few at a time: those recorded meanwhile may or may not be among them.
+        """
+        ...
+
+    def read_line(self, run: str, line_number: int) -> LineResult | None:
+        """One line result with its spans, ``None`` when it is not recorded."""
+        ...
+
+    def read_spans(self, run: str, line_number: int = AGGREGATION_LINE) -> tuple[SpanRecord, ...]:
+        """Spans of one line, or of the aggregation nodes; empty when none are recorded."""
+        ...
+
+    def done_lines(self, run: str) -> frozenset[int]:
+        """Numbers of the lines that are recorded as completed."""
+        ...
+
+    def delete_run(self, run: str) -> None:
+        """Delete a run with its lines and spans."""
+        ...
+
+    def close(self) -> None:
+        """Give back files and connections; a second call does nothing."""
+        ...
+
+
+def unknown_run(run: str, known: Sequence[str]) -> UsageError:
+    """The S801 error for a run that is not among ``known``."""
+    near = nearest(run, known)
+    if near:
+        fix = f'Did you mean "{near}"?'
+    elif known:
+        fix = "List the runs of this store with: headrace run list"
+    else:
+        fix = "This store holds no runs yet. Create one with: headrace run create"
+    return UsageError(Problem(code="S801", what=f'There is no run named "{run}".', fix=fix))
+
+
+def taken_run(run: str) -> UsageError:
+    """The S802 error for a run name that is in use."""
+    return UsageError(
+        Problem(
+            code="S802",
+            what=f'A run named "{run}" exists already.',
+            fix=f"Choose another name, or delete the run with: headrace run delete --name {run}",
+        )
+    )

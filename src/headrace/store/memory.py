@@ -1,0 +1,170 @@
+"""A store that lasts as long as the process: for tests, single tests of a flow, and trying things out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
+from typing import Any
+
+from headrace.domain.run import COMPLETED, FAILED, LineResult, NodeResult, Run, RunSpec
+from headrace.domain.span import SpanRecord
+from headrace.errors import Problem
+from headrace.store.base import AGGREGATION_LINE, taken_run, unknown_run
+from headrace.store.records import (
+    decode_spans,
+    encode_spans,
+    finish_row,
+    line_from_row,
+    line_row,
+    run_from_row,
+    run_row,
+)
+
+_UNFINISHED: Mapping[str, Any] = {"finished_at": None, "metrics": "{}", "aggregation": "[]", "problem": None}
+_NO_SPANS = encode_spans(())
+
+
+@dataclass(slots=True)
+class _Recorded:
+    """One run as it is kept: the same rows that a database would hold."""
+
+    row: dict[str, Any]
+    lines: dict[int, dict[str, Any]] = field(default_factory=dict)
+    aggregation_spans: str = _NO_SPANS
+
+
+def open_memory(_location: str) -> MemoryStore:
+    """A new, empty store."""
+    return MemoryStore()
+
+
+class MemoryStore:
+    """Implements :class:`~headrace.store.base.RunStore` in memory. Safe for use from several threads."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._runs: dict[str, _Recorded] = {}
+
+    def create_run(self, spec: RunSpec, *, n_lines: int, created_at: datetime) -> Run:
+        """Create a run; see the protocol."""
+        row = {**run_row(spec, n_lines=n_lines, created_at=created_at), **_UNFINISHED}
+        with self._lock:
+            if spec.name in self._runs:
+                raise taken_run(spec.name)
+            self._runs[spec.name] = _Recorded(row)
+            return self._run(spec.name)
+
+    def append_lines(self, run: str, results: Sequence[LineResult]) -> None:
+        """Record line results; see the protocol."""
+        rows = [line_row(result) for result in results]
+        with self._lock:
+            self._find(run).lines.update((row["line_number"], row) for row in rows)
+
+    def finish_run(
+        self,
+        run: str,
+        *,
+        status: str,
+        finished_at: datetime,
+        metrics: Mapping[str, float],
+        aggregation: Sequence[NodeResult] = (),
+        problem: Problem | None = None,
+        spans: Sequence[SpanRecord] = (),
+    ) -> Run:
+        """Close a run; see the protocol."""
+        row = finish_row(
+            status=status,
+            finished_at=finished_at,
+            metrics=metrics,
+            aggregation=aggregation,
+            problem=problem,
+        )
+        with self._lock:
+            recorded = self._find(run)
+            recorded.row.update(row)
+            recorded.aggregation_spans = encode_spans(spans)
+            return self._run(run)
+
+    def read_run(self, run: str) -> Run:
+        """One run; see the protocol."""
+        with self._lock:
+            return self._run(run)
+
+    def list_runs(
+        self, *, limit: int | None = None, experiment: str | None = None, source_run: str | None = None
+    ) -> tuple[Run, ...]:
+        """Runs, newest first; see the protocol."""
+        with self._lock:
+            names = [
+                name
+                for name, recorded in self._runs.items()
+                if experiment in (None, recorded.row["experiment"])
+                and source_run in (None, recorded.row["source_run"])
+            ]
+            # Reversed before a stable sort: of runs created at the same time the later one comes first.
+            names.reverse()
+            names.sort(key=lambda name: str(self._runs[name].row["created_at"]), reverse=True)
+            return tuple(self._run(name) for name in names[:limit])
+
+    def read_lines(self, run: str, *, limit: int | None = None) -> Iterator[LineResult]:
+        """Line results in order; see the protocol."""
+        with self._lock:
+            lines = self._find(run).lines
+            rows = [lines[number] for number in sorted(lines)[:limit]]
+        return map(line_from_row, rows)
+
+    def read_line(self, run: str, line_number: int) -> LineResult | None:
+        """One line result with its spans; see the protocol."""
+        with self._lock:
+            row = self._find(run).lines.get(line_number)
+        return None if row is None else line_from_row(row, decode_spans(row["spans"]))
+
+    def read_spans(self, run: str, line_number: int = AGGREGATION_LINE) -> tuple[SpanRecord, ...]:
+        """Spans of one line or of the aggregation; see the protocol."""
+        with self._lock:
+            recorded = self._find(run)
+            if line_number == AGGREGATION_LINE:
+                text = recorded.aggregation_spans
+            else:
+                text = recorded.lines.get(line_number, {"spans": _NO_SPANS})["spans"]
+        return decode_spans(text)
+
+    def done_lines(self, run: str) -> frozenset[int]:
+        """Numbers of the completed lines; see the protocol."""
+        with self._lock:
+            lines = self._find(run).lines
+            return frozenset(number for number, row in lines.items() if row["status"] == COMPLETED)
+
+    def delete_run(self, run: str) -> None:
+        """Delete a run; see the protocol."""
+        with self._lock:
+            self._find(run)
+            del self._runs[run]
+
+    def close(self) -> None:
+        """Nothing to give back: the runs go with the object."""
+
+    def _find(self, run: str) -> _Recorded:
+        recorded = self._runs.get(run)
+        if recorded is None:
+            raise unknown_run(run, tuple(self._runs))
+        return recorded
+
+    def _run(self, run: str) -> Run:
+        recorded = self._find(run)
+        return run_from_row({**recorded.row, **_totals(tuple(recorded.lines.values()))})
+
+
+def _totals(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    costs = [row["cost_usd"] for row in rows if row["cost_usd"] is not None]
+    is_unpriced = any(row["calls"] and row["cost_usd"] is None for row in rows)
+    return {
+        "n_completed": sum(row["status"] == COMPLETED for row in rows),
+        "n_failed": sum(row["status"] == FAILED for row in rows),
+        "calls": sum(row["calls"] for row in rows),
+        "prompt_tokens": sum(row["prompt_tokens"] for row in rows),
+        "completion_tokens": sum(row["completion_tokens"] for row in rows),
+        "cost_usd": None if is_unpriced or not costs else sum(costs),
+    }

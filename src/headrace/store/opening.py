@@ -1,0 +1,68 @@
+"""Opening a store by its location. Adapters are named here and imported only when they are asked for."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import cast
+
+from headrace.errors import Problem, UsageError, nearest
+from headrace.store.base import RunStore
+
+STORES: Mapping[str, str] = {
+    "sqlite": "headrace.store.sqlite:open_sqlite",
+    "memory": "headrace.store.memory:open_memory",
+}
+"""Scheme to import string of a function that takes what follows ``scheme://`` and returns a store."""
+
+_COMING = ("postgresql", "postgres")
+_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
+
+
+def open_store(location: str | Path) -> RunStore:
+    """Open the store at ``location``; nothing is created before the first run is.
+
+    Args:
+        location: Path of a SQLite file, ``sqlite:///relative/path``, ``sqlite:////absolute/path``, or
+            ``memory:``.
+
+    Raises:
+        UsageError: F010 for PostgreSQL, C506 for a location of any other form.
+    """
+    if isinstance(location, Path):
+        return _adapter("sqlite")(str(location))
+    if location == "memory:":
+        return _adapter("memory")("")
+    url = _URL.fullmatch(location)
+    if url is None:
+        if not location.strip():
+            raise UsageError(_bad_location("The location of the store is empty."))
+        return _adapter("sqlite")(location)
+    scheme = url["scheme"].lower()
+    if scheme in _COMING:
+        raise UsageError(
+            Problem(
+                code="F010",
+                what="Runs cannot be kept in PostgreSQL yet: this version of headrace has no adapter for it.",
+                fix="Use a file, for example HEADRACE_STORE=.headrace/headrace.sqlite.",
+            )
+        )
+    if scheme not in STORES:
+        near = nearest(scheme, tuple(STORES))
+        hint = f' Did you mean "{near}"?' if near else ""
+        raise UsageError(_bad_location(f'A store cannot be opened by the scheme "{scheme}".{hint}'))
+    if scheme == "sqlite" and not url["rest"].removeprefix("/"):
+        raise UsageError(_bad_location("The location of the store names no file."))
+    return _adapter(scheme)(url["rest"].removeprefix("/"))
+
+
+def _adapter(scheme: str) -> Callable[[str], RunStore]:
+    module, _, function = STORES[scheme].partition(":")
+    return cast("Callable[[str], RunStore]", getattr(importlib.import_module(module), function))
+
+
+def _bad_location(what: str) -> Problem:
+    fix = "Give the path of a file, sqlite:///path or memory: (HEADRACE_STORE)."
+    return Problem(code="C506", what=what, fix=fix)

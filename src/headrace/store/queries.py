@@ -1,0 +1,64 @@
+"""The named statements of ``queries.sql``, read once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+_HEADER = re.compile(r"^-- name: (?P<name>\w+)\n-- (?P<description>.+)\n", re.MULTILINE)
+_PARAMETER = re.compile(r":([a-z_]+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """One statement.
+
+    Attributes:
+        description: What it is for.
+        sql: Its SQL, with ``?`` for each parameter.
+        parameters: Names of the parameters in the order of the marks; a name may occur more than once.
+    """
+
+    name: str
+    description: str
+    sql: str
+    parameters: tuple[str, ...]
+
+    def bind(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The values of the parameters, taken from the columns of ``row`` by name."""
+        return tuple([row[name] for name in self.parameters])
+
+
+@cache
+def load_queries() -> Mapping[str, Query]:
+    """Every statement of ``queries.sql`` by name."""
+    return parse_queries(Path(__file__).with_name("queries.sql").read_text("utf-8"))
+
+
+def parse_queries(text: str) -> Mapping[str, Query]:
+    """Split ``text`` into statements by their ``-- name:`` headers.
+
+    Raises:
+        ValueError: When two statements share a name.
+    """
+    headers = list(_HEADER.finditer(text))
+    ends = [header.start() for header in headers[1:]] + [len(text)]
+    queries: dict[str, Query] = {}
+    for header, end in zip(headers, ends, strict=True):
+        name = header["name"]
+        if name in queries:
+            what = f"two statements are named {name}"
+            raise ValueError(what)
+        sql = text[header.end() : end].strip().removesuffix(";")
+        queries[name] = Query(
+            name=name,
+            description=header["description"],
+            sql=_PARAMETER.sub("?", sql),
+            parameters=tuple(_PARAMETER.findall(sql)),
+        )
+    return MappingProxyType(queries)

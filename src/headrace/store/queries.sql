@@ -1,0 +1,123 @@
+-- Every statement that stores run, by name. Each begins with its name and one line that says what it is for.
+-- Parameters are written :name; the statements keep to SQL that SQLite and PostgreSQL share.
+
+-- name: schema_version
+-- The number of the last migration that was applied.
+SELECT MAX(version) AS version FROM schema_version;
+
+-- name: record_migration
+-- Record that a migration has been applied.
+INSERT INTO schema_version (version, name, applied_at) VALUES (:version, :name, CURRENT_TIMESTAMP);
+
+-- name: create_run
+-- Record a new run with status Running; no row is changed when the name is taken.
+INSERT INTO run (
+    name, status, created_at, n_lines, flow_path, flow_name, flow_digest, data_path, data_digest,
+    column_mapping, source_run, variant, arm, model, experiment, repeat, display_name, description, tags
+) VALUES (
+    :name, :status, :created_at, :n_lines, :flow_path, :flow_name, :flow_digest, :data_path, :data_digest,
+    :column_mapping, :source_run, :variant, :arm, :model, :experiment, :repeat, :display_name,
+    :description, :tags
+)
+ON CONFLICT (name) DO NOTHING;
+
+-- name: finish_run
+-- Close a run with its status, metrics and aggregation results.
+UPDATE run
+SET status = :status, finished_at = :finished_at, metrics = :metrics, aggregation = :aggregation,
+    problem = :problem
+WHERE name = :name;
+
+-- name: read_run
+-- One run with its totals, which are counted from its lines.
+WITH total AS (
+    SELECT
+        SUM(CASE WHEN status = 'Completed' THEN 1 ELSE 0 END) AS n_completed,
+        SUM(CASE WHEN status = 'Failed' THEN 1 ELSE 0 END) AS n_failed,
+        SUM(calls) AS calls,
+        SUM(prompt_tokens) AS prompt_tokens,
+        SUM(completion_tokens) AS completion_tokens,
+        CASE WHEN SUM(CASE WHEN calls > 0 AND cost_usd IS NULL THEN 1 ELSE 0 END) = 0 THEN SUM(cost_usd) END
+            AS cost_usd
+    FROM line
+    WHERE run_id = (SELECT id FROM run WHERE name = :name)
+)
+SELECT run.*, total.* FROM run CROSS JOIN total WHERE run.name = :name;
+
+-- name: list_runs
+-- Runs with their totals, newest first, optionally of one experiment or over one source run.
+WITH picked AS (
+    SELECT * FROM run
+    WHERE (:experiment IS NULL OR experiment = :experiment)
+        AND (:source_run IS NULL OR source_run = :source_run)
+    ORDER BY created_at DESC, id DESC
+    LIMIT :limit
+),
+total AS (
+    SELECT
+        run_id,
+        SUM(CASE WHEN status = 'Completed' THEN 1 ELSE 0 END) AS n_completed,
+        SUM(CASE WHEN status = 'Failed' THEN 1 ELSE 0 END) AS n_failed,
+        SUM(calls) AS calls,
+        SUM(prompt_tokens) AS prompt_tokens,
+        SUM(completion_tokens) AS completion_tokens,
+        CASE WHEN SUM(CASE WHEN calls > 0 AND cost_usd IS NULL THEN 1 ELSE 0 END) = 0 THEN SUM(cost_usd) END
+            AS cost_usd
+    FROM line
+    WHERE run_id IN (SELECT id FROM picked)
+    GROUP BY run_id
+)
+SELECT picked.*, total.*
+FROM picked LEFT JOIN total ON total.run_id = picked.id
+ORDER BY picked.created_at DESC, picked.id DESC;
+
+-- name: find_run
+-- The row id of a run.
+SELECT id FROM run WHERE name = :name;
+
+-- name: run_names
+-- All run names, for near misses.
+SELECT name FROM run ORDER BY id;
+
+-- name: delete_run
+-- Delete a run; its lines and spans go with it.
+DELETE FROM run WHERE name = :name;
+
+-- name: append_line
+-- Record what one line did, replacing what was recorded for it before.
+INSERT INTO line (
+    run_id, line_number, status, calls, prompt_tokens, completion_tokens, cost_usd, start_ns, end_ns, trace_id,
+    inputs, outputs, problem, nodes
+) VALUES (
+    :run_id, :line_number, :status, :calls, :prompt_tokens, :completion_tokens, :cost_usd, :start_ns, :end_ns,
+    :trace_id, :inputs, :outputs, :problem, :nodes
+)
+ON CONFLICT (run_id, line_number) DO UPDATE SET
+    status = excluded.status, calls = excluded.calls, prompt_tokens = excluded.prompt_tokens,
+    completion_tokens = excluded.completion_tokens, cost_usd = excluded.cost_usd, start_ns = excluded.start_ns,
+    end_ns = excluded.end_ns, trace_id = excluded.trace_id, inputs = excluded.inputs,
+    outputs = excluded.outputs, problem = excluded.problem, nodes = excluded.nodes;
+
+-- name: append_trace
+-- Record the spans of one line, replacing those that were recorded for it before.
+INSERT INTO trace (run_id, line_number, spans) VALUES (:run_id, :line_number, :spans)
+ON CONFLICT (run_id, line_number) DO UPDATE SET spans = excluded.spans;
+
+-- name: read_lines
+-- The next lines of a run after a line number, in order, without spans.
+SELECT * FROM line
+WHERE run_id = :run_id AND line_number > :after
+ORDER BY line_number
+LIMIT :limit;
+
+-- name: read_line
+-- One line of a run, without spans.
+SELECT * FROM line WHERE run_id = :run_id AND line_number = :line_number;
+
+-- name: read_trace
+-- The spans of one line.
+SELECT spans FROM trace WHERE run_id = :run_id AND line_number = :line_number;
+
+-- name: done_lines
+-- Numbers of the lines that are recorded as completed.
+SELECT line_number FROM line WHERE run_id = :run_id AND status = 'Completed';

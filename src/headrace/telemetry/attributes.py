@@ -1,0 +1,195 @@
+"""Attribute names of our spans and the functions that build them.
+
+Names under ``gen_ai.``, ``server.`` and ``error.`` are OpenTelemetry's semantic conventions for generative
+AI; names under ``headrace.`` are ours. A model call carries its provider under the current name and under the
+one that it replaced, because Azure Monitor still reads the older one. Attributes hold names, counts and
+settings, never prompts or answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.43.0"
+"""Version of the semantic conventions that the names below are taken from."""
+
+OPERATION_NAME: Final = "gen_ai.operation.name"
+PROVIDER_NAME: Final = "gen_ai.provider.name"
+SYSTEM: Final = "gen_ai.system"
+WORKFLOW_NAME: Final = "gen_ai.workflow.name"
+TOOL_NAME: Final = "gen_ai.tool.name"
+TOOL_TYPE: Final = "gen_ai.tool.type"
+REQUEST_MODEL: Final = "gen_ai.request.model"
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+RESPONSE_ID: Final = "gen_ai.response.id"
+FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+SERVER_ADDRESS: Final = "server.address"
+SERVER_PORT: Final = "server.port"
+ERROR_TYPE: Final = "error.type"
+
+FLOW: Final = "headrace.flow"
+NODE: Final = "headrace.node"
+NODE_KIND: Final = "headrace.node.kind"
+NODE_IS_AGGREGATION: Final = "headrace.node.is_aggregation"
+RUN: Final = "headrace.run"
+ARM: Final = "headrace.arm"
+LINE_NUMBER: Final = "headrace.line_number"
+RETRIES: Final = "headrace.retries"
+
+CHAT: Final = "chat"
+TEXT_COMPLETION: Final = "text_completion"
+EMBEDDINGS: Final = "embeddings"
+EXECUTE_TOOL: Final = "execute_tool"
+INVOKE_WORKFLOW: Final = "invoke_workflow"
+
+# Our word for an operation where it is not OpenTelemetry's.
+_OPERATIONS: Mapping[str, str] = MappingProxyType({"completion": TEXT_COMPLETION})
+
+# Fields of a request body that have an attribute; all of them are numbers, flags or short texts.
+_REQUEST_FIELDS: Mapping[str, str] = MappingProxyType(
+    {
+        "temperature": "gen_ai.request.temperature",
+        "top_p": "gen_ai.request.top_p",
+        "max_tokens": "gen_ai.request.max_tokens",
+        "max_completion_tokens": "gen_ai.request.max_tokens",
+        "frequency_penalty": "gen_ai.request.frequency_penalty",
+        "presence_penalty": "gen_ai.request.presence_penalty",
+        "seed": "gen_ai.request.seed",
+        "n": "gen_ai.request.choice.count",
+        "stream": "gen_ai.request.stream",
+        "dimensions": "gen_ai.embeddings.dimension.count",
+    }
+)
+_STOP_SEQUENCES = "gen_ai.request.stop_sequences"
+_ENCODING_FORMATS = "gen_ai.request.encoding_formats"
+_TOOL_KINDS = ("python", "custom_llm")
+
+
+def flow_attributes(
+    flow: str, line_number: int | None = None, *, run: str | None = None, arm: str | None = None
+) -> dict[str, Any]:
+    """Attributes of the root span of one line, or of the aggregation of a run (no ``line_number``).
+
+    Args:
+        flow: Name of the flow.
+        line_number: Counts from 0.
+        run: Name of the run; ``None`` for a single test.
+        arm: Name of the arm; ``None`` outside an experiment.
+    """
+    attributes: dict[str, Any] = {OPERATION_NAME: INVOKE_WORKFLOW, WORKFLOW_NAME: flow, FLOW: flow}
+    if run is not None:
+        attributes[RUN] = run
+    if arm is not None:
+        attributes[ARM] = arm
+    if line_number is not None:
+        attributes[LINE_NUMBER] = line_number
+    return attributes
+
+
+def node_attributes(
+    node: str,
+    kind: str,
+    is_aggregation: bool = False,  # noqa: FBT001, FBT002, three properties of a node in the order of its type
+) -> dict[str, Any]:
+    """Attributes of the span of one node.
+
+    Args:
+        node: Name of the node.
+        kind: Its type in the flow file: python, prompt, llm, custom_llm. A node that runs a Python tool is
+            OpenTelemetry's ``execute_tool``; an llm node is not, its model call has a span of its own.
+        is_aggregation: Whether it runs once over all lines.
+    """
+    attributes: dict[str, Any] = {NODE: node, NODE_KIND: kind}
+    if kind in _TOOL_KINDS:
+        attributes[OPERATION_NAME] = EXECUTE_TOOL
+        attributes[TOOL_NAME] = node
+        attributes[TOOL_TYPE] = "function"
+    if is_aggregation:
+        attributes[NODE_IS_AGGREGATION] = True
+    return attributes
+
+
+def model_span_name(operation: str, model: str) -> str:
+    """Name of the span of a model call: the operation and the model, as the conventions ask."""
+    return f"{_OPERATIONS.get(operation, operation)} {model}"
+
+
+def model_request_attributes(
+    operation: str,
+    system: str,
+    model: str,
+    body: Mapping[str, Any],
+    address: str | None = None,
+    port: int | None = None,
+) -> dict[str, Any]:
+    """Attributes of the span of one model call that are known before the answer.
+
+    Args:
+        operation: chat, completion or embeddings.
+        system: OpenTelemetry's provider name, e.g. ``azure.ai.openai``.
+        model: Model name; the deployment name on Azure.
+        body: JSON body of the request; only its parameters are read, never its messages.
+        address: Host that the request goes to; ``None`` in process.
+        port: Port of that host.
+    """
+    attributes: dict[str, Any] = {
+        OPERATION_NAME: _OPERATIONS.get(operation, operation),
+        PROVIDER_NAME: system,
+        SYSTEM: system,
+        REQUEST_MODEL: model,
+    }
+    for field, name in _REQUEST_FIELDS.items():
+        value = body.get(field)
+        if isinstance(value, int | float):
+            attributes[name] = value
+    for field, name in (("stop", _STOP_SEQUENCES), ("encoding_format", _ENCODING_FORMATS)):
+        texts = _texts(body.get(field))
+        if texts:
+            attributes[name] = texts
+    if address is not None:
+        attributes[SERVER_ADDRESS] = address
+        if port is not None:
+            attributes[SERVER_PORT] = port
+    return attributes
+
+
+def model_response_attributes(
+    *,
+    model: str | None = None,
+    response_id: str | None = None,
+    finish_reasons: Sequence[str] = (),
+    input_tokens: int | None = None,
+    output_tokens: int | None = None,
+    retries: int = 0,
+) -> dict[str, Any]:
+    """Attributes of the span of one model call that its answer adds.
+
+    Args:
+        model: Model that answered, as the service names it.
+        response_id: The service's id of the answer.
+        finish_reasons: One per choice.
+        input_tokens: Tokens of the prompt; ``None`` where the service does not say.
+        output_tokens: Tokens of the answer; ``None`` where the service does not say.
+        retries: Attempts that were refused before this answer.
+    """
+    found: dict[str, Any] = {
+        RESPONSE_MODEL: model,
+        RESPONSE_ID: response_id,
+        FINISH_REASONS: list(finish_reasons) or None,
+        INPUT_TOKENS: input_tokens,
+        OUTPUT_TOKENS: output_tokens,
+        RETRIES: retries or None,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value] if value else []
+    if isinstance(value, list | tuple):
+        return [item for item in value if isinstance(item, str)]
+    return []

@@ -1,0 +1,98 @@
+"""Making spans. Cheap enough to make for every node of every line; see docs/decisions for the measurement."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any
+
+from headrace.domain.span import SpanRecord
+
+# Not random.random: a flow that seeds it would get the same ids in every run.
+_ids = Random()  # noqa: S311, ids have to be unique, not secret
+
+
+def new_trace_id() -> str:
+    """A random W3C trace id: 32 hexadecimal digits, never all zero."""
+    return f"{_ids.getrandbits(128) or 1:032x}"
+
+
+def new_span_id() -> str:
+    """A random W3C span id: 16 hexadecimal digits, never all zero."""
+    return f"{_ids.getrandbits(64) or 1:016x}"
+
+
+class ActiveSpan:
+    """A span that has begun. ``end`` turns it into a :class:`SpanRecord` and hands that to ``sink``, once."""
+
+    __slots__ = ("attributes", "end_ns", "events", "kind", "name", "parent_id", "sink", "span_id", "start_ns",
+                 "status", "status_text", "trace_id")  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        trace_id: str,
+        parent_id: str | None,
+        sink: Callable[[SpanRecord], None],
+        kind: str = "internal",
+        attributes: Mapping[str, Any] | None = None,
+        start_ns: int | None = None,
+    ) -> None:
+        self.name = name
+        self.trace_id = trace_id
+        self.span_id = new_span_id()
+        self.parent_id = parent_id
+        self.sink = sink
+        self.kind = kind
+        self.attributes: dict[str, Any] = dict(attributes) if attributes else {}
+        self.events: list[tuple[str, int, Mapping[str, Any]]] = []
+        self.status = "unset"
+        self.status_text: str | None = None
+        self.start_ns = time.time_ns() if start_ns is None else start_ns
+        self.end_ns = 0
+
+    def child(
+        self, name: str, *, kind: str = "internal", attributes: Mapping[str, Any] | None = None
+    ) -> ActiveSpan:
+        """Begin a span below this one, even one that outlives it, as a streamed answer does."""
+        return ActiveSpan(
+            name,
+            trace_id=self.trace_id,
+            parent_id=self.span_id,
+            sink=self.sink,
+            kind=kind,
+            attributes=attributes,
+        )
+
+    def add_event(self, name: str, attributes: Mapping[str, Any]) -> None:
+        """Record something that happened now."""
+        self.events.append((name, time.time_ns(), dict(attributes)))
+
+    def fail(self, error_type: str, text: str) -> None:
+        """Mark the span as failed; ``error_type`` is low-cardinality, ``text`` carries no user values."""
+        self.status = "error"
+        self.status_text = text
+        self.attributes["error.type"] = error_type
+
+    def end(self, end_ns: int | None = None) -> None:
+        """Finish the span; a second call does nothing."""
+        if self.end_ns:
+            return
+        self.end_ns = time.time_ns() if end_ns is None else end_ns
+        self.sink(
+            SpanRecord(
+                name=self.name,
+                trace_id=self.trace_id,
+                span_id=self.span_id,
+                parent_id=self.parent_id,
+                start_ns=self.start_ns,
+                end_ns=self.end_ns,
+                kind=self.kind,
+                status=self.status,
+                status_text=self.status_text,
+                attributes=self.attributes,
+                events=tuple(self.events),
+            )
+        )

@@ -1,0 +1,145 @@
+"""What the SQLite store promises to several processes and to one that is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from tests.support.runs import a_line, a_spec, a_time
+
+from headrace.store.opening import open_store
+
+ROOT = Path(__file__).parents[3]
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / ".headrace" / "headrace.sqlite"
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    with ExitStack() as stack:
+
+        def start_one(*arguments: str) -> subprocess.Popen[str]:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.support.store_process", *arguments],
+                cwd=ROOT,
+                env={"PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}", "PATH": ""},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            stack.enter_context(process)
+            stack.callback(process.kill)
+            return process
+
+        yield start_one
+
+
+def read_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def go_on(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def integrity(path: Path) -> str:
+    connection = sqlite3.connect(path)
+    try:
+        return str(connection.execute("PRAGMA integrity_check").fetchone()[0])
+    finally:
+        connection.close()
+
+
+def test_one_process_reads_what_another_is_writing(path: Path, start: Start) -> None:
+    store = open_store(path)
+    store.create_run(a_spec(), n_lines=40, created_at=a_time())
+    writer = start("write", str(path), "first", "--batches", "10")
+    for _ in range(10):
+        committed = int(read_line(writer))
+        assert store.read_run("first").n_completed == committed
+        assert [line.line_number for line in store.read_lines("first")] == list(range(committed))
+        go_on(writer)
+    assert writer.wait() == 0
+    assert list(store.read_lines("first")) == [a_line(n, spans=()) for n in range(40)]
+    store.close()
+
+
+def test_a_reader_in_the_middle_does_not_hold_up_a_writer(path: Path, start: Start) -> None:
+    store = open_store(path)
+    store.create_run(a_spec(), n_lines=200, created_at=a_time())
+    store.append_lines("first", [a_line(n) for n in range(100)])
+    reading = store.read_lines("first")
+    assert next(reading).line_number == 0
+    writer = start("write", str(path), "first", "--batches", "1", "--batch", "1")
+    assert read_line(writer) == "1"
+    go_on(writer)
+    assert writer.wait() == 0
+    assert [line.line_number for line in reading] == list(range(1, 100))
+    store.close()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+def test_a_killed_writer_loses_nothing_that_was_committed(path: Path, start: Start) -> None:
+    store = open_store(path)
+    store.create_run(a_spec(), n_lines=200, created_at=a_time())
+    store.close()
+    writer = start("write", str(path), "first", "--batches", "1000")
+    for _ in range(7):
+        committed = int(read_line(writer))
+        go_on(writer)
+    writer.send_signal(signal.SIGKILL)
+    assert writer.wait() == -signal.SIGKILL
+
+    assert integrity(path) == "ok"
+    store = open_store(path)
+    done = store.done_lines("first")
+    assert committed >= 28
+    assert done >= set(range(committed))
+    # Whole batches only: what was written last was committed as one or not at all.
+    assert done == frozenset(range(len(done)))
+    assert len(done) % 4 == 0
+    store.append_lines("first", [a_line(1000)])
+    assert store.read_run("first").n_completed == len(done) + 1
+    store.close()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL on this system")
+def test_a_writer_killed_within_a_transaction_changes_nothing(path: Path, start: Start) -> None:
+    store = open_store(path)
+    store.create_run(a_spec(), n_lines=3, created_at=a_time())
+    store.append_lines("first", [a_line(0), a_line(1)])
+    holder = start("hold", str(path), "first")
+    assert read_line(holder) == "holding"
+    assert store.done_lines("first") == frozenset({0, 1})
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    store.append_lines("first", [a_line(2)])
+    assert store.done_lines("first") == frozenset({0, 1, 2})
+    store.close()
+    assert integrity(path) == "ok"
+
+
+def test_processes_that_open_a_new_store_at_once_all_get_it(path: Path, start: Start) -> None:
+    processes = [start("create", str(path), f"run {number}") for number in range(6)]
+    for process in processes:
+        assert read_line(process) == "ready"
+    for process in processes:
+        go_on(process)
+    assert [read_line(process) for process in processes] == ["done"] * 6
+    store = open_store(path)
+    assert {run.spec.name: run.n_completed for run in store.list_runs()} == {f"run {n}": 1 for n in range(6)}
+    store.close()

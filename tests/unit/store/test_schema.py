@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from headrace.store.schema import load_migrations, split_statements
+
+
+def test_statements_are_split_at_semicolons_that_end_a_line() -> None:
+    text = "-- a comment; with a semicolon\nCREATE TABLE a (\n    b TEXT DEFAULT ';' -- why\n);\n\n  -- more\nDROP TABLE c;\n"
+    assert split_statements(text) == ("CREATE TABLE a (\n    b TEXT DEFAULT ';' -- why\n)", "DROP TABLE c")
+
+
+def test_migrations_are_numbered_without_gaps() -> None:
+    migrations = load_migrations()
+    assert [migration.version for migration in migrations] == list(range(1, len(migrations) + 1))
+    assert all(migration.name and migration.statements for migration in migrations)
