@@ -1,0 +1,64 @@
+"""Which model a flow object talks to: plain settings, or the name of a connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+
+class ModelConfiguration:
+    """Base of both configurations."""
+
+
+@dataclass
+class AzureOpenAIModelConfiguration(ModelConfiguration):
+    """A deployment of Azure OpenAI; ``connection`` excludes the other fields but the deployment."""
+
+    azure_deployment: str
+    azure_endpoint: str | None = None
+    api_version: str | None = None
+    api_key: str | None = None
+    connection: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_exclusive(self.connection, self.azure_endpoint, self.api_version, self.api_key)
+
+    @classmethod
+    def from_connection(cls, connection: Any, azure_deployment: str) -> Self:
+        """The settings of a connection object."""
+        return cls(
+            azure_deployment=azure_deployment,
+            azure_endpoint=connection.api_base,
+            api_version=connection.api_version,
+            api_key=connection.api_key,
+        )
+
+
+@dataclass
+class OpenAIModelConfiguration(ModelConfiguration):
+    """A model of OpenAI or of a service that speaks its protocol; ``connection`` excludes the other fields."""
+
+    model: str
+    base_url: str | None = None
+    api_key: str | None = None
+    organization: str | None = None
+    connection: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_exclusive(self.connection, self.base_url, self.api_key, self.organization)
+
+    @classmethod
+    def from_connection(cls, connection: Any, model: str) -> Self:
+        """The settings of a connection object."""
+        return cls(
+            model=model,
+            base_url=connection.base_url,
+            api_key=connection.api_key,
+            organization=connection.organization,
+        )
+
+
+def _check_exclusive(connection: str | None, *settings: str | None) -> None:
+    if connection and any(settings):
+        message = "A model configuration takes either a connection or its own settings, not both."
+        raise ValueError(message)

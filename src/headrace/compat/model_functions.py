@@ -1,0 +1,174 @@
+"""Calling a model from a project's own Python code, under the names of promptflow's tools.
+
+The functions are ordinary ones: they wait for the answer. Inside a node they use the run's client, and the call is a
+span of the node and counts towards its tokens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from dataclasses import replace
+from typing import Any
+
+from headrace.config import load_settings
+from headrace.domain.connection import Connection
+from headrace.domain.run import Usage
+from headrace.domain.tool import ToolSpec
+from headrace.formats.template import load_template
+from headrace.providers.base import ModelClient
+from headrace.providers.registry import open_client
+from headrace.telemetry.spans import ActiveSpan, new_trace_id
+from headrace.tools.base import NodeContext, current_node
+from headrace.tools.blocking import run_blocking
+from headrace.tools.connection_types import connection_type, is_stored, stored_connection
+from headrace.tools.llm import EmbeddingTool, ModelTool
+from headrace.tools.model_parameters import APIS, AZURE, CHAT, COMPLETION, FAMILIES, OPENAI
+
+
+def azure_chat(connection: Any, prompt: str, deployment_name: str, **arguments: Any) -> Any:
+    """Ask a chat deployment of Azure OpenAI; further arguments are parameters and template variables."""
+    return _ask(AZURE, CHAT, connection, prompt, {**arguments, "deployment_name": deployment_name})
+
+
+def azure_completion(connection: Any, prompt: str, deployment_name: str, **arguments: Any) -> Any:
+    """Ask a completion deployment of Azure OpenAI."""
+    return _ask(AZURE, COMPLETION, connection, prompt, {**arguments, "deployment_name": deployment_name})
+
+
+def openai_chat(connection: Any, prompt: str, model: str = "", **arguments: Any) -> Any:
+    """Ask a chat model of OpenAI or of a service that speaks its protocol."""
+    return _ask(OPENAI, CHAT, connection, prompt, {**arguments, "model": model})
+
+
+def openai_completion(connection: Any, prompt: str, model: str = "", **arguments: Any) -> Any:
+    """Ask a completion model of OpenAI or of a service that speaks its protocol."""
+    return _ask(OPENAI, COMPLETION, connection, prompt, {**arguments, "model": model})
+
+
+def embedding(connection: Any, input: str, deployment_name: str = "", model: str = "") -> Any:  # noqa: A002 - the signature that projects call
+    """The embedding of a text."""
+    kind = connection_type(type(connection)) or ""
+    arguments = {"input": input, "deployment_name": deployment_name, "model": model}
+    return _call(EmbeddingTool(_spec("embedding"), connection.name or "", kind), connection, arguments)
+
+
+class AzureOpenAI:
+    """Azure OpenAI with a connection."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    def chat(self, prompt: str, deployment_name: str, **arguments: Any) -> Any:
+        """As :func:`azure_chat`."""
+        return azure_chat(self.connection, prompt, deployment_name, **arguments)
+
+    def completion(self, prompt: str, deployment_name: str, **arguments: Any) -> Any:
+        """As :func:`azure_completion`."""
+        return azure_completion(self.connection, prompt, deployment_name, **arguments)
+
+
+class OpenAI:
+    """OpenAI with a connection."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+
+    def chat(self, prompt: str, model: str = "", **arguments: Any) -> Any:
+        """As :func:`openai_chat`."""
+        return openai_chat(self.connection, prompt, model, **arguments)
+
+    def completion(self, prompt: str, model: str = "", **arguments: Any) -> Any:
+        """As :func:`openai_completion`."""
+        return openai_completion(self.connection, prompt, model, **arguments)
+
+
+def _ask(family: str, operation: str, connection: Any, prompt: str, arguments: dict[str, Any]) -> Any:
+    kind = connection_type(type(connection))
+    if kind is None or FAMILIES.get(kind) != family:
+        message = f"{type(connection).__name__} is not a connection that this function can use."
+        raise TypeError(message)
+    template = load_template(str(prompt), "<prompt>")
+    tool = ModelTool(_spec(operation), APIS[family, operation], connection.name or "", template)
+    return _call(tool, connection, arguments)
+
+
+def _spec(name: str) -> ToolSpec:
+    return ToolSpec(name=name, parameters=(), takes_any=True)
+
+
+def _call(tool: ModelTool | EmbeddingTool, connection: Any, arguments: dict[str, Any]) -> Any:
+    context = current_node.get()
+    escaped = tuple(arguments.pop("_inputs_to_escape", ()) or ())
+    if context is not None and is_stored(connection) and not _is_running(context.loop):
+        shared = replace(context, is_streaming=False, inputs_to_escape=escaped, usage=Usage())
+        try:
+            return run_blocking(_collected(tool, arguments, shared), context.loop)
+        finally:
+            context.add_usage(shared.usage)
+    stored = stored_connection(connection)
+
+    async def with_own_client() -> Any:
+        client = open_client(stored, _secret, load_settings())
+        own = _own_context(context, client, escaped)
+        try:
+            return await _collected(tool, arguments, own)()
+        finally:
+            if context is not None:
+                context.add_usage(own.usage)
+            await client.close()
+
+    return run_blocking(with_own_client)
+
+
+def _collected(
+    tool: ModelTool | EmbeddingTool, arguments: dict[str, Any], context: NodeContext
+) -> Callable[[], Coroutine[Any, Any, Any]]:
+    """Call the tool; a stream is read to its end, because the caller cannot wait for pieces."""
+
+    async def call() -> Any:
+        answer = await tool.call(arguments, context)
+        if isinstance(answer, AsyncGenerator):
+            return _iterate([str(piece) async for piece in answer])
+        return answer
+
+    return call
+
+
+def _iterate(pieces: list[str]) -> Iterator[str]:
+    yield from pieces
+
+
+def _own_context(context: NodeContext | None, client: ModelClient, escaped: tuple[str, ...]) -> NodeContext:
+    loop = asyncio.get_running_loop()
+    if context is not None:
+        return replace(
+            context,
+            open_client=lambda _: client,
+            loop=loop,
+            is_streaming=False,
+            inputs_to_escape=escaped,
+            usage=Usage(),
+        )
+    span = ActiveSpan("script", trace_id=new_trace_id(), parent_id=None, sink=lambda _: None)
+    return NodeContext(
+        node="script",
+        line_number=None,
+        span=span,
+        open_client=lambda _: client,
+        loop=loop,
+        inputs_to_escape=escaped,
+    )
+
+
+def _is_running(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether this thread is the one that runs ``loop``: then it cannot wait for it."""
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
+
+
+def _secret(connection: Connection, field_name: str) -> str | None:
+    stored = connection.secrets.get(field_name)
+    return stored.value if stored else None

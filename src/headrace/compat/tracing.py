@@ -1,0 +1,100 @@
+"""``trace`` and ``start_trace``: spans for functions of a project."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+from headrace.tools.base import current_node
+from headrace.tools.current_span import parent_span, traced_span
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
+
+
+def trace(func: FunctionT | None = None) -> Any:
+    """Decorate a function so that its calls are spans below the node that calls it.
+
+    Ordinary and asynchronous functions and generators work; outside a node they run as if undecorated.
+    """
+    if func is None:
+        return trace
+    if inspect.isasyncgenfunction(func):
+        return _trace_async_generator(func)
+    if inspect.isgeneratorfunction(func):
+        return _trace_generator(func)
+    if inspect.iscoroutinefunction(func):
+        return _trace_coroutine(func)
+
+    @functools.wraps(func)
+    def traced(*args: Any, **kwargs: Any) -> Any:
+        with _span(func):
+            return func(*args, **kwargs)
+
+    return traced
+
+
+def start_trace(*, resource_attributes: Any = None, collection: str | None = None, **_: Any) -> None:
+    """Accepted and without effect: headrace records spans anyway; OTEL variables say where else they go."""
+    del resource_attributes, collection
+
+
+class ThreadPoolExecutorWithContext(ThreadPoolExecutor):
+    """A thread pool whose functions still belong to the node that submits them."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Schedule ``fn``; see ``concurrent.futures``."""
+        return super().submit(copy_context().run, fn, *args, **kwargs)
+
+
+def _trace_coroutine(func: Callable[..., Any]) -> Any:
+    @functools.wraps(func)
+    async def traced(*args: Any, **kwargs: Any) -> Any:
+        with _span(func):
+            return await func(*args, **kwargs)
+
+    return traced
+
+
+def _trace_generator(func: Callable[..., Any]) -> Any:
+    @functools.wraps(func)
+    def traced(*args: Any, **kwargs: Any) -> Iterator[Any]:
+        with _span(func, is_current=False):
+            yield from func(*args, **kwargs)
+
+    return traced
+
+
+def _trace_async_generator(func: Callable[..., Any]) -> Any:
+    @functools.wraps(func)
+    async def traced(*args: Any, **kwargs: Any) -> AsyncIterator[Any]:
+        with _span(func, is_current=False):
+            async for item in func(*args, **kwargs):
+                yield item
+
+    return traced
+
+
+@contextmanager
+def _span(func: Callable[..., Any], *, is_current: bool = True) -> Iterator[None]:
+    """A span around a call. A generator's is not current: its consumer runs between its steps."""
+    context = current_node.get()
+    if context is None:
+        yield
+        return
+    span = parent_span(context).child(func.__name__, attributes={"code.function.name": func.__qualname__})
+    token = traced_span.set(span) if is_current else None
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, GeneratorExit):
+            span.fail(type(error).__name__, type(error).__name__)
+        raise
+    finally:
+        if token is not None:
+            traced_span.reset(token)
+        span.end()

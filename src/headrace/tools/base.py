@@ -1,0 +1,106 @@
+"""What the engine needs of a node's tool."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from headrace.domain.connection import Connection
+from headrace.domain.run import Usage
+from headrace.domain.tool import ToolSpec
+from headrace.domain.variant import Price
+from headrace.providers.base import ModelClient
+from headrace.telemetry.spans import ActiveSpan
+
+INLINE = "inline"
+THREAD = "thread"
+ASYNC = "async"
+
+
+@dataclass(slots=True, kw_only=True)
+class NodeContext:
+    """What one attempt of one node may use and leaves behind. Lives as long as the attempt.
+
+    Attributes:
+        node: Node name.
+        line_number: ``None`` in an aggregation node.
+        span: The node's span; model calls open children of it.
+        open_client: Connection name to the run's client for it (clients are shared by all lines).
+        price: Price per million tokens of the arm's model, if known.
+        inputs_to_escape: Parameters bound directly to flow inputs, whose text may not open a chat role.
+        is_streaming: Whether the caller wants a model's answer piece by piece.
+        metrics: Where ``log_metric`` writes; shared by all aggregation nodes of a run.
+        usage: Sum of the model calls of this attempt.
+        logs: What the tool printed, by ``stdout`` and ``stderr``.
+        loop: The engine's event loop, for tools in threads that call a model.
+    """
+
+    node: str
+    line_number: int | None
+    span: ActiveSpan
+    open_client: Callable[[str], ModelClient]
+    loop: asyncio.AbstractEventLoop
+    price: Price | None = None
+    inputs_to_escape: tuple[str, ...] = ()
+    is_streaming: bool = False
+    metrics: dict[str, float] = field(default_factory=dict)
+    usage: Usage = Usage()
+    logs: dict[str, str] = field(default_factory=dict)
+
+    def add_usage(self, usage: Usage) -> None:
+        """Add the tokens of one model call, with its cost where the price is known."""
+        cost = usage.cost_usd
+        if cost is None and self.price is not None:
+            cost = self.price.cost_usd(usage.prompt_tokens, usage.completion_tokens)
+        known = [item for item in (self.usage.cost_usd, cost) if item is not None]
+        is_known = cost is not None and (self.usage.calls == 0 or self.usage.cost_usd is not None)
+        self.usage = Usage(
+            calls=self.usage.calls + usage.calls,
+            prompt_tokens=self.usage.prompt_tokens + usage.prompt_tokens,
+            completion_tokens=self.usage.completion_tokens + usage.completion_tokens,
+            cost_usd=sum(known) if is_known else None,
+        )
+
+
+current_node: ContextVar[NodeContext | None] = ContextVar("headrace_current_node", default=None)
+"""The node that is running in this context; ``log_metric`` and the served ``promptflow`` names read it."""
+
+
+class Tool(Protocol):
+    """A tool bound to one node.
+
+    Attributes:
+        spec: Its signature, for checking and for converting literals.
+        mode: :data:`INLINE` (fast, never blocks), :data:`THREAD` (ordinary Python code) or :data:`ASYNC`.
+    """
+
+    spec: ToolSpec
+    mode: str
+
+    def call(self, arguments: Mapping[str, Any], context: NodeContext) -> Any | Awaitable[Any]:
+        """Do the node's work; returns an awaitable when ``mode`` is :data:`ASYNC`.
+
+        Raises:
+            HeadraceError: What went wrong, with a place in the user's files.
+            Exception: Whatever the user's own code raises; the engine turns it into a NodeError.
+        """
+        ...
+
+
+class ConnectionLookup(Protocol):
+    """Finds connections by name."""
+
+    def find(self, name: str) -> Connection | None:
+        """The connection, or ``None``."""
+        ...
+
+    def names(self) -> tuple[str, ...]:
+        """All names that :meth:`find` knows, for near misses."""
+        ...
+
+    def secret(self, connection: Connection, field_name: str) -> str | None:
+        """The value of a secret field, resolved now; ``None`` when it is not set."""
+        ...

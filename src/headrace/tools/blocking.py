@@ -1,0 +1,38 @@
+"""Waiting for a coroutine from ordinary code, whatever thread it runs in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def run_blocking(
+    make: Callable[[], Coroutine[Any, Any, T]], loop: asyncio.AbstractEventLoop | None = None
+) -> T:
+    """Run a coroutine to its end and return its result.
+
+    Args:
+        make: Makes the coroutine; called where it will run.
+        loop: Loop that the coroutine's resources belong to; ``None`` runs it on a loop of its own. Ignored
+            when this thread is the one that runs the loop, which cannot wait for itself.
+    """
+    running = _running_loop()
+    if loop is not None and loop is not running and loop.is_running():
+        return asyncio.run_coroutine_threadsafe(make(), loop).result()
+    if running is None:
+        return asyncio.run(make())
+    # This thread's loop is busy with us: another thread has to wait on a loop of its own.
+    with ThreadPoolExecutor(max_workers=1) as threads:
+        return threads.submit(copy_context().run, lambda: asyncio.run(make())).result()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

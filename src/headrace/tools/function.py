@@ -1,0 +1,108 @@
+"""A Python function as a node's tool."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from pathlib import Path
+from typing import Any
+
+from headrace.domain.tool import ToolSpec
+from headrace.tools.base import ASYNC, INLINE, THREAD, NodeContext, current_node
+from headrace.tools.output import capture_output
+from headrace.tools.project import activate_project
+
+
+class FunctionTool:
+    """Calls a function with a node's arguments.
+
+    Args:
+        spec: Its signature.
+        function: What is called.
+        folder: The project whose modules the function may import; ``None`` for functions of installed
+            packages.
+        fixed: Arguments that replace the node's: connections instead of their names, a prompt's text.
+        consumed: Arguments that were used when the tool was loaded.
+    """
+
+    def __init__(
+        self,
+        spec: ToolSpec,
+        function: Callable[..., Any],
+        *,
+        folder: Path | None,
+        fixed: Mapping[str, Any],
+        consumed: frozenset[str] = frozenset(),
+    ) -> None:
+        self.spec = spec
+        self.mode = _mode(function)
+        self._function = function
+        self._folder = folder
+        self._fixed = fixed
+        self._consumed = consumed
+
+    def call(self, arguments: Mapping[str, Any], context: NodeContext) -> Any:
+        """Call the function; generators come back as generators that print and trace for this node.
+
+        Raises:
+            Exception: Whatever the function raises.
+        """
+        if self._folder is not None:
+            activate_project(self._folder)
+        given = {name: value for name, value in arguments.items() if name not in self._consumed}
+        values = {**given, **self._fixed}
+        if self.mode == ASYNC:
+            return self._call_async(values, context)
+        with capture_output(context.logs):
+            result = self._function(**values)
+        return _in_context(result, context)
+
+    async def _call_async(self, values: Mapping[str, Any], context: NodeContext) -> Any:
+        with capture_output(context.logs):
+            result = await self._function(**values)
+        return _in_context(result, context)
+
+
+def _mode(function: Callable[..., Any]) -> str:
+    if inspect.iscoroutinefunction(function):
+        return ASYNC
+    if inspect.isasyncgenfunction(function):
+        return INLINE  # calling it runs none of its code
+    return THREAD
+
+
+def _in_context(result: Any, context: NodeContext) -> Any:
+    """A generator's code runs later and elsewhere: tell it then which node it belongs to."""
+    if isinstance(result, Generator):
+        return _advance(result, context)
+    if isinstance(result, AsyncGenerator):
+        return _advance_async(result, context)
+    return result
+
+
+def _advance(items: Generator[Any, Any, Any], context: NodeContext) -> Generator[Any, None, None]:
+    ended = object()
+    while True:
+        token = current_node.set(context)
+        try:
+            with capture_output(context.logs):
+                item = next(items, ended)
+        finally:
+            current_node.reset(token)
+        if item is ended:
+            return
+        yield item
+
+
+async def _advance_async(items: AsyncGenerator[Any, Any], context: NodeContext) -> AsyncGenerator[Any, None]:
+    ended = object()
+    while True:
+        token = current_node.set(context)
+        try:
+            with capture_output(context.logs):
+                item = await anext(items, ended)
+        finally:
+            current_node.reset(token)
+        if item is ended:
+            return
+        yield item

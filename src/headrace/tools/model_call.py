@@ -1,0 +1,160 @@
+"""One model call as a part of a node: traced, counted, and its answer read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from headrace.errors import HeadraceError, Problem, RemoteRequestError
+from headrace.providers.base import ModelClient, ModelRequest, ModelResponse
+from headrace.telemetry.attributes import (
+    model_request_attributes,
+    model_response_attributes,
+    model_span_name,
+)
+from headrace.telemetry.spans import ActiveSpan
+from headrace.tools.base import NodeContext
+from headrace.tools.current_span import parent_span
+
+# Keys that a message always has for code that looks for them, null where the service leaves them out.
+_MESSAGE_KEYS = ("content", "refusal", "role", "annotations", "audio", "function_call", "tool_calls")
+
+
+async def call_model(client: ModelClient, request: ModelRequest, context: NodeContext) -> ModelResponse:
+    """Send one request for a node: a child span of the node's span, and its usage on the node.
+
+    Raises:
+        RemoteError: The service does not give a usable answer.
+    """
+    span = _begin_span(client, request, context)
+    try:
+        response = await client.send(request)
+    except HeadraceError as error:
+        _fail(span, error)
+        raise
+    else:
+        span.attributes.update(
+            model_response_attributes(
+                model=response.model,
+                response_id=response.response_id,
+                finish_reasons=response.finish_reasons,
+                input_tokens=response.usage.prompt_tokens,
+                output_tokens=response.usage.completion_tokens,
+                retries=response.retries,
+            )
+        )
+        context.add_usage(response.usage)
+        return response
+    finally:
+        span.end()
+
+
+def stream_model(
+    client: ModelClient, request: ModelRequest, context: NodeContext
+) -> AsyncGenerator[str, None]:
+    """Send one chat request for a node, when the first piece is asked for, and yield the answer's pieces.
+
+    Raises:
+        RemoteError: While it is read, when the service does not give a usable answer.
+    """
+    # Begun here, not inside: the node's span has ended by the time that the answer is read.
+    return _read_stream(client, request, context, _begin_span(client, request, context))
+
+
+async def _read_stream(
+    client: ModelClient, request: ModelRequest, context: NodeContext, span: ActiveSpan
+) -> AsyncGenerator[str, None]:
+    finish_reasons: tuple[str, ...] = ()
+    try:
+        async for chunk in client.stream(request):
+            if chunk.finish_reason:
+                finish_reasons = (chunk.finish_reason,)
+            if chunk.usage is not None:
+                context.add_usage(chunk.usage)
+                span.attributes.update(
+                    model_response_attributes(
+                        finish_reasons=finish_reasons,
+                        input_tokens=chunk.usage.prompt_tokens,
+                        output_tokens=chunk.usage.completion_tokens,
+                    )
+                )
+            if chunk.text:
+                yield chunk.text
+    except HeadraceError as error:
+        _fail(span, error)
+        raise
+    finally:
+        span.end()
+
+
+def answer_message(response: ModelResponse) -> dict[str, Any]:
+    """The message of the first choice, with every key that code may look for.
+
+    Raises:
+        RemoteRequestError: P707 when the answer has none.
+    """
+    message = _first_choice(response).get("message")
+    if not isinstance(message, Mapping):
+        raise RemoteRequestError(_bad_answer("no message"))
+    return {**dict.fromkeys(_MESSAGE_KEYS), **message}
+
+
+def answer_text(response: ModelResponse) -> str:
+    """The text of the first choice of a completion.
+
+    Raises:
+        RemoteRequestError: P707 when the answer has none.
+    """
+    text = _first_choice(response).get("text")
+    if not isinstance(text, str):
+        raise RemoteRequestError(_bad_answer("no text"))
+    return text
+
+
+def answer_vector(response: ModelResponse) -> list[float]:
+    """The first embedding.
+
+    Raises:
+        RemoteRequestError: P707 when the answer has none.
+    """
+    data = response.body.get("data")
+    vector = data[0].get("embedding") if isinstance(data, list) and data else None
+    if not isinstance(vector, list):
+        raise RemoteRequestError(_bad_answer("no embedding"))
+    return vector
+
+
+def _first_choice(response: ModelResponse) -> Mapping[str, Any]:
+    choices = response.body.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    if not isinstance(first, Mapping):
+        raise RemoteRequestError(_bad_answer("no choices"))
+    return first
+
+
+def _bad_answer(what: str) -> Problem:
+    return Problem(
+        code="P707",
+        what=f"The model service's answer has {what}.",
+        fix="Check that the address leads to an OpenAI-compatible service.",
+    )
+
+
+def _begin_span(client: ModelClient, request: ModelRequest, context: NodeContext) -> ActiveSpan:
+    return parent_span(context).child(
+        model_span_name(request.operation, request.model).rstrip(),
+        kind="client",
+        attributes=model_request_attributes(
+            operation=request.operation,
+            system=client.system,
+            model=request.model,
+            body=request.body,
+            address=client.address,
+            port=client.port,
+        ),
+    )
+
+
+def _fail(span: ActiveSpan, error: HeadraceError) -> None:
+    problem = error.problems[0]
+    span.fail(problem.name, f"{problem.code} {problem.name}")

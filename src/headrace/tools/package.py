@@ -1,0 +1,177 @@
+"""Package tools: functions that installed packages offer under an id (promptflow-format: 3.4).
+
+A package announces its tools in the entry point group ``package_tools``; the entry point is a function that returns a
+mapping of ids to descriptions. Only the package that has a node's tool is imported further.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+from headrace.domain.flow import Flow, Node
+from headrace.domain.tool import ToolParameter, ToolSpec
+from headrace.errors import DefinitionError, Problem, nearest
+from headrace.formats.positions import read_text
+from headrace.formats.template import load_template
+from headrace.tools.base import ConnectionLookup, Tool
+from headrace.tools.binding import bind_function
+from headrace.tools.registry import PACKAGE_LOADERS
+from headrace.tools.signature import Signature, read_signature
+from headrace.tools.sources import source_file
+from headrace.tools.user_code import run_user_code
+from headrace.tools.value_types import PromptTemplate
+
+GROUP = "package_tools"
+
+
+def load_package_tool(node: Node, flow: Flow, folder: Path, connections: ConnectionLookup) -> Tool:
+    """Load a tool that an installed package offers.
+
+    Raises:
+        DefinitionError: T207 when no package offers the id; T206 when the package cannot be imported; F001, F009 or
+            F011 for the template of a ``custom_llm`` node; C501 to C504 for connections.
+    """
+    tool_id = node.source.tool or ""
+    described = _find(tool_id, node, flow)
+    function, provider = _import(described, tool_id, node, flow)
+    name = f"{provider.__name__}.{function.__name__}" if provider else function.__name__
+    init = provider.get_initialize_inputs() if provider else None
+    signature = _with_described_types(read_signature(function, name=name, init=init), described)
+    fixed: dict[str, Any] = {}
+    if node.type == "custom_llm":
+        signature, fixed = _with_prompt(signature, node, flow, folder)
+    return bind_function(
+        function,
+        provider,
+        signature,
+        node=node,
+        flow=flow,
+        folder=folder,
+        connections=connections,
+        fixed=fixed,
+    )
+
+
+def _find(tool_id: str, node: Node, flow: Flow) -> Mapping[str, Any]:
+    """The description of a tool; ids that a tool had earlier count as well."""
+    available = list(PACKAGE_LOADERS)
+    failures: list[str] = []
+    for entry_point in entry_points(group=GROUP):
+        try:
+            offered = _offered(entry_point)
+        except DefinitionError as error:
+            failures.append(error.problems[0].what)
+            continue
+        for offered_id, described in offered.items():
+            if tool_id in (offered_id, *described.get("deprecated_tools", ())):
+                return dict(described)
+        available.extend(offered)
+    pointer = (*node.pointer, "source", "tool")
+    near = nearest(tool_id, available)
+    raise DefinitionError(
+        Problem(
+            code="T207",
+            what=f"The node {node.name!r} uses the package tool {tool_id!r}, which no installed package offers.",
+            span=flow.source_map.span(pointer),
+            pointer=pointer,
+            fix=f'Did you mean "{near}"?' if near else "Install the package that offers it.",
+            detail=(*(f"available: {item}" for item in sorted(set(available))), *failures),
+        )
+    )
+
+
+def _offered(entry_point: EntryPoint) -> dict[str, Any]:
+    def describe(error: Exception) -> Problem:
+        package = entry_point.dist.name if entry_point.dist else entry_point.value
+        what = f"The tools of the package {package} cannot be listed: {type(error).__name__}: {error}"
+        return Problem(code="T206", what=what.splitlines()[0])
+
+    return run_user_code(lambda: dict(entry_point.load()()), describe)
+
+
+def _import(
+    described: Mapping[str, Any], tool_id: str, node: Node, flow: Flow
+) -> tuple[Callable[..., Any], type[Any] | None]:
+    pointer = (*node.pointer, "source", "tool")
+
+    def describe(error: Exception) -> Problem:
+        what = f"The package tool {tool_id!r} cannot be imported: {type(error).__name__}: {error}"
+        return Problem(
+            code="T206",
+            what=what.splitlines()[0],
+            span=flow.source_map.span(pointer),
+            pointer=pointer,
+            fix="Install what the package needs, or another version of it.",
+        )
+
+    def load() -> tuple[Callable[..., Any], type[Any] | None]:
+        module = import_module(described["module"])
+        class_name = described.get("class_name")
+        provider = getattr(module, class_name) if class_name else None
+        return getattr(provider or module, described["function"]), provider
+
+    return run_user_code(load, describe)
+
+
+def _with_described_types(signature: Signature, described: Mapping[str, Any]) -> Signature:
+    """The types that the package describes decide how literals are converted; the signature knows the defaults."""
+    inputs = described.get("inputs") or {}
+    parameters = tuple(_described(item, inputs.get(item.name)) for item in signature.spec.parameters)
+    return _replaced(signature, parameters)
+
+
+def _described(parameter: ToolParameter, described: Mapping[str, Any] | None) -> ToolParameter:
+    types = tuple((described or {}).get("type") or ())
+    return ToolParameter(name=parameter.name, types=types or parameter.types, default=parameter.default)
+
+
+def _with_prompt(
+    signature: Signature, node: Node, flow: Flow, folder: Path
+) -> tuple[Signature, dict[str, Any]]:
+    """A ``custom_llm`` node: the text of its file goes to the parameter annotated ``PromptTemplate``."""
+    if signature.prompt is None:
+        pointer = (*node.pointer, "source", "tool")
+        what = f"The tool of the custom_llm node {node.name!r} has no parameter annotated PromptTemplate."
+        place = flow.source_map.span(pointer)
+        fix = "Use it in a python node with source.type: package."
+        raise DefinitionError(Problem(code="T206", what=what, span=place, pointer=pointer, fix=fix))
+    source = source_file(node, flow, folder)
+    text = read_text(source.path, source.shown)
+    template = load_template(text, source.shown)
+    parameters = tuple(item for item in signature.spec.parameters if item.name != signature.prompt)
+    reserved = tuple(item.name for item in signature.spec.parameters)
+    return (
+        _replaced(signature, parameters, reserved=reserved, template_variables=template.variables),
+        {signature.prompt: PromptTemplate(text)},
+    )
+
+
+def _replaced(
+    signature: Signature,
+    parameters: tuple[ToolParameter, ...],
+    *,
+    reserved: tuple[str, ...] = (),
+    template_variables: tuple[str, ...] = (),
+) -> Signature:
+    spec = ToolSpec(
+        name=signature.spec.name,
+        parameters=parameters,
+        takes_any=signature.spec.takes_any,
+        reserved=reserved,
+        template_variables=template_variables,
+    )
+    return Signature(spec=spec, connections=signature.connections, prompt=signature.prompt)
+
+
+def offered_tools() -> Iterator[str]:
+    """Ids of all package tools that can be used here; packages that cannot be listed are left out."""
+    yield from PACKAGE_LOADERS
+    for entry_point in entry_points(group=GROUP):
+        try:
+            yield from _offered(entry_point)
+        except DefinitionError:
+            continue

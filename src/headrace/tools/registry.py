@@ -1,0 +1,67 @@
+"""Node types and their tools. Nothing of a kind is imported before the first node of that kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+
+from headrace.domain.flow import Flow, Node
+from headrace.errors import DefinitionError, Problem
+from headrace.tools.base import ConnectionLookup, Tool
+
+LOADERS: Mapping[tuple[str, str], str] = {
+    ("prompt", "code"): "headrace.tools.prompt:load_prompt_tool",
+    ("llm", "code"): "headrace.tools.llm:load_llm_tool",
+    ("python", "code"): "headrace.tools.python:load_python_tool",
+    ("python", "package"): "headrace.tools.package:load_package_tool",
+    ("custom_llm", "package_with_prompt"): "headrace.tools.package:load_package_tool",
+}
+"""Node type and source type to the import string of the loader."""
+
+PACKAGE_LOADERS: Mapping[str, str] = {
+    "promptflow.tools.llm.llm": "headrace.tools.llm:load_package_llm",
+    "promptflow.tools.embedding.embedding": "headrace.tools.llm:load_embedding",
+    "promptflow.tools.aoai.embedding": "headrace.tools.llm:load_embedding",
+    "promptflow.tools.openai.embedding": "headrace.tools.llm:load_embedding",
+    "promptflow.tools.aoai.chat": "headrace.tools.llm:load_package_api",
+    "promptflow.tools.aoai.completion": "headrace.tools.llm:load_package_api",
+    "promptflow.tools.openai.chat": "headrace.tools.llm:load_package_api",
+    "promptflow.tools.openai.completion": "headrace.tools.llm:load_package_api",
+}
+"""Ids of package tools that headrace brings itself."""
+
+
+def load_tool(node: Node, flow: Flow, folder: Path, connections: ConnectionLookup) -> Tool:
+    """Load the tool of one node.
+
+    Args:
+        node: A node of ``flow``, its variant chosen.
+        flow: For names and places.
+        folder: Where the flow's files are while it runs; a copy when the flow has additional includes.
+        connections: Finds connections and their secrets.
+
+    Raises:
+        DefinitionError: Everything that keeps the tool from being loaded, each with its place.
+    """
+    loader = LOADERS.get((node.type, node.source.type))
+    if loader is None:
+        raise DefinitionError(_unsupported(node, flow))
+    if node.source.type != "code":
+        loader = PACKAGE_LOADERS.get(node.source.tool or "", loader)
+    module, _, name = loader.partition(":")
+    tool: Tool = getattr(import_module(module), name)(node, flow, folder, connections)
+    return tool
+
+
+def _unsupported(node: Node, flow: Flow) -> Problem:
+    known = [source for kind, source in LOADERS if kind == node.type]
+    pointer = (*node.pointer, "source", "type") if known else (*node.pointer, "type")
+    return Problem(
+        code="F010",
+        what=f"The node {node.name!r} is of type {node.type} with a source of type {node.source.type}, "
+        "which headrace does not run.",
+        span=flow.source_map.span(pointer),
+        pointer=pointer,
+        fix=f"Use source.type: {' or '.join(known)}." if known else "Use a python, prompt or llm node.",
+    )

@@ -1,0 +1,57 @@
+"""Running the user's own code while tools are loaded. The one place of this package that catches everything."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
+
+from headrace.errors import DefinitionError, HeadraceError, Problem
+
+T = TypeVar("T")
+
+MODULE_NAME = "__pf_main__"
+"""Name under which a tool's file is executed; code may test ``__name__`` for it."""
+
+
+def run_user_code(run: Callable[[], T], describe: Callable[[Exception], Problem]) -> T:
+    """Call code of the user and turn whatever it raises into a problem.
+
+    Raises:
+        DefinitionError: What ``describe`` makes of the exception.
+    """
+    try:
+        return run()
+    except HeadraceError:
+        raise
+    except Exception as error:  # code of the user may raise anything
+        raise DefinitionError(describe(error)) from error
+
+
+def execute_file(path: Path) -> ModuleType:
+    """Execute a Python file as a fresh module.
+
+    The module is registered while it is executed, because dataclasses and others look themselves up by name; it is
+    not kept, because every node has its own.
+
+    Raises:
+        Exception: Whatever the file raises.
+    """
+    spec = importlib.util.spec_from_file_location(MODULE_NAME, path)
+    if spec is None or spec.loader is None:
+        message = f"{path.name} is not a Python file"
+        raise ImportError(message)
+    module = importlib.util.module_from_spec(spec)
+    before = sys.modules.get(MODULE_NAME)
+    sys.modules[MODULE_NAME] = module
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        if before is None:
+            del sys.modules[MODULE_NAME]
+        else:
+            sys.modules[MODULE_NAME] = before
+    return module
