@@ -1,0 +1,88 @@
+"""Aggregation nodes: they run once, after all lines, over lists of what the succeeded lines kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from headrace.domain.reference import Reference
+from headrace.domain.run import NodeResult
+from headrace.domain.span import SpanRecord
+from headrace.engine.line import NodeRunner
+from headrace.engine.runtime import PreparedFlow
+from headrace.engine.steps import Values
+from headrace.errors import HeadraceError, Problem
+from headrace.telemetry.attributes import flow_attributes
+from headrace.telemetry.spans import ActiveSpan, new_trace_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregationResult:
+    """What the aggregation nodes did.
+
+    Attributes:
+        metrics: What they logged with ``log_metric``; the last write of a name wins.
+        problem: The first failure; metrics logged before it are kept.
+    """
+
+    nodes: tuple[NodeResult, ...] = ()
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    problem: Problem | None = None
+    spans: tuple[SpanRecord, ...] = ()
+
+
+class _Lists(Values):
+    """Resolves references of aggregation nodes: lists over lines, or another aggregation node's output."""
+
+    __slots__ = ("_inside", "_lines")
+
+    def __init__(self, lines: Sequence[Mapping[str, Any]], inside: frozenset[str]) -> None:
+        super().__init__({})
+        self._lines = lines
+        self._inside = inside
+
+    def resolve(self, reference: Reference) -> Any:
+        if reference.kind == "node" and reference.name in self._inside:
+            return super().resolve(reference)
+        return [line[reference.text] for line in self._lines]
+
+
+async def run_aggregation(flow: PreparedFlow, kept_lines: Sequence[Mapping[str, Any]]) -> AggregationResult:
+    """Run all aggregation nodes of a flow.
+
+    Args:
+        flow: The prepared flow.
+        kept_lines: For every succeeded line, in order of line number, the values its ``run_line`` kept.
+    """
+    if not flow.plan.aggregation:
+        return AggregationResult()
+    spans: list[SpanRecord] = []
+    name = flow.plan.flow.name
+
+    def sink(record: SpanRecord) -> None:
+        spans.append(record)
+        flow.span_sink(record)
+
+    span = ActiveSpan(
+        f"invoke_workflow {name} aggregation",
+        trace_id=new_trace_id(),
+        parent_id=None,
+        sink=sink,
+        attributes=flow_attributes(name, None) | dict(flow.attributes),
+    )
+    metrics: dict[str, float] = {}
+    inside = frozenset(step.node.name for step in flow.plan.aggregation)
+    runner = NodeRunner(
+        flow, flow.aggregation, _Lists(kept_lines, inside), span, line_number=None, metrics=metrics
+    )
+    problem = None
+    try:
+        await runner.run()
+    except HeadraceError as error:
+        problem = error.problems[0]
+        span.fail(problem.name, f"{problem.code} {problem.name}")
+    span.end()
+    return AggregationResult(
+        nodes=tuple(runner.results), metrics=metrics, problem=problem, spans=tuple(spans)
+    )

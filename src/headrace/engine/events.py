@@ -1,0 +1,40 @@
+"""What progress displays listen to. Events are given out on the event loop's thread, after the fact is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from headrace.domain.run import Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """A run was created."""
+
+    run: str
+    arm: str | None
+    n_lines: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineFinished:
+    """A line's result is committed."""
+
+    run: str
+    line_number: int
+    status: str
+    usage: Usage
+    duration_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished:
+    """A run was closed with its final status."""
+
+    run: str
+    status: str
+
+
+RunEvent = RunStarted | LineFinished | RunFinished
+OnEvent = Callable[[RunEvent], None]

@@ -1,0 +1,335 @@
+"""One line through a flow: nodes as soon as they may run, independent ones at the same time, everything recorded.
+
+May catch everything: whatever a tool raises becomes a recorded Problem. Cancellation always passes through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from headrace.domain.reference import Reference
+from headrace.domain.run import BYPASSED, CANCELED, COMPLETED, FAILED, LineResult, NodeResult, Usage
+from headrace.domain.span import SpanRecord
+from headrace.engine.invoke import invoke
+from headrace.engine.plain import NotPlainError, to_plain, to_record
+from headrace.engine.runtime import PreparedFlow
+from headrace.engine.steps import LineState, StepGraph, Values, make_arguments
+from headrace.engine.streams import collect, is_stream
+from headrace.errors import ExecutionError, HeadraceError, LineTimeoutError, NodeError, Problem, at_place
+from headrace.planning.plan import Step
+from headrace.telemetry.attributes import flow_attributes, node_attributes
+from headrace.telemetry.spans import ActiveSpan, new_trace_id
+from headrace.tools.base import NodeContext
+from headrace.tools.failure import describe_failure
+
+OnText = Callable[[str, str], None]
+"""Hears ``(output name, piece)`` while a flow output streams."""
+
+
+class NodeRunner:
+    """Runs the steps of one graph over one set of values and keeps what each node did.
+
+    Attributes:
+        results: One per node that came to an end, in order of completion.
+    """
+
+    def __init__(
+        self,
+        flow: PreparedFlow,
+        graph: StepGraph,
+        values: Values,
+        span: ActiveSpan,
+        *,
+        line_number: int | None,
+        is_streaming: bool = False,
+        metrics: dict[str, float] | None = None,
+    ) -> None:
+        self.results: list[NodeResult] = []
+        self._flow = flow
+        self._state = LineState(graph, values)
+        self._values = values
+        self._span = span
+        self._line_number = line_number
+        self._is_streaming = is_streaming
+        self._metrics = metrics if metrics is not None else {}
+        self._streams: dict[str, NodeContext] = {}
+        self._loop = asyncio.get_running_loop()
+
+    async def run(self) -> None:
+        """Run every step that is to run.
+
+        Raises:
+            HeadraceError: The first node failure; what was still running is cancelled.
+        """
+        ready = self._note_bypassed(*self._state.start())
+        while len(ready) == 1:
+            ready = await self._run_step(ready[0])
+        if not ready:
+            return
+        try:
+            async with asyncio.TaskGroup() as group:
+                for step in ready:
+                    group.create_task(self._run_branch(group, step))
+        except BaseExceptionGroup as failures:
+            raise _first_failure(failures) from None
+
+    async def _run_branch(self, group: asyncio.TaskGroup, step: Step) -> None:
+        ready = [step]
+        while ready:
+            for other in ready[1:]:
+                group.create_task(self._run_branch(group, other))
+            ready = await self._run_step(ready[0])
+
+    async def _run_step(self, step: Step) -> list[Step]:
+        node = step.node
+        span = self._span.child(
+            node.name, attributes=node_attributes(node.name, node.type, node.is_aggregation)
+        )
+        context = NodeContext(
+            node=node.name,
+            line_number=self._line_number,
+            span=span,
+            open_client=self._flow.open_client,
+            loop=self._loop,
+            price=self._flow.price,
+            inputs_to_escape=step.inputs_to_escape,
+            is_streaming=self._is_streaming and node.name in self._flow.streamed_nodes,
+            metrics=self._metrics,
+        )
+        arguments: dict[str, Any] = {}
+        output: Any = None
+        problem: Problem | None = None
+        status = CANCELED
+        try:
+            arguments = make_arguments(step.bindings, self._values)
+            output = await invoke(
+                self._flow.tools[node.name],
+                arguments,
+                context,
+                threads=self._flow.threads,
+                timeout_s=self._flow.limits.node_timeout_s,
+            )
+            status = COMPLETED
+        except (Exception, SystemExit) as error:
+            status = FAILED
+            failure = self._as_failure(error, step)
+            problem = failure.problems[0]
+            span.fail(_error_type(error), f"{problem.code} {problem.name}")
+            raise failure from error
+        finally:
+            span.end()
+            self._note(step, status, arguments, output, problem, context, span)
+        try:
+            return self._note_bypassed(*self._state.complete(step, output))
+        except HeadraceError as error:  # a condition of a following node
+            raise at_place(error, self._flow.plan.flow.source_map.span(("nodes",))) from error
+
+    def finish_streams(self, texts: Mapping[str, str]) -> None:
+        """Complete the results of nodes whose output was a generator, now that it is collected.
+
+        Args:
+            texts: Node name to the joined text.
+        """
+        for index, result in enumerate(self.results):
+            context = self._streams.get(result.node)
+            if context is not None:
+                self.results[index] = replace(result, output=texts.get(result.node), usage=context.usage)
+
+    def _as_failure(self, error: BaseException, step: Step) -> HeadraceError:
+        place = self._flow.plan.flow.source_map.span(step.node.pointer)
+        if isinstance(error, HeadraceError):
+            return at_place(error, place, step.node.pointer)
+        return NodeError(
+            describe_failure(error, node=step.node.name, folder=self._flow.folder, flow_place=place)
+        )
+
+    def _note(
+        self,
+        step: Step,
+        status: str,
+        arguments: Mapping[str, Any],
+        output: Any,
+        problem: Problem | None,
+        context: NodeContext,
+        span: ActiveSpan,
+    ) -> None:
+        if is_stream(output):
+            self._streams[step.node.name] = context
+        self.results.append(
+            NodeResult(
+                node=step.node.name,
+                status=status,
+                inputs={name: to_record(value) for name, value in arguments.items()},
+                output=None if is_stream(output) else to_record(output),
+                problem=problem,
+                usage=context.usage,
+                start_ns=span.start_ns,
+                end_ns=span.end_ns,
+                logs=context.logs,
+            )
+        )
+
+    def _note_bypassed(self, ready: list[Step], bypassed: list[Step]) -> list[Step]:
+        self.results.extend(NodeResult(node=step.node.name, status=BYPASSED) for step in bypassed)
+        return ready
+
+
+def _first_failure(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    for failure in failures.exceptions:
+        if isinstance(failure, BaseExceptionGroup):
+            return _first_failure(failure)
+        return failure
+    return failures
+
+
+def _error_type(error: BaseException) -> str:
+    return error.problems[0].name if isinstance(error, HeadraceError) else type(error).__name__
+
+
+async def run_line(
+    flow: PreparedFlow,
+    inputs: Mapping[str, Any],
+    *,
+    line_number: int,
+    on_text: OnText | None = None,
+    kept: dict[str, Any] | None = None,
+) -> LineResult:
+    """Run one line and say what happened; a failure is a result, not an exception.
+
+    Args:
+        flow: The prepared flow.
+        inputs: Flow inputs after mapping, defaults and conversion.
+        line_number: Counts from 0.
+        on_text: Wants model answers piece by piece.
+        kept: Filled with the values that aggregation nodes will ask for, by reference text.
+    """
+    spans: list[SpanRecord] = []
+    name = flow.plan.flow.name
+    span = ActiveSpan(
+        f"invoke_workflow {name}",
+        trace_id=new_trace_id(),
+        parent_id=None,
+        sink=_both(spans.append, flow.span_sink),
+        attributes=flow_attributes(name, line_number) | dict(flow.attributes),
+    )
+    values = Values(inputs)
+    runner = NodeRunner(
+        flow, flow.graph, values, span, line_number=line_number, is_streaming=on_text is not None
+    )
+    outputs: dict[str, Any] = {}
+    texts: dict[str, str] = {}
+    problem: Problem | None = None
+    try:
+        async with asyncio.timeout(flow.limits.line_timeout_s) as limit:
+            await runner.run()
+            outputs = await _make_outputs(flow, values, texts, on_text)
+            if kept is not None:
+                kept.update((item.text, values.resolve_output(item)) for item in flow.aggregated)
+    except HeadraceError as error:
+        problem = error.problems[0]
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        problem = _line_timeout(flow).problems[0]
+    if problem is not None:
+        span.fail(problem.name, f"{problem.code} {problem.name}")
+        outputs = {}
+    span.end()
+    runner.finish_streams(texts)
+    return LineResult(
+        line_number=line_number,
+        status=COMPLETED if problem is None else FAILED,
+        inputs={key: to_record(value) for key, value in inputs.items()},
+        outputs=outputs,
+        problem=problem,
+        nodes=tuple(runner.results),
+        usage=sum_usage([result.usage for result in runner.results]),
+        start_ns=span.start_ns,
+        end_ns=span.end_ns,
+        trace_id=span.trace_id,
+        spans=tuple(spans),
+    )
+
+
+def _both(
+    first: Callable[[SpanRecord], None], second: Callable[[SpanRecord], None]
+) -> Callable[[SpanRecord], None]:
+    def sink(record: SpanRecord) -> None:
+        first(record)
+        second(record)
+
+    return sink
+
+
+def _line_timeout(flow: PreparedFlow) -> ExecutionError:
+    limit_s = flow.limits.line_timeout_s
+    return LineTimeoutError(
+        Problem(
+            code="E603",
+            what=f"The line took longer than {limit_s:g} s and was cut.",
+            span=flow.plan.flow.source_map.span(()),
+            fix="Raise HEADRACE_LINE_TIMEOUT_S (or PF_LINE_TIMEOUT_SEC), or see in the trace which node was slow.",
+        )
+    )
+
+
+async def _make_outputs(
+    flow: PreparedFlow, values: Values, texts: dict[str, str], on_text: OnText | None
+) -> dict[str, Any]:
+    inside = {step.node.name for step in flow.plan.aggregation}
+    outputs: dict[str, Any] = {}
+    for name, output in flow.plan.flow.outputs.items():
+        source = output.value
+        if isinstance(source, Reference) and source.kind == "node" and source.name in inside:
+            continue  # an aggregation node has no value for one line; check warns about it
+        pointer = ("outputs", name)
+        place = flow.plan.flow.source_map.span(pointer)
+        try:
+            value = values.resolve_output(source) if isinstance(source, Reference) else source
+            if is_stream(value):
+                value = await _collect_output(flow, name, value, on_text)
+                if isinstance(source, Reference):
+                    texts[source.name] = value
+            outputs[name] = to_plain(value)
+        except NotPlainError as error:
+            raise at_place(_not_plain(name, error), place, pointer) from error
+        except HeadraceError as error:
+            raise at_place(error, place, pointer) from error
+    return outputs
+
+
+async def _collect_output(flow: PreparedFlow, name: str, value: Any, on_text: OnText | None) -> str:
+    try:
+        return await collect(value, flow.threads, (lambda piece: on_text(name, piece)) if on_text else None)
+    except HeadraceError:
+        raise
+    except Exception as error:
+        place = flow.plan.flow.source_map.span(("outputs", name))
+        raise NodeError(describe_failure(error, node=name, folder=flow.folder, flow_place=place)) from error
+
+
+def _not_plain(name: str, error: NotPlainError) -> NodeError:
+    return NodeError(
+        Problem(
+            code="E604",
+            what=f"Flow output {name!r} holds a {error.args[0]}, which cannot be written as JSON.",
+            fix="Return text, numbers, lists, mappings or a dataclass from the node.",
+        )
+    )
+
+
+def sum_usage(usages: list[Usage]) -> Usage:
+    """Total of some usages; the cost is unknown as soon as one call's cost is unknown."""
+    called = [usage for usage in usages if usage.calls]
+    if not called:
+        return Usage()
+    costs = [usage.cost_usd for usage in called]
+    return Usage(
+        calls=sum(usage.calls for usage in called),
+        prompt_tokens=sum(usage.prompt_tokens for usage in called),
+        completion_tokens=sum(usage.completion_tokens for usage in called),
+        cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
+    )

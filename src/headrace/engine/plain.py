@@ -1,0 +1,56 @@
+"""From what tools return to plain data that can be recorded as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import date, datetime
+from enum import Enum
+from typing import Any
+
+_SCALARS = (str, int, float, bool, type(None))
+
+
+class NotPlainError(TypeError):
+    """A value has no plain form; ``args[0]`` is the name of its type."""
+
+
+def to_plain(value: Any) -> Any:
+    """Plain copy of ``value``: dataclasses become mappings, enums their value, dates ISO text, keys text.
+
+    Raises:
+        NotPlainError: Something inside has no plain form.
+    """
+    kind = type(value)
+    if kind in _SCALARS:
+        return value
+    if kind is dict or isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    return _unusual(value)
+
+
+def _unusual(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return to_plain(value.value)
+    for kind in (bool, int, float, str):  # subclasses of scalars, e.g. a prompt's text
+        if isinstance(value, kind):
+            return kind(value)
+    if isinstance(value, (datetime, date)):
+        return value.isoformat()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, bytes) and hasattr(value, "_mime_type"):
+        return {f"data:{value._mime_type};base64": value.to_base64()}  # type: ignore[attr-defined]  # noqa: SLF001 - the format's image class
+    raise NotPlainError(type(value).__name__)
+
+
+def to_record(value: Any) -> Any:
+    """Like :func:`to_plain`, but what has no plain form is kept as its ``repr``, cut at 1,000 characters."""
+    try:
+        return to_plain(value)
+    except NotPlainError:
+        return repr(value)[:1000]
+    except RecursionError:
+        return f"<{type(value).__name__} that contains itself>"

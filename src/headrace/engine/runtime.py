@@ -1,0 +1,112 @@
+"""What the engine needs to run one flow under one arm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace.domain.reference import Reference
+from headrace.domain.span import SpanRecord
+from headrace.domain.variant import Price
+from headrace.engine.steps import StepGraph, make_step_graph
+from headrace.engine.threads import ToolThreads
+from headrace.planning.plan import Plan
+from headrace.providers.base import ModelClient
+from headrace.tools.base import Tool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Time limits in seconds; ``node_timeout_s`` is ``None`` when only the line's counts."""
+
+    line_timeout_s: float
+    node_timeout_s: float | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class PreparedFlow:
+    """A plan with its tools loaded, ready for any number of lines within one event loop.
+
+    Attributes:
+        folder: Where the flow's files are while it runs; a copy when the flow has additional includes.
+        open_client: Connection name to the run's client for it.
+        span_sink: Receives every finished span besides the line's own record of it.
+        attributes: Attributes of every flow span, e.g. run and arm.
+        keeps_content: Whether spans carry inputs and outputs.
+        aggregated: References of aggregation nodes to flow inputs and ordinary nodes: what a line must keep.
+        streamed_nodes: Nodes that only flow outputs read, so that their answer may be streamed.
+    """
+
+    plan: Plan
+    tools: Mapping[str, Tool]
+    folder: Path
+    open_client: Callable[[str], ModelClient]
+    threads: ToolThreads
+    limits: Limits
+    price: Price | None
+    span_sink: Callable[[SpanRecord], None]
+    attributes: Mapping[str, Any]
+    keeps_content: bool
+    graph: StepGraph
+    aggregation: StepGraph
+    aggregated: tuple[Reference, ...]
+    streamed_nodes: frozenset[str]
+
+
+def prepare(
+    plan: Plan,
+    *,
+    tools: Mapping[str, Tool],
+    folder: Path,
+    open_client: Callable[[str], ModelClient],
+    threads: ToolThreads,
+    limits: Limits,
+    price: Price | None = None,
+    span_sink: Callable[[SpanRecord], None] | None = None,
+    attributes: Mapping[str, Any] | None = None,
+    keeps_content: bool = False,
+) -> PreparedFlow:
+    """Bundle a plan with what it runs on and work out, once, what every line needs to know."""
+    return PreparedFlow(
+        plan=plan,
+        tools=tools,
+        folder=folder,
+        open_client=open_client,
+        threads=threads,
+        limits=limits,
+        price=price,
+        span_sink=span_sink or _ignore,
+        attributes=attributes or {},
+        keeps_content=keeps_content,
+        graph=make_step_graph(plan.steps),
+        aggregation=make_step_graph(plan.aggregation),
+        aggregated=_aggregated_references(plan),
+        streamed_nodes=_streamed_nodes(plan),
+    )
+
+
+def _ignore(_: SpanRecord) -> None:
+    """Sink of spans when nothing is exported."""
+
+
+def _aggregated_references(plan: Plan) -> tuple[Reference, ...]:
+    inside = {step.node.name for step in plan.aggregation}
+    found: dict[str, Reference] = {}
+    for step in plan.aggregation:
+        for binding in step.bindings:
+            reference = binding.reference
+            if reference is not None and not (reference.kind == "node" and reference.name in inside):
+                found[reference.text] = reference
+    return tuple(found.values())
+
+
+def _streamed_nodes(plan: Plan) -> frozenset[str]:
+    read = {name for step in (*plan.steps, *plan.aggregation) for name in step.waits_for}
+    shown = {
+        output.value.name
+        for output in plan.flow.outputs.values()
+        if isinstance(output.value, Reference) and output.value.kind == "node" and not output.value.path
+    }
+    return frozenset(shown - read)

@@ -1,0 +1,37 @@
+"""Collecting generators: a flow output that is a generator becomes the joined text of its items."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Generator
+from typing import Any
+
+from headrace.engine.threads import ToolThreads
+
+OnPiece = Callable[[str], None]
+
+
+def is_stream(value: Any) -> bool:
+    """Whether a tool returned a generator, synchronous or asynchronous."""
+    return isinstance(value, (Generator, AsyncGenerator))
+
+
+async def collect(value: Any, threads: ToolThreads, on_piece: OnPiece | None = None) -> str:
+    """Join ``str`` of all items; ``on_piece`` hears each on the event loop's thread.
+
+    A synchronous generator is advanced in a thread, because its code may block.
+    """
+    pieces: list[str] = []
+    if isinstance(value, AsyncGenerator):
+        async for item in value:
+            _take(str(item), pieces, on_piece)
+        return "".join(pieces)
+    ended = object()
+    while (item := await threads.run(lambda: next(value, ended))) is not ended:
+        _take(str(item), pieces, on_piece)
+    return "".join(pieces)
+
+
+def _take(piece: str, pieces: list[str], on_piece: OnPiece | None) -> None:
+    pieces.append(piece)
+    if on_piece is not None:
+        on_piece(piece)

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from headrace.engine.threads import ToolThreads
+
+
+def test_a_result_and_an_exception_reach_the_waiting_task() -> None:
+    async def main() -> None:
+        threads = ToolThreads(2)
+        assert await threads.run(lambda: threading.current_thread().name) == "headrace-tool"
+        with pytest.raises(KeyError):
+            await threads.run(lambda: {}["missing"])
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await threads.run(lambda: next(iter(())))
+        threads.close()
+
+    asyncio.run(main())
+
+
+def test_jobs_beyond_the_limit_wait_their_turn() -> None:
+    running = 0
+    most = 0
+    lock = threading.Lock()
+    both = threading.Barrier(2)
+
+    def job() -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        both.wait(timeout=10)  # each job needs a partner, so that two do run at once
+        with lock:
+            running -= 1
+
+    async def main() -> None:
+        threads = ToolThreads(2)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(6):
+                group.create_task(threads.run(job))
+        threads.close()
+
+    asyncio.run(main())
+    assert most == 2
+
+
+def test_a_stuck_job_is_given_up_and_its_thread_replaced() -> None:
+    release = threading.Event()
+
+    async def main() -> None:
+        threads = ToolThreads(1)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await threads.run(release.wait)
+        assert await threads.run(lambda: "still working") == "still working"
+        release.set()
+        threads.close()
+
+    asyncio.run(main())
