@@ -1,0 +1,126 @@
+"""What a reader must know before trusting a comparison, in plain sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from headrace.domain.comparison import ArmLines, MetricComparison, PairedEffect
+from headrace.evaluation import wording
+from headrace.evaluation.arm_summary import has_only_failures
+from headrace.evaluation.line_scores import SettledMetric, line_scores
+
+
+def find_caveats(
+    arms: Sequence[ArmLines],
+    settled: Sequence[SettledMetric],
+    compared: Sequence[MetricComparison],
+) -> tuple[str, ...]:
+    """Collect the caveats of a comparison, each once, those about the data first."""
+    found = [
+        *_unmatched(compared),
+        *_failures(arms, settled),
+        *_repeats(arms),
+        *(caveat for metric in settled for caveat in metric.warnings),
+        *_missing_scores(arms, settled),
+        *(caveat for metric in compared for caveat in _about_effects(metric)),
+        *_secondary(compared),
+    ]
+    return tuple(dict.fromkeys(found))
+
+
+def _unmatched(compared: Sequence[MetricComparison]) -> Iterator[str]:
+    for effect in compared[0].effects if compared else ():
+        for owner, other, lines in (
+            (effect.against, effect.arm, effect.unmatched_against),
+            (effect.arm, effect.against, effect.unmatched_arm),
+        ):
+            if lines:
+                yield (
+                    f"{wording.count(len(lines), 'line')} of {owner} without a partner in {other}: "
+                    "left out of that comparison."
+                )
+
+
+def _failures(arms: Sequence[ArmLines], settled: Sequence[SettledMetric]) -> Iterator[str]:
+    failed = {arm.arm: sum(o.is_failed for repeats in arm.lines.values() for o in repeats) for arm in arms}
+    if not any(failed.values()):
+        return
+    for arm in arms:
+        if has_only_failures(arm):
+            yield f"Every line of {arm.arm} failed: its score says that it does not run."
+    named = ", ".join(f"{n} in {arm}" for arm, n in failed.items() if n)
+    for worst in (0.0, 1.0):
+        counted = [metric.spec.name for metric in settled if metric.failed_count_as == worst]
+        if counted:
+            yield (
+                f"Failed lines count as {worst:g} in {', '.join(counted)} ({named}); the estimate without "
+                "them is given beside."
+            )
+    left_out = [m.spec.name for m in settled if m.failed_count_as is None and m.has_scores]
+    if left_out:
+        yield f"Failed lines are left out of {', '.join(left_out)} ({named})."
+
+
+def _repeats(arms: Sequence[ArmLines]) -> Iterator[str]:
+    sizes = {len(repeats) for arm in arms for repeats in arm.lines.values() if repeats}
+    if sizes and max(sizes) > 1:
+        shown = f"{max(sizes)}" if len(sizes) == 1 else f"{min(sizes)} to {max(sizes)}"
+        yield f"Lines were run {shown} times; repeats are averaged per line before any test."
+
+
+def _missing_scores(arms: Sequence[ArmLines], settled: Sequence[SettledMetric]) -> Iterator[str]:
+    for metric in settled:
+        name = metric.spec.name
+        if not metric.has_scores:
+            yield f"No line of any arm has a usable {name}."
+            continue
+        for arm in arms:
+            scores = line_scores(arm, name, failed_count_as=metric.failed_count_as)
+            if scores.missing:
+                yield (
+                    f"{wording.count(len(scores.missing), 'line')} of {arm.arm} without a usable {name}: "
+                    "left out, not counted as zero."
+                )
+            if scores.n_partial:
+                yield (
+                    f"{wording.count(scores.n_partial, 'line')} of {arm.arm} with {name} from only a part "
+                    "of the repeats."
+                )
+
+
+def _about_effects(metric: MetricComparison) -> Iterator[str]:
+    name = metric.spec.name
+    guarded = [e.arm for e in metric.effects if _method(e).endswith("sparse guard")]
+    if guarded:
+        yield (
+            f"Few lines differ in {name} for {', '.join(guarded)}; the interval is widened for "
+            "differences that were not seen."
+        )
+    for effect in metric.effects:
+        if _depends_on_failures(effect):
+            yield (
+                f"Leaving failed lines out changes whether the interval of {effect.arm} on {name} "
+                "excludes zero."
+            )
+
+
+def _secondary(compared: Sequence[MetricComparison]) -> Iterator[str]:
+    if len(compared) > 1 and compared[0].effects:
+        yield (
+            f"{compared[0].spec.name} decides. p is adjusted within each metric, so the other "
+            "metrics describe and do not confirm."
+        )
+
+
+def _method(effect: PairedEffect) -> str:
+    if effect.difference is None or effect.difference.interval is None:
+        return ""
+    return effect.difference.interval.method
+
+
+def _depends_on_failures(effect: PairedEffect) -> bool:
+    with_failed = effect.difference and effect.difference.interval
+    without = effect.without_failed and effect.without_failed.interval
+    if not with_failed or not without:
+        return False
+    return with_failed.excludes_zero != without.excludes_zero

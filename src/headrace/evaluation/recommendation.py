@@ -1,0 +1,131 @@
+"""Which arm to ship, said from a comparison alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import inf
+
+from headrace.domain.comparison import (
+    ArmScore,
+    ArmSummary,
+    Comparison,
+    MetricComparison,
+    MetricSpec,
+    PairedEffect,
+    Recommendation,
+)
+from headrace.evaluation import wording
+
+
+def ship_recommendation(comparison: Comparison) -> Recommendation:
+    """Say which arm to ship by the primary metric.
+
+    The best arm among those that are better than the baseline. Where there is none, the baseline,
+    unless some arm scores better without proof, or could not be judged: then no arm is named.
+    """
+    metric = comparison.primary
+    if metric is None:
+        return Recommendation(arm=None, reason="Cannot be decided, because no metric was compared.")
+    if not metric.effects:
+        return Recommendation(
+            arm=None, reason="Cannot be decided, because there is no arm beside the baseline."
+        )
+    better = [effect for effect in metric.effects if effect.verdict.word == "better"]
+    if better:
+        return _ship_best(comparison, metric, better)
+    return _ship_none(comparison, metric)
+
+
+def rank_arms(
+    arms: Sequence[str],
+    spec: MetricSpec,
+    scores: Sequence[ArmScore],
+    summaries: Mapping[str, ArmSummary],
+) -> list[str]:
+    """The arms, best mean first; equal means by cost per line, then by median latency.
+
+    Unknown costs and latencies come last.
+    """
+    means = {score.arm: score.mean.value for score in scores if score.mean is not None}
+    sign = -1.0 if spec.direction == "higher" else 1.0
+
+    def key(arm: str) -> tuple[float, float, float]:
+        score = round(sign * means[arm], 9) if arm in means else inf
+        return score, _cost_per_line(summaries[arm]), _median_latency(summaries[arm])
+
+    return sorted(arms, key=key)
+
+
+def _ship_best(
+    comparison: Comparison, metric: MetricComparison, better: Sequence[PairedEffect]
+) -> Recommendation:
+    summaries = {summary.arm: summary for summary in comparison.arms}
+    ranked = rank_arms([e.arm for e in better], metric.spec, metric.scores, summaries)
+    best = ranked[0]
+    effect = next(effect for effect in better if effect.arm == best)
+    reason = f"{best} beats {comparison.baseline} on {metric.spec.name}: {effect.verdict.reason}"
+    leaders = metric.leaders
+    if leaders is None:
+        return Recommendation(arm=best, reason=reason)
+    others = wording.count(len(ranked) - 1, "other arm")
+    verb = "beats" if len(ranked) == 2 else "beat"
+    if leaders.verdict.word == "better":
+        tail = f"It is also separated from the runner-up {leaders.against}."
+    elif leaders.difference is not None and abs(leaders.difference.value) < 1e-9:
+        tail = f"It ties with {leaders.against}; {_tie_breaker(summaries[best], summaries[leaders.against])}."
+    else:
+        tail = f"It is not separated from the runner-up {leaders.against}: {leaders.verdict.reason}"
+    return Recommendation(arm=best, reason=f"{reason} {others} {verb} the baseline too. {tail}")
+
+
+def _tie_breaker(best: ArmSummary, other: ArmSummary) -> str:
+    if _cost_per_line(best) != _cost_per_line(other):
+        return "it costs less per line"
+    if _median_latency(best) != _median_latency(other):
+        return "it answers faster"
+    return "it is named because it comes first"
+
+
+def _ship_none(comparison: Comparison, metric: MetricComparison) -> Recommendation:
+    unjudged = [effect for effect in metric.effects if not effect.verdict.is_judged]
+    if len(unjudged) == len(metric.effects):
+        return Recommendation(arm=None, reason=unjudged[0].verdict.reason)
+    baseline = comparison.baseline
+    promising = _most_promising(metric)
+    if promising is not None:
+        return Recommendation(
+            arm=None,
+            reason=f"Too little evidence to move from {baseline}. "
+            f"Closest is {promising.arm}: {promising.verdict.reason}",
+        )
+    reason = f"No arm is better than {baseline} on {metric.spec.name}; keep it."
+    equivalent = [effect.arm for effect in metric.effects if effect.verdict.word == "equivalent"]
+    if equivalent:
+        reason += f" Equivalent within the margin: {', '.join(equivalent)}."
+    if unjudged:
+        reason += f" Not judged: {', '.join(effect.arm for effect in unjudged)}."
+    return Recommendation(arm=baseline, reason=reason)
+
+
+def _most_promising(metric: MetricComparison) -> PairedEffect | None:
+    """The undecided arm with the largest observed gain; ``None`` where none gains."""
+    sign = 1.0 if metric.spec.direction == "higher" else -1.0
+    gains = [
+        (sign * effect.difference.value, effect)
+        for effect in metric.effects
+        if effect.verdict.word == "inconclusive"
+        and effect.verdict.is_judged
+        and effect.difference is not None
+        and sign * effect.difference.value > 0.0
+    ]
+    return max(gains, key=lambda pair: pair[0])[1] if gains else None
+
+
+def _cost_per_line(summary: ArmSummary) -> float:
+    if summary.cost_usd is None or summary.n_lines == 0:
+        return inf
+    return summary.cost_usd / summary.n_lines
+
+
+def _median_latency(summary: ArmSummary) -> float:
+    return inf if summary.latency_p50_ms is None else summary.latency_p50_ms.value

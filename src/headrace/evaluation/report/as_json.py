@@ -1,0 +1,40 @@
+"""A comparison as JSON, for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+
+from headrace.domain.comparison import Comparison, ReportContext
+from headrace.evaluation.recommendation import ship_recommendation
+
+#: Raised when a field changes its meaning or goes away.
+SCHEMA_VERSION = 1
+
+
+def render_json(comparison: Comparison, context: ReportContext) -> str:
+    """Render a comparison, its recommendation and its context as one JSON object.
+
+    Field names are those of the domain types; what is not known is ``null``; no NaN ever appears.
+    """
+    document = {
+        "schema": SCHEMA_VERSION,
+        "context": _plain(context),
+        "recommendation": _plain(ship_recommendation(comparison)),
+        "comparison": _plain(comparison),
+    }
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+
+
+def _plain(value: object) -> object:
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value

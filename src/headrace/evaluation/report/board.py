@@ -1,0 +1,141 @@
+"""The rows of the comparison table, as words: shared by every report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from headrace.domain.comparison import (
+    ArmScore,
+    ArmSummary,
+    Comparison,
+    Estimate,
+    MetricComparison,
+    PairedEffect,
+)
+from headrace.evaluation import wording
+
+#: Stands where a number is not known.
+UNKNOWN = "\N{EM DASH}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """A value and the smaller note under it."""
+
+    value: str
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BoardRow:
+    """One arm on one metric, ready to print.
+
+    Attributes:
+        verdict: Verdict word, or "baseline".
+        reason: Why; empty for the baseline.
+    """
+
+    arm: str
+    is_baseline: bool
+    score: Cell
+    difference: Cell
+    p: Cell
+    verdict: str
+    reason: str
+    tokens: Cell
+    cost: Cell
+    p50: Cell
+    p95: Cell
+    failed: Cell
+
+
+def board_rows(comparison: Comparison, metric: MetricComparison) -> tuple[BoardRow, ...]:
+    """One row per arm, in the order of the comparison."""
+    return tuple(
+        _row(summary, metric.score_of(summary.arm), metric.effect_of(summary.arm))
+        for summary in comparison.arms
+    )
+
+
+def per_line(total: float, summary: ArmSummary) -> float | None:
+    """A total divided by the executions of the arm; ``None`` without any."""
+    return total / summary.n_observations if summary.n_observations else None
+
+
+def signed_estimate(estimate: Estimate) -> str:
+    """A difference with its interval in parentheses."""
+    value = wording.signed(estimate.value)
+    return value if estimate.interval is None else f"{value} ({wording.span(estimate.interval)})"
+
+
+def _row(summary: ArmSummary, score: ArmScore, effect: PairedEffect | None) -> BoardRow:
+    return BoardRow(
+        arm=summary.arm,
+        is_baseline=effect is None,
+        score=_score(score),
+        difference=Cell(value=UNKNOWN) if effect is None else _difference(effect),
+        p=Cell(value=UNKNOWN) if effect is None else _p(effect),
+        verdict="baseline" if effect is None else effect.verdict.word,
+        reason="" if effect is None else effect.verdict.reason,
+        tokens=_tokens(summary),
+        cost=_cost(summary),
+        p50=_latency(summary.latency_p50_ms, summary.latency_ratio),
+        p95=_latency(summary.latency_p95_ms, None),
+        failed=_failed(summary),
+    )
+
+
+def _score(score: ArmScore) -> Cell:
+    if score.mean is None:
+        return Cell(value=UNKNOWN, note="no score")
+    return Cell(value=wording.number(score.mean.value), note=_unsigned(score.mean))
+
+
+def _unsigned(estimate: Estimate) -> str:
+    if estimate.interval is None:
+        return ""
+    return f"{wording.number(estimate.interval.low)} to {wording.number(estimate.interval.high)}"
+
+
+def _difference(effect: PairedEffect) -> Cell:
+    if effect.difference is None:
+        return Cell(value=UNKNOWN, note="no paired line")
+    interval = effect.difference.interval
+    return Cell(
+        value=wording.signed(effect.difference.value),
+        note="" if interval is None else wording.span(interval),
+    )
+
+
+def _p(effect: PairedEffect) -> Cell:
+    if effect.p_adjusted is None:
+        return Cell(value=UNKNOWN)
+    return Cell(value=wording.p_value(effect.p_adjusted))
+
+
+def _tokens(summary: ArmSummary) -> Cell:
+    if not summary.total_tokens:
+        return Cell(value=UNKNOWN)
+    each = per_line(summary.total_tokens, summary)
+    note = "" if each is None else f"{each:,.0f} per line"
+    return Cell(value=f"{summary.total_tokens:,}", note=note)
+
+
+def _cost(summary: ArmSummary) -> Cell:
+    if summary.cost_usd is None:
+        return Cell(value=UNKNOWN, note="no price")
+    return Cell(value=wording.cost(summary.cost_usd), note=_times(summary.cost_ratio))
+
+
+def _latency(latency: Estimate | None, ratio: Estimate | None) -> Cell:
+    if latency is None:
+        return Cell(value=UNKNOWN)
+    return Cell(value=wording.duration(latency.value), note=_times(ratio))
+
+
+def _times(ratio: Estimate | None) -> str:
+    return "" if ratio is None else f"{ratio.value:.2f}\N{MULTIPLICATION SIGN}"
+
+
+def _failed(summary: ArmSummary) -> Cell:
+    return Cell(value=f"{summary.n_failed:,}", note=f"of {summary.n_observations:,}")

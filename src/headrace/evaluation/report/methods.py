@@ -1,0 +1,71 @@
+"""How each number was made, in sentences: only what this comparison used."""
+
+from __future__ import annotations
+
+from headrace.domain.comparison import Comparison, MetricComparison
+
+_METHODS = {
+    "Wilson": "Interval of a rate: Wilson's score interval (1927).",
+    "Wilson (bounded mean)": (
+        "Interval of a mean whose lines hardly vary: Wilson's interval, which is conservative for "
+        "scores between 0 and 1."
+    ),
+    "t": "Interval of a mean, or of a mean paired difference: Student's t.",
+    "t with sparse guard": (
+        "Interval of a difference that few lines show: Student's t with one imagined win and one "
+        "imagined loss added, because rare losses are easily not seen at all (after Bonett and Price, 2012)."
+    ),
+    "Tango": "Interval of a difference of paired yes-or-no scores: Tango's score interval (1998).",
+    "McNemar mid-p": (
+        "p of paired yes-or-no scores: McNemar's test with mid-p, on the lines where the arms "
+        "disagree (Fagerland, Lydersen and Laake, 2013)."
+    ),
+    "sign-flip permutation": (
+        "p of paired graded scores: permutation of the signs of the differences, every pattern up to 14 "
+        "differing lines and 10,000 seeded draws beyond (Fisher, 1935)."
+    ),
+    "order statistics": "Interval of a latency percentile: two order statistics, free of any distribution.",
+    "paired log-ratio t": (
+        "Ratios of latency, cost and tokens: geometric mean of the per-line ratios, interval by "
+        "Student's t on the log scale."
+    ),
+}
+
+_ADJUSTMENTS = {
+    "Holm": "p is adjusted with Holm's method (1979) over the arms within a metric: the chance of any false "
+    "verdict is at most {alpha:g}.",
+    "Benjamini-Hochberg": "p is adjusted with Benjamini and Hochberg's method (1995): the expected share of "
+    "false verdicts is at most {alpha:g}. This is an exploratory screen.",
+    "none": "p is not adjusted for the number of arms.",
+}
+
+
+def method_sentences(comparison: Comparison) -> tuple[str, ...]:
+    """Sentences that say how the numbers of this comparison were made, in reading order."""
+    provenance = comparison.provenance
+    sentences = [
+        "Arms are paired line by line, by line id. Repeats of a line are averaged before anything else.",
+        *(_METHODS[name] for name in _METHODS if name in provenance.methods),
+        _ADJUSTMENTS[provenance.adjustment].format(alpha=provenance.alpha),
+        "\N{LEFT DOUBLE QUOTATION MARK}Better\N{RIGHT DOUBLE QUOTATION MARK} and "
+        "\N{LEFT DOUBLE QUOTATION MARK}worse\N{RIGHT DOUBLE QUOTATION MARK} need both the adjusted p and "
+        "the interval; a large p alone never means that there is no difference.",
+        "Line counts and detectable differences are for 80% power, with the disagreement between the arms "
+        "taken at its 80% upper bound.",
+        "Latency is that of executions that did not fail; tokens and cost are those of all.",
+    ]
+    return tuple(sentences)
+
+
+def metric_facts(metric: MetricComparison) -> str:
+    """One sentence on what kind of metric it is and how failures count."""
+    spec = metric.spec
+    kind = {"binary": "Yes or no per line", "graded": "Between 0 and 1 per line"}.get(
+        spec.kind, "Without fixed limits"
+    )
+    text = f"{kind}; {spec.direction} is better."
+    if spec.margin is not None:
+        text += f" A difference within \N{PLUS-MINUS SIGN}{spec.margin:g} does not matter."
+    if metric.failed_count_as is not None:
+        text += f" A failed line counts as {metric.failed_count_as:g}."
+    return text
