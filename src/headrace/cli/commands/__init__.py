@@ -1,0 +1,1 @@
+"""One module per command; each holds one ``command`` that returns an exit code."""

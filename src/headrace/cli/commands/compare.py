@@ -1,0 +1,348 @@
+"""``headrace compare``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from headrace.cli.board import render_board
+from headrace.cli.compare_arguments import (
+    CompareArguments,
+    find_baseline,
+    make_experiment,
+    parse_metric,
+    split_names,
+)
+from headrace.cli.inputs import read_variables
+from headrace.cli.options import Verb, pairs_option, path_option, variables_option
+from headrace.cli.progress import show_progress
+from headrace.cli.session import Session, fail_usage
+from headrace.domain.evaluation import Experiment
+from headrace.errors import ExitCode, Problem, StateError, UsageError
+from headrace.evaluation.report.as_json import render_json
+from headrace.evaluation.report.html import render_html
+from headrace.evaluation.report.markdown import render_markdown
+from headrace.formats.experiment import load_experiment
+from headrace.operations.compare_runs import (
+    ComparisonResult,
+    compare_experiment_again,
+    compare_runs,
+    run_experiment,
+)
+from headrace.operations.workspace import Workspace, open_workspace
+
+FORMS = ("table", "json", "markdown", "html")
+_SUFFIXES = {".json": "json", ".md": "markdown", ".html": "html", ".htm": "html"}
+_EXPERIMENT_SUFFIXES = (".yaml", ".yml")
+_EXPERIMENT_FILE = "experiment.yaml"
+_ALPHA = 0.05
+_WITH_FILE = ("data", "metrics", "baseline", "repeats", "line_id", "seed", "alpha")
+_WITH_RUNS = ("metrics", "baseline", "alpha")
+
+
+class Destination(NamedTuple):
+    """Where the result goes: its form, and a file, or ``None`` for standard output."""
+
+    form: str
+    file: Path | None
+
+
+@click.command(
+    "compare",
+    cls=Verb,
+    examples=(
+        ("An experiment", "headrace compare flows/ask_docs/experiment.yaml"),
+        ("Runs that exist", "headrace compare first second third --metric f1"),
+        (
+            "Without an experiment file",
+            "headrace compare --flow my_flow --data test.jsonl --variants zero_shot,few_shot "
+            "--evaluation my_flow/evaluation/answer --metric f1 "
+            "--evaluation-mapping truth='${data.answer}' prediction='${run.outputs.answer}'",
+        ),
+        ("Recorded runs once more, as Markdown", "headrace compare --again EXPERIMENT_ID --output markdown"),
+    ),
+)
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.option("--flow", type=click.Path(path_type=Path), metavar="PATH", help="Flow whose arms race.")
+@click.option("--data", type=click.Path(path_type=Path), metavar="PATH", help="Lines that every arm answers.")
+@click.option(
+    "--variants", multiple=True, metavar="A,B", help="Variants; default: all of the node that has them."
+)
+@click.option(
+    "--models",
+    multiple=True,
+    metavar="M1,M2",
+    help="Models as CONNECTION/MODEL; every variant with every model.",
+)
+@click.option("--evaluation", type=click.Path(path_type=Path), metavar="PATH", help="Evaluation flow.")
+@click.option(
+    "--metric",
+    "metrics",
+    multiple=True,
+    metavar="NAME",
+    help="Score that decides, then further ones; NAME:lower where less is better.",
+)
+@click.option("--baseline", metavar="ARM", help="Arm that the others are compared with; default the first.")
+@click.option(
+    "--repeats", type=click.IntRange(min=1), metavar="K", help="How often every line is answered; default 1."
+)
+@pairs_option("--column-mapping", help="Where the flow's inputs come from.")
+@pairs_option("--evaluation-mapping", help="Where the evaluation flow's inputs come from.")
+@click.option("--line-id", metavar="COLUMN", help="Data column that identifies a line; default: its number.")
+@click.option("--seed", type=int, metavar="N", help="Seed of resampling; default 0.")
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="P",
+    help="Chance of a wrong verdict that you accept; default 0.05.",
+)
+@variables_option()
+@click.option("--again", metavar="ID", help="Compare the recorded runs of this experiment once more.")
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="FORM|FILE",
+    help=f"{', '.join(FORMS)}, or a file whose name says which; default table.",
+)
+@path_option("--report", help="Write the HTML report here; default for an experiment: .headrace/reports.")
+@click.pass_obj
+def command(
+    session: Session,
+    /,
+    *,
+    targets: tuple[str, ...],
+    outputs: tuple[str, ...],
+    report: Path | None,
+    again: str | None,
+    **options: Any,
+) -> int:
+    """Race arms over the same lines and say which one to ship.
+
+    An arm is a variant of a flow with a model. Every arm answers every line, an evaluation flow
+    scores the answers, and the arms are compared line by line with a baseline: difference,
+    interval, p adjusted for the number of arms, and a verdict. TARGET is an experiment file, or
+    the names of two or more runs that have been evaluated. An HTML report is written for every
+    experiment. Ends with exit code 1 when lines failed, with 0 even when undecided.
+    """
+    destination = read_destination(outputs)
+    experiment = _find_experiment(session, targets, again, options)
+    with open_workspace(session.settings, session.folder) as workspace:
+        if report is None and experiment is not None:
+            report = default_report(workspace, experiment.name)
+        for path in (report, destination.file):
+            _make_room(path)
+        result = _compare(session, workspace, targets, experiment, again, options)
+    _write_result(session, result, destination)
+    _write_report(session, result, report, is_last_line=destination == Destination("table", None))
+    return _report_failures(session, result)
+
+
+def read_destination(outputs: Sequence[str]) -> Destination:
+    """Read ``--output`` values: a form, a file, or one of each.
+
+    Raises:
+        UsageError: C507 for a file name that does not say its form.
+    """
+    form: str | None = None
+    file: Path | None = None
+    for text in outputs:
+        if text in FORMS:
+            form = text
+        else:
+            file = Path(text)
+    if file is not None and form is None:
+        form = _SUFFIXES.get(file.suffix)
+        if form is None:
+            fail_usage(
+                f'--output does not know the form of "{file.name}".',
+                f"Name a .json, .md or .html file, or give the form as well: {', '.join(FORMS)}.",
+            )
+    return Destination(form or "table", file)
+
+
+def _find_experiment(
+    session: Session, targets: Sequence[str], again: str | None, options: Mapping[str, Any]
+) -> Experiment | None:
+    """The experiment to run; ``None`` when recorded runs are to be compared.
+
+    Raises:
+        UsageError: C507 when it is not clear what to compare, or when an option does not go with it.
+    """
+    ways = [bool(targets), options["flow"] is not None, again is not None]
+    if sum(ways) != 1:
+        fail_usage(
+            "headrace compare needs one thing to compare: an experiment file, runs, --flow, or --again.",
+            "Name an experiment file, or two or more runs. headrace compare --help shows examples.",
+        )
+    given = {name: value for name, value in options.items() if value not in (None, (), {})}
+    if again is not None:
+        _refuse_others(given, (), "--again")
+        return None
+    if options["flow"] is not None:
+        return make_experiment(_arguments(session, given))
+    path = Path(targets[0])
+    if len(targets) == 1 and path.is_dir():
+        path /= _EXPERIMENT_FILE
+    if len(targets) == 1 and (path.suffix in _EXPERIMENT_SUFFIXES or path.is_file()):
+        _refuse_others(given, _WITH_FILE, "an experiment file")
+        return change_experiment(load_experiment(path), given)
+    _refuse_others(given, _WITH_RUNS, "runs")
+    return None
+
+
+def _refuse_others(given: Mapping[str, Any], allowed: Sequence[str], what: str) -> None:
+    refused = [_flag(name) for name in given if name not in allowed]
+    if refused:
+        known = ", ".join(_flag(name) for name in allowed) or "none of them"
+        fail_usage(
+            f"{', '.join(refused)} cannot be given together with {what}.",
+            f"Leave it away. Allowed with {what}: {known}.",
+        )
+
+
+def _flag(name: str) -> str:
+    return "--metric" if name == "metrics" else "--" + name.replace("_", "-")
+
+
+def change_experiment(experiment: Experiment, given: Mapping[str, Any]) -> Experiment:
+    """The experiment of a file with the options of the command line on top.
+
+    Raises:
+        UsageError: V305 when no arm has the name of the baseline.
+    """
+    changes = {
+        name: value for name, value in given.items() if name in ("repeats", "seed", "alpha", "line_id")
+    }
+    if "data" in given:
+        changes["data_path"] = str(given["data"])
+    if "metrics" in given:
+        known = {metric.name: metric for metric in experiment.metrics}
+        asked = [parse_metric(text) for text in split_names(given["metrics"])]
+        changes["metrics"] = tuple(known.get(metric.name, metric) for metric in asked)
+    if "baseline" in given:
+        changes["baseline"] = find_baseline(experiment.arms, given["baseline"])
+    return replace(experiment, **changes)
+
+
+def _arguments(session: Session, given: Mapping[str, Any]) -> CompareArguments:
+    for name in ("data", "evaluation"):
+        if name not in given:
+            fail_usage(f"headrace compare --flow needs --{name}.", f"Give --{name} PATH.")
+    changes = {name: split_names(given[name]) for name in ("variants", "models", "metrics") if name in given}
+    variables = read_variables(given.get("environment_variables", ()), session.folder)
+    return CompareArguments(**{**given, **changes, "environment_variables": variables})
+
+
+def _compare(
+    session: Session,
+    workspace: Workspace,
+    targets: Sequence[str],
+    experiment: Experiment | None,
+    again: str | None,
+    options: Mapping[str, Any],
+) -> ComparisonResult:
+    if experiment is not None:
+        with show_progress(session) as on_event:
+            return run_experiment(workspace, experiment, on_event)
+    if again is not None:
+        return compare_experiment_again(workspace, again)
+    if len(targets) < 2:
+        raise UsageError(
+            Problem(
+                code="G902",
+                what=f'"{targets[0]}" is no experiment file, and one run alone cannot be compared.',
+                fix="Name an experiment file that ends in .yaml, or two or more runs.",
+            )
+        )
+    return compare_runs(
+        workspace,
+        targets,
+        baseline=options["baseline"],
+        metrics=split_names(options["metrics"]),
+        alpha=options["alpha"] or _ALPHA,
+    )
+
+
+def default_report(workspace: Workspace, name: str) -> Path:
+    """``.headrace/reports/<name>-<time>.html`` of the workspace."""
+    word = re.sub(r"[^\w.-]+", "_", name)
+    return workspace.state_folder / "reports" / f"{word}-{workspace.now():%Y%m%d-%H%M%S}.html"
+
+
+def _make_room(path: Path | None) -> None:
+    """Make the folder of a file before the arms run, so that a wrong path costs nothing."""
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(path) from error
+
+
+def _cannot_write(path: Path) -> StateError:
+    return StateError(
+        Problem(
+            code="S803",
+            what=f"{path} cannot be written.",
+            fix="Name a file in a folder that you may write to.",
+        )
+    )
+
+
+def _write_file(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise _cannot_write(path) from error
+
+
+def _write_result(session: Session, result: ComparisonResult, destination: Destination) -> None:
+    text = _render(session, result, destination.form, is_file=destination.file is not None)
+    if destination.file is None:
+        session.write(text)
+    else:
+        _write_file(destination.file, text.rstrip("\n") + "\n")
+        session.note(str(destination.file))
+
+
+def _render(session: Session, result: ComparisonResult, form: str, *, is_file: bool) -> str:
+    if form == "json":
+        return render_json(result.comparison, result.context)
+    if form == "markdown":
+        return render_markdown(result.comparison, result.context)
+    if form == "html":
+        return render_html(result.comparison, result.context)
+    terminal = session.plain_terminal() if is_file else session.terminal
+    return render_board(result.comparison, result.recommendation, result.context, terminal)
+
+
+def _write_report(
+    session: Session, result: ComparisonResult, report: Path | None, *, is_last_line: bool
+) -> None:
+    if report is None:
+        return
+    _write_file(report, render_html(result.comparison, result.context))
+    if is_last_line:
+        session.write(f"\nreport: {session.shorten(report)}")
+    else:
+        session.note(f"report: {session.shorten(report)}")
+
+
+def _report_failures(session: Session, result: ComparisonResult) -> ExitCode:
+    if not result.n_failed:
+        return ExitCode.OK
+    failed = [run.spec.name for run in result.runs if run.n_failed]
+    fix = f"See them with: headrace run show-details --name {failed[0]}" if failed else None
+    session.show_problems(
+        Problem(
+            code="E606", what=f"{result.n_failed:,} lines failed in the arms or their evaluations.", fix=fix
+        )
+    )
+    return ExitCode.FAILED

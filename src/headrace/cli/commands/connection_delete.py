@@ -1,0 +1,34 @@
+"""``headrace connection delete``."""
+
+from __future__ import annotations
+
+import click
+
+from headrace.cli.options import Verb, yes_option
+from headrace.cli.session import Session
+from headrace.errors import ExitCode, UsageError
+from headrace.operations.workspace import open_workspace
+
+
+@click.command(
+    "delete",
+    cls=Verb,
+    examples=(("Without a question", "headrace connection delete --name my_aoai --yes"),),
+)
+@click.option("-n", "--name", required=True, metavar="CONNECTION", help="The connection to delete.")
+@yes_option()
+@click.pass_obj
+def command(session: Session, *, name: str, yes: bool) -> int:
+    """Delete a stored connection.
+
+    Deletes the nearest file of that name; asks first, unless --yes is given.
+    """
+    with open_workspace(session.settings, session.folder) as workspace:
+        if name not in workspace.connections.names():
+            raise UsageError(workspace.connections.unknown(name))
+        if not yes and not session.confirm(f"Delete connection {name}?"):
+            session.note("Nothing was deleted.")
+            return ExitCode.FAILED
+        path = workspace.connections.delete(name)
+    session.note(f"Deleted {path}.")
+    return ExitCode.OK

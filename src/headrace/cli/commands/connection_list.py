@@ -1,0 +1,39 @@
+"""``headrace connection list``."""
+
+from __future__ import annotations
+
+import click
+
+from headrace.cli.connection_view import render_connections
+from headrace.cli.options import Verb, choose_form, form_option
+from headrace.cli.session import Session
+from headrace.errors import ExitCode
+from headrace.formats.connection_file import connection_to_json
+from headrace.operations.workspace import open_workspace
+
+
+@click.command(
+    "list",
+    cls=Verb,
+    examples=(("Names, types, addresses", "headrace connection list"),),
+)
+@form_option("json", "table", help="How to print; default: table at a terminal, else json.")
+@click.pass_obj
+def command(session: Session, *, form: str | None) -> int:
+    """List the connections that flows can use.
+
+    Stored ones, those that the environment describes (OPENAI_API_KEY, AZURE_OPENAI_ENDPOINT),
+    and baseline, which is built in. A table at a terminal, JSON otherwise.
+    """
+    with open_workspace(session.settings, session.folder) as workspace:
+        connections, problems = workspace.connections.list_connections()
+    terminal = session.terminal
+    if choose_form(form, session) == "json":
+        session.write_json([connection_to_json(connection) for connection in connections])
+    else:
+        width = terminal.width if terminal.has_tty_out else None
+        session.write(render_connections(connections, ink=terminal.out, width=width))
+    if problems:
+        session.show_problems(*problems)
+        return ExitCode.DEFINITION
+    return ExitCode.OK

@@ -1,0 +1,113 @@
+"""``headrace flow test``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from headrace.cli.inputs import read_inputs, read_variables
+from headrace.cli.options import ManyValues, Verb, path_option, unquote, variables_option
+from headrace.cli.session import Session
+from headrace.cli.wording import duration, plural
+from headrace.domain.run import LineResult
+from headrace.errors import ExitCode, failure_exit_code
+from headrace.operations.test_flow import TestRequest, TestResult, run_test
+from headrace.operations.workspace import open_workspace
+
+
+@click.command(
+    "test",
+    cls=Verb,
+    examples=(
+        ("With inputs", "headrace flow test --flow my_flow --inputs question='What is a flow?' n=3"),
+        ("Inputs from the first line of a file", "headrace flow test --flow my_flow --inputs data.jsonl"),
+        (
+            "Another variant, another model",
+            "headrace flow test --flow my_flow --variant '${answer.few_shot}' --model my_aoai/gpt-4o-mini",
+        ),
+        (
+            "One node, its references given by hand",
+            "headrace flow test --flow my_flow --node answer --inputs search.output='[\"text\"]'",
+        ),
+    ),
+)
+@path_option("--flow", required=True, help="Flow folder, or flow file.")
+@click.option(
+    "--inputs",
+    cls=ManyValues,
+    multiple=True,
+    metavar="KEY=VALUE...",
+    help="Inputs of the flow (or node), or one .json or .jsonl file.",
+)
+@click.option("--node", metavar="NODE", callback=unquote, help="Run only this node.")
+@click.option("--variant", metavar="'${NODE.VARIANT}'", callback=unquote, help="Use this variant of a node.")
+@click.option("--model", metavar="CONNECTION/MODEL", help="Point every llm node at this model.")
+@variables_option()
+@click.option("--stream", is_flag=True, help="Show the model's answer on standard error as it is written.")
+@click.pass_obj
+def command(
+    session: Session,
+    *,
+    flow: Path,
+    inputs: tuple[str, ...],
+    node: str | None,
+    variant: str | None,
+    model: str | None,
+    environment_variables: tuple[str, ...],
+    stream: bool,
+) -> int:
+    """Run a flow, or one of its nodes, once.
+
+    The outputs are printed as JSON on standard output; everything else goes to standard error.
+    Inputs that are not given take the defaults of the flow file. Ends with exit code 1 when the
+    flow fails.
+    """
+    request = TestRequest(
+        flow=flow,
+        inputs=read_inputs(inputs),
+        variant=variant,
+        model=model,
+        node=node,
+        environment_variables=read_variables(environment_variables, session.folder),
+    )
+    with open_workspace(session.settings, session.folder) as workspace:
+        result = run_test(workspace, request, _write_piece if stream else None)
+    if stream:
+        click.echo(err=True)
+    return _show(session, result)
+
+
+def _write_piece(text: str) -> None:
+    click.echo(text, nl=False, err=True)
+
+
+def _show(session: Session, result: TestResult) -> int:
+    if result.warnings and not session.is_quiet:
+        session.show_problems(*result.warnings)
+    if session.is_verbose:
+        session.note(_render_nodes(result.line))
+    if result.line.problem is not None:
+        session.show_problems(result.line.problem)
+        return failure_exit_code(result.line.problem)
+    if isinstance(result.outputs, str):
+        session.write(result.outputs)
+    else:
+        session.write_json(result.outputs)
+    if result.metrics:
+        session.note("metrics: " + ", ".join(f"{name} = {value:g}" for name, value in result.metrics.items()))
+    if result.aggregation_problem is not None:
+        session.show_problems(result.aggregation_problem)
+        return ExitCode.FAILED
+    return ExitCode.OK
+
+
+def _render_nodes(line: LineResult) -> str:
+    """One row per node: status, name, time, tokens."""
+    name_width = max([len(node.node) for node in line.nodes], default=0)
+    rows = []
+    for node in line.nodes:
+        time = "" if node.end_ns == 0 else duration(node.duration_ms)
+        tokens = plural(node.usage.total_tokens, "token") if node.usage.calls else ""
+        rows.append(f"{node.status:<9}  {node.node:<{name_width}}  {time:>8}  {tokens}".rstrip())
+    return "\n".join(rows)

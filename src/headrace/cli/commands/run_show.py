@@ -1,0 +1,32 @@
+"""``headrace run show``."""
+
+from __future__ import annotations
+
+import click
+
+from headrace.cli.commands.run_create import find_failure
+from headrace.cli.options import Verb, run_name_option
+from headrace.cli.run_view import run_to_json
+from headrace.cli.session import Session
+from headrace.errors import ExitCode
+from headrace.operations.workspace import open_workspace
+
+
+@click.command(
+    "show",
+    cls=Verb,
+    examples=(("A run", "headrace run show --name first"),),
+)
+@run_name_option()
+@click.pass_obj
+def command(session: Session, *, name: str) -> int:
+    """Show one run.
+
+    Printed as JSON: status, flow, data, mapping, counts of lines, tokens, times, metrics and,
+    where lines failed, the first problem.
+    """
+    with open_workspace(session.settings, session.folder) as workspace:
+        run = workspace.store.read_run(name)
+        failure = find_failure(workspace, run)
+    session.write_json(run_to_json(run, failure))
+    return ExitCode.OK

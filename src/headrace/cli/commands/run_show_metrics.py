@@ -1,0 +1,28 @@
+"""``headrace run show-metrics``."""
+
+from __future__ import annotations
+
+import click
+
+from headrace.cli.options import Verb, run_name_option
+from headrace.cli.session import Session
+from headrace.errors import ExitCode
+from headrace.operations.workspace import open_workspace
+
+
+@click.command(
+    "show-metrics",
+    cls=Verb,
+    examples=(("Metrics of an evaluation run", "headrace run show-metrics --name first_judged"),),
+)
+@run_name_option()
+@click.pass_obj
+def command(session: Session, *, name: str) -> int:
+    """Show the metrics that a run logged.
+
+    Metrics are what aggregation nodes pass to log_metric; a run without any prints {}.
+    """
+    with open_workspace(session.settings, session.folder) as workspace:
+        run = workspace.store.read_run(name)
+    session.write_json(dict(run.metrics))
+    return ExitCode.OK

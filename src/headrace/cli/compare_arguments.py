@@ -1,0 +1,172 @@
+"""An experiment from command line arguments: the same thing that an experiment file says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from headrace.cli.options import strip_quotes
+from headrace.cli.session import fail_usage
+from headrace.domain.comparison import MetricSpec
+from headrace.domain.evaluation import EvaluatorSpec, Experiment
+from headrace.domain.flow import Flow
+from headrace.domain.variant import Arm, Variant
+from headrace.errors import Problem, UsageError, nearest
+from headrace.formats.arms import make_arms, parse_model, parse_variant
+from headrace.formats.dag import load_flow
+
+_LOWER = ":lower"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareArguments:
+    """What was given on the command line instead of an experiment file.
+
+    Attributes:
+        variants: Variant ids, or ``node.variant`` where an id alone is not clear.
+        models: ``connection/model`` texts.
+        metrics: Score names; ``name:lower`` where a low score is good.
+    """
+
+    flow: Path
+    data: Path
+    evaluation: Path
+    variants: Sequence[str] = ()
+    models: Sequence[str] = ()
+    metrics: Sequence[str] = ()
+    baseline: str | None = None
+    repeats: int = 1
+    seed: int = 0
+    alpha: float = 0.05
+    line_id: str | None = None
+    column_mapping: Mapping[str, str] = field(default_factory=dict)
+    evaluation_mapping: Mapping[str, str] = field(default_factory=dict)
+    environment_variables: Mapping[str, str] = field(default_factory=dict)
+
+
+def make_experiment(given: CompareArguments) -> Experiment:
+    """The experiment that the arguments describe.
+
+    Raises:
+        DefinitionError: The flow cannot be read.
+        UsageError: A variant, model or baseline does not exist, or there are fewer than two arms.
+    """
+    flow = load_flow(given.flow)
+    models = tuple(parse_model(text) for text in given.models)
+    variants = tuple(find_variant(flow, text) for text in given.variants)
+    if not variants and not models:
+        variants = every_variant(flow)
+    arms = tuple(make_arms(variants, models))
+    if len(arms) < 2:
+        raise UsageError(
+            Problem(
+                code="G902",
+                what="A comparison needs at least two arms.",
+                fix=f"Name two or more --variants or --models. {_offer_variants(flow)}",
+            )
+        )
+    return Experiment(
+        name=flow.name,
+        flow_path=str(given.flow),
+        data_path=str(given.data),
+        column_mapping=given.column_mapping,
+        arms=arms,
+        baseline=find_baseline(arms, given.baseline),
+        evaluators=(
+            EvaluatorSpec(
+                name=given.evaluation.resolve().name,
+                flow_path=str(given.evaluation),
+                column_mapping=given.evaluation_mapping,
+            ),
+        ),
+        metrics=tuple(parse_metric(text) for text in given.metrics),
+        repeats=given.repeats,
+        seed=given.seed,
+        alpha=given.alpha,
+        line_id=given.line_id,
+        environment_variables=given.environment_variables,
+    )
+
+
+def split_names(texts: Iterable[str]) -> tuple[str, ...]:
+    """Names given one per flag, or several with commas between them."""
+    return tuple(name for text in texts for part in text.split(",") if (name := strip_quotes(part.strip())))
+
+
+def find_variant(flow: Flow, text: str) -> Variant:
+    """The variant that ``text`` names: ``${node.variant}``, ``node.variant`` or the id alone.
+
+    Raises:
+        UsageError: V301 when no node has it, V302 when several have.
+    """
+    if text.startswith("${") or "." in text:
+        node, name = parse_variant(text)
+        return Variant(name=name, choices={node: name})
+    nodes = [node for node, found in flow.node_variants.items() if text in found.variants]
+    if len(nodes) == 1:
+        return Variant(name=text, choices={nodes[0]: text})
+    if nodes:
+        raise UsageError(
+            Problem(
+                code="V302",
+                what=f'The nodes {", ".join(nodes)} all have a variant "{text}".',
+                fix=f"Say which: --variants {nodes[0]}.{text}",
+            )
+        )
+    known = [name for found in flow.node_variants.values() for name in found.variants]
+    close = nearest(text, known)
+    raise UsageError(
+        Problem(
+            code="V301",
+            what=f'No node of the flow has a variant "{text}".',
+            fix=f'Did you mean "{close}"?' if close else _offer_variants(flow),
+        )
+    )
+
+
+def every_variant(flow: Flow) -> tuple[Variant, ...]:
+    """All variants of the only node that has any.
+
+    Raises:
+        UsageError: C507 when no node has variants, or more than one has.
+    """
+    if len(flow.node_variants) != 1:
+        fail_usage(
+            "It is not clear which arms to compare.", f"Name --variants or --models. {_offer_variants(flow)}"
+        )
+    ((node, found),) = flow.node_variants.items()
+    return tuple(Variant(name=name, choices={node: name}) for name in found.variants)
+
+
+def _offer_variants(flow: Flow) -> str:
+    known = [f"{node}.{name}" for node, found in flow.node_variants.items() for name in found.variants]
+    return f"The flow's variants are: {', '.join(known)}." if known else "The flow has no variants."
+
+
+def find_baseline(arms: Sequence[Arm], wanted: str | None) -> str:
+    """The arm that the others are compared with: the one named, else the first.
+
+    Raises:
+        UsageError: V305 when no arm has that name.
+    """
+    names = [arm.name for arm in arms]
+    if wanted is None:
+        return names[0]
+    if wanted in names:
+        return wanted
+    close = nearest(wanted, names)
+    raise UsageError(
+        Problem(
+            code="V305",
+            what=f'The baseline "{wanted}" is not among the arms.',
+            fix=f'Did you mean "{close}"?' if close else f"The arms are: {', '.join(names)}.",
+        )
+    )
+
+
+def parse_metric(text: str) -> MetricSpec:
+    """``name``, or ``name:lower`` for a metric of which less is better."""
+    if text.endswith(_LOWER):
+        return MetricSpec(name=text.removesuffix(_LOWER), direction="lower")
+    return MetricSpec(name=text)

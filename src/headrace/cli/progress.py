@@ -1,0 +1,183 @@
+"""Progress of runs on standard error: bars for a person, a few plain lines for a log."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from headrace.cli.session import Session
+from headrace.cli.wording import plural
+from headrace.domain.run import COMPLETED
+from headrace.engine.events import LineFinished, OnEvent, RunEvent, RunFinished, RunStarted
+
+_MAX_FINISHED_SHOWN = 8
+_DEFAULT_NAME_END = r"(_variant_0)?_\d{8}_\d{6}_\d{6}$"
+_LINES_WORTH_REPORTING = 200
+"""Runs with fewer lines are reported once, at their end."""
+
+
+@contextmanager
+def show_progress(session: Session) -> Iterator[OnEvent]:
+    """Listen to runs for the duration of a block; the session learns the names of the runs that were started.
+
+    Nothing is shown with ``-q``.
+    """
+    if session.is_quiet:
+        yield _Names(session)
+    elif session.terminal.has_tty_err:
+        with _open_bars(session) as bars:
+            yield bars
+        session.note("")
+    else:
+        yield PlainProgress(session)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has happened in one run so far."""
+
+    label: str
+    n_lines: int
+    n_done: int = 0
+    n_failed: int = 0
+    tokens: int = 0
+
+    def add(self, event: LineFinished) -> None:
+        """Count one finished line."""
+        self.n_done += 1
+        self.n_failed += event.status != COMPLETED
+        self.tokens += event.usage.total_tokens
+
+
+def label_run(event: RunStarted, last_arm: str | None) -> str:
+    """What a run is called on screen: its arm; what judges an arm is called after both; else its name.
+
+    Args:
+        event: The run that begins.
+        last_arm: Arm of the latest run that had one.
+    """
+    if event.arm is not None:
+        return event.arm
+    name = re.sub(_DEFAULT_NAME_END, "", event.run)
+    return name if last_arm is None else f"{last_arm}, {name}"
+
+
+class _Names:
+    """Notes the names of runs and shows nothing."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.arm: str | None = None
+        self.tallies: dict[str, Tally] = {}
+
+    def __call__(self, event: RunEvent) -> None:
+        if isinstance(event, RunStarted):
+            self.session.started_runs.append(event.run)
+            self.arm = event.arm or self.arm
+            self.tallies[event.run] = Tally(label=label_run(event, self.arm), n_lines=event.n_lines)
+            self.on_start(event, self.tallies[event.run])
+        elif isinstance(event, LineFinished):
+            self.tallies[event.run].add(event)
+            self.on_line(event, self.tallies[event.run])
+        else:
+            self.on_end(event, self.tallies[event.run])
+
+    def on_start(self, event: RunStarted, tally: Tally) -> None:
+        """A run begins."""
+
+    def on_line(self, event: LineFinished, tally: Tally) -> None:
+        """A line was recorded."""
+
+    def on_end(self, event: RunFinished, tally: Tally) -> None:
+        """A run has ended."""
+
+
+class PlainProgress(_Names):
+    """Lines for a log: one at the end of every run, and one per quarter of a long one."""
+
+    def on_line(self, event: LineFinished, tally: Tally) -> None:
+        """Say so at every quarter of a long run."""
+        quarter = tally.n_lines // 4
+        if (
+            tally.n_lines >= _LINES_WORTH_REPORTING
+            and tally.n_done % quarter == 0
+            and tally.n_done < tally.n_lines
+        ):
+            self.session.note(
+                f"{tally.label}: {tally.n_done:,} of {plural(tally.n_lines, 'line')}{_failures(tally)}"
+            )
+
+    def on_end(self, event: RunFinished, tally: Tally) -> None:
+        """Say how the run ended."""
+        self.session.note(f"{tally.label}: {event.status}, {plural(tally.n_done, 'line')}{_failures(tally)}")
+
+
+def _failures(tally: Tally) -> str:
+    return f", {tally.n_failed:,} failed" if tally.n_failed else ""
+
+
+class Bars(_Names):
+    """One bar per run on a rich progress display; finished runs leave from the top when there are many.
+
+    Attributes:
+        display: A ``rich.progress.Progress``; rich is reached by name and has no types here.
+    """
+
+    def __init__(self, session: Session, display: Any) -> None:
+        super().__init__(session)
+        self.display = display
+        self.tasks: dict[str, Any] = {}
+        self.finished: list[Any] = []
+
+    def on_start(self, event: RunStarted, tally: Tally) -> None:
+        """Put a bar on screen."""
+        self.tasks[event.run] = self.display.add_task(tally.label, total=tally.n_lines, note="")
+
+    def on_line(self, event: LineFinished, tally: Tally) -> None:
+        """Move the bar."""
+        self.display.update(self.tasks[event.run], completed=tally.n_done, note=_note(tally))
+
+    def on_end(self, event: RunFinished, tally: Tally) -> None:
+        """Leave the bar as it stands, and hide the oldest one when there are too many."""
+        task = self.tasks[event.run]
+        status = "" if event.status == COMPLETED else f"  {event.status}"
+        self.display.update(task, completed=tally.n_done, note=_note(tally) + status)
+        self.display.stop_task(task)
+        self.finished.append(task)
+        if len(self.finished) > _MAX_FINISHED_SHOWN:
+            self.display.update(self.finished.pop(0), visible=False)
+
+
+def _note(tally: Tally) -> str:
+    parts = [
+        f"{tally.n_failed:,} failed" if tally.n_failed else "",
+        plural(tally.tokens, "token") if tally.tokens else "",
+    ]
+    return "  ".join(part for part in parts if part)
+
+
+@contextmanager
+def _open_bars(session: Session) -> Iterator[Bars]:
+    rich = import_module("rich.progress")
+    terminal = session.terminal
+    console = import_module("rich.console").Console(
+        stderr=True, no_color=not terminal.err.has_color, highlight=False, width=min(terminal.width, 120)
+    )
+    display = rich.Progress(
+        rich.TextColumn("{task.description}", table_column=import_module("rich.table").Column(no_wrap=True)),
+        rich.BarColumn(bar_width=28, style="dim", complete_style="cyan", finished_style="green"),
+        rich.MofNCompleteColumn(),
+        rich.TimeElapsedColumn(),
+        rich.TextColumn("{task.fields[note]}", style="dim"),
+        console=console,
+        transient=False,
+        # Text that a tool prints would tear the bars apart; where it goes to a pipe it must stay there.
+        redirect_stdout=terminal.has_tty_out,
+        redirect_stderr=True,
+    )
+    with display:
+        yield Bars(session, display)

@@ -1,0 +1,119 @@
+"""Run files: ``headrace run create --file run.yaml``, and ``--set`` on top of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headrace.cli.env_file import read_env_file
+from headrace.cli.session import fail_usage
+from headrace.errors import Problem, nearest, raise_if_errors
+from headrace.formats.positions import load_yaml, read_text
+from headrace.source import SourceMap, file_span
+
+_TEXT_KEYS = ("name", "flow", "data", "run", "variant", "display_name", "description")
+_MAPPING_KEYS = ("column_mapping", "connections", "tags", "environment_variables")
+_IGNORED_KEYS = ("$schema", "properties", "init", "resources", "identity", "resume_from")
+RUN_FILE_KEYS = (*_TEXT_KEYS, *_MAPPING_KEYS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFile:
+    """What a run file says.
+
+    Attributes:
+        texts: Values of the keys that hold one text; absent keys are absent.
+        mappings: Values of the keys that hold a mapping; absent keys are empty.
+        folder: Paths in the file are relative to it.
+        warnings: Keys that mean nothing here.
+    """
+
+    texts: Mapping[str, str] = field(default_factory=dict)
+    mappings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    folder: Path = Path()
+    warnings: tuple[Problem, ...] = ()
+
+    def path(self, text: str) -> Path:
+        """``text`` relative to the file, or as it is where only that exists."""
+        beside = self.folder / text
+        return beside if beside.exists() or not Path(text).exists() else Path(text)
+
+
+def read_run_file(path: Path) -> RunFile:
+    """Read a run file.
+
+    Raises:
+        DefinitionError: The file is missing, is not YAML, or has values of the wrong shape.
+    """
+    data, places = load_yaml(read_text(path), str(path))
+    if not isinstance(data, dict):
+        raise_if_errors(
+            [
+                Problem(
+                    code="F005",
+                    what="A run file is a mapping of keys such as flow and data.",
+                    span=file_span(str(path)),
+                    fix="Write flow: PATH and data: PATH.",
+                )
+            ]
+        )
+        return RunFile()
+    problems = [problem for key in data if (problem := _check_key(str(key), data[key], places))]
+    raise_if_errors(problems)
+    mappings = {key: data[key] for key in _MAPPING_KEYS if isinstance(data.get(key), dict)}
+    variables = data.get("environment_variables")
+    if isinstance(variables, str):
+        mappings["environment_variables"] = read_env_file(path.parent / variables)
+    return RunFile(
+        texts={key: str(data[key]) for key in _TEXT_KEYS if data.get(key) is not None},
+        mappings=mappings,
+        folder=path.parent,
+        warnings=tuple(problems),
+    )
+
+
+def _check_key(key: str, value: Any, places: SourceMap) -> Problem | None:
+    if key in _IGNORED_KEYS:
+        return None
+    if key not in RUN_FILE_KEYS:
+        close = nearest(key, RUN_FILE_KEYS)
+        return Problem(
+            code="F012",
+            what=f'A run file has no key "{key}"; it is ignored.',
+            span=places.key_span((key,)),
+            pointer=(key,),
+            severity="warning",
+            fix=f'Did you mean "{close}"?' if close else None,
+        )
+    is_fine = value is None or (
+        isinstance(value, dict) if key in _MAPPING_KEYS else not isinstance(value, (dict, list))
+    )
+    if is_fine or (key == "environment_variables" and isinstance(value, str)):
+        return None
+    wanted = "a mapping of names to values" if key in _MAPPING_KEYS else "one text"
+    return Problem(code="F005", what=f"{key} must be {wanted}.", span=places.span((key,)), pointer=(key,))
+
+
+def apply_settings(file: RunFile, settings: Mapping[str, str]) -> RunFile:
+    """``file`` with ``--set`` values on top: ``key=value``, or ``mapping.key=value``.
+
+    Raises:
+        UsageError: C507 for a key that a run does not have.
+    """
+    texts = dict(file.texts)
+    mappings = {key: dict(value) for key, value in file.mappings.items()}
+    for name, value in settings.items():
+        key, _, inner = name.partition(".")
+        if key in _MAPPING_KEYS and inner:
+            mappings.setdefault(key, {})[inner] = value
+        elif key in _TEXT_KEYS and not inner:
+            texts[key] = value
+        else:
+            close = nearest(key, RUN_FILE_KEYS)
+            fail_usage(
+                f'--set cannot set "{name}": a run has no such property.',
+                f'Did you mean "{close}"?' if close else f"Properties are: {', '.join(RUN_FILE_KEYS)}.",
+            )
+    return RunFile(texts=texts, mappings=mappings, folder=file.folder, warnings=file.warnings)

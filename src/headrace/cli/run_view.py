@@ -1,0 +1,247 @@
+"""Runs and their lines as people and programs read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from headrace.cli.table import Cell, Column, render_table
+from headrace.cli.terminal import Ink, one_line
+from headrace.cli.wording import duration, plural
+from headrace.domain.run import BYPASSED, CANCELED, COMPLETED, FAILED, RUNNING, LineResult, Run
+from headrace.errors import Problem
+
+FAILED_CELL = "(Failed)"
+STATUS_STYLES: Mapping[str, tuple[str, ...]] = {
+    COMPLETED: ("green",),
+    FAILED: ("red", "bold"),
+    CANCELED: ("yellow",),
+    RUNNING: ("cyan",),
+    BYPASSED: ("dim",),
+}
+
+
+def run_to_json(run: Run, first_failure: Problem | None = None) -> dict[str, Any]:
+    """A run in the shape that ``pf run show`` prints, with what we know beyond it at the end.
+
+    Args:
+        run: The run.
+        first_failure: Problem of the first line that failed.
+    """
+    spec = run.spec
+    data: dict[str, Any] = {
+        "name": spec.name,
+        "created_on": run.created_at.isoformat(),
+        "status": run.status,
+        "display_name": spec.display_name or spec.name,
+        "description": spec.description,
+        "tags": dict(spec.tags) or None,
+        "properties": _properties(run),
+        "flow_name": spec.flow_name,
+        "data": spec.data_path,
+    }
+    if spec.source_run:
+        data["run"] = spec.source_run
+    error = _error(run, first_failure)
+    if error:
+        data["error"] = error
+    return data | {
+        "lines": {"total": run.n_lines, "completed": run.n_completed, "failed": run.n_failed},
+        "metrics": dict(run.metrics),
+        "arm": spec.arm,
+        "model": spec.model,
+        "experiment": spec.experiment,
+        "cost_usd": run.usage.cost_usd,
+        "flow_digest": spec.flow_digest,
+        "data_digest": spec.data_digest,
+        "finished_on": run.finished_at.isoformat() if run.finished_at else None,
+    }
+
+
+def _properties(run: Run) -> dict[str, Any]:
+    """Prompt flow leaves entries without a value out; so do we."""
+    spec = run.spec
+    metrics: dict[str, Any] = {
+        "total_tokens": run.usage.total_tokens,
+        "prompt_tokens": run.usage.prompt_tokens,
+        "completion_tokens": run.usage.completion_tokens,
+    }
+    duration_s = run_duration_s(run)
+    if duration_s is not None:
+        metrics["duration"] = duration_s
+    entries = {
+        "flow_path": spec.flow_path,
+        "column_mapping": dict(spec.column_mapping) or None,
+        "node_variant": spec.variant,
+        "run": spec.source_run,
+        "system_metrics": metrics,
+    }
+    return {key: value for key, value in entries.items() if value is not None}
+
+
+def run_duration_s(run: Run) -> float | None:
+    """Seconds from creation to the end; ``None`` for a run that has not ended."""
+    return (run.finished_at - run.created_at).total_seconds() if run.finished_at else None
+
+
+def _error(run: Run, first_failure: Problem | None) -> dict[str, Any] | None:
+    problem = run.problem or first_failure
+    if problem is None:
+        return None
+    lead = "" if run.problem else "First error message is: "
+    return {
+        "message": lead + problem.what,
+        "code": "UserError",
+        "innerError": {"code": "BulkRunException", "innerError": None},
+        "problem": problem.to_json(),
+    }
+
+
+def lines_failed_problem(run: Run) -> Problem:
+    """E606: how many lines of the run failed, and where to look."""
+    name = run.spec.name
+    return Problem(
+        code="E606",
+        what=f"{run.n_failed:,} of {plural(run.n_lines, 'line')} failed in run {name}.",
+        fix=f"See them with: headrace run show-details --name {name}",
+    )
+
+
+def find_first_failure(lines: Iterable[LineResult]) -> LineResult | None:
+    """The failed line with the lowest number; stops reading there."""
+    return next((line for line in lines if line.status == FAILED), None)
+
+
+def render_run_table(runs: Sequence[Run], *, ink: Ink, width: int | None, now: datetime) -> str:
+    """One row per run: name, age, status, lines, time, tokens, what it evaluates."""
+    rows = [_run_row(run, now) for run in runs]
+    has_source = any(run.spec.source_run for run in runs)
+    columns = [
+        Column(title="name", least=50),  # people copy it: everything else gives way first
+        Column(title="created", leaves=4),
+        Column(title="status"),
+        Column(title="lines", is_right=True),
+        Column(title="failed", is_right=True),
+        Column(title="time", is_right=True, leaves=2),
+        Column(title="tokens", is_right=True, leaves=1),
+        Column(title="evaluates", least=24, leaves=3),
+    ]
+    n_columns = len(columns) if has_source else len(columns) - 1
+    return render_table(columns[:n_columns], [row[:n_columns] for row in rows], ink=ink, width=width)
+
+
+def _run_row(run: Run, now: datetime) -> list[Cell]:
+    duration_s = run_duration_s(run)
+    return [
+        Cell(run.spec.name),
+        Cell(age(run.created_at, now), ("dim",)),
+        Cell(run.status, STATUS_STYLES.get(run.status, ())),
+        Cell(f"{run.n_lines:,}"),
+        Cell(f"{run.n_failed:,}", ("red",) if run.n_failed else ("dim",)),
+        Cell("" if duration_s is None else duration(duration_s * 1000)),
+        Cell(f"{run.usage.total_tokens:,}", () if run.usage.total_tokens else ("dim",)),
+        Cell(run.spec.source_run or "", ("dim",)),
+    ]
+
+
+def age(moment: datetime, now: datetime) -> str:
+    """How long ago, in the largest unit that fits; the date after a month."""
+    seconds = max(int((now - moment).total_seconds()), 0)
+    for limit, unit_s, unit in (
+        (60, 1, "s"),
+        (3600, 60, "min"),
+        (86_400, 3600, "h"),
+        (30 * 86_400, 86_400, "d"),
+    ):
+        if seconds < limit:
+            return f"{seconds // unit_s} {unit} ago"
+    return moment.date().isoformat()
+
+
+def detail_columns(lines: Sequence[LineResult]) -> tuple[list[str], list[str]]:
+    """Every input name and every output name that occurs, in order of first appearance."""
+    inputs: dict[str, None] = {}
+    outputs: dict[str, None] = {}
+    for line in lines:
+        inputs.update(dict.fromkeys(line.inputs))
+        outputs.update(dict.fromkeys(line.outputs))
+    return list(inputs), list(outputs)
+
+
+def details_to_json(lines: Sequence[LineResult]) -> list[dict[str, Any]]:
+    """One object per line: its number, status, inputs, outputs and, where it failed, its problem."""
+    return [
+        {
+            "line_number": line.line_number,
+            "status": line.status,
+            "inputs": dict(line.inputs),
+            "outputs": dict(line.outputs),
+            "problem": line.problem.to_json() if line.problem else None,
+            "duration_ms": round(line.duration_ms, 3),
+            "tokens": line.usage.total_tokens,
+        }
+        for line in lines
+    ]
+
+
+def render_details(lines: Sequence[LineResult], *, ink: Ink, width: int | None) -> str:
+    """A table of ``inputs.*`` and ``outputs.*`` columns, ``(Failed)`` where a line has no output.
+
+    Args:
+        lines: In order of line number.
+        ink: Colours of the stream.
+        width: Cells available; where the columns do not fit, each line is written as a block of its own.
+    """
+    inputs, outputs = detail_columns(lines)
+    if width is not None and 6 + 14 * (len(inputs) + len(outputs)) > width:
+        return "\n\n".join(_render_block(line, inputs, outputs, ink, width) for line in lines)
+    rows = [
+        [
+            Cell(str(line.line_number), ("dim",)),
+            *(Cell(cell_text(line.inputs[name]) if name in line.inputs else "") for name in inputs),
+            *(_output_cell(line, name) for name in outputs),
+        ]
+        for line in lines
+    ]
+    columns = [
+        Column(title="line", is_right=True),
+        *(
+            Column(title=f"inputs.{name}", least=12, is_right=_has_numbers(lines, "inputs", name))
+            for name in inputs
+        ),
+        *(
+            Column(title=f"outputs.{name}", least=12, is_right=_has_numbers(lines, "outputs", name))
+            for name in outputs
+        ),
+    ]
+    return render_table(columns, rows, ink=ink, width=width)
+
+
+def _has_numbers(lines: Sequence[LineResult], side: str, name: str) -> bool:
+    """Whether a column holds numbers only, so that it stands right."""
+    values = [getattr(line, side)[name] for line in lines if name in getattr(line, side)]
+    return all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
+
+
+def _render_block(
+    line: LineResult, inputs: Sequence[str], outputs: Sequence[str], ink: Ink, width: int
+) -> str:
+    pairs = [(f"inputs.{name}", Cell(cell_text(line.inputs[name]))) for name in inputs if name in line.inputs]
+    pairs += [(f"outputs.{name}", _output_cell(line, name)) for name in outputs]
+    columns = [Column(title="line"), Column(title=str(line.line_number), least=20)]
+    return render_table(
+        columns, [[Cell(title, ("dim",)), cell] for title, cell in pairs], ink=ink, width=width
+    )
+
+
+def _output_cell(line: LineResult, name: str) -> Cell:
+    if name in line.outputs:
+        return Cell(cell_text(line.outputs[name]))
+    return Cell(FAILED_CELL, STATUS_STYLES[FAILED]) if line.status == FAILED else Cell("")
+
+
+def cell_text(value: Any) -> str:
+    """A value on one line: text as it is, anything else as JSON."""
+    return one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))

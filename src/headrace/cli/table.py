@@ -1,0 +1,115 @@
+"""Plain aligned tables: a header, a rule, rows; columns that may shrink give way to the terminal's width."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from headrace.cli.terminal import Ink, crop, text_width
+
+GAP = "  "
+RULE = "\N{BOX DRAWINGS LIGHT HORIZONTAL}"
+
+
+class Cell(NamedTuple):
+    """One cell: its text and the styles it is painted in."""
+
+    text: str
+    styles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column.
+
+    Attributes:
+        title: Header text.
+        is_right: Numbers stand right.
+        least: Narrowest width it may be cropped to; ``None`` for a column that is never cropped.
+        leaves: Columns with a number leave a table that does not fit, lowest number first.
+    """
+
+    title: str
+    is_right: bool = False
+    least: int | None = None
+    leaves: int | None = None
+
+
+def render_table(
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[Cell | str]],
+    *,
+    ink: Ink,
+    width: int | None = None,
+    indent: str = "",
+) -> str:
+    """A table as text without a final line end.
+
+    Args:
+        columns: From left to right.
+        rows: Cells, one per column.
+        ink: Colours of the stream.
+        width: Cells available: columns that may leave do so while the others cannot shrink enough, then
+            columns shrink, widest first. ``None`` for as wide as the content.
+        indent: What every line begins with.
+    """
+    cells = [[item if isinstance(item, Cell) else Cell(item) for item in row] for row in rows]
+    natural = [
+        max([text_width(column.title), *(text_width(row[index].text) for row in cells)])
+        for index, column in enumerate(columns)
+    ]
+    room = None if width is None else width - len(indent)
+    kept = _choose_columns(columns, natural, room)
+    chosen = [columns[index] for index in kept]
+    widths = _shrink(chosen, [natural[index] for index in kept], room)
+    lines = [
+        _row([Cell(column.title, ("bold",)) for column in chosen], chosen, widths, ink),
+        ink.paint(GAP.join(RULE * size for size in widths), "dim"),
+        *(_row([row[index] for index in kept], chosen, widths, ink) for row in cells),
+    ]
+    return "\n".join(indent + line for line in lines)
+
+
+def _choose_columns(columns: Sequence[Column], natural: Sequence[int], room: int | None) -> list[int]:
+    """Indices of the columns that stay."""
+    kept = list(range(len(columns)))
+    if room is None:
+        return kept
+    leaving = sorted(
+        (column.leaves, index) for index, column in enumerate(columns) if column.leaves is not None
+    )
+    for _, index in leaving:
+        needed = sum(min(natural[at], columns[at].least or natural[at]) for at in kept) + len(GAP) * (
+            len(kept) - 1
+        )
+        if needed <= room:
+            break
+        kept.remove(index)
+    return kept
+
+
+def _shrink(columns: Sequence[Column], natural: Sequence[int], room: int | None) -> list[int]:
+    widths = list(natural)
+    excess = 0 if room is None else sum(widths) + len(GAP) * (len(columns) - 1) - room
+    while excess > 0:
+        shrinkable = [
+            index
+            for index, column in enumerate(columns)
+            if column.least is not None and widths[index] > column.least
+        ]
+        if not shrinkable:
+            break
+        widths[max(shrinkable, key=widths.__getitem__)] -= 1
+        excess -= 1
+    return widths
+
+
+def _row(row: Sequence[Cell], columns: Sequence[Column], widths: Sequence[int], ink: Ink) -> str:
+    parts = []
+    for cell, column, width in zip(row, columns, widths, strict=True):
+        text = crop(cell.text, width).rstrip()
+        filling = " " * (width - text_width(text))
+        painted = ink.paint(text, *cell.styles)
+        parts.append(filling + painted if column.is_right else painted + filling)
+    return GAP.join(parts).rstrip()

@@ -1,0 +1,205 @@
+"""The command tree as a table: names, one-line helps and where each command is found.
+
+Help and version are answered from this table alone; a command's module is imported when it is called. A test
+compares the one-line helps with those of the commands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import cast
+
+import click
+
+from headrace import __version__
+from headrace.cli.options import HELP_NAMES, everywhere_options, make_form
+from headrace.cli.session import fail_usage
+from headrace.errors import ExitCode, nearest
+
+COMMAND_ATTRIBUTE = "command"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A command: its one-line help and the module that holds it."""
+
+    help: str
+    module: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Branch:
+    """A group of commands."""
+
+    help: str
+    commands: Mapping[str, Place]
+
+
+def _place(module: str, text: str) -> Place:
+    return Place(help=text, module=f"headrace.cli.commands.{module}")
+
+
+TREE: Mapping[str, Branch | Place] = {
+    "flow": Branch(
+        help="Write, check and try out flows.",
+        commands={
+            "init": _place("flow_init", "Create a flow that runs, to start from."),
+            "validate": _place("flow_validate", "Check a flow and report every problem at once."),
+            "test": _place("flow_test", "Run a flow, or one of its nodes, once."),
+        },
+    ),
+    "run": Branch(
+        help="Run flows over data and look at what was recorded.",
+        commands={
+            "create": _place("run_create", "Run a flow over every line of a data file."),
+            "list": _place("run_list", "List runs, newest first."),
+            "show": _place("run_show", "Show one run."),
+            "show-details": _place("run_show_details", "Show the inputs and outputs of a run's lines."),
+            "show-metrics": _place("run_show_metrics", "Show the metrics that a run logged."),
+            "trace": _place("run_trace", "Draw where the time of one line went."),
+            "delete": _place("run_delete", "Delete a run and everything recorded with it."),
+        },
+    ),
+    "compare": _place("compare", "Race arms over the same lines and say which one to ship."),
+    "connection": Branch(
+        help="Keep the addresses and keys of model services.",
+        commands={
+            "create": _place("connection_create", "Store a connection from a file."),
+            "list": _place("connection_list", "List the connections that flows can use."),
+            "show": _place("connection_show", "Show one connection, secrets masked."),
+            "delete": _place("connection_delete", "Delete a stored connection."),
+        },
+    ),
+    "model": Branch(
+        help="Offer models to other programs.",
+        commands={"serve": _place("model_serve", "Serve a model on an OpenAI-compatible address.")},
+    ),
+}
+
+_PURPOSE = """\
+headrace runs prompt flow projects as they are, races their arms (variants and
+models) over your data, and says with statistics which arm to ship.
+"""
+
+_FIRST_STEPS = """\
+  headrace flow init --flow my_flow          a flow that runs, to start from
+  headrace flow test --flow my_flow          run it once
+  headrace compare experiment.yaml           race its arms, read the verdict
+"""
+
+
+def load_command(place: Place) -> click.Command:
+    """Import the module of a command and return the command."""
+    return cast("click.Command", getattr(import_module(place.module), COMMAND_ATTRIBUTE))
+
+
+class Group(click.Group):
+    """A group whose commands are looked up in the table."""
+
+    def __init__(self, name: str, branch: Mapping[str, Branch | Place], help: str) -> None:  # noqa: A002
+        super().__init__(name, help=help, context_settings=HELP_NAMES, subcommand_metavar="COMMAND [OPTIONS]")
+        self.branch = branch
+        self.params += everywhere_options()
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the group's own options; without a command, say which there are and end as a wrong call."""
+        if not args and not ctx.resilient_parsing:
+            click.echo(ctx.get_help(), err=True)
+            ctx.exit(int(ExitCode.USAGE))
+        return super().parse_args(ctx, args)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the table."""
+        return list(self.branch)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The group or the command of that name, imported now."""
+        found = self.branch.get(cmd_name)
+        if isinstance(found, Branch):
+            return Group(cmd_name, found.commands, found.help)
+        return load_command(found) if found else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that ``args`` name.
+
+        Raises:
+            UsageError: C507 for a name that is not in the table, with the nearest one.
+        """
+        name = args[0]
+        if name not in self.branch and not name.startswith("-") and not ctx.resilient_parsing:
+            fail_usage(
+                f'{ctx.command_path} has no command "{name}".',
+                _suggest_command(name, self.branch, ctx.command_path),
+            )
+        return super().resolve_command(ctx, args)
+
+    def get_help(self, ctx: click.Context) -> str:
+        """The help text, made from the table alone."""
+        form = make_form(ctx)
+        form.write((self.help or "").rstrip() + "\n")
+        if ctx.parent is None:
+            with form.section("Start here"):
+                form.write(_FIRST_STEPS)
+        form.write_paragraph()
+        form.write_usage(ctx.command_path, "COMMAND [OPTIONS]", prefix="Usage: ")
+        for title, rows in self._sections():
+            with form.section(title):
+                form.write_dl(rows)
+        options = [
+            record for record in (param.get_help_record(ctx) for param in self.get_params(ctx)) if record
+        ]
+        with form.section("Options"):
+            form.write_dl(options)
+        form.write(f"\n{ctx.command_path} COMMAND --help shows a command's options and examples.\n")
+        return form.getvalue().strip("\n")
+
+    def _sections(self) -> list[tuple[str, list[tuple[str, str]]]]:
+        """The commands below this group, groups spelled out."""
+        if not any(isinstance(item, Branch) for item in self.branch.values()):
+            return [("Commands", [(name, item.help) for name, item in self.branch.items()])]
+        sections = []
+        for name, item in self.branch.items():
+            if isinstance(item, Branch):
+                rows = [(f"{name} {verb}", place.help) for verb, place in item.commands.items()]
+                sections.append((item.help.rstrip("."), rows))
+            else:
+                sections.append(("Decide between arms", [(name, item.help)]))
+        return sections
+
+
+def _suggest_command(name: str, branch: Mapping[str, Branch | Place], path: str) -> str:
+    close = nearest(name, list(branch))
+    if close:
+        return f"Did you mean {path} {close}?"
+    for group, item in branch.items():
+        if isinstance(item, Branch):
+            close = nearest(name, list(item.commands))
+            if close:
+                return f"Did you mean {path} {group} {close}?"
+    return f"{path} --help lists the commands."
+
+
+def build_root() -> Group:
+    """The ``headrace`` command."""
+    root = Group("headrace", TREE, _PURPOSE)
+    root.params.append(
+        click.Option(
+            ["-v", "--version"],
+            is_flag=True,
+            expose_value=False,
+            is_eager=True,
+            callback=_print_version,
+            help="Print the version.",
+        )
+    )
+    return root
+
+
+def _print_version(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+    if value and not context.resilient_parsing:
+        click.echo(f"headrace {__version__}")
+        context.exit()

@@ -1,0 +1,203 @@
+"""From recorded runs to what a comparison reads: every line of every arm with its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace.domain.comparison import ArmLines, LineObservation, SampleLine, SampleOutput
+from headrace.domain.dataset import Dataset
+from headrace.domain.run import COMPLETED, LineResult, Run
+from headrace.errors import Problem, UsageError
+from headrace.formats.lines import read_dataset
+from headrace.operations.workspace import Workspace
+
+EVALUATOR_TAG = "headrace.evaluator"
+_MAX_SAMPLES = 40
+_MAX_TEXT = 1200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedRun:
+    """One run of an arm with the runs that evaluate it.
+
+    Attributes:
+        evaluations: Evaluator name to evaluation run.
+    """
+
+    arm: str
+    run: Run
+    evaluations: Mapping[str, Run]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectedLine:
+    """One line of one run: its id, its result, and every output of its evaluations."""
+
+    line_id: str
+    result: LineResult
+    scores: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """All lines of one judged run, and the references its evaluators were given."""
+
+    judged: JudgedRun
+    lines: tuple[CollectedLine, ...]
+    references: Mapping[str, str]
+
+
+def collect_run(workspace: Workspace, judged: JudgedRun, line_id: str | None) -> Collected:
+    """Read one judged run.
+
+    Args:
+        workspace: For the store.
+        judged: The run and its evaluations.
+        line_id: Data column that identifies a line; ``None`` means the line number.
+
+    Raises:
+        UsageError: D403 when the data has no such column, G902 when its ids are not unique.
+    """
+    dataset = _dataset_of(judged.run)
+    ids = _line_ids(judged.run, dataset, line_id)
+    scores: dict[int, dict[str, Any]] = {}
+    references: dict[str, str] = {}
+    for evaluator, evaluation in judged.evaluations.items():
+        given = [name for name, text in evaluation.spec.column_mapping.items() if text.startswith("${data.")]
+        for item in workspace.store.read_lines(evaluation.spec.name):
+            found = scores.setdefault(item.line_number, {})
+            if item.status == COMPLETED:
+                for name, value in item.outputs.items():
+                    found[f"{evaluator}.{name}"] = value
+                    found.setdefault(name, value)
+            shown = [f"{item.inputs[name]}" for name in given if name in item.inputs]
+            references.setdefault(ids.get(item.line_number, str(item.line_number)), "; ".join(shown))
+    lines = tuple(
+        CollectedLine(
+            line_id=ids.get(item.line_number, str(item.line_number)),
+            result=item,
+            scores=scores.get(item.line_number, {}),
+        )
+        for item in workspace.store.read_lines(judged.run.spec.name)
+    )
+    return Collected(judged=judged, lines=lines, references=references)
+
+
+def _dataset_of(run: Run) -> Dataset | None:
+    path = run.spec.data_path
+    if path is None or not Path(path).exists():
+        return None
+    dataset = read_dataset(Path(path))
+    return dataset if dataset.digest == run.spec.data_digest else None
+
+
+def _line_ids(run: Run, dataset: Dataset | None, line_id: str | None) -> dict[int, str]:
+    if line_id is None:
+        return {}
+    if dataset is None or line_id not in dataset.columns:
+        raise UsageError(
+            Problem(
+                code="D403",
+                what=f"The data of run {run.spec.name!r} has no column {line_id!r} to tell its lines apart"
+                if dataset
+                else f"The data of run {run.spec.name!r} has changed or is gone, so column {line_id!r} cannot be read.",
+                fix="Leave line_id away to pair lines by their number.",
+            )
+        )
+    ids = {line.number: str(line.columns.get(line_id, line.number)) for line in dataset.lines}
+    if len(set(ids.values())) != len(ids):
+        raise UsageError(
+            Problem(
+                code="G902",
+                what=f"Column {line_id!r} of the data does not identify lines: some values occur more than once.",
+                fix="Name a column with unique values, or leave line_id away to pair lines by their number.",
+            )
+        )
+    return ids
+
+
+def score_names(collected: Sequence[Collected]) -> tuple[str, ...]:
+    """Every score that at least one line has as a number, in order of first appearance."""
+    names: dict[str, None] = {}
+    for item in collected:
+        for line in item.lines:
+            names.update(
+                (name, None)
+                for name, value in line.scores.items()
+                if as_score(value) is not None and "." not in name
+            )
+    return tuple(names)
+
+
+def as_score(value: Any) -> float | None:
+    """A score as a number; truth values count as 1 and 0, anything else that is no number as missing."""
+    return float(value) if isinstance(value, (bool, int, float)) else None
+
+
+def make_arm_lines(collected: Sequence[Collected], metrics: Sequence[str]) -> tuple[ArmLines, ...]:
+    """Observations by arm and line id; several runs of one arm are repeats."""
+    arms: dict[str, dict[str, list[LineObservation]]] = {}
+    for item in collected:
+        lines = arms.setdefault(item.judged.arm, {})
+        for line in item.lines:
+            result = line.result
+            lines.setdefault(line.line_id, []).append(
+                LineObservation(
+                    scores={name: as_score(line.scores.get(name)) for name in metrics},
+                    is_failed=result.status != COMPLETED,
+                    duration_ms=result.duration_ms,
+                    prompt_tokens=result.usage.prompt_tokens,
+                    completion_tokens=result.usage.completion_tokens,
+                    cost_usd=result.usage.cost_usd if result.usage.calls else 0.0,
+                )
+            )
+    return tuple(
+        ArmLines(arm=arm, lines={key: tuple(found) for key, found in lines.items()})
+        for arm, lines in arms.items()
+    )
+
+
+def make_samples(collected: Sequence[Collected], metric: str | None) -> tuple[SampleLine, ...]:
+    """Lines worth reading: those on which the arms differ most come first, then failed ones, in a stable order."""
+    first: dict[str, dict[str, CollectedLine]] = {}
+    references: dict[str, str] = {}
+    for item in collected:
+        references.update(item.references)
+        for line in item.lines:
+            first.setdefault(line.line_id, {}).setdefault(item.judged.arm, line)
+    ordered = sorted(first.items(), key=lambda pair: -_spread(pair[1].values(), metric))
+    return tuple(
+        SampleLine(
+            line_id=line_id,
+            inputs=_text(next(iter(by_arm.values())).result.inputs),
+            reference=references.get(line_id) or None,
+            outputs=tuple(_sample_output(arm, line, metric) for arm, line in by_arm.items()),
+        )
+        for line_id, by_arm in ordered[:_MAX_SAMPLES]
+    )
+
+
+def _spread(lines: Any, metric: str | None) -> float:
+    scores = [as_score(line.scores.get(metric)) or 0.0 for line in lines] if metric else [0.0]
+    return max(scores) - min(scores)
+
+
+def _sample_output(arm: str, line: CollectedLine, metric: str | None) -> SampleOutput:
+    problem = line.result.problem
+    return SampleOutput(
+        arm=arm,
+        text=_text(line.result.outputs),
+        score=as_score(line.scores.get(metric)) if metric else None,
+        error=f"{problem.code} {problem.name}: {problem.what}" if problem else None,
+    )
+
+
+def _text(values: Mapping[str, Any]) -> str:
+    if len(values) == 1:
+        text = str(next(iter(values.values())))
+    else:
+        text = "\n".join(f"{name}: {value}" for name, value in values.items())
+    return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + " …"

@@ -1,0 +1,370 @@
+"""Run the arms of an experiment, or take runs that exist, and compare them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace.domain.comparison import Comparison, MetricSpec, Recommendation, ReportContext
+from headrace.domain.evaluation import EvaluatorSpec, Experiment
+from headrace.domain.flow import Flow
+from headrace.domain.run import Run
+from headrace.domain.variant import Arm
+from headrace.engine.events import OnEvent
+from headrace.errors import DefinitionError, Problem, UsageError, nearest
+from headrace.evaluation.comparison import compare
+from headrace.evaluation.recommendation import ship_recommendation
+from headrace.formats.dag import load_flow
+from headrace.formats.lines import read_dataset
+from headrace.formats.mapping import parse_mapping
+from headrace.operations.collect_scores import (
+    EVALUATOR_TAG,
+    Collected,
+    JudgedRun,
+    collect_run,
+    make_arm_lines,
+    make_samples,
+    score_names,
+)
+from headrace.operations.prepare_flow import loaded_flow
+from headrace.operations.run_batch import RunRequest, create_run
+from headrace.operations.workspace import Workspace
+from headrace.planning.columns import map_lines
+
+BASELINE_NOTE = (
+    "Answers come from the embedded baseline: a deterministic, non-neural reader that extracts spans and copies the "
+    "nearest example. It is not a language model; it shows what no model at all would have scored."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonResult:
+    """A comparison with what a report says beside it.
+
+    Attributes:
+        experiment: Id to compare the same runs again; ``None`` for runs named one by one.
+        runs: The arms' runs, without the evaluation runs.
+        n_failed: Lines that failed in any arm or evaluation.
+    """
+
+    comparison: Comparison
+    recommendation: Recommendation
+    context: ReportContext
+    runs: tuple[Run, ...]
+    n_failed: int
+    experiment: str | None
+
+
+def run_experiment(
+    workspace: Workspace, experiment: Experiment, on_event: OnEvent | None = None
+) -> ComparisonResult:
+    """Run every arm over the data, evaluate each, and compare.
+
+    All arms and evaluation flows are checked before the first line runs.
+
+    Raises:
+        DefinitionError: Flow, data, mapping, evaluator or metric are wrong.
+        UsageError: An arm does not fit the flow.
+        StateError: The store failed.
+    """
+    _check_experiment(workspace, experiment)
+    experiment_id = f"{experiment.name}_{workspace.now():%Y%m%d_%H%M%S_%f}"
+    judgement = _judgement(experiment)
+    judged = [
+        _run_arm(workspace, experiment, arm, repeat, experiment_id, judgement, on_event)
+        for repeat in range(experiment.repeats)
+        for arm in experiment.arms
+    ]
+    return _compare(workspace, judged, judgement, experiment_id, file=experiment.file)
+
+
+def _check_experiment(workspace: Workspace, experiment: Experiment) -> None:
+    dataset = read_dataset(Path(experiment.data_path))
+    mapping = parse_mapping(experiment.column_mapping)
+    for arm in experiment.arms:
+        with loaded_flow(
+            workspace,
+            Path(experiment.flow_path),
+            arm=arm,
+            environment_variables=experiment.environment_variables,
+        ) as loaded:
+            problems = map_lines(loaded.flow, mapping, dataset, None, None)[1]
+            if any(problem.severity == "error" for problem in problems):
+                raise DefinitionError(*problems)
+    flows = {}
+    for evaluator in experiment.evaluators:
+        with loaded_flow(workspace, Path(evaluator.flow_path)) as loaded:
+            flows[evaluator.name] = loaded.flow
+        parse_mapping(evaluator.column_mapping)
+    _check_metrics(experiment, flows)
+
+
+def _check_metrics(experiment: Experiment, flows: Mapping[str, Flow]) -> None:
+    known = [name for flow in flows.values() for name in flow.outputs]
+    known += [f"{evaluator}.{name}" for evaluator, flow in flows.items() for name in flow.outputs]
+    unknown = [metric.name for metric in experiment.metrics if metric.name not in known]
+    if unknown:
+        raise UsageError(*(unknown_metric(name, known) for name in unknown))
+
+
+def unknown_metric(name: str, known: Sequence[str]) -> Problem:
+    """The problem for a metric that no evaluation produces."""
+    near = nearest(name, list(known))
+    offered = ", ".join(dict.fromkeys(item for item in known if "." not in item)) or "none"
+    return Problem(
+        code="G901",
+        what=f"No evaluation produces a score {name!r}.",
+        fix=f"Did you mean {near!r}?" if near else f"The evaluations produce: {offered}.",
+    )
+
+
+def _judgement(experiment: Experiment) -> dict[str, Any]:
+    return {
+        "name": experiment.name,
+        "baseline": experiment.baseline,
+        "metrics": [
+            {"name": item.name, "direction": item.direction, "kind": item.kind, "margin": item.margin}
+            for item in experiment.metrics
+        ],
+        "alpha": experiment.alpha,
+        "seed": experiment.seed,
+        "line_id": experiment.line_id,
+    }
+
+
+def _run_arm(
+    workspace: Workspace,
+    experiment: Experiment,
+    arm: Arm,
+    repeat: int,
+    experiment_id: str,
+    judgement: Mapping[str, Any],
+    on_event: OnEvent | None,
+) -> JudgedRun:
+    run = create_run(
+        workspace,
+        RunRequest(
+            flow=Path(experiment.flow_path),
+            data=Path(experiment.data_path),
+            column_mapping=experiment.column_mapping,
+            arm=arm,
+            environment_variables=experiment.environment_variables,
+            experiment=experiment_id,
+            judgement=judgement,
+            repeat=repeat,
+        ),
+        on_event,
+    )
+    evaluations = {
+        evaluator.name: _evaluate(workspace, experiment, evaluator, run, experiment_id, on_event)
+        for evaluator in experiment.evaluators
+        if run.n_completed
+    }
+    return JudgedRun(arm=arm.name, run=run, evaluations=evaluations)
+
+
+def _evaluate(
+    workspace: Workspace,
+    experiment: Experiment,
+    evaluator: EvaluatorSpec,
+    run: Run,
+    experiment_id: str,
+    on_event: OnEvent | None,
+) -> Run:
+    return create_run(
+        workspace,
+        RunRequest(
+            flow=Path(evaluator.flow_path),
+            data=Path(experiment.data_path),
+            source_run=run.spec.name,
+            column_mapping=evaluator.column_mapping,
+            experiment=experiment_id,
+            tags={EVALUATOR_TAG: evaluator.name},
+            repeat=run.spec.repeat,
+        ),
+        on_event,
+    )
+
+
+def compare_experiment_again(workspace: Workspace, experiment_id: str) -> ComparisonResult:
+    """Compare the recorded runs of an experiment once more; nothing is run.
+
+    Raises:
+        UsageError: S801 when no run belongs to the experiment.
+    """
+    runs = workspace.store.list_runs(experiment=experiment_id)
+    arms = [run for run in reversed(runs) if run.spec.source_run is None]
+    if not arms:
+        raise UsageError(
+            Problem(
+                code="S801",
+                what=f"No run belongs to an experiment {experiment_id!r}.",
+                fix="headrace run list shows the experiment of every run.",
+            )
+        )
+    judged = [_with_evaluations(workspace, run) for run in arms]
+    return _compare(workspace, judged, arms[0].spec.judgement, experiment_id)
+
+
+def compare_runs(
+    workspace: Workspace,
+    runs: Sequence[str],
+    *,
+    baseline: str | None = None,
+    metrics: Sequence[str] = (),
+    alpha: float = 0.05,
+) -> ComparisonResult:
+    """Compare runs that exist, by the evaluation runs that were made of them; the first is the baseline.
+
+    Args:
+        workspace: For the store.
+        runs: Names of at least two runs of flows, not of evaluations.
+        baseline: Run or arm name of the baseline.
+        metrics: Score names, the primary one first; all that were found when empty.
+        alpha: Family-wise error rate.
+
+    Raises:
+        UsageError: S801 unknown run, G902 fewer than two or no scores, V305 unknown baseline, G901 unknown metric.
+    """
+    judged = [_with_evaluations(workspace, workspace.store.read_run(name)) for name in dict.fromkeys(runs)]
+    arms = [item.arm for item in judged]
+    if len(set(arms)) < len(arms):  # runs of one arm name are told apart by their run names here
+        judged = [
+            JudgedRun(arm=item.run.spec.name, run=item.run, evaluations=item.evaluations) for item in judged
+        ]
+    judgement = {
+        "name": "runs compared",
+        "baseline": _find_baseline(judged, baseline),
+        "metrics": [{"name": name} for name in metrics],
+        "alpha": alpha,
+    }
+    return _compare(workspace, judged, judgement, None)
+
+
+def _find_baseline(judged: Sequence[JudgedRun], wanted: str | None) -> str:
+    if wanted is None:
+        return judged[0].arm if judged else ""
+    for item in judged:
+        if wanted in (item.arm, item.run.spec.name):
+            return item.arm
+    known = [item.arm for item in judged]
+    near = nearest(wanted, known)
+    raise UsageError(
+        Problem(
+            code="V305",
+            what=f"The baseline {wanted!r} is not among the arms.",
+            fix=f"Did you mean {near!r}?" if near else f"The arms are: {', '.join(known)}.",
+        )
+    )
+
+
+def _with_evaluations(workspace: Workspace, run: Run) -> JudgedRun:
+    evaluations: dict[str, Run] = {}
+    for evaluation in reversed(
+        workspace.store.list_runs(source_run=run.spec.name)
+    ):  # the newest of a name wins
+        evaluations[evaluation.spec.tags.get(EVALUATOR_TAG, evaluation.spec.flow_name)] = evaluation
+    return JudgedRun(arm=run.spec.arm or run.spec.name, run=run, evaluations=evaluations)
+
+
+def _compare(
+    workspace: Workspace,
+    judged: Sequence[JudgedRun],
+    judgement: Mapping[str, Any],
+    experiment_id: str | None,
+    file: str | None = None,
+) -> ComparisonResult:
+    collected = [collect_run(workspace, item, judgement.get("line_id")) for item in judged]
+    metrics = _metrics(collected, judgement)
+    arms = make_arm_lines(collected, [metric.name for metric in metrics])
+    if len(arms) < 2:
+        raise UsageError(
+            Problem(
+                code="G902",
+                what="A comparison needs at least two arms.",
+                fix="Name two or more runs, variants or models.",
+            )
+        )
+    comparison = compare(
+        arms,
+        baseline=judgement["baseline"],
+        metrics=metrics,
+        alpha=judgement.get("alpha", 0.05),
+        seed=judgement.get("seed", 0),
+    )
+    primary = metrics[0].name if metrics else None
+    runs = tuple(item.run for item in judged)
+    return ComparisonResult(
+        comparison=comparison,
+        recommendation=ship_recommendation(comparison),
+        context=ReportContext(
+            title=str(judgement["name"]),
+            flow=runs[0].spec.flow_name,
+            dataset=_data_label(runs[0]),
+            created_at=workspace.now(),
+            commands=_commands(runs, experiment_id, file),
+            model_note=BASELINE_NOTE if _uses_baseline(workspace, runs) else "",
+            sample_lines=make_samples(collected, primary),
+            metric_notes=_metric_notes(judged),
+        ),
+        runs=runs,
+        n_failed=sum(run.n_failed for item in judged for run in (item.run, *item.evaluations.values())),
+        experiment=experiment_id,
+    )
+
+
+def _metrics(collected: Sequence[Collected], judgement: Mapping[str, Any]) -> tuple[MetricSpec, ...]:
+    asked = judgement.get("metrics") or []
+    known = score_names(collected)
+    if not asked:
+        asked = [{"name": name} for name in known]
+    if not asked:
+        raise UsageError(
+            Problem(
+                code="G902",
+                what="None of these runs has been evaluated, so there are no scores to compare.",
+                fix="Evaluate each: headrace run create --flow EVALUATION --data DATA --run RUN --column-mapping …",
+            )
+        )
+    every = {name for item in collected for line in item.lines for name in line.scores}
+    unknown = [item["name"] for item in asked if every and item["name"] not in every]
+    if unknown:
+        raise UsageError(*(unknown_metric(name, known) for name in unknown))
+    return tuple(MetricSpec(**item) for item in asked)
+
+
+def _data_label(run: Run) -> str:
+    if run.spec.data_path is None:
+        return f"run {run.spec.source_run}"
+    path = Path(run.spec.data_path)
+    return f"{path.parent.name}/{path.name} ({run.n_lines} lines)"
+
+
+def _commands(runs: Sequence[Run], experiment_id: str | None, file: str | None) -> tuple[str, ...]:
+    if experiment_id is None:
+        return ("headrace compare " + " ".join(run.spec.name for run in runs),)
+    again = f"headrace compare --again {experiment_id}"
+    return (f"headrace compare {file}", again) if file else (again,)
+
+
+def _uses_baseline(workspace: Workspace, runs: Sequence[Run]) -> bool:
+    names = {part.partition("/")[0] for run in runs for part in (run.spec.model or "").split(", ") if part}
+    found = [workspace.connections.find(name) for name in names]
+    return any(connection is not None and connection.type == "baseline" for connection in found)
+
+
+def _metric_notes(judged: Sequence[JudgedRun]) -> dict[str, str]:
+    """What each score measures: the description of the evaluation flow's output, where the file has one."""
+    notes: dict[str, str] = {}
+    for item in judged:
+        for evaluator, run in item.evaluations.items():
+            if not Path(run.spec.flow_path).exists():
+                continue
+            flow = load_flow(Path(run.spec.flow_path))
+            for name, output in flow.outputs.items():
+                notes.setdefault(
+                    name, output.description or f"Output {name!r} of evaluation flow {evaluator!r}."
+                )
+    return notes

@@ -1,0 +1,175 @@
+"""From a flow file to something that can run: load, choose the arm, load tools, check everything, plan."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace import compat
+from headrace.config import process_environment
+from headrace.domain.flow import Flow, Node
+from headrace.domain.tool import ToolSpec
+from headrace.domain.variant import Arm, Price
+from headrace.engine.runtime import Limits, PreparedFlow, prepare
+from headrace.engine.threads import ToolThreads
+from headrace.errors import DefinitionError, Problem, raise_if_errors
+from headrace.formats.dag import load_flow
+from headrace.formats.includes import open_includes
+from headrace.operations.workspace import Workspace
+from headrace.planning.check import check_flow
+from headrace.planning.override import apply_overrides
+from headrace.planning.plan import Plan, make_plan
+from headrace.planning.select import apply_arm
+from headrace.providers.base import ModelClient
+from headrace.tools.base import Tool
+from headrace.tools.registry import load_tool
+
+_CONNECTION_VALUE = re.compile(r"^\$\{([^.]+)\.([^.]+)\}$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedFlow:
+    """A checked flow with its tools, inside the working directory and environment it wants.
+
+    Attributes:
+        warnings: Findings that do not keep it from running.
+    """
+
+    flow: Flow
+    plan: Plan
+    tools: Mapping[str, Tool]
+    folder: Path
+    price: Price | None
+    warnings: tuple[Problem, ...]
+
+
+@contextmanager
+def loaded_flow(
+    workspace: Workspace,
+    path: Path,
+    *,
+    arm: Arm | None = None,
+    overrides: Mapping[str, str] | None = None,
+    environment_variables: Mapping[str, str] | None = None,
+) -> Iterator[LoadedFlow]:
+    """Load, choose, check and plan a flow; the block runs in the flow's folder with its environment variables.
+
+    Raises:
+        DefinitionError: Everything that is wrong with the flow's files, at once.
+        UsageError: The arm or an override does not fit the flow.
+    """
+    flow = load_flow(path)
+    if arm is not None:
+        flow = apply_arm(flow, arm, _connection_type(workspace))
+    flow = apply_overrides(flow, overrides or {})
+    compat.install()
+    with (
+        open_includes(flow) as folder,
+        process_environment(_environment(workspace, flow, environment_variables or {})),
+        chdir(folder),
+    ):
+        tools, problems = load_tools(workspace, flow, flow.nodes, folder)
+        specs = {name: tool.spec for name, tool in tools.items()}
+        problems = (*problems, *check_flow(flow, specs))
+        raise_if_errors(problems)
+        yield LoadedFlow(
+            flow=flow,
+            plan=make_plan(flow, specs),
+            tools=tools,
+            folder=folder,
+            price=arm.model.price if arm and arm.model else None,
+            warnings=problems,
+        )
+
+
+def load_tools(
+    workspace: Workspace, flow: Flow, nodes: tuple[Node, ...], folder: Path
+) -> tuple[dict[str, Tool], tuple[Problem, ...]]:
+    """Load the tools of some nodes; a tool that cannot be loaded is a problem, and the others are loaded still."""
+    tools: dict[str, Tool] = {}
+    problems: list[Problem] = []
+    for node in nodes:
+        try:
+            tools[node.name] = load_tool(node, flow, folder, workspace.connections)
+        except DefinitionError as error:
+            problems.extend(error.problems)
+    return tools, tuple(problems)
+
+
+def tool_specs(tools: Mapping[str, Tool]) -> dict[str, ToolSpec]:
+    """Signatures of loaded tools by node name."""
+    return {name: tool.spec for name, tool in tools.items()}
+
+
+def _connection_type(workspace: Workspace) -> Callable[[str], str | None]:
+    def look_up(name: str) -> str | None:
+        connection = workspace.connections.find(name)
+        return connection.type if connection else None
+
+    return look_up
+
+
+def _environment(workspace: Workspace, flow: Flow, given: Mapping[str, str]) -> dict[str, str]:
+    """The flow's environment variables with connection values filled in; those given by the caller win."""
+    values = {}
+    for name, text in {**flow.environment_variables, **given}.items():
+        match = _CONNECTION_VALUE.match(text)
+        values[name] = (_connection_value(workspace, *match.groups()) or text) if match else text
+    return values
+
+
+def _connection_value(workspace: Workspace, name: str, key: str) -> str | None:
+    connection = workspace.connections.find(name)
+    if connection is None:
+        return None  # not a connection: the text stays as it is, as prompt flow does
+    if key in connection.secrets:
+        return workspace.connections.secret(connection, key)
+    value = connection.configs.get(key)
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+class FlowSession:
+    """A loaded flow ready for the engine within one event loop; use as an asynchronous context manager.
+
+    Clients are opened on first use, one per connection, and closed at the end.
+    """
+
+    def __init__(
+        self, workspace: Workspace, loaded: LoadedFlow, *, max_threads: int, attributes: Mapping[str, Any]
+    ) -> None:
+        self._workspace = workspace
+        self._loaded = loaded
+        self._threads = ToolThreads(max_threads)
+        self._attributes = attributes
+        self._clients: dict[str, ModelClient] = {}
+
+    async def __aenter__(self) -> PreparedFlow:
+        settings = self._workspace.settings
+        return prepare(
+            self._loaded.plan,
+            tools=self._loaded.tools,
+            folder=self._loaded.folder,
+            open_client=self._client,
+            threads=self._threads,
+            limits=Limits(line_timeout_s=settings.line_timeout_s, node_timeout_s=settings.node_timeout_s),
+            price=self._loaded.price,
+            span_sink=self._workspace.span_sink,
+            attributes=self._attributes,
+            keeps_content=settings.trace_content,
+        )
+
+    async def __aexit__(self, *_: object) -> None:
+        self._threads.close()
+        for client in self._clients.values():
+            await client.close()
+
+    def _client(self, name: str) -> ModelClient:
+        client = self._clients.get(name)
+        if client is None:
+            client = self._clients[name] = self._workspace.open_client(name)
+        return client

@@ -1,0 +1,266 @@
+"""Run a flow over many lines and record everything."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headrace.domain.dataset import Dataset, Line
+from headrace.domain.flow import Flow
+from headrace.domain.run import CANCELED, COMPLETED, FAILED, LineResult, Run, RunSpec
+from headrace.domain.variant import Arm
+from headrace.engine.aggregate import AggregationResult, run_aggregation
+from headrace.engine.batch import PendingLine, run_lines
+from headrace.engine.events import LineFinished, OnEvent, RunFinished, RunStarted
+from headrace.errors import DefinitionError, HeadraceError, Problem, raise_if_errors
+from headrace.formats.dag import flow_digest
+from headrace.formats.lines import read_dataset
+from headrace.formats.mapping import parse_mapping
+from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
+from headrace.operations.test_flow import make_arm
+from headrace.operations.workspace import Workspace
+from headrace.planning.columns import map_lines
+from headrace.planning.convert import make_inputs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What ``headrace run create`` was asked for.
+
+    Attributes:
+        flow: Flow folder or file.
+        data: Data file or folder.
+        source_run: The run whose outputs are read, for an evaluation.
+        column_mapping: Flow input to ``${data.x}``, ``${run.inputs.x}``, ``${run.outputs.x}`` or a literal.
+        variant: ``${node.variant}``; use ``arm`` instead for more than one.
+        model: ``connection/model`` for every llm node.
+        arm: The whole choice, when an experiment makes it.
+        connections: ``node.field`` to value.
+        judgement: See :class:`~headrace.domain.run.RunSpec`.
+    """
+
+    flow: Path
+    data: Path | None = None
+    source_run: str | None = None
+    column_mapping: Mapping[str, Any] = field(default_factory=dict)
+    variant: str | None = None
+    model: str | None = None
+    arm: Arm | None = None
+    name: str | None = None
+    environment_variables: Mapping[str, str] = field(default_factory=dict)
+    connections: Mapping[str, str] = field(default_factory=dict)
+    display_name: str | None = None
+    description: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    max_concurrency: int | None = None
+    experiment: str | None = None
+    judgement: Mapping[str, Any] = field(default_factory=dict)
+    repeat: int = 0
+
+
+def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | None = None) -> Run:
+    """Run a flow over its data and return the finished run.
+
+    Everything that can be checked is checked before the run is created, so that no half-written run is left by a
+    mistake in a file. Lines that fail are recorded with their problem and do not stop the others.
+
+    Raises:
+        DefinitionError: Flow, data or mapping are wrong.
+        UsageError: Unknown base run, taken name, unknown variant or model.
+        StateError: The store failed; what was committed stays.
+    """
+    arm = request.arm or make_arm(request.variant, request.model)
+    dataset = read_dataset(request.data) if request.data is not None else None
+    request_data = _absolute(request.data)
+    with loaded_flow(
+        workspace,
+        request.flow,
+        arm=arm,
+        overrides=request.connections,
+        environment_variables=request.environment_variables,
+    ) as loaded:
+        lines = _make_lines(workspace, request, loaded.flow, dataset)
+        spec = _make_spec(workspace, request, loaded.flow, arm, request_data, dataset)
+        workspace.store.create_run(spec, n_lines=len(lines), created_at=workspace.now())
+        hear = on_event or _ignore
+        hear(RunStarted(run=spec.name, arm=spec.arm, n_lines=len(lines)))
+        return _execute(workspace, request, loaded, spec, lines, hear)
+
+
+def _ignore(_: Any) -> None:
+    """Nobody listens."""
+
+
+def _absolute(path: Path | None) -> str | None:
+    return None if path is None else str(path.resolve())
+
+
+def _make_lines(
+    workspace: Workspace, request: RunRequest, flow: Flow, dataset: Dataset | None
+) -> list[PendingLine]:
+    mapping = parse_mapping(request.column_mapping)
+    source, source_columns = None, None
+    if request.source_run is not None:
+        base = workspace.store.read_run(request.source_run)
+        source = [item for item in workspace.store.read_lines(base.spec.name) if item.status == COMPLETED]
+        source_columns = _source_columns(base, source)
+    elif dataset is None:
+        raise DefinitionError(
+            Problem(
+                code="D402",
+                what="A run needs data.",
+                fix="Give --data FILE, or --run NAME to read a run's outputs.",
+            )
+        )
+    lines, problems = map_lines(flow, mapping, dataset, source, source_columns)
+    raise_if_errors(problems)
+    return [_pending(flow, line) for line in lines]
+
+
+def _pending(flow: Flow, line: Line) -> PendingLine:
+    inputs, problems = make_inputs(flow, line.columns, line.span)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    return PendingLine(line=line, inputs=inputs, problem=errors[0] if errors else None)
+
+
+def _source_columns(base: Run, source: Sequence[LineResult]) -> Mapping[int, Mapping[str, Any]]:
+    """The data columns of the base run; its recorded inputs where the data is not what it was."""
+    recorded = {item.line_number: item.inputs for item in source}
+    path = base.spec.data_path
+    if path is None or not Path(path).exists():
+        return recorded
+    dataset = read_dataset(Path(path))
+    if dataset.digest != base.spec.data_digest:
+        return recorded
+    return {line.number: {**recorded.get(line.number, {}), **line.columns} for line in dataset.lines}
+
+
+def _make_spec(
+    workspace: Workspace,
+    request: RunRequest,
+    flow: Flow,
+    arm: Arm | None,
+    data_path: str | None,
+    dataset: Dataset | None,
+) -> RunSpec:
+    choices = arm.variant.choices if arm and arm.variant else {}
+    return RunSpec(
+        name=request.name or _default_name(workspace, flow, choices.values()),
+        flow_path=flow.file,
+        flow_name=flow.name,
+        flow_digest=flow_digest(flow),
+        data_path=data_path,
+        data_digest=dataset.digest if dataset else None,
+        column_mapping={name: str(text) for name, text in request.column_mapping.items()},
+        source_run=request.source_run,
+        variant=",".join(f"${{{node}.{name}}}" for node, name in choices.items()) or None,
+        arm=arm.name if arm else None,
+        model=", ".join(_models(flow)) or None,
+        experiment=request.experiment,
+        judgement=request.judgement,
+        repeat=request.repeat,
+        display_name=request.display_name,
+        description=request.description,
+        tags=request.tags,
+    )
+
+
+def _models(flow: Flow) -> tuple[str, ...]:
+    """``connection/model`` of every llm node, each once."""
+    found = {
+        f"{node.connection}/{node.inputs.get('deployment_name') or node.inputs.get('model') or ''}": None
+        for node in flow.nodes
+        if node.type == "llm"
+    }
+    return tuple(found)
+
+
+def _default_name(workspace: Workspace, flow: Flow, variants: Iterable[str]) -> str:
+    """Prompt flow's form: ``<flow>_<variant>_<time>``."""
+    words = [flow.name, *(variants or ["variant_0"]), workspace.now().strftime("%Y%m%d_%H%M%S_%f")]
+    return re.sub(r"[^0-9A-Za-z_.-]", "_", "_".join(words))
+
+
+def _execute(
+    workspace: Workspace,
+    request: RunRequest,
+    loaded: LoadedFlow,
+    spec: RunSpec,
+    lines: list[PendingLine],
+    hear: OnEvent,
+) -> Run:
+    store = workspace.store
+    try:
+        aggregation = asyncio.run(_run(workspace, request, loaded, spec, lines, hear))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        _close(workspace, spec, CANCELED, _interrupted(spec), hear)
+        raise
+    except HeadraceError as error:
+        _close(workspace, spec, FAILED, error.problems[0], hear)
+        raise
+    run = store.finish_run(
+        spec.name,
+        status=COMPLETED,
+        finished_at=workspace.now(),
+        metrics=aggregation.metrics,
+        aggregation=aggregation.nodes,
+        problem=aggregation.problem,
+        spans=aggregation.spans,
+    )
+    hear(RunFinished(run=spec.name, status=run.status))
+    return run
+
+
+def _close(workspace: Workspace, spec: RunSpec, status: str, problem: Problem, hear: OnEvent) -> None:
+    workspace.store.finish_run(
+        spec.name, status=status, finished_at=workspace.now(), metrics={}, problem=problem
+    )
+    hear(RunFinished(run=spec.name, status=status))
+
+
+def _interrupted(spec: RunSpec) -> Problem:
+    return Problem(
+        code="E608",
+        what=f"The run {spec.name!r} was interrupted.",
+        fix=f"What is recorded can be read with: headrace run show-details -n {spec.name}.",
+    )
+
+
+async def _run(
+    workspace: Workspace,
+    request: RunRequest,
+    loaded: LoadedFlow,
+    spec: RunSpec,
+    lines: list[PendingLine],
+    hear: OnEvent,
+) -> AggregationResult:
+    max_concurrency = request.max_concurrency or workspace.settings.max_concurrency
+    attributes = {"headrace.run": spec.name}
+    if spec.arm is not None:
+        attributes["headrace.arm"] = spec.arm
+
+    def on_line(result: LineResult) -> None:
+        hear(
+            LineFinished(
+                run=spec.name,
+                line_number=result.line_number,
+                status=result.status,
+                usage=result.usage,
+                duration_ms=result.duration_ms,
+            )
+        )
+
+    session = FlowSession(workspace, loaded, max_threads=max_concurrency, attributes=attributes)
+    async with session as flow:
+        kept = await run_lines(
+            flow,
+            lines,
+            max_concurrency=max_concurrency,
+            record=lambda results: workspace.store.append_lines(spec.name, results),
+            on_line=on_line,
+        )
+        return await run_aggregation(flow, kept)

@@ -1,0 +1,6 @@
+from promptflow.core import tool
+
+
+@tool
+def count_words(prompt: str) -> int:
+    return len(prompt.split())

@@ -1,0 +1,83 @@
+"""The composition root: settings, connections, store and span export of one command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from headrace.config import STATE_FOLDER, Settings, find_workspace
+from headrace.errors import DefinitionError
+from headrace.providers.base import ModelClient
+from headrace.providers.lookup import Connections
+from headrace.providers.registry import open_client
+from headrace.store.base import RunStore
+from headrace.store.opening import open_store
+from headrace.telemetry.setup import SpanSink, open_span_sink
+
+
+class Workspace:
+    """What one command works with. Made by :func:`open_workspace`.
+
+    Attributes:
+        settings: What the environment says.
+        folder: The folder whose ``.headrace`` holds runs, connections and reports.
+        connections: Finds and keeps connections.
+    """
+
+    def __init__(self, settings: Settings, folder: Path, stack: ExitStack) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.connections = Connections(folder, settings)
+        self._stack = stack
+        self._store: RunStore | None = None
+        self._span_sink: SpanSink | None = None
+
+    @property
+    def state_folder(self) -> Path:
+        """``.headrace`` of this workspace; it may not exist yet."""
+        return self.folder / STATE_FOLDER
+
+    @property
+    def store(self) -> RunStore:
+        """The run store, opened on first use.
+
+        Raises:
+            StateError: S803 or S804 when it cannot be opened.
+        """
+        if self._store is None:
+            location = self.settings.store or str(self.state_folder / "headrace.sqlite")
+            self._store = open_store(location)
+            self._stack.callback(self._store.close)
+        return self._store
+
+    @property
+    def span_sink(self) -> SpanSink:
+        """Where finished spans go besides the store, opened on first use."""
+        if self._span_sink is None:
+            self._span_sink = open_span_sink(self.settings)
+            self._stack.callback(self._span_sink.close)
+        return self._span_sink
+
+    def open_client(self, connection_name: str) -> ModelClient:
+        """A client for a connection; give it back with ``close``.
+
+        Raises:
+            DefinitionError: C501 unknown, C502 incomplete, C504 not a model service.
+        """
+        connection = self.connections.find(connection_name)
+        if connection is None:
+            raise DefinitionError(self.connections.unknown(connection_name))
+        return open_client(connection, self.connections.secret, self.settings)
+
+    def now(self) -> datetime:
+        """The current time, UTC-aware. The one clock of everything that is recorded."""
+        return datetime.now(UTC)
+
+
+@contextmanager
+def open_workspace(settings: Settings, cwd: Path) -> Iterator[Workspace]:
+    """Open the workspace that ``cwd`` belongs to and close it at the end of the block."""
+    with ExitStack() as stack:
+        yield Workspace(settings, find_workspace(cwd), stack)

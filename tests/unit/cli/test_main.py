@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from headrace import __version__
+from headrace.cli import tree
+from headrace.cli.main import run_command_line
+from headrace.cli.session import Session
+from headrace.errors import ExitCode
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
+    """Run a command line with one more command, ``fail``; returns exit code, output and error output."""
+    place = tree.Place(help="Fail.", module="tests.support.failing_command")
+    monkeypatch.setattr(tree, "TREE", {**tree.TREE, "fail": place})
+
+    def call(*arguments: str, environment: dict[str, str] | None = None) -> tuple[int, str, str]:
+        code = run_command_line(arguments, Session(tmp_path, environment or {}))
+        return code, *capsys.readouterr()
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("how", "code"),
+    [
+        ("definition", 3),
+        ("usage", 2),
+        ("execution", 1),
+        ("remote", 4),
+        ("state", 5),
+        ("interrupt", 130),
+        ("abort", 130),
+    ],
+)
+def test_every_kind_of_failure_has_its_exit_code(run, how: str, code: int) -> None:  # type: ignore[no-untyped-def]
+    got, out, err = run("fail", how)
+    assert got == code
+    assert out == ""
+    assert "Traceback" not in err
+    assert ("error[E608 interrupted]" if code == 130 else "gone.yaml:1:1: error[F002 yaml-syntax]") in err
+
+
+def test_several_problems_are_counted_at_the_end(run) -> None:  # type: ignore[no-untyped-def]
+    assert run("fail", "definition")[2].endswith("\n\n2 errors\n")
+    assert "1 error" not in run("fail", "usage")[2]
+
+
+def test_debug_shows_the_cause(run) -> None:  # type: ignore[no-untyped-def]
+    assert "ValueError: the cause" not in run("fail", "definition")[2]
+    assert "ValueError: the cause" in run("fail", "definition", "--debug")[2]
+    assert "ValueError: the cause" in run("-d", "fail", "definition")[2]
+
+
+def test_an_interrupt_names_the_run_that_was_going_on(run) -> None:  # type: ignore[no-untyped-def]
+    err = run("fail", "interrupt", "--run", "nightly")[2]
+    assert "lines of run nightly that were finished are recorded" in err
+    assert "headrace run show --name nightly" in err
+
+
+def test_a_bug_becomes_a_report(run) -> None:  # type: ignore[no-untyped-def]
+    code, out, err = run("fail", "bug")
+    assert code == ExitCode.CRASH
+    assert out == ""
+    assert "not your fault" in err
+    assert "ZeroDivisionError" not in err
+    report = Path(re.search(r"written to (\S+\.txt)\.", err)[1])  # type: ignore[index]
+    assert "ZeroDivisionError" in report.read_text(encoding="utf-8")
+    report.unlink()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "what", "fix"),
+    [
+        (("flwo",), 'headrace has no command "flwo".', "Did you mean headrace flow?"),
+        (("validate",), 'headrace has no command "validate".', "Did you mean headrace flow validate?"),
+        (("flow", "tets"), 'headrace flow has no command "tets".', "Did you mean headrace flow test?"),
+        (("xyz",), 'headrace has no command "xyz".', "headrace --help lists the commands."),
+        (("flow", "test", "--flw", "x"), "headrace flow test has no option --flw.", "Did you mean --flow?"),
+        (("flow", "test"), "headrace flow test needs --flow.", "headrace flow test --help"),
+        (("flow", "test", "--flow"), "headrace flow test: Option '--flow' requires an argument.", "--help"),
+        (("--colour",), "headrace has no option --colour.", "--no-color"),
+        (("fail", "x"), "headrace fail: Invalid value for", "headrace fail --help"),
+        (("fail",), "headrace fail needs HOW.", "headrace fail --help"),
+    ],
+)
+def test_a_wrong_call_is_answered_with_the_nearest_right_one(  # type: ignore[no-untyped-def]
+    run, arguments: tuple[str, ...], what: str, fix: str
+) -> None:
+    code, out, err = run(*arguments)
+    assert code == ExitCode.USAGE
+    assert out == ""
+    assert err.startswith("error[C507 bad-option]\n")
+    assert what in err
+    assert fix in err
+
+
+def test_without_a_command_the_help_is_shown_as_a_wrong_call(run) -> None:  # type: ignore[no-untyped-def]
+    for arguments in ((), ("flow",), ("--no-color",)):
+        code, out, err = run(*arguments)
+        assert code == ExitCode.USAGE
+        assert out == ""
+        assert err.count("\n") > 2
+
+
+def test_version_is_one_plain_line(run) -> None:  # type: ignore[no-untyped-def]
+    assert run("--version") == (0, f"headrace {__version__}\n", "")
+    assert run("-v") == run("--version")
+
+
+def test_a_bad_setting_stops_commands_but_not_help(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    bad = {"HEADRACE_MAX_CONCURRENCY": "many"}
+    assert run("--help", environment=bad)[0] == 0
+    code, _, err = run("run", "list", environment=bad)
+    assert code == ExitCode.USAGE
+    assert "error[C506 bad-setting]" in err

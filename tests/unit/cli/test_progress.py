@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from headrace.cli.progress import Bars, Tally, label_run, show_progress
+from headrace.cli.session import Session
+from headrace.domain.run import COMPLETED, FAILED, Usage
+from headrace.engine.events import LineFinished, OnEvent, RunFinished, RunStarted
+
+
+def a_run(on_event: OnEvent, name: str, n_lines: int, *, arm: str | None = None, failing: int = 0) -> None:
+    on_event(RunStarted(run=name, arm=arm, n_lines=n_lines))
+    for number in range(n_lines):
+        status = FAILED if number < failing else COMPLETED
+        usage = Usage(calls=1, prompt_tokens=10)
+        on_event(LineFinished(run=name, line_number=number, status=status, usage=usage, duration_ms=1.0))
+    on_event(RunFinished(run=name, status=COMPLETED))
+
+
+def test_a_log_gets_one_line_per_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    session = Session(tmp_path, {})
+    with show_progress(session) as on_event:
+        a_run(on_event, "first", 3, failing=1)
+        a_run(on_event, "second", 2, arm="few_shot")
+    captured = capsys.readouterr()
+    assert captured.err.splitlines() == [
+        "first: Completed, 3 lines, 1 failed",
+        "few_shot: Completed, 2 lines",
+    ]
+    assert captured.out == ""
+    assert session.started_runs == ["first", "second"]
+
+
+def test_a_long_run_reports_its_quarters(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with show_progress(Session(tmp_path, {})) as on_event:
+        a_run(on_event, "long", 1000)
+    assert capsys.readouterr().err.splitlines() == [
+        "long: 250 of 1,000 lines",
+        "long: 500 of 1,000 lines",
+        "long: 750 of 1,000 lines",
+        "long: Completed, 1,000 lines",
+    ]
+
+
+def test_quiet_shows_nothing_but_learns_the_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    session = Session(tmp_path, {})
+    session.is_quiet = True
+    with show_progress(session) as on_event:
+        a_run(on_event, "first", 3)
+    assert capsys.readouterr() == ("", "")
+    assert session.started_runs == ["first"]
+
+
+class _Display:
+    """What the bars ask of rich's display."""
+
+    def __init__(self) -> None:
+        self.tasks: list[dict[str, object]] = []
+
+    def add_task(self, description: str, **fields: object) -> int:
+        self.tasks.append({"description": description, "visible": True, **fields})
+        return len(self.tasks) - 1
+
+    def update(self, task: int, **fields: object) -> None:
+        self.tasks[task].update(fields)
+
+    def stop_task(self, task: int) -> None:
+        self.tasks[task]["is_stopped"] = True
+
+
+def test_bars_follow_the_lines_and_old_ones_leave(tmp_path: Path) -> None:
+    display = _Display()
+    bars = Bars(Session(tmp_path, {}), display)
+    for number in range(10):
+        a_run(bars, f"run {number}", 4, arm=f"arm {number}", failing=number % 2)
+    assert [task["description"] for task in display.tasks[:2]] == ["arm 0", "arm 1"]
+    assert all(task["completed"] == task["total"] == 4 and task["is_stopped"] for task in display.tasks)
+    assert display.tasks[1]["note"] == "1 failed  40 tokens"
+    assert [task["visible"] for task in display.tasks] == [False] * 2 + [True] * 8
+
+
+@pytest.mark.parametrize(
+    ("run", "arm", "last_arm", "label"),
+    [
+        ("x_20260102_030405_678901", "few_shot", None, "few_shot"),
+        ("answer_variant_0_20260102_030405_678901", None, "few_shot", "few_shot, answer"),
+        ("first", None, None, "first"),
+        ("flow_variant_0_20260102_030405_678901", None, None, "flow"),
+    ],
+)
+def test_runs_are_called_by_what_a_person_knows(
+    run: str, arm: str | None, last_arm: str | None, label: str
+) -> None:
+    assert label_run(RunStarted(run=run, arm=arm, n_lines=1), last_arm) == label
+
+
+def test_a_tally_counts() -> None:
+    tally = Tally(label="x", n_lines=2)
+    usage = Usage(calls=1, prompt_tokens=3, completion_tokens=4)
+    tally.add(LineFinished(run="x", line_number=0, status=FAILED, usage=usage, duration_ms=1))
+    assert (tally.n_done, tally.n_failed, tally.tokens) == (1, 1, 7)
+
+
+def test_real_bars_write_to_standard_error_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = Session(tmp_path, {"NO_COLOR": "1"})
+    monkeypatch.setattr("headrace.cli.terminal._is_tty", lambda _: True)
+    session.drop_color()
+    with show_progress(session) as on_event:
+        a_run(on_event, "first", 3)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "first" in captured.err
+    assert "3/3" in captured.err
