@@ -1,0 +1,223 @@
+"""``python -m tests.bench [--stock VENV] [--rounds N] [--only NAME …]``: prints medians and ratios.
+
+Stock promptflow runs in its own virtual environment with a home of its own and its telemetry switched off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+from tests.bench.measure import Contender, Timing, run_once, time_in_turn
+
+from headrace.store.opening import open_store
+
+HERE = Path(__file__).parent
+HEADRACE = [str(Path(sys.executable).with_name("headrace"))]
+N_CALLS, CONCURRENCY, DELAY_MS = 400, 64, 200
+
+
+class Bench:
+    """Folders and environments that the measurements share."""
+
+    def __init__(self, folder: Path, stock: Path | None, rounds: int) -> None:
+        self.folder = folder
+        self.rounds = rounds
+        self.pf = [str(stock.resolve() / "bin" / "pf")] if stock else None
+        self.ours = {**os.environ, "HOME": str(folder)}
+        self.stock_environment = {
+            **os.environ,
+            "HOME": str(folder / "stock"),
+            "PF_DISABLE_TRACING": "true",
+            "PF_TRACING_SKIP_LOCAL_SETUP": "true",
+            "PYTHON_KEYRING_BACKEND": "keyrings.alt.file.PlaintextKeyring",
+        }
+        (folder / "stock").mkdir()
+        if self.pf:
+            self.stock("config", "set", "telemetry.enabled=false", "trace.destination=none")
+
+    def stock(self, *words: str) -> None:
+        """Run a stock command that must succeed."""
+        subprocess.run(
+            [*(self.pf or []), *words],
+            env=self.stock_environment,
+            check=True,
+            capture_output=True,
+            cwd=self.folder,
+        )
+
+    def time(
+        self, title: str, contenders: list[Contender | None], rounds: int | None = None
+    ) -> dict[str, Timing]:
+        """Time those contenders that are there and print them against the first one."""
+        there = [contender for contender in contenders if contender]
+        timings = time_in_turn(there, rounds=rounds or self.rounds)
+        print(f"\n{title}")
+        ours = timings[0].median
+        for timing in timings:
+            spread = f"{min(timing.runs):.2f}-{max(timing.runs):.2f}"
+            print(
+                f"  {timing.name:<34} {timing.median:8.3f} s  ({spread})   {timing.median / ours:6.2f}x headrace"
+            )
+        return {timing.name: timing for timing in timings}
+
+    def headrace(self, name: str, *words: str, expects: str = "") -> Contender:
+        """One of our own commands."""
+        return Contender(
+            name=name, command=[*HEADRACE, *words], environment=self.ours, cwd=self.folder, expects=expects
+        )
+
+    def promptflow(self, name: str, *words: str, expects: str = "") -> Contender | None:
+        """A stock command, when stock is installed."""
+        if not self.pf:
+            return None
+        return Contender(
+            name=name,
+            command=[*self.pf, *words],
+            environment=self.stock_environment,
+            cwd=self.folder,
+            expects=expects,
+        )
+
+    def python(self, name: str, *words: str) -> Contender:
+        """A Python process in our environment."""
+        return Contender(name=name, command=[sys.executable, *words], environment=self.ours, cwd=self.folder)
+
+
+def write_lines(path: Path, n: int) -> Path:
+    """A data file of ``n`` short lines."""
+    path.write_text("".join(json.dumps({"text": f"text {number}"}) + "\n" for number in range(n)))
+    return path
+
+
+def bench_start(bench: Bench) -> None:
+    """One test of the two-node flow, and ``--help``."""
+    flow = str(HERE / "two_node")
+    bench.time(
+        "one test of the two-node flow, process start to exit",
+        [
+            bench.headrace("headrace flow test", "flow", "test", "--flow", flow, expects='"words": 8'),
+            bench.promptflow("pf flow test", "flow", "test", "--flow", flow, expects='"words": 8'),
+            bench.python("floor: import yaml, jinja2", "-c", "import yaml, jinja2"),
+        ],
+    )
+    bench.time(
+        "help",
+        [
+            bench.headrace("headrace --help", "--help", expects="flow"),
+            bench.python("floor: import click", "-c", "import click"),
+        ],
+        rounds=2 * bench.rounds,
+    )
+
+
+def bench_lines(bench: Bench) -> None:
+    """The two-node flow over many lines, everything recorded."""
+    flow = str(HERE / "two_node")
+    for n, with_stock in ((1_000, True), (10_000, False)):
+        data = str(write_lines(bench.folder / f"lines_{n}.jsonl", n))
+        words = ("run", "create", "--flow", flow, "--data", data, "--name", "lines_{round}")
+        plain = [
+            str(HERE / "plain_loop.py"),
+            data,
+            str(bench.folder / "out.jsonl"),
+            str(HERE / "two_node/render.jinja2"),
+        ]
+        bench.time(
+            f"{n:,} lines of the two-node flow",
+            [
+                bench.headrace("headrace run create", *words, expects="Completed"),
+                bench.promptflow("pf run create", *words, expects="Completed") if with_stock else None,
+                bench.python("floor: plain loop, one file", *plain),
+            ],
+            rounds=min(bench.rounds, 3),
+        )
+
+
+def bench_calls(bench: Bench) -> None:
+    """Model calls against a loopback server that answers after a fixed delay."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.model_server", "--port", "0", "--delay-ms", str(DELAY_MS),
+         "--seconds", "900"],
+        stdout=subprocess.PIPE, text=True, cwd=HERE.parents[1],
+    )  # fmt: skip
+    try:
+        url = (server.stdout.readline() if server.stdout else "").split()[-1].rstrip("/")
+        connection = bench.folder / "bench.yaml"
+        connection.write_text(f"name: bench\ntype: open_ai\napi_key: bench\nbase_url: {url}\n")
+        run_once(bench.headrace("connection", "connection", "create", "--file", str(connection)), "once")
+        if bench.pf:
+            bench.stock("connection", "create", "--file", str(connection))
+        data = str(write_lines(bench.folder / "calls.jsonl", N_CALLS))
+        flow = str(HERE / "one_call")
+        words = ("run", "create", "--flow", flow, "--data", data, "--name", "calls_{round}")
+        loop = str(HERE / "bare_loop.py")
+        size = (str(N_CALLS), str(CONCURRENCY))
+        bench.time(
+            f"{N_CALLS} calls of {DELAY_MS} ms at {CONCURRENCY}, process start to exit (ideal 1.25 s)",
+            [
+                bench.headrace(
+                    "headrace run create", *words, "--max-concurrency", str(CONCURRENCY), expects="Completed"
+                ),
+                bench.python("bare loop: openai on aiohttp", loop, "openai", url, *size),
+                bench.python("bare loop: aiohttp", loop, "aiohttp", url, *size),
+            ],
+        )
+        if bench.pf:
+            bench.stock_environment["PF_WORKER_COUNT"] = "16"
+            contender = bench.promptflow("pf run create", *words, expects="Completed")
+            if contender:
+                print(f"  pf run create, 16 workers, one run {run_once(contender, 'once'):18.3f} s")
+        print_rate(bench.folder)
+    finally:
+        server.terminate()
+        server.wait(timeout=10)
+
+
+def print_rate(folder: Path) -> None:
+    """From the first call to the last recorded result, of the runs that the store holds."""
+    ideal_s = N_CALLS / CONCURRENCY * DELAY_MS / 1000
+    shares = []
+    with closing(open_store(str(folder / ".headrace" / "headrace.sqlite"))) as store:
+        for run in store.list_runs():
+            if run.spec.name.startswith("calls_") and run.finished_at:
+                lines = [store.read_line(run.spec.name, number) for number in range(CONCURRENCY)]
+                spans = [span for line in lines if line for span in line.spans]
+                first_ns = min(span.start_ns for span in spans if span.kind == "client")
+                shares.append(ideal_s / (run.finished_at.timestamp() - first_ns / 1e9))
+    shares.sort()
+    print(f"  share of the ideal rate, first call to last recorded result: median {shares[len(shares) // 2]:.1%}"
+          f" of {len(shares)} runs ({shares[0]:.1%} to {shares[-1]:.1%})")  # fmt: skip
+
+
+BENCHES = {"start": bench_start, "lines": bench_lines, "calls": bench_calls}
+
+
+def main() -> None:
+    """Run the benchmarks that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--stock", type=Path, help="virtual environment of stock promptflow; left out without it"
+    )
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", nargs="*", choices=sorted(BENCHES), default=sorted(BENCHES, reverse=True))
+    arguments = parser.parse_args()
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), arguments.stock, arguments.rounds)
+        for name in arguments.only:
+            BENCHES[name](bench)
+    print(
+        f"\n{time.perf_counter() - began:.0f} s in all, {arguments.rounds} rounds, medians; {os.cpu_count()} processors"
+    )
+
+
+if __name__ == "__main__":
+    main()

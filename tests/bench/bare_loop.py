@@ -1,0 +1,45 @@
+"""Bare asyncio loops around a client that record nothing: ``python bare_loop.py openai|aiohttp URL N CONCURRENCY``."""
+
+import asyncio
+import sys
+
+CLIENT, URL, N, CONCURRENCY = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+
+
+def messages(number):
+    return [{"role": "system", "content": "Answer briefly."}, {"role": "user", "content": f"text {number}"}]
+
+
+async def main():
+    if CLIENT == "openai":
+        import openai
+
+        client = openai.AsyncOpenAI(
+            base_url=URL, api_key="bench", max_retries=0, http_client=openai.DefaultAioHttpClient()
+        )
+
+        async def call(number):
+            await client.chat.completions.create(model="bench", temperature=0, messages=messages(number))
+    else:
+        import aiohttp
+
+        client = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=CONCURRENCY))
+
+        async def call(number):
+            body = {"model": "bench", "temperature": 0, "messages": messages(number)}
+            async with client.post(f"{URL}/chat/completions", json=body) as response:
+                await response.json()
+
+    numbers = iter(range(N))
+
+    async def work():
+        for number in numbers:
+            await call(number)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(CONCURRENCY):
+            group.create_task(work())
+    await client.close()
+
+
+asyncio.run(main())

@@ -1,0 +1,159 @@
+"""One file per problem code: what triggers it, where it is found, and how it says to fix it.
+
+A case names an action of :data:`ACTIONS`; the other keys are the action's own. Add an action to the table to
+cover the problems of another part.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from headrace.domain.flow import Flow
+from headrace.domain.tool import ToolParameter, ToolSpec
+from headrace.domain.variant import Arm, Variant
+from headrace.errors import CATALOGUE, HeadraceError, Problem
+from headrace.formats.arms import parse_model
+from headrace.formats.connection_file import load_connection
+from headrace.formats.dag import load_flow, read_flow
+from headrace.formats.experiment import load_experiment
+from headrace.formats.includes import open_includes
+from headrace.formats.lines import read_dataset
+from headrace.formats.mapping import parse_mapping
+from headrace.formats.positions import read_text
+from headrace.formats.template import load_template
+from headrace.planning.check import check_flow
+from headrace.planning.columns import map_lines
+from headrace.planning.convert import make_inputs
+from headrace.planning.select import apply_arm
+
+Case = Mapping[str, Any]
+Action = Callable[[Path, Case], Sequence[Problem]]
+
+FOLDER = Path(__file__).parent / "problems"
+SOURCE = Path(__file__).parents[2] / "src" / "headrace"
+CASES = {
+    file.stem: yaml.safe_load(file.read_text(encoding="utf-8")) for file in sorted(FOLDER.glob("*.yaml"))
+}
+
+
+def load(folder: Path, case: Case) -> Sequence[Problem]:
+    flow, problems = read_flow(folder)
+    return (*problems, *check_flow(flow, specs_of(flow, case))) if flow else problems
+
+
+def specs_of(flow: Flow, case: Case) -> dict[str, ToolSpec]:
+    return {
+        node.name: ToolSpec(
+            name=node.name,
+            parameters=tuple(
+                ToolParameter(name=name, types=(kind,)) for name, kind in case["specs"][node.name].items()
+            ),
+            takes_any=node.type != "python",
+            reserved=tuple(case.get("reserved", ())),
+            template_variables=tuple(case.get("variables", ())),
+        )
+        for node in flow.nodes
+        if node.name in case.get("specs", {})
+    }
+
+
+def includes(folder: Path, case: Case) -> Sequence[Problem]:
+    with open_includes(load_flow(folder)):
+        return ()
+
+
+def template(folder: Path, case: Case) -> Sequence[Problem]:
+    (name,) = case["files"]
+    load_template(read_text(folder / name), name).render(case.get("values", {}))
+    return ()
+
+
+def data(folder: Path, case: Case) -> Sequence[Problem]:
+    read_dataset(folder / case["path"], case["path"])
+    return ()
+
+
+def lines(folder: Path, case: Case) -> Sequence[Problem]:
+    flow = load_flow(folder)
+    dataset = read_dataset(folder / "data.jsonl", "data.jsonl")
+    mapped, problems = map_lines(flow, parse_mapping(case.get("mapping", {})), dataset, None, None)
+    return (*problems, *(found for line in mapped for found in make_inputs(flow, line.columns, line.span)[1]))
+
+
+def connection(folder: Path, case: Case) -> Sequence[Problem]:
+    load_connection(folder / case["path"])
+    return ()
+
+
+def experiment(folder: Path, case: Case) -> Sequence[Problem]:
+    load_experiment(folder / "experiment.yaml")
+    return ()
+
+
+def arm(folder: Path, case: Case) -> Sequence[Problem]:
+    variant = Variant(name="v", choices=case["variant"]) if "variant" in case else None
+    model = parse_model(case["model"]) if "model" in case else None
+    apply_arm(load_flow(folder), Arm(name="a", variant=variant, model=model), lambda _: "open_ai")
+    return ()
+
+
+ACTIONS: dict[str, Action] = {
+    "load": load,
+    "includes": includes,
+    "template": template,
+    "data": data,
+    "lines": lines,
+    "connection": connection,
+    "experiment": experiment,
+    "arm": arm,
+}
+
+
+def write_files(folder: Path, case: Case) -> None:
+    for name, content in case["files"].items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(bytes.fromhex(content["hex"]) if isinstance(content, dict) else content.encode())
+
+
+@pytest.mark.parametrize("code", CASES)
+def test_problem(code: str, tmp_path: Path) -> None:
+    case = CASES[code]
+    write_files(tmp_path, case)
+    try:
+        problems = ACTIONS[case["action"]](tmp_path, case)
+    except HeadraceError as error:
+        problems = error.problems
+    assert [problem.code for problem in problems] == [code]
+    check_problem(problems[0], case["expect"])
+
+
+def check_problem(problem: Problem, expect: Mapping[str, Any]) -> None:
+    assert problem.severity == expect.get("severity", "error")
+    assert expect["what_contains"] in problem.what
+    assert expect["fix_contains"] in (problem.fix or "")
+    assert problem.span is not None
+    assert (problem.span.line, problem.span.column) == (expect["line"], expect["column"])
+    if "file" in expect:
+        assert Path(problem.span.file).name == expect["file"]
+    if "related_line" in expect:
+        assert [span.line for _, span in problem.related] == [expect["related_line"]]
+
+
+def test_case_files_are_named_by_their_code() -> None:
+    assert {name: case["code"] for name, case in CASES.items()} == {name: name for name in CASES}
+    assert set(CASES) <= set(CATALOGUE)
+
+
+def test_every_code_that_reading_and_planning_raise_has_a_case() -> None:
+    raised: set[str] = set()
+    for folder in ("formats", "planning"):
+        for file in (SOURCE / folder).glob("*.py"):
+            raised.update(re.findall(r'"([A-Z]\d{3})"', file.read_text(encoding="utf-8")))
+    assert raised - set(CASES) == set()

@@ -1,0 +1,181 @@
+"""The command line as people meet it: the tree, its helps and examples, and what it loads to answer."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from headrace.cli.main import run_command_line
+from headrace.cli.options import EverywhereOption, Verb, expand_arguments
+from headrace.cli.session import Session
+from headrace.cli.tree import TREE, Branch, Place, build_root, load_command
+from headrace.errors import ExitCode
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = [
+    "flow init", "flow validate", "flow test",
+    "run create", "run list", "run show", "run show-details", "run show-metrics", "run trace", "run delete",
+    "compare",
+    "connection create", "connection list", "connection show", "connection delete",
+    "model serve",
+]  # fmt: skip
+PF_OPTIONS = {
+    "flow init": ["--flow", "--type"],
+    "flow validate": ["--source"],
+    "flow test": ["--flow", "--inputs", "--node", "--variant", "--environment-variables"],
+    "run create": ["-f", "--file", "--flow", "--data", "--column-mapping", "--run", "--variant", "-n", "--name",
+                   "--environment-variables", "--connections", "--set", "-s", "--stream"],
+    "run list": ["-r", "--max-results", "--all-results", "-o", "--output"],
+    "run show": ["-n", "--name"],
+    "run show-details": ["-n", "--name", "-r", "--max-results", "--all-results"],
+    "run show-metrics": ["-n", "--name"],
+    "run delete": ["-n", "--name", "-y", "--yes"],
+    "connection create": ["-f", "--file", "-n", "--name", "--set"],
+    "connection show": ["-n", "--name"],
+    "connection delete": ["-n", "--name"],
+}  # fmt: skip
+
+
+def _places() -> Iterator[tuple[str, Place]]:
+    for name, item in TREE.items():
+        if isinstance(item, Branch):
+            yield from ((f"{name} {verb}", place) for verb, place in item.commands.items())
+        else:
+            yield name, item
+
+
+PLACES = dict(_places())
+
+
+def test_the_tree_is_what_it_is_known_to_be() -> None:
+    assert list(PLACES) == COMMANDS
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_where_the_table_says_with_the_help_it_says(name: str) -> None:
+    command = load_command(PLACES[name])
+    assert isinstance(command, Verb)
+    assert command.name == name.split()[-1]
+    assert command.help is not None
+    assert command.help.split("\n\n")[0] == PLACES[name].help
+    assert command.get_short_help_str(limit=200) == PLACES[name].help
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_says_what_it_is_for(name: str) -> None:
+    for param in load_command(PLACES[name]).params:
+        if isinstance(param, click.Option):
+            assert param.help, f"{name} {param.opts[0]}"
+            assert param.help.endswith((".", "….")), f"{name} {param.opts[0]}"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_takes_the_options_of_every_command(name: str) -> None:
+    everywhere = [
+        option
+        for param in load_command(PLACES[name]).params
+        if isinstance(param, EverywhereOption)
+        for option in param.opts
+    ]
+    assert everywhere == ["-q", "--quiet", "--verbose", "-d", "--debug", "--no-color"]
+
+
+@pytest.mark.parametrize(("name", "options"), PF_OPTIONS.items())
+def test_options_of_pf_are_known_here(name: str, options: list[str]) -> None:
+    known = {option for param in load_command(PLACES[name]).params for option in param.opts}
+    assert set(options) <= known
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_are_calls_that_the_command_understands(name: str) -> None:
+    command = load_command(PLACES[name])
+    assert isinstance(command, Verb)
+    assert command.examples
+    for _, example in command.examples:
+        words = shlex.split(example)
+        prefix = ["headrace", *name.split()]
+        assert words[: len(prefix)] == prefix, example
+        context = click.Context(command, info_name=name, **command.context_settings)
+        parser = command.make_parser(context)
+        parser.parse_args(expand_arguments(command.params, words[len(prefix) :]))
+
+
+@pytest.mark.parametrize("name", ["", "flow", "run", "connection", "model", *COMMANDS])
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_help_is_printed_and_fits(
+    name: str, flag: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line([*name.split(), flag], Session(tmp_path, {})) == ExitCode.OK
+    out, err = capsys.readouterr()
+    assert err == ""
+    body = out.partition("Examples:")[0]
+    assert max(len(line) for line in body.splitlines()) <= 80
+    assert "Usage: " in out
+    assert not re.search(r"\n\n\n", out)
+
+
+def test_the_first_help_names_every_command_and_where_to_begin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_command_line(["--help"], Session(tmp_path, {}))
+    out = capsys.readouterr().out
+    for name in COMMANDS:
+        assert re.search(rf"^  {name}  +\S", out, re.MULTILINE), name
+    assert "Start here" in out
+
+
+def test_exit_codes_are_as_documented() -> None:
+    assert {code.name: int(code) for code in ExitCode} == {
+        "OK": 0, "FAILED": 1, "USAGE": 2, "DEFINITION": 3, "REMOTE": 4, "STATE": 5, "CRASH": 70, "INTERRUPTED": 130,
+    }  # fmt: skip
+    page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
+    for code in ExitCode:
+        assert f"| {int(code)} | `{code.name}` |" in page
+
+
+def _loaded_after(statement: str) -> set[str]:
+    program = f"import sys\n{statement}\nprint('\\n'.join(sorted(sys.modules)), file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return set(done.stderr.split())
+
+
+HEAVY = {
+    "openai",
+    "aiohttp",
+    "rich",
+    "opentelemetry",
+    "numpy",
+    "starlette",
+    "azure",
+    "promptflow",
+    "pydantic",
+}
+
+
+def test_help_loads_next_to_nothing() -> None:
+    loaded = _loaded_after(
+        "from headrace.cli.main import run_command_line\nassert run_command_line(['--help']) == 0"
+    )
+    heavy = {*HEAVY, "yaml", "jinja2", "asyncio", "sqlite3", "logging", "traceback", "headrace.domain"}
+    assert loaded & heavy == set()
+    ours = {name for name in loaded if name.startswith("headrace.cli.commands")}
+    assert ours == set()
+
+
+def test_a_single_test_of_a_flow_loads_nothing_heavy() -> None:
+    loaded = _loaded_after("import headrace.cli.main, headrace.cli.commands.flow_test")
+    assert loaded & {*HEAVY, "sqlite3", "statistics"} == set()
+    assert {name for name in loaded if name.startswith("headrace.evaluation")} == set()
+
+
+def test_the_root_is_called_headrace() -> None:
+    assert build_root().name == "headrace"
