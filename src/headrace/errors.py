@@ -338,6 +338,11 @@ CATALOGUE: Mapping[str, Entry] = {
     "S806": Entry(
         "file-exists", "A file is in the way", "The command would overwrite something that is there already."
     ),
+    "S807": Entry(
+        "spans-not-sent",
+        "Spans that did not reach the collector",
+        "The spans are kept with the run; sending them to the configured OTLP endpoint failed or was too slow.",
+    ),
     "G901": Entry(
         "unknown-metric",
         "A metric that no evaluation produces",

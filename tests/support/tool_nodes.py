@@ -7,6 +7,7 @@ import inspect
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +27,28 @@ from headrace.tools.base import ASYNC, NodeContext, Tool, current_node
 from headrace.tools.registry import load_tool
 
 
-@pytest.fixture
-def served_names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The promptflow names are served, and the import system is put back as it was afterwards."""
+@contextmanager
+def serving_names(folder: Path) -> Iterator[None]:
+    """Serve the promptflow names; afterwards the import system is as it was, without modules from ``folder``."""
     path, finders = list(sys.path), list(sys.meta_path)
     finder.install()
-    yield
-    finder.uninstall()
-    sys.path[:] = path
-    sys.meta_path[:] = finders
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None) or ""
-        if name.partition(".")[0] == "promptflow" or file.startswith(str(tmp_path_factory.getbasetemp())):
-            del sys.modules[name]
+    try:
+        yield
+    finally:
+        finder.uninstall()
+        sys.path[:] = path
+        sys.meta_path[:] = finders
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None) or ""
+            if name.partition(".")[0] == "promptflow" or file.startswith(str(folder)):
+                del sys.modules[name]
+
+
+@pytest.fixture
+def served_names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The promptflow names are served during the test."""
+    with serving_names(tmp_path_factory.getbasetemp()):
+        yield
 
 
 class MemoryConnections:
@@ -59,7 +69,7 @@ class MemoryConnections:
 
 
 def connection(
-    name: str, type_name: str, secrets: Mapping[str, str] | None = None, **configs: str
+    name: str, type_name: str, secrets: Mapping[str, str | None] | None = None, **configs: str
 ) -> Connection:
     hidden = {key: Secret(value=value) for key, value in (secrets or {}).items()}
     return Connection(name=name, type=type_name, configs=configs, secrets=hidden, origin="a test")
@@ -73,6 +83,7 @@ MODELS = MemoryConnections(
     connection("serverless", "serverless", {"api_key": "k"}, api_base="http://127.0.0.1"),
     connection("baseline", "baseline"),
     connection("custom", "custom", {"token": "t"}, url="u"),
+    connection("unset", "custom", {"token": None}),
 )
 
 

@@ -197,7 +197,8 @@ def _verdict_cell(verdict: Verdict, terminal: Terminal) -> Cell:
 
 
 def _mark(word: str, terminal: Terminal) -> str:
-    return _MARKS[word][0 if terminal.has_unicode else 1]
+    mark, ascii_mark, _ = _MARKS[word]
+    return mark if terminal.has_unicode else ascii_mark
 
 
 def _axis_title(axis: Axis | None) -> str:

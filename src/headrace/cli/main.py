@@ -14,6 +14,7 @@ from typing import NoReturn
 
 import click
 
+from headrace.cli.collection import pause_collection, skip_last_collection
 from headrace.cli.options import nearest_option
 from headrace.cli.session import Session
 from headrace.cli.tree import build_root
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: Without the program's name; default: those of the process.
     """
+    pause_collection()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A lone surrogate, or a narrow code page, must not end a command that has done its work.
@@ -39,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except BrokenPipeError:
         # The reader has had enough. The interpreter would complain about the rest when it closes the stream.
         sys.stdout = None
+    skip_last_collection()
     sys.exit(code)
 
 
@@ -118,7 +121,8 @@ def _report_crash(session: Session, error: Exception, arguments: Sequence[str]) 
     )
     if path is not None:
         click.echo(
-            f"  A report was written to {path}. It holds no inputs, outputs or keys; please send it in.",
+            f"  A report was written to {path}. Please send it in, but read it first: "
+            "an error's message may quote your data.",
             err=True,
         )
     if session.is_debug:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
 import click
 
+from headrace.cli.collection import resume_collection
 from headrace.cli.session import Session, fail_usage
 from headrace.errors import nearest
 
@@ -106,13 +109,20 @@ class Verb(click.Command):
             error.ctx = error.ctx or ctx  # the parser does not always say which command it is about
             raise
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Do the command's work; everything that it needs is imported by now."""
+        resume_collection()
+        return super().invoke(ctx)
+
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Purpose, usage, arguments, options, examples."""
-        self.format_help_text(ctx, formatter)
-        formatter.write_paragraph()
+        for paragraph in cleandoc(self.help or "").split("\n\n"):
+            formatter.write_text(paragraph)
+            formatter.write_paragraph()
         formatter.write_usage(ctx.command_path, " ".join(_usage_pieces(self, ctx)), prefix="Usage: ")
-        own = [param for param in self.params if not isinstance(param, EverywhereOption)]
-        general = [param for param in self.get_params(ctx) if param not in own]
+        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        own = [param for param in options if param in self.params and not isinstance(param, EverywhereOption)]
+        general = [param for param in options if param not in own]
         for title, params in (("Options", own), (EVERYWHERE, general)):
             rows = [row for row in (param.get_help_record(ctx) for param in params) if row]
             if rows:
@@ -120,7 +130,7 @@ class Verb(click.Command):
                     formatter.write_dl(rows, col_max=26)
         if self.examples:
             with formatter.section("Examples"):
-                formatter.write(_examples(self.examples))
+                formatter.write(_examples(self.examples, formatter.width))
 
     def get_help(self, ctx: click.Context) -> str:
         """The whole help text."""
@@ -139,8 +149,22 @@ def _usage_pieces(command: click.Command, ctx: click.Context) -> list[str]:
     return [*required, *arguments, "[OPTIONS]"]
 
 
-def _examples(examples: Sequence[tuple[str, str]]) -> str:
-    return "\n".join(f"  # {purpose}\n  {command}" for purpose, command in examples) + "\n"
+def _examples(examples: Sequence[tuple[str, str]], width: int) -> str:
+    lines = []
+    for purpose, command in examples:
+        lines += [f"  # {purpose}", *_wrap_command(command, width - 2)]
+    return "\n".join(lines) + "\n"
+
+
+def _wrap_command(command: str, width: int) -> list[str]:
+    """A command on several lines as a shell reads it, broken before options, long values on a line of their own."""
+    lines = ["  "]
+    for piece in re.split(r" (?=--|\S+=')", command):
+        if len(lines[-1]) + len(piece) >= width and lines[-1].strip():
+            lines[-1] += "\\"
+            lines.append("      ")
+        lines[-1] += piece + " "
+    return [line.rstrip() for line in lines]
 
 
 def expand_arguments(params: Sequence[click.Parameter], arguments: Sequence[str]) -> list[str]:

@@ -10,12 +10,11 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import module_from_spec
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import Any
+from typing import Any, cast
 
 from headrace.compat.served_names import SERVED
 from headrace.errors import Problem, nearest
@@ -34,7 +33,7 @@ def install() -> None:
 
     Modules of the real package that stand in for served ones already are forgotten.
     """
-    if any(isinstance(finder, ServedFinder) for finder in sys.meta_path):
+    if any(type(finder) is ServedFinder for finder in sys.meta_path):
         return
     for name in SERVED:
         sys.modules.pop(name, None)
@@ -43,18 +42,18 @@ def install() -> None:
 
 def uninstall() -> None:
     """Stop serving; modules that were handed out keep working for those who have them."""
-    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, ServedFinder)]
+    sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder) is not ServedFinder]
     for name, module in list(sys.modules.items()):
         if isinstance(module, ServedModule):
             del sys.modules[name]
     _real_modules.clear()
 
 
-class ServedFinder(MetaPathFinder):
+class ServedFinder:
     """Python's import system asks this first."""
 
     def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None, /
     ) -> ModuleSpec | None:
         """How to load ``name``; ``None`` for names that are none of ours.
 
@@ -63,7 +62,8 @@ class ServedFinder(MetaPathFinder):
         """
         del target
         if name in SERVED:
-            spec = ModuleSpec(name, _ServedLoader(), origin="headrace", is_package=True)
+            # Not a subclass of importlib.abc.Loader: importing that costs more than all the rest here.
+            spec = ModuleSpec(name, cast("Any", _ServedLoader()), origin="headrace", is_package=True)
             spec.submodule_search_locations = _real_folders(name)
             return spec
         if not name.startswith(_ROOT + "."):
@@ -78,7 +78,7 @@ class ServedFinder(MetaPathFinder):
         raise UnservedNameError(_unserved(parent, last, requester))
 
 
-class _ServedLoader(Loader):
+class _ServedLoader:
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return ServedModule(spec.name)
 

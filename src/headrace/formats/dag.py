@@ -143,7 +143,7 @@ def _read_root(root: Block, file: Path) -> Flow:
         file=str(file),
         folder=str(folder),
         type=root.word("type", ("standard", "chat", "evaluation"), severity=WARNING) or "standard",
-        display_name=root.text("display_name"),
+        display_name=root.note("display_name"),
         message_format=root.word("message_format", ("basic", "openai-vision")) or "basic",
         inputs=_read_inputs(root.block("inputs")),
         outputs=_read_outputs(root.block("outputs")),
@@ -165,7 +165,7 @@ def _read_inputs(block: Block) -> dict[str, FlowInput]:
             name=name,
             type=_read_value_type(item, owner),
             default=NO_DEFAULT if default is None else default,
-            description=item.text("description"),
+            description=item.note("description"),
             is_chat_input=item.flag("is_chat_input"),
             is_chat_history=item.flag("is_chat_history"),
         )

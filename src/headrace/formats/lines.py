@@ -24,6 +24,7 @@ from headrace.source import Span, file_span
 DATA_SUFFIXES = (".jsonl", ".csv", ".tsv", ".json")
 
 _MAX_SHOWN = 20
+_TOO_MUCH = "The JSON is nested too deeply, or holds a number of thousands of digits."
 _WHITESPACE = " \t\n\r"
 # Documents in a column are longer than the module's limit of 128 KiB.
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
@@ -118,8 +119,8 @@ def _read_jsonl(text: str, file: str) -> Rows:
         except json.JSONDecodeError as error:
             yield _broken_json(file, number, error.colno, error.msg)
             continue
-        except RecursionError:
-            yield _broken_json(file, number, 1, "nested too deeply")
+        except (ValueError, RecursionError):
+            yield _broken(span, _TOO_MUCH, "Write such values as text.")
             continue
         if isinstance(row, dict):
             yield row, span
@@ -149,6 +150,9 @@ def _read_json(text: str, file: str) -> Rows:
             row, end = decoder.raw_decode(text, position)
         except json.JSONDecodeError as error:
             yield _broken_json(file, error.lineno, error.colno, error.msg)
+            return
+        except (ValueError, RecursionError):
+            yield _broken(_place(text, file, position, position + 1), _TOO_MUCH, "Write such values as text.")
             return
         span = _place(text, file, position, end)
         if isinstance(row, dict):

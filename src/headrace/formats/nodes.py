@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from headrace.domain.flow import Activate, Node, NodeVariants, ToolSource
 from headrace.domain.reference import is_reference, parse_reference
-from headrace.errors import Problem, nearest
-from headrace.formats.shape import WARNING, Block
+from headrace.errors import nearest
+from headrace.formats.shape import WARNING, Block, Findings
 from headrace.source import Pointer
 
 NODE_TYPES = ("python", "prompt", "llm", "custom_llm")
@@ -42,12 +42,14 @@ def value_or_reference(value: Any) -> Any:
 
 def read_nodes(root: Block) -> FlowNodes:
     """Read all nodes; broken ones and those whose name is taken are reported and left out."""
-    variants = _read_variants(root)
+    items = root.items("nodes")
+    names = {str(value["name"]): value for _, value in items if isinstance(value, dict) and "name" in value}
+    variants = _read_variants(root, {name for name, value in names.items() if value.get("use_variants")})
     nodes: dict[str, Node] = {}
     places: dict[str, Pointer] = {}
-    if "nodes" not in root:
+    if root.data.get("nodes") is None:
         root.missing("nodes", "The flow")
-    for pointer, value in root.items("nodes"):
+    for pointer, value in items:
         block = Block(value if value is not None else {}, pointer, root.findings)
         name = block.required_text("name", "The node") if isinstance(value, dict | None) else None
         if name is None:
@@ -67,7 +69,7 @@ def read_nodes(root: Block) -> FlowNodes:
         node = _default_variant(name, block, variants) if uses_variants else _read_node(name, block)
         if node is not None:
             nodes[name] = node
-    _warn_strays(root, variants)
+    _warn_strays(root, variants, tuple(names))
     return FlowNodes(nodes=tuple(nodes.values()), variants=variants)
 
 
@@ -81,26 +83,36 @@ def _default_variant(name: str, block: Block, variants: Mapping[str, NodeVariant
     return None
 
 
-def _read_variants(root: Block) -> dict[str, NodeVariants]:
+def _read_variants(root: Block, used: Collection[str]) -> dict[str, NodeVariants]:
+    """The variants by node name; those that no node uses are read all the same, and only warn."""
     found: dict[str, NodeVariants] = {}
     for name, block in root.block("node_variants").blocks():
-        block.check_keys(("default_variant_id", "variants"), "The variants block")
-        default = block.required_text("default_variant_id", f"node_variants.{name}")
-        offered = block.block("variants")
-        nodes = {
-            variant_id: node
-            for variant_id, variant in offered.blocks()
-            if (node := _read_variant(name, variant, is_default=variant_id == default)) is not None
-        }
-        if default is None:
-            continue
-        if default not in offered:
-            guess = nearest(default, tuple(offered.data))
-            fix = f'Did you mean "{guess}"?' if guess else f"Choose one of: {', '.join(offered.data)}."
-            what = f"The default variant of node {name!r} is not among its variants."
-            root.findings.add("V301", block.at("default_variant_id"), what, fix)
-        found[name] = NodeVariants(node=name, default=default, variants=nodes)
+        before = len(root.findings.problems)
+        offered = _read_offer(name, block)
+        if offered is not None:
+            found[name] = offered
+        if name not in used:
+            _demote(root.findings, before)
     return found
+
+
+def _read_offer(name: str, block: Block) -> NodeVariants | None:
+    block.check_keys(("default_variant_id", "variants"), "The variants block")
+    default = block.required_text("default_variant_id", f"node_variants.{name}")
+    offered = block.block("variants")
+    nodes = {
+        variant_id: node
+        for variant_id, variant in offered.blocks()
+        if (node := _read_variant(name, variant, is_default=variant_id == default)) is not None
+    }
+    if default is None:
+        return None
+    if default not in offered:
+        guess = nearest(default, tuple(offered.data))
+        fix = f'Did you mean "{guess}"?' if guess else f"Choose one of: {', '.join(offered.data)}."
+        what = f"The default variant of node {name!r} is not among its variants."
+        block.findings.add("V301", block.at("default_variant_id"), what, fix)
+    return NodeVariants(node=name, default=default, variants=nodes)
 
 
 def _read_variant(name: str, block: Block, *, is_default: bool) -> Node | None:
@@ -113,20 +125,19 @@ def _read_variant(name: str, block: Block, *, is_default: bool) -> Node | None:
         node = None
     else:
         node = _read_node(name, block.block("node"))
-    if is_default:
-        return node
     is_sound = not findings.has_errors(before)
-    findings.problems[before:] = [_demoted(problem) for problem in findings.problems[before:]]
+    if not is_default:
+        _demote(findings, before)
     return node if is_sound else None
 
 
-def _demoted(problem: Problem) -> Problem:
-    return replace(problem, severity=WARNING)
+def _demote(findings: Findings, start: int) -> None:
+    """Turn the problems recorded since ``start`` into warnings."""
+    later = findings.problems[start:]
+    findings.problems[start:] = [replace(problem, severity=WARNING) for problem in later]
 
 
-def _warn_strays(root: Block, variants: Mapping[str, NodeVariants]) -> None:
-    values = [value for _, value in root.items("nodes")]
-    known = tuple(str(value["name"]) for value in values if isinstance(value, dict) and "name" in value)
+def _warn_strays(root: Block, variants: Mapping[str, NodeVariants], known: Sequence[str]) -> None:
     for name in variants:
         if name not in known:
             guess = nearest(name, known)

@@ -53,7 +53,7 @@ def read_bytes(path: Path, shown: str | None = None) -> bytes:
     name = shown or str(path)
     try:
         return path.read_bytes()
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:  # a path with a null character is a ValueError
         fix = "Check the path; capital letters count."
         raise DefinitionError(Problem(code="F001", what=f"{name} does not exist.", fix=fix)) from error
     except IsADirectoryError as error:

@@ -104,6 +104,11 @@ class Block:
         self._wrong(self.at(key), "text", value)
         return None
 
+    def note(self, key: str) -> str | None:
+        """Text for people at ``key``; anything else is left alone, since nothing depends on it."""
+        value = self.data.get(key)
+        return value if isinstance(value, str) and value else None
+
     def required_text(self, key: str, owner: str) -> str | None:
         """Like :meth:`text`, reporting F006 when there is none; ``owner`` names the block for people."""
         text = self.text(key)

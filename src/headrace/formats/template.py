@@ -109,6 +109,12 @@ def load_template(text: str, file: str, first_line: int = 1) -> Template:
             fix="Check the {{ }} and {% %} on this line, and that every block is closed.",
         )
         raise DefinitionError(problem) from error
+    except (RecursionError, SyntaxError, ValueError) as error:  # what jinja2 passes on from Python's compiler
+        what = f"The template is too deeply nested or holds too large a number ({type(error).__name__})."
+        span = _line_span(text, file, 1, first_line)
+        raise DefinitionError(
+            Problem(code="F009", what=what, span=span, fix="Simplify the template.")
+        ) from error
     compiled = CompiledTemplate.from_code(_ENVIRONMENT, code, _ENVIRONMENT.make_globals(None))
     return Template(text=text, file=file, first_line=first_line, compiled=compiled)
 

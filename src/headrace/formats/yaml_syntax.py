@@ -6,15 +6,15 @@ import re
 from typing import Any
 
 from headrace.errors import Problem
-from headrace.source import Span, file_span
+from headrace.source import Span
 
+_MISSING_COLON = (
+    "This line should be a key with a value, but it has no colon.",
+    "Add the missing colon after the key, or indent the line as part of the value above it.",
+)
 # (pattern in the parser's words, what, fix); the first that fits is used. ``None`` keeps the parser's words.
 _EXPLANATIONS: tuple[tuple[str, str, str], ...] = (
-    (
-        "could not find expected ':'",
-        "This line should be a key with a value, but it has no colon.",
-        "Add the missing colon after the key, or indent the line as part of the value above it.",
-    ),
+    ("could not find expected ':'", *_MISSING_COLON),
     (
         "mapping values are not allowed",
         "A colon stands where no key can be.",
@@ -73,12 +73,14 @@ def syntax_problem(error: Any, text: str, file: str) -> Problem:
     mark, start = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
     if start is not None and re.search(_NOTICED_LATE, words):
         mark, start = start, None
-    line, column = _place(mark, getattr(error, "position", None), text)
-    span = _character(file, line, column) if line else file_span(file)
-    what, fix = _explain(words, _line(text, line), column)
-    above = _line(text, line - 1).strip()
-    if "mapping values are not allowed" in words and above and ":" not in above:
-        what, fix = "The line above has no colon.", "Add the missing colon after the key on the line above."
+    line, column = (mark.line + 1, mark.column + 1) if mark is not None else _place(error, text)
+    above = _line(text, line - 1)
+    if "mapping values are not allowed" in words and above.strip() and ":" not in above:
+        line, column = line - 1, len(above) - len(above.lstrip()) + 1
+        what, fix = _MISSING_COLON
+    else:
+        what, fix = _explain(words, _line(text, line), column)
+    span = _character(file, line, column)
     related: tuple[tuple[str, Span], ...] = ()
     if start is not None and start.line + 1 != line:
         related = (("it began here", _character(file, start.line + 1, start.column + 1)),)
@@ -89,13 +91,11 @@ def _character(file: str, line: int, column: int) -> Span:
     return Span(file=file, line=line, column=column, end_line=line, end_column=column + 1)
 
 
-def _place(mark: Any, position: Any, text: str) -> tuple[int, int]:
-    if mark is not None:
-        return mark.line + 1, mark.column + 1
-    if isinstance(position, int):
-        before = text[:position]
-        return before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1
-    return 0, 0
+def _place(error: Any, text: str) -> tuple[int, int]:
+    """Line and column of an error without a mark: of the first character that YAML does not allow."""
+    # The parsers count up to it in different units, but both name the character.
+    before = text[: max(0, text.find(chr(error.character)))]
+    return before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
 
 
 def _line(text: str, number: int) -> str:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from headrace.config import STATE_FOLDER, Settings, find_workspace
-from headrace.errors import DefinitionError
+from headrace.errors import DefinitionError, Problem
 from headrace.providers.base import ModelClient
 from headrace.providers.lookup import Connections
 from headrace.providers.registry import open_client
@@ -24,12 +24,14 @@ class Workspace:
         settings: What the environment says.
         folder: The folder whose ``.headrace`` holds runs, connections and reports.
         connections: Finds and keeps connections.
+        warnings: What closing had to report, e.g. spans that no collector took; complete after the block.
     """
 
     def __init__(self, settings: Settings, folder: Path, stack: ExitStack) -> None:
         self.settings = settings
         self.folder = folder
         self.connections = Connections(folder, settings)
+        self.warnings: tuple[Problem, ...] = ()
         self._stack = stack
         self._store: RunStore | None = None
         self._span_sink: SpanSink | None = None
@@ -57,8 +59,11 @@ class Workspace:
         """Where finished spans go besides the store, opened on first use."""
         if self._span_sink is None:
             self._span_sink = open_span_sink(self.settings)
-            self._stack.callback(self._span_sink.close)
+            self._stack.callback(self._close_span_sink, self._span_sink)
         return self._span_sink
+
+    def _close_span_sink(self, sink: SpanSink) -> None:
+        self.warnings += sink.close()
 
     def open_client(self, connection_name: str) -> ModelClient:
         """A client for a connection; give it back with ``close``.

@@ -209,7 +209,8 @@ def _nothing_in_common(flow: Flow, dataset: Dataset | None) -> Problem:
 
 def _no_reference(flow: Flow) -> Problem:
     what = "No flow input is taken from data or from a run, so every line would be the same."
-    fix = "Map at least one input, for example question=${data.question}."
+    name = next(iter(flow.inputs), "")
+    fix = f"Map at least one input, for example {name}=${{data.{name}}}."
     if not flow.inputs:
         what = "The flow has no inputs, so there is nothing to run it over."
         fix = "Declare an input in the flow, or run it once with `headrace flow test`."

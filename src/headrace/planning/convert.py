@@ -40,7 +40,7 @@ def convert_input(value: Any, type_name: str) -> Any:
         return value
     try:
         return _CONVERSIONS[type_name](value)
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         message = f"{_ARTICLES[type_name]} is needed, but {_kind(value)} was given"
         raise ConversionError(message) from error
 
@@ -102,7 +102,7 @@ def _parse_if_json(value: Any) -> Any:
         return value
     try:
         return json.loads(value)
-    except ValueError:
+    except (ValueError, RecursionError):
         return value
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import openai
@@ -20,13 +21,23 @@ from headrace.config import Settings
 from headrace.domain.connection import Connection
 from headrace.errors import ContentFilteredError, RemoteError
 from headrace.providers.answers import NOT_AN_OBJECT, read_answer, read_chunk
-from headrace.providers.authorization import API_KEY, ENTRA, NONE, SecretLookup, make_authorization
+from headrace.providers.authorization import SecretLookup, make_authorization
 from headrace.providers.base import ModelRequest, ModelResponse, StreamChunk
-from headrace.providers.endpoint import CONNECT_TIMEOUT_S, PATHS, make_endpoint
+from headrace.providers.endpoint import CONNECT_TIMEOUT_S, make_endpoint
 from headrace.providers.failures import bad_answer, filtered, status_failure, stream_failure
 from headrace.providers.limits import Jitter, RetryPolicy, Sleep, parse_retry_after, send_with_retries
 from headrace.providers.proxies import find_proxy
 from headrace.providers.transport import transport_failure
+
+
+def _transport_error() -> type[Exception]:
+    """Root of the errors of the package's HTTP library, which older versions let out in the middle of a stream."""
+    client = next(base for base in openai.DefaultAioHttpClient.__mro__ if base.__name__ == "AsyncClient")
+    error: type[Exception] = import_module(client.__module__.partition(".")[0]).HTTPError
+    return error
+
+
+_ERRORS = (openai.OpenAIError, TimeoutError, _transport_error())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,12 +110,12 @@ class OpenAIPackageClient:
         try:
             async with asyncio.timeout(self._timeout_s or None):
                 body = await self._open_client().post(
-                    PATHS[request.operation],
+                    self._endpoint.url(request.operation, request.model),
                     cast_to=object,
                     body={**request.body, "model": request.model},
-                    options=self._options(request),
+                    options=await self._options(request),
                 )
-        except (openai.OpenAIError, TimeoutError) as error:
+        except _ERRORS as error:
             raise self._failure(error, request.model) from error
         except ValueError as error:
             raise bad_answer(self._endpoint, NOT_AN_OBJECT) from error
@@ -123,10 +134,10 @@ class OpenAIPackageClient:
     async def _read_stream(self, request: ModelRequest) -> AsyncIterator[StreamChunk]:
         try:
             events = await self._open_client().post(
-                PATHS[request.operation],
+                self._endpoint.url(request.operation, request.model),
                 cast_to=object,
                 body={**request.body, "model": request.model, "stream": True},
-                options=self._options(request),
+                options=await self._options(request),
                 stream=True,
                 stream_cls=openai.AsyncStream[Any],
             )
@@ -136,15 +147,15 @@ class OpenAIPackageClient:
                     chunk = read_chunk(event) if isinstance(event, dict) else None
                     if chunk is not None:
                         yield chunk
-        except (openai.OpenAIError, TimeoutError) as error:
+        except _ERRORS as error:
             raise self._failure(error, request.model) from error
         except ValueError as error:
             raise bad_answer(self._endpoint, "an event that is not JSON") from error
 
-    def _options(self, request: ModelRequest) -> Any:
-        """What is particular to one request; a service without a key must not get a header for one."""
-        omitted = {"Authorization": openai.omit} if self._authorization.kind == NONE else {}
-        return {"headers": {**request.headers, **omitted}}
+    async def _options(self, request: ModelRequest) -> Any:
+        """The headers of one request; where the key has another header, or none, the package's own must go."""
+        authorization = await self._authorization.headers()
+        return {"headers": {"Authorization": openai.omit, **request.headers, **authorization}}
 
     def _failure(self, error: Exception, model: str) -> RemoteError:
         """Translate an error of the package or of its transport."""
@@ -167,25 +178,11 @@ class OpenAIPackageClient:
         return self._client
 
     def _make_client(self) -> openai.AsyncOpenAI:
-        endpoint, secret = self._endpoint, self._authorization.secret
-        kind = self._authorization.kind
-        read_s = self._timeout_s or None
-        common: dict[str, Any] = {
-            "max_retries": 0,
-            "timeout": openai.Timeout(read_s, connect=CONNECT_TIMEOUT_S),
-            "http_client": openai.DefaultAioHttpClient(
-                follow_redirects=False, proxy=self._proxy, trust_env=False
-            ),
-        }
-        if endpoint.api_version is not None:
-            is_key = kind == API_KEY
-            return openai.AsyncAzureOpenAI(
-                azure_endpoint=endpoint.base_url,
-                api_version=endpoint.api_version,
-                api_key=secret if is_key else None,
-                azure_ad_token_provider=secret if kind == ENTRA else None,
-                **common,
-            )
+        http_client = openai.DefaultAioHttpClient(follow_redirects=False, proxy=self._proxy, trust_env=False)
         return openai.AsyncOpenAI(
-            base_url=endpoint.base_url, api_key="none" if kind == NONE else secret, **common
+            base_url=self._endpoint.base_url,
+            api_key="sent by us",  # every request brings its own header, fresh from the connection
+            max_retries=0,
+            timeout=openai.Timeout(self._timeout_s or None, connect=CONNECT_TIMEOUT_S),
+            http_client=http_client,
         )

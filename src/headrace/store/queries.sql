@@ -13,10 +13,10 @@ INSERT INTO schema_version (version, name, applied_at) VALUES (:version, :name, 
 -- Record a new run with status Running; no row is changed when the name is taken.
 INSERT INTO run (
     name, status, created_at, n_lines, flow_path, flow_name, flow_digest, data_path, data_digest,
-    column_mapping, source_run, variant, arm, model, experiment, repeat, display_name, description, tags
+    column_mapping, source_run, variant, arm, model, experiment, judgement, repeat, display_name, description, tags
 ) VALUES (
     :name, :status, :created_at, :n_lines, :flow_path, :flow_name, :flow_digest, :data_path, :data_digest,
-    :column_mapping, :source_run, :variant, :arm, :model, :experiment, :repeat, :display_name,
+    :column_mapping, :source_run, :variant, :arm, :model, :experiment, :judgement, :repeat, :display_name,
     :description, :tags
 )
 ON CONFLICT (name) DO NOTHING;

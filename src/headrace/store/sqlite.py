@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from headrace.config import STATE_FOLDER
 from headrace.domain.run import LineResult, NodeResult, Run, RunSpec
@@ -31,6 +32,8 @@ from headrace.store.records import (
     run_row,
 )
 from headrace.store.schema import VERSION_TABLE, Migration, load_migrations
+
+ValueT = TypeVar("ValueT")
 
 _PAGE_LINES = 64
 _NO_LIMIT = 2**62
@@ -54,6 +57,10 @@ _CAUSES: Mapping[str, tuple[str, str]] = {
     "TOOBIG": ("a value is too large for it", "Let the flow give back less: a path instead of content."),
 }
 _OTHER = ("the database failed", "Try again; if it stays, move the file away to start a new store.")
+
+
+class _DamagedRowError(Exception):
+    """A row that SQLite reads but that does not hold one of our records."""
 
 
 def open_sqlite(location: str) -> SqliteStore:
@@ -126,7 +133,7 @@ class SqliteStore:
             rows = _rows(connection, "read_run", {"name": run})
             if not rows:
                 raise _unknown(connection, run)
-            return run_from_row(rows[0])
+            return _decoded(run_from_row, rows[0])
 
     def list_runs(
         self, *, limit: int | None = None, experiment: str | None = None, source_run: str | None = None
@@ -138,7 +145,7 @@ class SqliteStore:
             "source_run": source_run,
         }
         with self._reading() as connection:
-            return tuple(run_from_row(row) for row in _rows(connection, "list_runs", wanted))
+            return tuple(_decoded(run_from_row, row) for row in _rows(connection, "list_runs", wanted))
 
     def read_lines(self, run: str, *, limit: int | None = None) -> Iterator[LineResult]:
         """Line results in order; see the protocol."""
@@ -154,7 +161,7 @@ class SqliteStore:
             if not rows:
                 return None
             traces = _rows(connection, "read_trace", place)
-            return line_from_row(rows[0], _spans(traces))
+            return replace(_decoded(line_from_row, rows[0]), spans=_spans(traces))
 
     def read_spans(self, run: str, line_number: int = AGGREGATION_LINE) -> tuple[SpanRecord, ...]:
         """Spans of one line or of the aggregation; see the protocol."""
@@ -192,7 +199,7 @@ class SqliteStore:
         while limit > 0:
             page = {"run_id": run_id, "after": after, "limit": min(limit, _PAGE_LINES)}
             with self._reading() as connection:
-                results = [line_from_row(row) for row in _rows(connection, "read_lines", page)]
+                results = [_decoded(line_from_row, row) for row in _rows(connection, "read_lines", page)]
             if not results:
                 return
             yield from results
@@ -230,7 +237,7 @@ class SqliteStore:
             raise self._failure(*_CAUSES["CANTOPEN"], error) from error
         except OverflowError as error:
             raise self._failure(*_CAUSES["TOOBIG"], error) from error
-        except (ValueError, KeyError, TypeError) as error:
+        except _DamagedRowError as error:
             raise self._failure(*_CAUSES["CORRUPT"], error) from error
 
     def _failure(self, cause: str, fix: str, error: Exception) -> StateError:
@@ -374,4 +381,12 @@ def _unknown(connection: sqlite3.Connection | None, run: str) -> UsageError:
 
 
 def _spans(traces: Sequence[sqlite3.Row]) -> tuple[SpanRecord, ...]:
-    return decode_spans(traces[0]["spans"]) if traces else ()
+    return _decoded(lambda row: decode_spans(row["spans"]), traces[0]) if traces else ()
+
+
+def _decoded(decode: Callable[[sqlite3.Row], ValueT], row: sqlite3.Row) -> ValueT:
+    try:
+        return decode(row)
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"a row does not hold what it should: {type(error).__name__}"
+        raise _DamagedRowError(what) from error

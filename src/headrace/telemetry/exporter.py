@@ -42,8 +42,7 @@ _STATUS_CODES = {"unset": StatusCode.UNSET, "ok": StatusCode.OK, "error": Status
 _SCOPE = InstrumentationScope("headrace", headrace.__version__, SCHEMA_URL)
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _SDK_LOGGER = logging.getLogger("opentelemetry")
-# The closest code of the catalogue: what is reported is that spans did not reach their collector.
-_NOT_SENT = "P708"
+_NOT_SENT = "S807"
 
 
 def open_exporter(settings: Settings) -> SpanSink:

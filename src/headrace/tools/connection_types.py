@@ -14,8 +14,7 @@ from typing import Any, ClassVar, Self
 from headrace.config import load_settings
 from headrace.domain.connection import Connection
 from headrace.domain.connection import Secret as StoredSecret
-from headrace.providers.endpoint import make_endpoint
-from headrace.providers.entra import EntraTokens
+from headrace.providers.loading import load_by_name
 from headrace.tools.blocking import run_blocking
 from headrace.tools.value_types import Secret
 
@@ -142,8 +141,9 @@ class AzureOpenAIConnection(_TypedConnection):
 
     def get_token(self) -> str:
         """A Microsoft Entra ID token for the service; the extra ``azure`` must be installed."""
-        tokens = EntraTokens(make_endpoint(stored_connection(self)))
-        return run_blocking(tokens.token)
+        endpoint = load_by_name("headrace.providers.endpoint:make_endpoint")(stored_connection(self))
+        token: str = run_blocking(load_by_name("headrace.providers.entra:EntraTokens")(endpoint).token)
+        return token
 
 
 class OpenAIConnection(_TypedConnection):

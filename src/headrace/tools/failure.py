@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 from headrace.errors import Problem
@@ -29,7 +30,7 @@ class UnservedNameError(ModuleNotFoundError):
 
 
 def describe_failure(error: BaseException, *, node: str, folder: Path, flow_place: Span) -> Problem:
-    """E601 for an exception that a tool raised.
+    """E601 for an exception that a tool raised; T209 when it asked for a name that is not served.
 
     The message of the exception is shown: it is the words of the user's own code.
 
@@ -42,13 +43,16 @@ def describe_failure(error: BaseException, *, node: str, folder: Path, flow_plac
     Returns:
         A problem at the innermost line of the project in the traceback, else without a place.
     """
-    lines = failure_lines(error, folder, flow_place.file)
+    related = (("the node", flow_place),)
+    span = failure_span(error, folder, flow_place.file)
+    if isinstance(error, UnservedNameError):
+        return replace(error.problem, span=span or error.problem.span, related=related)
     return Problem(
         code="E601",
         what=f"The tool of node {node!r} raised {_headline(error)}",
-        span=failure_span(error, folder, flow_place.file),
-        related=(("the node", flow_place),),
-        detail=lines,
+        span=span,
+        related=related,
+        detail=failure_lines(error, folder, flow_place.file),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -108,10 +108,11 @@ def _is_marked(value: Any) -> bool:
 
 
 def _import_problem(error: Exception, node: Node, flow: Flow, folder: Path) -> Problem:
-    if isinstance(error, UnservedNameError):
-        return error.problem
     span = failure_span(error, folder, flow.file)
     pointer = (*node.pointer, "source", "path")
+    related = (("the node", flow.source_map.span(pointer)),)
+    if isinstance(error, UnservedNameError):
+        return replace(error.problem, span=span or error.problem.span, related=related)
     what = f"The file of the node {node.name!r} cannot be loaded: {type(error).__name__}: {error}"
     return Problem(
         code="T206",
@@ -119,7 +120,7 @@ def _import_problem(error: Exception, node: Node, flow: Flow, folder: Path) -> P
         span=span or flow.source_map.span(pointer),
         pointer=pointer,
         fix=_import_fix(error, folder, flow),
-        related=(("the node", flow.source_map.span(pointer)),),
+        related=related,
         detail=failure_lines(error, folder, flow.file),
     )
 

@@ -56,8 +56,15 @@ def read_signature(
         function: The tool, or a method of a tool class.
         name: Name of the tool.
         init: Parameters of the constructor of the tool class, which are inputs of the node as well.
+
+    Raises:
+        ValueError: The constructor and the method have a parameter of the same name.
     """
     own = inspect.signature(function).parameters
+    shared = [key for key in init or {} if key in own]
+    if shared:
+        message = f"its class's constructor and its method both have a parameter {shared[0]!r}"
+        raise ValueError(message)
     names = getattr(inspect.unwrap(function), "__globals__", {})
     parameters: list[ToolParameter] = []
     connections: dict[str, tuple[type, ...]] = {}

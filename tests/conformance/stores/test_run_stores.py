@@ -334,11 +334,12 @@ def test_totals_are_counted_from_the_lines(first: RunStore) -> None:
         [
             a_line(0),
             a_line(1, status=FAILED, usage=Usage(calls=2, prompt_tokens=1, cost_usd=0.5)),
-            a_line(2, status=CANCELED, usage=Usage()),
+            a_line(2, status=FAILED, usage=Usage()),
+            a_line(3, status=CANCELED, usage=Usage()),
         ],
     )
     run = first.read_run("first")
-    assert (run.n_lines, run.n_completed, run.n_failed) == (10, 1, 1)
+    assert (run.n_lines, run.n_completed, run.n_failed) == (10, 1, 2)
     assert run.usage == Usage(calls=3, prompt_tokens=11, completion_tokens=2, cost_usd=0.75)
     assert first.list_runs()[0] == run
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.tool_nodes import MODELS, python_node, run_nodes, write_flow
 
 from headrace.domain.flow import Flow
 from headrace.errors import HeadraceError, NodeError, raise_if_errors
@@ -15,7 +16,6 @@ from headrace.providers.base import ModelRequest
 from headrace.providers.fake import FakeModelClient, FakeReply
 from headrace.tools.chat import parse_chat
 from headrace.tools.registry import load_tool
-from tests.support.tool_nodes import MODELS, python_node, run_nodes, write_flow
 
 HERE = Path(__file__).parent
 
@@ -52,6 +52,14 @@ def test_signatures(case: dict[str, Any], tmp_path: Path, served_names: None) ->
         expected["x"] = READ_AS_CONNECTIONS[case["parameters"]]
     assert {parameter.name: list(parameter.types) for parameter in spec.parameters} == expected
     assert spec.takes_any == case["takes_any"]
+
+
+@pytest.mark.parametrize("case", load("nodes.json")["cases"], ids=lambda case: case["name"])
+def test_nodes(case: dict[str, Any], tmp_path: Path, served_names: None) -> None:
+    flow = write_flow(tmp_path, case["files"], inputs=case["inputs"], nodes=case["nodes"])
+    values = {name: declared["default"] for name, declared in case["inputs"].items()}
+    outputs = run_nodes(flow, tmp_path, values, FakeModelClient())
+    assert json.loads(json.dumps({name: outputs[name] for name in case["outputs"]})) == case["outputs"]
 
 
 @pytest.mark.parametrize("case", load("model_requests.json")["cases"], ids=lambda case: case["name"])

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,11 @@ from headrace.cli.main import run_command_line
 from headrace.cli.session import Session
 from headrace.errors import ExitCode
 
+Call = Callable[..., tuple[int, str, str]]
+
 
 @pytest.fixture
-def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     """Run a command line with one more command, ``fail``; returns exit code, output and error output."""
     place = tree.Place(help="Fail.", module="tests.support.failing_command")
     monkeypatch.setattr(tree, "TREE", {**tree.TREE, "fail": place})
@@ -37,7 +40,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         ("abort", 130),
     ],
 )
-def test_every_kind_of_failure_has_its_exit_code(run, how: str, code: int) -> None:  # type: ignore[no-untyped-def]
+def test_every_kind_of_failure_has_its_exit_code(run: Call, how: str, code: int) -> None:
     got, out, err = run("fail", how)
     assert got == code
     assert out == ""
@@ -45,30 +48,32 @@ def test_every_kind_of_failure_has_its_exit_code(run, how: str, code: int) -> No
     assert ("error[E608 interrupted]" if code == 130 else "gone.yaml:1:1: error[F002 yaml-syntax]") in err
 
 
-def test_several_problems_are_counted_at_the_end(run) -> None:  # type: ignore[no-untyped-def]
+def test_several_problems_are_counted_at_the_end(run: Call) -> None:
     assert run("fail", "definition")[2].endswith("\n\n2 errors\n")
     assert "1 error" not in run("fail", "usage")[2]
 
 
-def test_debug_shows_the_cause(run) -> None:  # type: ignore[no-untyped-def]
+def test_debug_shows_the_cause(run: Call) -> None:
     assert "ValueError: the cause" not in run("fail", "definition")[2]
     assert "ValueError: the cause" in run("fail", "definition", "--debug")[2]
     assert "ValueError: the cause" in run("-d", "fail", "definition")[2]
 
 
-def test_an_interrupt_names_the_run_that_was_going_on(run) -> None:  # type: ignore[no-untyped-def]
+def test_an_interrupt_names_the_run_that_was_going_on(run: Call) -> None:
     err = run("fail", "interrupt", "--run", "nightly")[2]
     assert "lines of run nightly that were finished are recorded" in err
     assert "headrace run show --name nightly" in err
 
 
-def test_a_bug_becomes_a_report(run) -> None:  # type: ignore[no-untyped-def]
+def test_a_bug_becomes_a_report(run: Call) -> None:
     code, out, err = run("fail", "bug")
     assert code == ExitCode.CRASH
     assert out == ""
     assert "not your fault" in err
     assert "ZeroDivisionError" not in err
-    report = Path(re.search(r"written to (\S+\.txt)\.", err)[1])  # type: ignore[index]
+    found = re.search(r"written to (\S+\.txt)\.", err)
+    assert found is not None
+    report = Path(found[1])
     assert "ZeroDivisionError" in report.read_text(encoding="utf-8")
     report.unlink()
 
@@ -88,8 +93,8 @@ def test_a_bug_becomes_a_report(run) -> None:  # type: ignore[no-untyped-def]
         (("fail",), "headrace fail needs HOW.", "headrace fail --help"),
     ],
 )
-def test_a_wrong_call_is_answered_with_the_nearest_right_one(  # type: ignore[no-untyped-def]
-    run, arguments: tuple[str, ...], what: str, fix: str
+def test_a_wrong_call_is_answered_with_the_nearest_right_one(
+    run: Call, arguments: tuple[str, ...], what: str, fix: str
 ) -> None:
     code, out, err = run(*arguments)
     assert code == ExitCode.USAGE
@@ -99,7 +104,7 @@ def test_a_wrong_call_is_answered_with_the_nearest_right_one(  # type: ignore[no
     assert fix in err
 
 
-def test_without_a_command_the_help_is_shown_as_a_wrong_call(run) -> None:  # type: ignore[no-untyped-def]
+def test_without_a_command_the_help_is_shown_as_a_wrong_call(run: Call) -> None:
     for arguments in ((), ("flow",), ("--no-color",)):
         code, out, err = run(*arguments)
         assert code == ExitCode.USAGE
@@ -107,12 +112,12 @@ def test_without_a_command_the_help_is_shown_as_a_wrong_call(run) -> None:  # ty
         assert err.count("\n") > 2
 
 
-def test_version_is_one_plain_line(run) -> None:  # type: ignore[no-untyped-def]
+def test_version_is_one_plain_line(run: Call) -> None:
     assert run("--version") == (0, f"headrace {__version__}\n", "")
     assert run("-v") == run("--version")
 
 
-def test_a_bad_setting_stops_commands_but_not_help(run, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_bad_setting_stops_commands_but_not_help(run: Call, tmp_path: Path) -> None:
     bad = {"HEADRACE_MAX_CONCURRENCY": "many"}
     assert run("--help", environment=bad)[0] == 0
     code, _, err = run("run", "list", environment=bad)

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.model_server import ModelServer, answer, error
+from tests.support.tool_nodes import call, make_context, python_node
 
 from headrace.compat import model_functions, sdk_clients, templates
 from headrace.compat.exceptions import ErrorTarget, PromptflowException, UserErrorException
@@ -18,8 +20,6 @@ from headrace.tools.connection_types import (
     SerpConnection,
     ServerlessConnection,
 )
-from tests.support.model_server import ModelServer, answer, error
-from tests.support.tool_nodes import call, make_context, python_node
 
 CODE = """
 from promptflow.core import tool
@@ -33,14 +33,14 @@ def ask(connection, **more):
     return chat(connection, "system:\\nS\\nuser:\\n{{ q }}", "gpt", q="why", temperature=0, **more)
 
 @tool
-{keyword}def f(connection: AzureOpenAIConnection):
+def f(connection: AzureOpenAIConnection):
     return ask(connection), embedding(connection, "text", "ada"), AzureOpenAI(connection).completion("{{ q }}", "old", q="x"), list(ask(connection, stream=True))
 """
 
 
 @pytest.mark.usefixtures("served_names")
 def test_a_tool_in_a_thread_uses_the_runs_client_spans_and_tokens(tmp_path: Path) -> None:
-    tool = python_node(tmp_path, CODE.format(keyword=""), {"connection": "azure"})
+    tool = python_node(tmp_path, CODE, {"connection": "azure"})
     client = FakeModelClient(default=FakeReply(text="hi there", vector=(1.0,), usage=(3, 2)))
     spans: list[SpanRecord] = []
 
@@ -49,7 +49,7 @@ def test_a_tool_in_a_thread_uses_the_runs_client_spans_and_tokens(tmp_path: Path
         return await call(tool, {"connection": "azure"}, context), context.usage
 
     result, usage = asyncio.run(run())
-    assert result == ("hi there", [1.0], "hi there", ["hi ", "there"])
+    assert result == ("hi there", [1.0], "hi there", ["hi", " there"])
     assert [request.operation for request in client.requests] == ["chat", "embeddings", "completion", "chat"]
     assert client.requests[0].body["messages"][1] == {"role": "user", "content": "why"}
     assert client.requests[0].body["temperature"] == 0

@@ -1,3 +1,4 @@
+# ruff: noqa: PLC0415, S102 - importing is what is tested here
 from __future__ import annotations
 
 import importlib
@@ -5,6 +6,7 @@ import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -94,7 +96,7 @@ def _installed() -> bool:
 class TestBesideTheRealPackage:
     """A package of the same name on the path stands for the real one."""
 
-    FILES = {
+    FILES: ClassVar = {
         "__init__.py": "from promptflow._core.tool import tool as _tool\nnew_thing = 'real'\n",
         "executor.py": "from promptflow._core.tool import tool\nfrom promptflow.core import Flow\nfrom promptflow import core\nREAL = tool\n",
         "_core/__init__.py": "",
@@ -141,7 +143,7 @@ class TestBesideTheRealPackage:
 
     def test_a_name_that_neither_has(self) -> None:
         with pytest.raises(
-            ImportError, match="Neither headrace nor the installed promptflow has promptflow.core.Nope"
+            ImportError, match=r"Neither headrace nor the installed promptflow has promptflow.core.Nope"
         ):
             exec("from promptflow.core import Nope")
 

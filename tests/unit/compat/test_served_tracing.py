@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import Any
 
 import pytest
+from tests.support.tool_nodes import make_context
 
 from headrace.compat.metrics import log_metric
 from headrace.compat.tracing import ThreadPoolExecutorWithContext, start_trace, trace
 from headrace.domain.span import SpanRecord
 from headrace.tools.base import current_node
-from tests.support.tool_nodes import make_context
 
 
 @trace
@@ -52,7 +53,7 @@ def spans_of(work: Any) -> tuple[Any, list[SpanRecord], str]:
         token = current_node.set(context)
         try:
             result = work()
-            if asyncio.iscoroutine(result):
+            if inspect.iscoroutine(result):
                 result = await result
             if hasattr(result, "__aiter__"):
                 result = [item async for item in result]

@@ -151,6 +151,7 @@ QUIRKS = {
     "null inputs of a node": "nodes:\n- {name: a, type: python, source: {path: a.py}, inputs: }\n",
     "variants that are not used": "nodes:\n- {name: a, type: python, source: {path: a.py}}\n"
     "node_variants: {a: {default_variant_id: x, variants: {x: {node: {type: python, source: {path: b.py}}}}}}\n",
+    "notes of any shape": "display_name: [a]\ninputs: {q: {type: string, description: {a: b}}}\nnodes: []\n",
     "activate.is null": "nodes:\n- {name: a, type: python, source: {path: a.py}, activate: {when: \"${inputs.x}\", is: }}\n",
 }  # fmt: skip
 
@@ -273,7 +274,15 @@ def test_load_raises_all_and_keeps_warnings_to_itself_otherwise(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("text", "code"), [("", "F005"), ("- a\n", "F005"), ("a: [\n", "F002"), ("inputs: {}\n", "F006")]
+    ("text", "code"),
+    [
+        ("", "F005"),
+        ("- a\n", "F005"),
+        ("a: [\n", "F002"),
+        ("inputs: {}\n", "F006"),
+        ("nodes:\n", "F006"),
+        ("nodes: x\n", "F005"),
+    ],
 )
 def test_files_that_are_no_flow(tmp_path: Path, text: str, code: str) -> None:
     assert [problem.code for problem in problems_of(tmp_path, text)] == [code]
@@ -323,6 +332,16 @@ node_variants:
 def test_a_flow_that_cannot_be_read_at_all(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError, match="F002"):
         load_flow(write(tmp_path, "nodes: [\n"))
+
+
+def test_variants_that_no_node_uses_only_warn(tmp_path: Path) -> None:
+    text = "nodes:\n- {name: a, type: python, source: {path: a.py}}\nnode_variants: {a: {default_variant_id: z, variants: {x: {}}}}\n"
+    flow, problems = read_flow(write(tmp_path, text))
+    assert flow is not None
+    assert [(problem.code, problem.severity) for problem in problems] == [
+        ("V301", "warning"),
+        ("F006", "warning"),
+    ]
 
 
 def test_digest_follows_code_and_nothing_else(tmp_path: Path) -> None:

@@ -60,9 +60,12 @@ def test_all_broken_lines_at_once_up_to_twenty(tmp_path: Path) -> None:
     assert problems[-1].what == "And 5 more of the same kind."
 
 
-def test_deeply_nested_json_is_a_problem(tmp_path: Path) -> None:
-    (problem,) = problems_of(tmp_path, "[" * 100_000)
-    assert problem.code == "D401"
+@pytest.mark.parametrize("value", ["[" * 100_000, f'{{"a": {"9" * 5000}}}'])
+@pytest.mark.parametrize("name", ["d.jsonl", "d.json"])
+def test_json_that_is_too_much_is_a_problem(tmp_path: Path, name: str, value: str) -> None:
+    text = value if name == "d.jsonl" else f'[{{"a": 1}},\n{value}]'
+    (problem,) = problems_of(tmp_path, text, name)
+    assert (problem.code, problem.span and problem.span.line) == ("D401", 1 if name == "d.jsonl" else 2)
 
 
 @pytest.mark.parametrize(("name", "text"), [

@@ -107,7 +107,7 @@ def test_keys_have_places_too() -> None:
 
 SYNTAX = [
     ("a: 1\n\tb: 2\n", 2, 1, "tab", "spaces"),
-    ("inputs\n  question: 1\n", 2, 11, "no colon", "missing colon"),
+    ("inputs\n  question: 1\n", 1, 1, "no colon", "missing colon"),
     ("a: b: c\n", 1, 5, "colon", "quotes"),
     ("a: 'x\nb: 1\n", 1, 4, "not closed", "closing quote"),
     ("a:\n  - 1\n b: 2\n", 3, 2, "does not continue", "Align"),
@@ -117,6 +117,7 @@ SYNTAX = [
     ("a: [1, 2\nb: 3\n", 2, 2, "bracket", "Close"),
     ("a: 1\n---\nb: 2\n", 2, 1, "second YAML document", "one document"),
     ("a: x\x01\n", 1, 5, "control character", "Remove"),
+    ("éé: x\nüb: 😀\x01 c\n", 2, 6, "control character", "Remove"),
     ("a: !thing 1\n", 1, 4, "tag", "Remove"),
     ("a: !!int x\n", 1, 4, "tag", "Remove"),
     ("a: !!set {x: 1}\n", 1, 4, "tag", "Remove"),
@@ -214,8 +215,14 @@ def test_other_encodings(content: bytes, line: int, column: int, what: str) -> N
     assert what in problem.what
 
 
-def test_missing_file_and_folder(tmp_path: Path) -> None:
-    for path, what in ((tmp_path / "no.yaml", "does not exist"), (tmp_path, "is a folder")):
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    cases = (
+        (tmp_path / "no.yaml", "does not exist"),
+        (tmp_path / "a\0b", "does not exist"),
+        (tmp_path, "is a folder"),
+        (tmp_path / ("x" * 300), "cannot be opened"),
+    )
+    for path, what in cases:
         with pytest.raises(DefinitionError, match=what) as caught:
             read_text(path, "shown.yaml")
         (problem,) = caught.value.problems

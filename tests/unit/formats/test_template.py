@@ -68,6 +68,19 @@ def test_syntax_errors_have_a_place(text: str, line: int, column: int, what: str
     assert what in problem.what
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"{{{{ {'(' * 5000}1{')' * 5000} }}}}",
+        f"{{{{ {'9' * 5000} }}}}",
+        "{% for a in b %}" * 30 + "{% endfor %}" * 30,
+    ],
+)
+def test_templates_that_are_too_much(text: str) -> None:
+    with pytest.raises(DefinitionError, match="F009"):
+        load_template(text, "p.jinja2")
+
+
 def test_lines_count_from_the_place_in_the_file() -> None:
     with pytest.raises(DefinitionError) as syntax:
         load_template("a\n{{ x }", "f.prompty", first_line=10)

@@ -36,7 +36,7 @@ REFUSED: list[tuple[str, Any, str]] = [
     ("double", "x", "a number is needed, but text"), ("double", None, "null"), ("double", {}, "a mapping"),
     ("bool", 1, "true or false is needed, but a number"), ("bool", "yes", "text"), ("bool", None, "null"), ("bool", "", "empty"),
     ("list", "x", "a list is needed, but text"), ("list", '{"a": 1}', "text"), ("list", 5, "a number"), ("list", None, "null"),
-    ("list", {"a": 1}, "a mapping"), ("list", True, "true or false"), ("list", (1,), "a tuple"),
+    ("list", {"a": 1}, "a mapping"), ("list", "[" * 100_000, "text"), ("int", "9" * 5000, "text"), ("list", True, "true or false"), ("list", (1,), "a tuple"),
 ]  # fmt: skip
 
 

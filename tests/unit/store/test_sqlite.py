@@ -105,6 +105,23 @@ def test_closing_leaves_one_file_with_everything_in_it(filled: SqliteStore, path
         assert connection.execute("SELECT COUNT(*) FROM line").fetchone() == (2,)
 
 
+def test_closing_moves_the_log_into_the_file_even_while_another_reads(
+    filled: SqliteStore, open_it: Callable[..., SqliteStore], path: Path
+) -> None:
+    other = open_it()
+    assert other.done_lines("first") == frozenset({0, 1})
+    filled.close()
+    with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as connection:  # reads no log
+        assert connection.execute("SELECT COUNT(*) FROM line").fetchone() == (2,)
+
+
+def test_deleting_a_run_leaves_no_rows_behind(filled: SqliteStore, path: Path) -> None:
+    filled.delete_run("first")
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT COUNT(*) FROM line").fetchone() == (0,)
+        assert connection.execute("SELECT COUNT(*) FROM trace").fetchone() == (0,)
+
+
 def test_a_closed_store_says_so(filled: SqliteStore) -> None:
     filled.close()
     with failing("S803", "closed"):

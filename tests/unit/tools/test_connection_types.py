@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.support.tool_nodes import MODELS, connection
 
 from headrace.tools.connection_types import (
     CONNECTION_CLASSES,
@@ -18,7 +19,6 @@ from headrace.tools.connection_types import (
     stored_connection,
 )
 from headrace.tools.value_types import Image, Secret
-from tests.support.tool_nodes import MODELS, connection
 
 
 def test_positional_arguments_are_the_required_fields_first() -> None:

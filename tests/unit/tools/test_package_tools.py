@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.tool_nodes import call_once, load_node
 
 from headrace.errors import DefinitionError
 from headrace.tools.package import offered_tools
-from tests.support.tool_nodes import call_once, load_node
 
 pytestmark = pytest.mark.usefixtures("served_names")
 

@@ -5,12 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from headrace.errors import DefinitionError, Problem
-from headrace.source import Span
-from headrace.tools.base import ASYNC, INLINE, THREAD
-from headrace.tools.failure import describe_failure
-from headrace.tools.registry import load_tool
 from tests.support.tool_nodes import (
     MODELS,
     MemoryConnections,
@@ -21,6 +15,12 @@ from tests.support.tool_nodes import (
     python_node,
     write_flow,
 )
+
+from headrace.errors import DefinitionError, Problem
+from headrace.source import Span
+from headrace.tools.base import ASYNC, INLINE, THREAD
+from headrace.tools.failure import describe_failure
+from headrace.tools.registry import load_tool
 
 pytestmark = pytest.mark.usefixtures("served_names")
 
@@ -119,6 +119,11 @@ class TestClasses:
         assert "OSError: no disk" in problem.what
         assert str(problem.span) == f"{tmp_path}/tool.py:4:9"
 
+    def test_a_parameter_of_both_constructor_and_method_is_refused(self, tmp_path: Path) -> None:
+        (problem,) = problems_of(tmp_path, self.CODE.replace("key: str", "root: str"), {"root": "r"})
+        assert problem.code == "T206"
+        assert "'root'" in problem.what
+
     def test_inherited_tools_count_and_imported_classes_do_not(self, tmp_path: Path) -> None:
         files = {"base.py": self.CODE}
         code = IMPORT + "from base import Store\nclass Mine(Store):\n    pass"
@@ -184,7 +189,6 @@ class TestConnections:
     ) -> None:
         lookup = MemoryConnections(
             *(found for key in MODELS.names() if (found := MODELS.find(key))),
-            connection("unset", "custom", {"token": None}),  # type: ignore[dict-item]
             connection("half", "serverless", {"api_key": "k"}),
         )
         (problem,) = problems_of(tmp_path, f"{self.IMPORT}@tool\n{code}", {"c": name}, lookup=lookup)
@@ -316,7 +320,7 @@ class TestFailures:
         place = Span(file=f"{folder}/flow.dag.yaml", line=5, column=3, end_line=5, end_column=9)
         try:
             call_once(tool, arguments)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - what the engine does
             return describe_failure(error, node="n", folder=folder, flow_place=place)
         raise AssertionError
 
@@ -342,6 +346,11 @@ class TestFailures:
             "    {}['k']",
             "KeyError: 'k'",
         )
+
+    def test_a_name_that_is_not_served_and_is_asked_for_late(self, tmp_path: Path) -> None:
+        problem = self.failure(tmp_path, "@tool\ndef f():\n    from promptflow.core import Promty")
+        assert problem.code == "T209"
+        assert str(problem.span) == f"{tmp_path}/tool.py:4:5"
 
     def test_a_missing_argument_has_no_line_of_the_user(self, tmp_path: Path) -> None:
         problem = self.failure(tmp_path, "@tool\ndef f(x): ...")

@@ -1,3 +1,4 @@
+# ruff: noqa: T201 - printing is what is tested here
 from __future__ import annotations
 
 import sys

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.tool_nodes import MODELS, write_flow
 
 from headrace.domain.flow import Node, ToolSource
 from headrace.errors import DefinitionError
 from headrace.providers.loading import load_by_name
 from headrace.tools.registry import LOADERS, PACKAGE_LOADERS, load_tool
-from tests.support.tool_nodes import MODELS, write_flow
 
 
 @pytest.mark.parametrize("import_string", sorted({*LOADERS.values(), *PACKAGE_LOADERS.values()}))

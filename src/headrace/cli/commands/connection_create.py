@@ -58,7 +58,7 @@ def command(
     with open_workspace(session.settings, session.folder) as workspace:
         path = workspace.connections.create(connection, for_person=for_person, is_replacing=is_replacing)
     session.write_json(connection_to_json(connection))
-    session.note(f"Stored in {path}.")
+    session.note(f"Stored in {session.shorten(path)}.")
     return ExitCode.OK
 
 

@@ -30,5 +30,5 @@ def command(session: Session, *, name: str, yes: bool) -> int:
             session.note("Nothing was deleted.")
             return ExitCode.FAILED
         path = workspace.connections.delete(name)
-    session.note(f"Deleted {path}.")
+    session.note(f"Deleted {session.shorten(path)}.")
     return ExitCode.OK

@@ -47,7 +47,10 @@ def command(session: Session, *, model: str, host: str, port: int) -> int:
         session.write(render_ready(model, base_url))
 
     with open_workspace(session.settings, session.folder) as workspace:
-        serve_model(workspace, model, host, port, on_ready)
+        try:
+            serve_model(workspace, model, host, port, on_ready)
+        except KeyboardInterrupt:  # the way to stop a server: nothing went wrong
+            session.note("\nStopped.")
     return ExitCode.OK
 
 
@@ -57,7 +60,7 @@ def render_ready(model: str, base_url: str) -> str:
     return f"""\
 {model} answers at {base_url}
 
-To run flows that use the connection {name} under stock prompt flow, save this as {name}.yaml
+For flows that use connection {name} under stock prompt flow: save as {name}.yaml
 
   name: {name}
   type: open_ai

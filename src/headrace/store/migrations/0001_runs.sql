@@ -24,6 +24,7 @@ CREATE TABLE run (
     arm TEXT,
     model TEXT,
     experiment TEXT,
+    judgement TEXT NOT NULL,
     repeat INTEGER NOT NULL,
     display_name TEXT,
     description TEXT,
