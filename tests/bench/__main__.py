@@ -15,9 +15,8 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from tests.bench.measure import Contender, Timing, run_once, time_in_turn
-
 from headrace.store.opening import open_store
+from tests.bench.measure import Contender, Timing, run_once, time_in_turn
 
 HERE = Path(__file__).parent
 HEADRACE = [str(Path(sys.executable).with_name("headrace"))]

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tests.support.model_server import CLOSE, HANG, ModelServer, Reply, error
 
 from headrace.cli.main import run_command_line
 from headrace.store.opening import open_store
-from tests.support.model_server import CLOSE, HANG, ModelServer, Reply, error
 
 FLOW = """\
 inputs:
@@ -249,7 +249,9 @@ def test_a_model_service_that_fails(
     assert "wrong-key-7531" not in Path(".headrace/headrace.sqlite").read_bytes().decode(errors="replace")
 
 
-def test_an_unreachable_service(model: ModelServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unreachable_service(
+    model: ModelServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("HEADRACE_MAX_RETRIES", "0")
     monkeypatch.setenv("SERVICE_BASE_URL", "http://127.0.0.1:9/v1")
     exit_code, said = call("flow test --flow flow --inputs text=hello", capsys)

@@ -386,6 +386,7 @@ def test_arms_race_and_the_better_one_is_named(headrace: Call, folder: Path) -> 
     assert row.split()[1:] == ["1.000", "+1.000", "<", "0.001", "▲", "better"]
     last = done.out.splitlines()[-1]
     assert last.startswith("report: .headrace/reports/race-")
+    assert (folder / ".headrace" / ".gitignore").read_text(encoding="utf-8").strip() == "*"
     html = (folder / last.removeprefix("report: ")).read_text(encoding="utf-8")
     assert html.lower().startswith("<!doctype html>")
     assert "echo" in html
@@ -437,6 +438,7 @@ def test_what_cannot_be_compared_is_said_before_anything_runs(
     done = headrace(*arguments)
     assert (done.code, done.out) == (code, "")
     assert word in done.err
+    assert not (Path(".headrace") / "reports").exists()
     assert headrace("run", "list").data == []
 
 

@@ -77,8 +77,13 @@ def follow_path(value: Any, path: Sequence[PathPart]) -> Any:
     """
     for part in path:
         try:
-            by_key = isinstance(value, Mapping) or isinstance(part, int)
-            value = value[part] if by_key else getattr(value, part)
+            value = _take_step(value, part)
         except (LookupError, AttributeError, TypeError) as error:
             raise PropertyNotFoundError(str(part)) from error
     return value
+
+
+def _take_step(value: Any, part: PathPart) -> Any:
+    if isinstance(value, Mapping) or isinstance(part, int):
+        return value[part]
+    return getattr(value, part)

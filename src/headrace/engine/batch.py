@@ -107,6 +107,8 @@ async def run_lines(
             async with asyncio.TaskGroup() as workers:
                 for _ in range(min(max_concurrency, len(lines))):
                     workers.create_task(_work(flow, remaining, recorder, kept))
+                    # Let the line before put its request on the wire before the next one is prepared.
+                    await asyncio.sleep(0)
             recorder.close()
     except BaseExceptionGroup as failures:
         raise _only(failures) from None

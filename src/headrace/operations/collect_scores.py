@@ -10,7 +10,7 @@ from typing import Any
 from headrace.domain.comparison import ArmLines, LineObservation, SampleLine, SampleOutput
 from headrace.domain.dataset import Dataset
 from headrace.domain.run import COMPLETED, LineResult, Run
-from headrace.errors import Problem, UsageError
+from headrace.errors import DefinitionError, Problem, UsageError
 from headrace.formats.lines import read_dataset
 from headrace.operations.workspace import Workspace
 
@@ -90,7 +90,10 @@ def _dataset_of(run: Run) -> Dataset | None:
     path = run.spec.data_path
     if path is None or not Path(path).exists():
         return None
-    dataset = read_dataset(Path(path))
+    try:
+        dataset = read_dataset(Path(path))
+    except DefinitionError:  # the data was changed since into something that cannot be read
+        return None
     return dataset if dataset.digest == run.spec.data_digest else None
 
 

@@ -205,7 +205,8 @@ def compare_experiment_again(workspace: Workspace, experiment_id: str) -> Compar
             )
         )
     judged = [_with_evaluations(workspace, run) for run in arms]
-    return _compare(workspace, judged, arms[0].spec.judgement, experiment_id)
+    judgement = {"name": experiment_id, "baseline": judged[0].arm, **arms[0].spec.judgement}
+    return _compare(workspace, judged, judgement, experiment_id)
 
 
 def compare_runs(

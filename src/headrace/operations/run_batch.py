@@ -25,6 +25,7 @@ from headrace.operations.test_flow import make_arm
 from headrace.operations.workspace import Workspace
 from headrace.planning.columns import map_lines
 from headrace.planning.convert import make_inputs
+from headrace.tools.output import hidden_output
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +134,10 @@ def _source_columns(base: Run, source: Sequence[LineResult]) -> Mapping[int, Map
     path = base.spec.data_path
     if path is None or not Path(path).exists():
         return recorded
-    dataset = read_dataset(Path(path))
+    try:
+        dataset = read_dataset(Path(path))
+    except DefinitionError:  # the data was changed since into something that cannot be read
+        return recorded
     if dataset.digest != base.spec.data_digest:
         return recorded
     return {line.number: {**recorded.get(line.number, {}), **line.columns} for line in dataset.lines}
@@ -195,7 +199,8 @@ def _execute(
 ) -> Run:
     store = workspace.store
     try:
-        aggregation = asyncio.run(_run(workspace, request, loaded, spec, lines, hear))
+        with hidden_output():  # what tools print is kept with each node; a console full of it helps nobody
+            aggregation = asyncio.run(_run(workspace, request, loaded, spec, lines, hear))
     except (KeyboardInterrupt, asyncio.CancelledError):
         _close(workspace, spec, CANCELED, _interrupted(spec), hear)
         raise

@@ -23,7 +23,11 @@ class Stock:
         home = project / "home"
         home.mkdir()
         self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("PF_", "PROMPTFLOW_"))},
+            **{
+                name: value
+                for name, value in os.environ.items()
+                if not name.startswith(("PF_", "PROMPTFLOW_"))
+            },
             "HOME": str(home),
             "PYTHON_KEYRING_BACKEND": "keyrings.alt.file.PlaintextKeyring",
             "PF_DISABLE_TRACING": "true",
@@ -69,7 +73,9 @@ class Stock:
         data = str(data_path(self._project, case))
         base, judged = f"{case.name}_base", f"{case.name}_judged"
         mapping = [f"{name}={text}" for name, text in case.column_mapping.items()]
-        self._run("run", "create", "--flow", case.flow, "--data", data, "--name", base, "--column-mapping", *mapping)
+        self._run(
+            "run", "create", "--flow", case.flow, "--data", data, "--name", base, "--column-mapping", *mapping
+        )
         mapping = [f"{name}={text}" for name, text in case.evaluation_mapping.items()]
         self._run("run", "create", "--flow", case.evaluation, "--data", data, "--run", base, "--name", judged,
                   "--column-mapping", *mapping)  # fmt: skip

@@ -22,6 +22,7 @@ from headrace.cli.inputs import read_variables
 from headrace.cli.options import Verb, pairs_option, path_option, variables_option
 from headrace.cli.progress import show_progress
 from headrace.cli.session import Session, fail_usage
+from headrace.cli.workspace import command_workspace
 from headrace.domain.evaluation import Experiment
 from headrace.errors import ExitCode, Problem, StateError, UsageError
 from headrace.evaluation.report.as_json import render_json
@@ -34,7 +35,7 @@ from headrace.operations.compare_runs import (
     compare_runs,
     run_experiment,
 )
-from headrace.operations.workspace import Workspace, open_workspace
+from headrace.operations.workspace import Workspace
 
 FORMS = ("table", "json", "markdown", "html")
 _SUFFIXES = {".json": "json", ".md": "markdown", ".html": "html", ".htm": "html"}
@@ -133,12 +134,14 @@ def command(
     """
     destination = read_destination(outputs)
     experiment = _find_experiment(session, targets, again, options)
-    with open_workspace(session.settings, session.folder) as workspace:
+    with command_workspace(session) as workspace:
+        for path in (report, destination.file):
+            if path is not None:
+                _make_room(path)
+        result = _compare(session, workspace, targets, experiment, again, options)
         if report is None and experiment is not None:
             report = default_report(workspace, experiment.name)
-        for path in (report, destination.file):
-            _make_room(path)
-        result = _compare(session, workspace, targets, experiment, again, options)
+            _make_room(report)
     _write_result(session, result, destination)
     _write_report(session, result, report, is_last_line=destination == Destination("table", None))
     return _report_failures(session, result)
@@ -276,10 +279,8 @@ def default_report(workspace: Workspace, name: str) -> Path:
     return workspace.state_folder / "reports" / f"{word}-{workspace.now():%Y%m%d-%H%M%S}.html"
 
 
-def _make_room(path: Path | None) -> None:
-    """Make the folder of a file before the arms run, so that a wrong path costs nothing."""
-    if path is None:
-        return
+def _make_room(path: Path) -> None:
+    """Make the folder of a file that was asked for, before the arms run: a wrong path costs nothing then."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

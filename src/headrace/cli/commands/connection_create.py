@@ -11,9 +11,9 @@ import click
 from headrace.cli.connection_input import fill_secrets, override_fields, read_connection_data
 from headrace.cli.options import Verb, pairs_option, path_option
 from headrace.cli.session import Session, fail_usage
+from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode
 from headrace.formats.connection_file import connection_from_mapping, connection_to_json
-from headrace.operations.workspace import open_workspace
 
 
 @click.command(
@@ -55,7 +55,7 @@ def command(
     if not data.get("name"):
         fail_usage("The connection has no name.", "Give it one with --name NAME.")
     connection = fill_secrets(connection_from_mapping(data, places), places, _ask)
-    with open_workspace(session.settings, session.folder) as workspace:
+    with command_workspace(session) as workspace:
         path = workspace.connections.create(connection, for_person=for_person, is_replacing=is_replacing)
     session.write_json(connection_to_json(connection))
     session.note(f"Stored in {session.shorten(path)}.")

@@ -6,8 +6,8 @@ import click
 
 from headrace.cli.options import Verb, yes_option
 from headrace.cli.session import Session
+from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode, UsageError
-from headrace.operations.workspace import open_workspace
 
 
 @click.command(
@@ -23,7 +23,7 @@ def command(session: Session, *, name: str, yes: bool) -> int:
 
     Deletes the nearest file of that name; asks first, unless --yes is given.
     """
-    with open_workspace(session.settings, session.folder) as workspace:
+    with command_workspace(session) as workspace:
         if name not in workspace.connections.names():
             raise UsageError(workspace.connections.unknown(name))
         if not yes and not session.confirm(f"Delete connection {name}?"):

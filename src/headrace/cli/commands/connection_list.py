@@ -7,9 +7,9 @@ import click
 from headrace.cli.connection_view import render_connections
 from headrace.cli.options import Verb, choose_form, form_option
 from headrace.cli.session import Session
+from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode
 from headrace.formats.connection_file import connection_to_json
-from headrace.operations.workspace import open_workspace
 
 
 @click.command(
@@ -25,7 +25,7 @@ def command(session: Session, *, form: str | None) -> int:
     Stored ones, those that the environment describes (OPENAI_API_KEY, AZURE_OPENAI_ENDPOINT),
     and baseline, which is built in. A table at a terminal, JSON otherwise.
     """
-    with open_workspace(session.settings, session.folder) as workspace:
+    with command_workspace(session) as workspace:
         connections, problems = workspace.connections.list_connections()
     terminal = session.terminal
     if choose_form(form, session) == "json":

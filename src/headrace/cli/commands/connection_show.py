@@ -6,9 +6,9 @@ import click
 
 from headrace.cli.options import Verb
 from headrace.cli.session import Session
+from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode, UsageError
 from headrace.formats.connection_file import connection_to_json
-from headrace.operations.workspace import open_workspace
 
 
 @click.command(
@@ -23,7 +23,7 @@ def command(session: Session, *, name: str) -> int:
 
     As JSON, with overrides from the environment applied.
     """
-    with open_workspace(session.settings, session.folder) as workspace:
+    with command_workspace(session) as workspace:
         connection = workspace.connections.find(name)
         if connection is None:
             raise UsageError(workspace.connections.unknown(name))

@@ -10,10 +10,10 @@ from headrace.cli.inputs import read_inputs, read_variables
 from headrace.cli.options import ManyValues, Verb, path_option, unquote, variables_option
 from headrace.cli.session import Session
 from headrace.cli.wording import duration, plural
+from headrace.cli.workspace import command_workspace
 from headrace.domain.run import LineResult
 from headrace.errors import ExitCode, failure_exit_code
 from headrace.operations.test_flow import TestRequest, TestResult, run_test
-from headrace.operations.workspace import open_workspace
 
 
 @click.command(
@@ -71,7 +71,7 @@ def command(
         node=node,
         environment_variables=read_variables(environment_variables, session.folder),
     )
-    with open_workspace(session.settings, session.folder) as workspace:
+    with command_workspace(session) as workspace:
         result = run_test(workspace, request, _write_piece if stream else None)
     if stream:
         click.echo(err=True)

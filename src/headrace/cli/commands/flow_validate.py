@@ -9,9 +9,9 @@ import click
 from headrace.cli.options import Verb, path_option
 from headrace.cli.render import Sources, problems_to_json, render_github, render_problems
 from headrace.cli.session import Session
+from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode, Problem
 from headrace.operations.check_flow import check_flow
-from headrace.operations.workspace import open_workspace
 
 FORMS = ("text", "json", "github")
 
@@ -50,7 +50,7 @@ def command(session: Session, *, source: Path, form: str) -> int:
     connection, without running anything. Ends with exit code 3 when there is an error; warnings
     alone end with 0.
     """
-    with open_workspace(session.settings, session.folder) as workspace:
+    with command_workspace(session) as workspace:
         problems = check_flow(workspace, source)
     if form == "json":
         session.write_json(problems_to_json(problems))

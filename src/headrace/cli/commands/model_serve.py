@@ -6,9 +6,9 @@ import click
 
 from headrace.cli.options import Verb
 from headrace.cli.session import Session
+from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode
 from headrace.operations.serve_model import serve_model
-from headrace.operations.workspace import open_workspace
 
 DEFAULT_MODEL = "baseline"
 
@@ -46,7 +46,7 @@ def command(session: Session, *, model: str, host: str, port: int) -> int:
     def on_ready(base_url: str) -> None:
         session.write(render_ready(model, base_url))
 
-    with open_workspace(session.settings, session.folder) as workspace:
+    with command_workspace(session) as workspace:
         try:
             serve_model(workspace, model, host, port, on_ready)
         except KeyboardInterrupt:  # the way to stop a server: nothing went wrong

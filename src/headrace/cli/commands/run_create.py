@@ -14,10 +14,11 @@ from headrace.cli.progress import show_progress
 from headrace.cli.run_file import RunFile, apply_settings, read_run_file
 from headrace.cli.run_view import find_first_failure, lines_failed_problem, run_to_json
 from headrace.cli.session import Session, fail_usage
+from headrace.cli.workspace import command_workspace
 from headrace.domain.run import COMPLETED, Run
 from headrace.errors import ExitCode, Problem
 from headrace.operations.run_batch import RunRequest, create_run
-from headrace.operations.workspace import Workspace, open_workspace
+from headrace.operations.workspace import Workspace
 
 
 @click.command(
@@ -77,7 +78,7 @@ def command(
         session.show_problems(*run_file.warnings)
     options["environment_variables"] = read_variables(options["environment_variables"], session.folder)
     request = make_request(run_file, options)
-    with open_workspace(session.settings, session.folder) as workspace, show_progress(session) as on_event:
+    with command_workspace(session) as workspace, show_progress(session) as on_event:
         run = create_run(workspace, request, on_event)
         failure = find_failure(workspace, run)
     session.write_json(run_to_json(run, failure))

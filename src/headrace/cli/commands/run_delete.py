@@ -7,8 +7,8 @@ import click
 from headrace.cli.options import Verb, run_name_option, yes_option
 from headrace.cli.session import Session
 from headrace.cli.wording import plural
+from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode
-from headrace.operations.workspace import open_workspace
 
 
 @click.command(
@@ -24,7 +24,7 @@ def command(session: Session, *, name: str, yes: bool) -> int:
 
     Asks first; in a script say --yes.
     """
-    with open_workspace(session.settings, session.folder) as workspace:
+    with command_workspace(session) as workspace:
         run = workspace.store.read_run(name)
         n_lines = plural(run.n_completed + run.n_failed, "recorded line")
         if not yes and not session.confirm(f"Delete run {name} with {n_lines}?"):

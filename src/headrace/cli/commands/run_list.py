@@ -7,8 +7,8 @@ import click
 from headrace.cli.options import Verb, choose_form, form_option, limit_options
 from headrace.cli.run_view import render_run_table, run_to_json
 from headrace.cli.session import Session
+from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode
-from headrace.operations.workspace import open_workspace
 
 
 @click.command(
@@ -33,7 +33,7 @@ def command(
 
     A table at a terminal, JSON otherwise.
     """
-    with open_workspace(session.settings, session.folder) as workspace:
+    with command_workspace(session) as workspace:
         runs = workspace.store.list_runs(limit=None if all_results else max_results, experiment=experiment)
         now = workspace.now()
     if choose_form(form, session) == "json":

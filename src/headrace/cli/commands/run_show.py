@@ -8,8 +8,8 @@ from headrace.cli.commands.run_create import find_failure
 from headrace.cli.options import Verb, run_name_option
 from headrace.cli.run_view import run_to_json
 from headrace.cli.session import Session
+from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode
-from headrace.operations.workspace import open_workspace
 
 
 @click.command(
@@ -25,7 +25,7 @@ def command(session: Session, *, name: str) -> int:
     Printed as JSON: status, flow, data, mapping, counts of lines, tokens, times, metrics and,
     where lines failed, the first problem.
     """
-    with open_workspace(session.settings, session.folder) as workspace:
+    with command_workspace(session) as workspace:
         run = workspace.store.read_run(name)
         failure = find_failure(workspace, run)
     session.write_json(run_to_json(run, failure))

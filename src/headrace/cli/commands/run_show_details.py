@@ -8,8 +8,8 @@ from headrace.cli.options import Verb, form_option, limit_options, run_name_opti
 from headrace.cli.run_view import details_to_json, render_details
 from headrace.cli.session import Session
 from headrace.cli.wording import plural
+from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode
-from headrace.operations.workspace import open_workspace
 
 _DEFAULT_LINES = 100
 
@@ -35,7 +35,7 @@ def command(session: Session, *, name: str, max_results: int, all_results: bool,
     Outputs of lines that failed read (Failed). Cells are cut to the width of the terminal;
     written to a file or pipe they are complete.
     """
-    with open_workspace(session.settings, session.folder) as workspace:
+    with command_workspace(session) as workspace:
         run = workspace.store.read_run(name)
         lines = list(workspace.store.read_lines(run.spec.name, limit=None if all_results else max_results))
     if form == "json":

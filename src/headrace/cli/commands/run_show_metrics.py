@@ -6,8 +6,8 @@ import click
 
 from headrace.cli.options import Verb, run_name_option
 from headrace.cli.session import Session
+from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode
-from headrace.operations.workspace import open_workspace
 
 
 @click.command(
@@ -22,7 +22,7 @@ def command(session: Session, *, name: str) -> int:
 
     Metrics are what aggregation nodes pass to log_metric; a run without any prints {}.
     """
-    with open_workspace(session.settings, session.folder) as workspace:
+    with command_workspace(session) as workspace:
         run = workspace.store.read_run(name)
     session.write_json(dict(run.metrics))
     return ExitCode.OK

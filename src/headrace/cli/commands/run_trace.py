@@ -9,10 +9,11 @@ import click
 from headrace.cli.options import Verb, form_option, run_name_option
 from headrace.cli.session import Session
 from headrace.cli.trace_view import describe_line, render_trace, trace_to_json
+from headrace.cli.workspace import command_workspace
 from headrace.domain.run import LineResult, Run
 from headrace.domain.span import SpanRecord
 from headrace.errors import ExitCode, Problem, UsageError
-from headrace.operations.workspace import Workspace, open_workspace
+from headrace.operations.workspace import Workspace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,7 @@ def command(session: Session, *, name: str, line: int | None, aggregation: bool,
     A tree of the flow, its nodes and its model calls, each with its time, a bar on the line's
     own time axis, tokens and errors. Without --line it is the slowest line.
     """
-    with open_workspace(session.settings, session.folder) as workspace:
+    with command_workspace(session) as workspace:
         run = workspace.store.read_run(name)
         trace = read_aggregation(workspace, run) if aggregation else read_trace(workspace, run, line)
     if form == "json":

@@ -1,4 +1,3 @@
-
 from promptflow.core import log_metric, tool
 
 
