@@ -28,7 +28,6 @@ class Settings:
         max_retries: Retries after the first attempt of a model request (``HEADRACE_MAX_RETRIES``).
         model_client: ``wire`` calls OpenAI-compatible services directly, ``openai`` through the ``openai`` package
             (``HEADRACE_MODEL_CLIENT``); both send the same requests.
-        trace_content: Whether spans keep inputs and outputs (``HEADRACE_TRACE_CONTENT``); off by default.
         otlp_endpoint: Where spans are sent; ``None`` sends none (``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`` or
             ``OTEL_EXPORTER_OTLP_ENDPOINT``; the exporter reads its other OTEL variables itself).
         environment: The whole environment as it was, for connections and ``${env:NAME}``.
@@ -41,7 +40,6 @@ class Settings:
     model_timeout_s: float
     max_retries: int
     model_client: str
-    trace_content: bool
     otlp_endpoint: str | None
     environment: Mapping[str, str]
 
@@ -63,7 +61,6 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         model_timeout_s=_number(source, "HEADRACE_MODEL_TIMEOUT_S", 120.0),
         max_retries=int(_number(source, "HEADRACE_MAX_RETRIES", 8)),
         model_client=_word(source, "HEADRACE_MODEL_CLIENT", MODEL_CLIENTS),
-        trace_content=_flag(source, "HEADRACE_TRACE_CONTENT"),
         otlp_endpoint=source.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
         or source.get("OTEL_EXPORTER_OTLP_ENDPOINT")
         or None,
@@ -100,21 +97,6 @@ def _word(source: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:
             code="C506",
             what=f"The environment variable {name} must be one of: {', '.join(known)}.",
             fix=f"Set {name} to one of them, or unset it for the default, {known[0]}.",
-        )
-    )
-
-
-def _flag(source: Mapping[str, str], name: str) -> bool:
-    text = source.get(name, "").lower()
-    if text in ("", "0", "false", "no", "off"):
-        return False
-    if text in ("1", "true", "yes", "on"):
-        return True
-    raise UsageError(
-        Problem(
-            code="C506",
-            what=f"The environment variable {name} must be true or false.",
-            fix=f"Set {name} to true or false, or unset it.",
         )
     )
 

@@ -34,7 +34,6 @@ class PreparedFlow:
         open_client: Connection name to the run's client for it.
         span_sink: Receives every finished span besides the line's own record of it.
         attributes: Attributes of every flow span, e.g. run and arm.
-        keeps_content: Whether spans carry inputs and outputs.
         aggregated: References of aggregation nodes to flow inputs and ordinary nodes: what a line must keep.
         streamed_nodes: Nodes that only flow outputs read, so that their answer may be streamed.
     """
@@ -48,7 +47,6 @@ class PreparedFlow:
     price: Price | None
     span_sink: Callable[[SpanRecord], None]
     attributes: Mapping[str, Any]
-    keeps_content: bool
     graph: StepGraph
     aggregation: StepGraph
     aggregated: tuple[Reference, ...]
@@ -66,7 +64,6 @@ def prepare(
     price: Price | None = None,
     span_sink: Callable[[SpanRecord], None] | None = None,
     attributes: Mapping[str, Any] | None = None,
-    keeps_content: bool = False,
 ) -> PreparedFlow:
     """Bundle a plan with what it runs on and work out, once, what every line needs to know."""
     return PreparedFlow(
@@ -79,7 +76,6 @@ def prepare(
         price=price,
         span_sink=span_sink or _ignore,
         attributes=attributes or {},
-        keeps_content=keeps_content,
         graph=make_step_graph(plan.steps),
         aggregation=make_step_graph(plan.aggregation),
         aggregated=_aggregated_references(plan),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace import compat
-from headrace.config import process_environment
+from headrace.config import load_settings, process_environment
 from headrace.domain.flow import Flow, Node
 from headrace.domain.tool import ToolSpec
 from headrace.domain.variant import Arm, Price
@@ -37,6 +37,7 @@ class LoadedFlow:
     """A checked flow with its tools, inside the working directory and environment it wants.
 
     Attributes:
+        limits: Time limits; a flow may set them among its environment variables.
         warnings: Findings that do not keep it from running.
     """
 
@@ -45,6 +46,7 @@ class LoadedFlow:
     tools: Mapping[str, Tool]
     folder: Path
     price: Price | None
+    limits: Limits
     warnings: tuple[Problem, ...]
 
 
@@ -67,12 +69,10 @@ def loaded_flow(
     if arm is not None:
         flow = apply_arm(flow, arm, _connection_type(workspace))
     flow = apply_overrides(flow, overrides or {})
+    variables = _environment(workspace, flow, environment_variables or {})
+    settings = load_settings({**workspace.settings.environment, **variables})
     compat.install()
-    with (
-        open_includes(flow) as folder,
-        process_environment(_environment(workspace, flow, environment_variables or {})),
-        chdir(folder),
-    ):
+    with open_includes(flow) as folder, process_environment(variables), chdir(folder):
         tools, problems = load_tools(workspace, flow, flow.nodes, folder)
         specs = {name: tool.spec for name, tool in tools.items()}
         problems = (*problems, *check_flow(flow, specs))
@@ -83,6 +83,7 @@ def loaded_flow(
             tools=tools,
             folder=folder,
             price=arm.model.price if arm and arm.model else None,
+            limits=Limits(line_timeout_s=settings.line_timeout_s, node_timeout_s=settings.node_timeout_s),
             warnings=problems,
         )
 
@@ -149,18 +150,16 @@ class FlowSession:
         self._clients: dict[str, ModelClient] = {}
 
     async def __aenter__(self) -> PreparedFlow:
-        settings = self._workspace.settings
         return prepare(
             self._loaded.plan,
             tools=self._loaded.tools,
             folder=self._loaded.folder,
             open_client=self._client,
             threads=self._threads,
-            limits=Limits(line_timeout_s=settings.line_timeout_s, node_timeout_s=settings.node_timeout_s),
+            limits=self._loaded.limits,
             price=self._loaded.price,
             span_sink=self._workspace.span_sink,
             attributes=self._attributes,
-            keeps_content=settings.trace_content,
         )
 
     async def __aexit__(self, *_: object) -> None:

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from headrace.config import find_workspace, load_settings, process_environment, user_folder
+from headrace.errors import UsageError
+
+
+def test_defaults() -> None:
+    settings = load_settings({})
+    assert settings.store is None
+    assert settings.max_concurrency == 64
+    assert settings.line_timeout_s == 600
+    assert settings.node_timeout_s is None
+    assert settings.max_retries == 8
+    assert settings.model_client == "wire"
+    assert settings.otlp_endpoint is None
+
+
+def test_our_name_wins_over_prompt_flows() -> None:
+    assert load_settings({"PF_LINE_TIMEOUT_SEC": "5"}).line_timeout_s == 5
+    assert load_settings({"PF_LINE_TIMEOUT_SEC": "5", "HEADRACE_LINE_TIMEOUT_S": "7"}).line_timeout_s == 7
+
+
+def test_the_endpoint_for_traces_wins_over_the_general_one() -> None:
+    general = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a"}
+    assert load_settings(general).otlp_endpoint == "http://a"
+    assert load_settings({**general, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://b"}).otlp_endpoint == "http://b"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("HEADRACE_MAX_CONCURRENCY", "0"),
+        ("HEADRACE_MAX_CONCURRENCY", "many"),
+        ("HEADRACE_LINE_TIMEOUT_S", "-1"),
+        ("HEADRACE_LINE_TIMEOUT_S", "inf"),
+        ("HEADRACE_MODEL_TIMEOUT_S", "nan"),
+        ("HEADRACE_MODEL_CLIENT", "curl"),
+    ],
+)
+def test_a_value_of_the_wrong_form_names_the_variable(name: str, text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_settings({name: text})
+    problem = caught.value.problems[0]
+    assert problem.code == "C506"
+    assert name in problem.what
+    assert problem.fix
+
+
+def test_the_workspace_is_the_nearest_folder_with_state(tmp_path: Path) -> None:
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    assert find_workspace(inner) == inner
+    (tmp_path / ".headrace").mkdir()
+    assert find_workspace(inner) == tmp_path
+    (tmp_path / "a" / ".headrace").mkdir()
+    assert find_workspace(inner) == tmp_path / "a"
+
+
+def test_the_users_folder_is_below_home() -> None:
+    assert user_folder(load_settings({"HOME": "/somewhere"})) == Path("/somewhere/.headrace")
+
+
+def test_variables_are_put_back_even_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HR_OLD", "before")
+    monkeypatch.delenv("HR_NEW", raising=False)
+    with pytest.raises(KeyError), process_environment({"HR_OLD": "during", "HR_NEW": "during"}):
+        assert os.environ["HR_OLD"] == os.environ["HR_NEW"] == "during"
+        raise KeyError
+    assert os.environ["HR_OLD"] == "before"
+    assert "HR_NEW" not in os.environ
