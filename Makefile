@@ -29,8 +29,8 @@ test: $(VENV)/.dev ## install what the tests need and run them with the import c
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/lint-imports --no-timing-stats 2>/dev/null || $(BIN)/lint-imports
-	$(BIN)/python -m pytest
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest --numprocesses auto
 
 check: test sizes ## everything that must be green before a commit
 

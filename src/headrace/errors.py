@@ -278,11 +278,7 @@ CATALOGUE: Mapping[str, Entry] = {
         "Lines of the run failed",
         "The run is complete, but some lines ended with an error; each is recorded with its own.",
     ),
-    "E607": Entry(
-        "aggregation-failed",
-        "An aggregation node failed",
-        "The lines are recorded; only the aggregation over them failed.",
-    ),
+    # E607 was never raised; its number is not given again.
     "E608": Entry(
         "interrupted",
         "The run was interrupted",
@@ -331,9 +327,7 @@ CATALOGUE: Mapping[str, Entry] = {
         "The store cannot be read or written",
         "The database file is missing, locked, full or damaged.",
     ),
-    "S804": Entry(
-        "store-version", "A store of another version", "The store was written by a newer headrace."
-    ),
+    "S804": Entry("store-version", "A store of another version", "A newer headrace has written the store."),
     "S805": Entry("no-trace", "A run without spans", "The run has no recorded spans for this line."),
     "S806": Entry(
         "file-exists", "A file is in the way", "The command would overwrite something that is there already."
@@ -342,6 +336,12 @@ CATALOGUE: Mapping[str, Entry] = {
         "spans-not-sent",
         "Spans that did not reach the collector",
         "The spans are kept with the run; sending them to the configured OTLP endpoint failed or was too slow.",
+    ),
+    "S808": Entry(
+        "not-writable", "A file that cannot be written", "A connection file or a report is out of reach."
+    ),
+    "S809": Entry(
+        "address-unavailable", "No way to listen there", "The port is taken, or the address is not ours."
     ),
     "G901": Entry(
         "unknown-metric",

@@ -168,7 +168,7 @@ def bench_calls(bench: Bench) -> None:
                 bench.headrace(
                     "headrace run create", *words, "--max-concurrency", str(CONCURRENCY), expects="Completed"
                 ),
-                bench.python("bare loop: openai on aiohttp", loop, "openai", url, *size),
+                bench.python("bare loop: openai", loop, "openai", url, *size),
                 bench.python("bare loop: aiohttp", loop, "aiohttp", url, *size),
             ],
         )

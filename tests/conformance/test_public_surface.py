@@ -151,7 +151,7 @@ def _loaded_after(statement: str) -> set[str]:
 
 HEAVY = {
     "openai",
-    "aiohttp",
+    "httpx2",
     "rich",
     "opentelemetry",
     "numpy",

@@ -257,3 +257,123 @@ def test_an_unreachable_service(
     exit_code, said = call("flow test --flow flow --inputs text=hello", capsys)
     assert "[P708 " in said
     assert exit_code == 4
+
+
+EXPERIMENT = """\
+flow: flow
+data: data.jsonl
+column_mapping: {text: "${data.text}"}
+models: [baseline]
+variants:
+- {name: one, choices: {ask: one}}
+- {name: two, choices: {ask: two}}
+evaluators:
+- name: judge
+  flow: judge
+  column_mapping: {expected: "${data.text}", given: "${run.outputs.r}"}
+metrics: [same]
+baseline: one
+"""
+TWO_VARIANTS = """\
+inputs: {text: {type: string}}
+outputs: {r: {type: string, reference: "${ask.output}"}}
+nodes:
+- {name: ask, use_variants: true}
+node_variants:
+  ask:
+    default_variant_id: one
+    variants:
+      one: {node: &one {type: llm, source: {type: code, path: ask.jinja2}, connection: baseline, api: chat, inputs: {model: m, text: "${inputs.text}"}}}
+      two: {node: *one}
+"""
+JUDGE = """\
+inputs: {expected: {type: string}, given: {type: string}}
+outputs: {same: {type: int, reference: "${compare.output}"}}
+nodes:
+- {name: compare, type: python, source: {type: code, path: compare.py}, inputs: {expected: "${inputs.expected}", given: "${inputs.given}"}}
+"""
+COMPARE = """\
+from promptflow.core import tool
+
+
+@tool
+def compare(expected: str, given: str) -> int:
+    return int(expected == given)
+"""
+
+
+@pytest.fixture
+def experiment(project: Path) -> Path:
+    (project / "judge").mkdir()
+    for name, text in {
+        "flow/flow.dag.yaml": TWO_VARIANTS,
+        "judge/flow.dag.yaml": JUDGE,
+        "judge/compare.py": COMPARE,
+        "experiment.yaml": EXPERIMENT,
+    }.items():
+        write(name, text)(project)
+    return project
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "place"),
+    [
+        ('${data.text}"}\nmodels', '${data.txt}"}\nmodels', "D403", "experiment.yaml:3:24"),
+        ("run.outputs.r}", "run.outputs.rr}", "D403", "experiment.yaml:11:53"),
+        ('expected: "${data.text}"', 'expected: "${data.txt}"', "D403", "experiment.yaml:11:30"),
+        ("metrics: [same]", "metrics: [sane]", "G901", "experiment.yaml:12:11"),
+    ],
+)
+def test_a_mistake_in_an_experiment_is_found_before_the_first_line_runs(
+    experiment: Path, old: str, new: str, code: str, place: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edit("experiment.yaml", old, new)(experiment)
+    exit_code, said = call("compare experiment.yaml", capsys)
+    assert f"{place}: error[{code} " in said, said
+    assert exit_code == 3
+    check_runs(experiment, 0, 0)
+
+
+def test_the_experiment_that_the_mistakes_are_made_in_runs(
+    experiment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    exit_code, said = call("compare experiment.yaml", capsys)
+    assert exit_code == 0, said
+
+
+def test_a_model_without_its_key_names_the_variable(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    write("flow/flow.dag.yaml", ASK)(project)
+    exit_code, said = call("flow test --flow flow --inputs text=a --model openai/gpt-4o-mini", capsys)
+    assert "[C501 " in said
+    assert "Set OPENAI_API_KEY" in said
+    assert "flow.dag.yaml" not in said
+    assert exit_code == 2
+
+
+def test_a_secret_that_a_tool_quotes_reaches_neither_screen_nor_store(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VAULT_TOKEN", "from-the-environment-97531")
+    folder = project / ".headrace" / "connections"
+    folder.mkdir(parents=True)
+    secrets = 'secrets: {token: literal-token-24680, other: "${env:VAULT_TOKEN}"}'
+    (folder / "vault.yaml").write_text(f"name: vault\ntype: custom\nconfigs: {{url: x}}\n{secrets}\n")
+    write(
+        "flow/shout.py",
+        "from promptflow.core import tool\nfrom promptflow.connections import CustomConnection\n\n\n@tool\n"
+        "def shout(text: str, n: int, vault: CustomConnection):\n"
+        "    print(vault.secrets['token'])\n"
+        "    raise ValueError(f\"refused {vault.secrets['token']} and {vault.secrets['other']}\")\n",
+    )(project)
+    edit("flow/flow.dag.yaml", "    n: ${inputs.n}\n", "    n: ${inputs.n}\n    vault: vault\n")(project)
+    exit_code, said = call("run create --flow flow --data data.jsonl --name r1", capsys)
+    assert exit_code == 1
+    assert "refused ****** and ******" in said
+    kept = b"".join(path.read_bytes() for path in (project / ".headrace").glob("headrace.sqlite*"))
+    for secret in ("literal-token-24680", "from-the-environment-97531"):
+        assert secret not in said
+        assert secret.encode() not in kept

@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -141,6 +142,7 @@ class ModelServer:
         delay_s: Wait before every answer, added to the reply's own, seconds.
         port: 0 takes a free one.
         is_recording: Keep the requests; benchmarks switch it off.
+        tls: Speak HTTPS with this certificate.
 
     Attributes:
         requests: What arrived so far, in order.
@@ -155,12 +157,14 @@ class ModelServer:
         delay_s: float = 0.0,
         port: int = 0,
         is_recording: bool = True,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.script = deque(script)
         self.default = default or Reply()
         self.delay_s = delay_s
         self.port = port
         self.is_recording = is_recording
+        self.tls = tls
         self.requests: list[Request] = []
         self.n_connections = 0
         self._loop = asyncio.new_event_loop()
@@ -172,7 +176,7 @@ class ModelServer:
     @property
     def url(self) -> str:
         """Address without a path; Azure's ``api_base``."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def base_url(self) -> str:
@@ -195,7 +199,7 @@ class ModelServer:
         """Serve in the current thread until stopped, or for ``seconds``."""
         loop = self._loop
         server = loop.run_until_complete(
-            loop.create_server(lambda: _Connection(self), "127.0.0.1", self.port, backlog=1024)
+            loop.create_server(lambda: _Connection(self), "127.0.0.1", self.port, backlog=1024, ssl=self.tls)
         )
         self.port = server.sockets[0].getsockname()[1]
         self._is_ready.set()

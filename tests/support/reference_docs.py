@@ -27,7 +27,7 @@ _FAMILIES = {
     "C": ("Connections and settings", "Endpoints, secrets, extras, variables and options."),
     "E": ("Execution", "What goes wrong while a flow runs."),
     "P": ("Model services", "What a model service answers, or does not."),
-    "S": ("Store", "Runs, spans and files that headrace keeps."),
+    "S": ("Store and files", "Runs, spans and files that headrace keeps, and addresses that it listens on."),
     "G": ("Evaluation", "Metrics and comparisons."),
 }
 

@@ -26,6 +26,9 @@ WIDE = 112
 """Columns from which on intervals stand beside their numbers and not below them."""
 
 _TEXT_WIDTH = 100
+_ARM = Column(title="arm", least=14, wraps=True)
+"""Names of arms often differ at their end only: they are wrapped and never cut."""
+
 _NOTHING = "\N{EN DASH}"
 _DECISION_STYLES: Mapping[str, tuple[str, ...]] = {
     "ship": ("green", "bold"),
@@ -105,7 +108,7 @@ def _wide_quality(
     level = _level(comparison)
     axis = make_axis([effect.difference for effect in metric.effects])
     columns = [
-        Column(title="arm", least=14),
+        _ARM,
         Column(title=_metric_title(metric), is_right=True, least=16),
         Column(title=level),
         Column(title=f"vs {comparison.baseline}", is_right=True, least=14),
@@ -136,7 +139,7 @@ def _narrow_quality(
 ) -> str:
     """Two lines per arm: numbers, and below them their intervals."""
     columns = [
-        Column(title="arm", least=14),
+        _ARM,
         Column(title=_metric_title(metric), is_right=True, least=16),
         Column(title=f"vs {comparison.baseline}", is_right=True, least=18),
         Column(title="p", is_right=True),
@@ -224,7 +227,7 @@ def _other_metrics(comparison: Comparison, terminal: Terminal) -> str:
         return ""
     arms = rank_for_reading(comparison.primary, comparison.baseline)
     columns = [
-        Column(title="arm", least=14),
+        _ARM,
         *(Column(title=_metric_title(metric), is_right=True, least=10) for metric in further),
     ]
     rows = [[Cell(arm), *(_further_cell(metric, arm, terminal) for metric in further)] for arm in arms]
@@ -245,7 +248,7 @@ def _further_cell(metric: MetricComparison, arm: str, terminal: Terminal) -> Cel
 def _spending(comparison: Comparison, terminal: Terminal) -> str:
     """What every arm used: lines, failures, tokens, cost and latency."""
     columns = [
-        Column(title="arm", least=14),
+        _ARM,
         Column(title="lines", is_right=True),
         Column(title="failed", is_right=True),
         Column(title="tokens", is_right=True),

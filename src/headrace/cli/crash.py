@@ -13,7 +13,7 @@ from pathlib import Path
 from headrace import __version__
 from headrace.cli.tree import TREE, Branch, Place
 
-_PACKAGES = ("click", "rich", "openai", "aiohttp", "opentelemetry-sdk", "pyyaml", "jinja2")
+_PACKAGES = ("click", "rich", "openai", "httpx2", "opentelemetry-sdk", "pyyaml", "jinja2")
 
 
 def render_crash(error: BaseException, arguments: Sequence[str]) -> str:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import compress
 from typing import Any
 
 from headrace.cli.table import Cell, Column, render_table
-from headrace.cli.terminal import Ink, one_line
+from headrace.cli.terminal import ELLIPSIS, Ink, one_line
 from headrace.cli.wording import duration, plural
 from headrace.domain.run import BYPASSED, CANCELED, COMPLETED, FAILED, RUNNING, LineResult, Run
 from headrace.errors import Problem
 
 FAILED_CELL = "(Failed)"
+MAX_CELL = 2_000
+"""Characters of a value that a table shows: one longer value would widen every row of its column."""
+
 STATUS_STYLES: Mapping[str, tuple[str, ...]] = {
     COMPLETED: ("green",),
     FAILED: ("red", "bold"),
@@ -114,25 +119,51 @@ def find_first_failure(lines: Iterable[LineResult]) -> LineResult | None:
     return next((line for line in lines if line.status == FAILED), None)
 
 
-def render_run_table(runs: Sequence[Run], *, ink: Ink, width: int | None, now: datetime) -> str:
-    """One row per run: name, age, status, lines, time, tokens, what it evaluates."""
-    rows = [_run_row(run, now) for run in runs]
-    has_source = any(run.spec.source_run for run in runs)
+def is_folded(run: Run) -> bool:
+    """Whether the run is one that ``compare`` made to score the run of an arm."""
+    return run.spec.source_run is not None and run.spec.experiment is not None
+
+
+def count_evaluations(runs: Iterable[Run]) -> Counter[str]:
+    """How many of ``runs`` evaluate each run."""
+    return Counter(run.spec.source_run for run in runs if run.spec.source_run is not None)
+
+
+def render_run_table(
+    runs: Sequence[Run], evaluations: Mapping[str, int], *, ink: Ink, width: int | None, now: datetime
+) -> str:
+    """One row per run: name, age, status, lines, time, tokens, how it is linked to other runs.
+
+    Args:
+        runs: From the top of the table down.
+        evaluations: How many runs evaluate each run; 0 where it is not there.
+        ink: Colours of the stream.
+        width: Cells available; ``None`` for as wide as the content.
+        now: What ages are counted from.
+    """
     columns = [
         Column(title="name", least=50),  # people copy it: everything else gives way first
         Column(title="created", leaves=4),
         Column(title="status"),
         Column(title="lines", is_right=True),
         Column(title="failed", is_right=True),
-        Column(title="time", is_right=True, leaves=2),
-        Column(title="tokens", is_right=True, leaves=1),
-        Column(title="evaluates", least=24, leaves=3),
+        Column(title="time", is_right=True, leaves=3),
+        Column(title="tokens", is_right=True, leaves=2),
+        Column(title="evaluations", is_right=True, leaves=1),
+        Column(title="evaluates", least=24, leaves=5),
+        Column(title="experiment", leaves=0),  # whole or not at all: people copy it as well
     ]
-    n_columns = len(columns) if has_source else len(columns) - 1
-    return render_table(columns[:n_columns], [row[:n_columns] for row in rows], ink=ink, width=width)
+    rows = [_run_row(run, evaluations.get(run.spec.name, 0), now) for run in runs]
+    is_there = [True] * 7 + [any(row[index].text for row in rows) for index in range(7, len(columns))]
+    return render_table(
+        list(compress(columns, is_there)),
+        [list(compress(row, is_there)) for row in rows],
+        ink=ink,
+        width=width,
+    )
 
 
-def _run_row(run: Run, now: datetime) -> list[Cell]:
+def _run_row(run: Run, n_evaluations: int, now: datetime) -> list[Cell]:
     duration_s = run_duration_s(run)
     return [
         Cell(run.spec.name),
@@ -142,7 +173,9 @@ def _run_row(run: Run, now: datetime) -> list[Cell]:
         Cell(f"{run.n_failed:,}", ("red",) if run.n_failed else ("dim",)),
         Cell("" if duration_s is None else duration(duration_s * 1000)),
         Cell(f"{run.usage.total_tokens:,}", () if run.usage.total_tokens else ("dim",)),
+        Cell(f"{n_evaluations:,}" if n_evaluations else ""),
         Cell(run.spec.source_run or "", ("dim",)),
+        Cell(run.spec.experiment or "", ("dim",)),
     ]
 
 
@@ -171,13 +204,14 @@ def detail_columns(lines: Sequence[LineResult]) -> tuple[list[str], list[str]]:
 
 
 def details_to_json(lines: Sequence[LineResult]) -> list[dict[str, Any]]:
-    """One object per line: its number, status, inputs, outputs and, where it failed, its problem."""
+    """One object per line: its number, status, inputs, outputs and, where it failed, its error and its problem."""
     return [
         {
             "line_number": line.line_number,
             "status": line.status,
             "inputs": dict(line.inputs),
             "outputs": dict(line.outputs),
+            "error": _error_text(line) or None,
             "problem": line.problem.to_json() if line.problem else None,
             "duration_ms": round(line.duration_ms, 3),
             "tokens": line.usage.total_tokens,
@@ -187,7 +221,10 @@ def details_to_json(lines: Sequence[LineResult]) -> list[dict[str, Any]]:
 
 
 def render_details(lines: Sequence[LineResult], *, ink: Ink, width: int | None) -> str:
-    """A table of ``inputs.*`` and ``outputs.*`` columns, ``(Failed)`` where a line has no output.
+    """A table of ``inputs.*`` and ``outputs.*`` columns, ``(Failed)`` where a line has no output, between its status
+    and its error.
+
+    Values are cut to :data:`MAX_CELL` characters at any width.
 
     Args:
         lines: In order of line number.
@@ -195,18 +232,22 @@ def render_details(lines: Sequence[LineResult], *, ink: Ink, width: int | None) 
         width: Cells available; where the columns do not fit, each line is written as a block of its own.
     """
     inputs, outputs = detail_columns(lines)
-    if width is not None and 6 + 14 * (len(inputs) + len(outputs)) > width:
+    has_errors = any(line.problem for line in lines)
+    if width is not None and 17 + 14 * (len(inputs) + len(outputs)) + 32 * has_errors > width:
         return "\n\n".join(_render_block(line, inputs, outputs, ink, width) for line in lines)
     rows = [
         [
             Cell(str(line.line_number), ("dim",)),
+            _status_cell(line),
             *(Cell(cell_text(line.inputs[name]) if name in line.inputs else "") for name in inputs),
             *(_output_cell(line, name) for name in outputs),
+            *([_error_cell(line)] if has_errors else []),
         ]
         for line in lines
     ]
     columns = [
         Column(title="line", is_right=True),
+        Column(title="status"),
         *(
             Column(title=f"inputs.{name}", least=12, is_right=_has_numbers(lines, "inputs", name))
             for name in inputs
@@ -215,8 +256,22 @@ def render_details(lines: Sequence[LineResult], *, ink: Ink, width: int | None) 
             Column(title=f"outputs.{name}", least=12, is_right=_has_numbers(lines, "outputs", name))
             for name in outputs
         ),
+        *([Column(title="error", least=30)] if has_errors else []),
     ]
     return render_table(columns, rows, ink=ink, width=width)
+
+
+def _status_cell(line: LineResult) -> Cell:
+    return Cell(line.status, STATUS_STYLES.get(line.status, ()))
+
+
+def _error_cell(line: LineResult) -> Cell:
+    return Cell(cell_text(_error_text(line)), ("red",))
+
+
+def _error_text(line: LineResult) -> str:
+    problem = line.problem
+    return f"{problem.code} {problem.name}: {problem.what}" if problem else ""
 
 
 def _has_numbers(lines: Sequence[LineResult], side: str, name: str) -> bool:
@@ -228,7 +283,10 @@ def _has_numbers(lines: Sequence[LineResult], side: str, name: str) -> bool:
 def _render_block(
     line: LineResult, inputs: Sequence[str], outputs: Sequence[str], ink: Ink, width: int
 ) -> str:
-    pairs = [(f"inputs.{name}", Cell(cell_text(line.inputs[name]))) for name in inputs if name in line.inputs]
+    pairs = [("status", _status_cell(line))]
+    if line.problem:
+        pairs.append(("error", _error_cell(line)))
+    pairs += [(f"inputs.{name}", Cell(cell_text(line.inputs[name]))) for name in inputs if name in line.inputs]
     pairs += [(f"outputs.{name}", _output_cell(line, name)) for name in outputs]
     columns = [Column(title="line"), Column(title=str(line.line_number), least=20)]
     return render_table(
@@ -243,5 +301,6 @@ def _output_cell(line: LineResult, name: str) -> Cell:
 
 
 def cell_text(value: Any) -> str:
-    """A value on one line: text as it is, anything else as JSON."""
-    return one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+    """A value on one line, cut to :data:`MAX_CELL` characters: text as it is, anything else as JSON."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return one_line(text if len(text) <= MAX_CELL else text[: MAX_CELL - 1] + ELLIPSIS)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from headrace.cli.terminal import Ink, crop, text_width
+from headrace.cli.terminal import Ink, count_fitting, crop, text_width
 
 GAP = "  "
 RULE = "\N{BOX DRAWINGS LIGHT HORIZONTAL}"
@@ -26,13 +27,16 @@ class Column:
     Attributes:
         title: Header text.
         is_right: Numbers stand right.
-        least: Narrowest width it may be cropped to; ``None`` for a column that is never cropped.
+        least: Narrowest width it may shrink to; ``None`` for a column that never does.
+        wraps: What does not fit goes on below instead of being cut: in the rows that follow as long as their cell in
+            this column is empty, then in rows of its own. For one column of a table.
         leaves: Columns with a number leave a table that does not fit, lowest number first.
     """
 
     title: str
     is_right: bool = False
     least: int | None = None
+    wraps: bool = False
     leaves: int | None = None
 
 
@@ -63,10 +67,11 @@ def render_table(
     kept = _choose_columns(columns, natural, room)
     chosen = [columns[index] for index in kept]
     widths = _shrink(chosen, [natural[index] for index in kept], room)
+    rows_kept = [[row[index] for index in kept] for row in cells]
     lines = [
         _row([Cell(column.title, ("bold",)) for column in chosen], chosen, widths, ink),
         ink.paint(GAP.join(RULE * size for size in widths), "dim"),
-        *(_row([row[index] for index in kept], chosen, widths, ink) for row in cells),
+        *(_row(row, chosen, widths, ink) for row in _wrap(rows_kept, chosen, widths)),
     ]
     return "\n".join(indent + line for line in lines)
 
@@ -103,6 +108,41 @@ def _shrink(columns: Sequence[Column], natural: Sequence[int], room: int | None)
         widths[max(shrinkable, key=widths.__getitem__)] -= 1
         excess -= 1
     return widths
+
+
+def _wrap(rows: list[list[Cell]], columns: Sequence[Column], widths: Sequence[int]) -> Iterator[list[Cell]]:
+    """The rows, cells of the wrapping column spread over several of them."""
+    at = next((index for index, column in enumerate(columns) if column.wraps), None)
+    if at is None:
+        yield from rows
+        return
+    waiting: list[Cell] = []
+    for row in rows:
+        if row[at].text:
+            yield from (_continuation(piece, at, len(columns)) for piece in waiting)
+            first, *rest = split_text(row[at].text, widths[at])
+            row[at] = Cell(first, row[at].styles)
+            waiting = [Cell(text, row[at].styles) for text in rest]
+        elif waiting:
+            row[at] = waiting.pop(0)
+        yield row
+    yield from (_continuation(piece, at, len(columns)) for piece in waiting)
+
+
+def _continuation(piece: Cell, at: int, n_columns: int) -> list[Cell]:
+    return [piece if index == at else Cell("") for index in range(n_columns)]
+
+
+def split_text(text: str, width: int) -> list[str]:
+    """``text`` in pieces of at most ``width`` cells, broken after a mark or a blank where there is one."""
+    pieces = []
+    while text_width(text) > width:
+        fitting = max(count_fitting(text, width), 1)
+        marks = [found.end() for found in re.finditer(r"[/_.:\s-]", text[:fitting])]
+        end = marks[-1] if marks and marks[-1] > fitting // 2 else fitting
+        pieces.append(text[:end].rstrip())
+        text = text[end:].lstrip()
+    return [*pieces, text]
 
 
 def _row(row: Sequence[Cell], columns: Sequence[Column], widths: Sequence[int], ink: Ink) -> str:

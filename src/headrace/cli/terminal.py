@@ -101,13 +101,17 @@ def crop(text: str, width: int) -> str:
     """``text`` cut to ``width`` cells, with an ellipsis where something is missing."""
     if text_width(text) <= width:
         return text
-    kept, used = [], 0
-    for character in text:
+    return text[: count_fitting(text, width - 1)] + ELLIPSIS
+
+
+def count_fitting(text: str, width: int) -> int:
+    """How many leading characters of ``text`` fit into ``width`` cells."""
+    used = 0
+    for position, character in enumerate(text):
         used += _cells(character)
-        if used > width - 1:
-            break
-        kept.append(character)
-    return "".join(kept) + ELLIPSIS
+        if used > width:
+            return position
+    return len(text)
 
 
 def pad(text: str, width: int, *, is_right: bool = False) -> str:

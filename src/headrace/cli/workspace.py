@@ -1,4 +1,4 @@
-"""The workspace of one command, and what closing it has to report."""
+"""The workspace of one command, and what it warns of."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from headrace.operations.workspace import Workspace, open_workspace
 
 @contextmanager
 def command_workspace(session: Session) -> Iterator[Workspace]:
-    """Open the workspace of the working directory; warnings of closing it are shown after the block."""
+    """Open the workspace of the working directory; its warnings are shown after the block, except with ``-q``."""
     with open_workspace(session.settings, session.folder) as workspace:
         yield workspace
-    if workspace.warnings:
+    if workspace.warnings and not session.is_quiet:
         session.show_problems(*workspace.warnings)

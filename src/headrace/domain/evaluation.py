@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from headrace.domain.comparison import MetricSpec
 from headrace.domain.variant import Arm
+from headrace.source import Pointer, SourceMap, Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,11 +18,13 @@ class EvaluatorSpec:
         name: Unique within the experiment.
         flow_path: Folder or file of the evaluation flow.
         column_mapping: Input name to mapping text (``${data.x}``, ``${run.outputs.y}`` or a literal).
+        pointer: Where the evaluator stands in the experiment file.
     """
 
     name: str
     flow_path: str
     column_mapping: Mapping[str, str]
+    pointer: Pointer = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,7 @@ class Experiment:
     Attributes:
         name: Title of the comparison.
         file: The experiment file, ``None`` when it was given by arguments.
+        source_map: Where each value of that file stands.
         flow_path, data_path: As resolved against the experiment file.
         arms: At least two.
         baseline: Name of the arm that the others are compared with.
@@ -50,8 +54,13 @@ class Experiment:
     evaluators: tuple[EvaluatorSpec, ...]
     metrics: tuple[MetricSpec, ...]
     file: str | None = None
+    source_map: SourceMap | None = None
     repeats: int = 1
     seed: int = 0
     alpha: float = 0.05
     line_id: str | None = None
     environment_variables: Mapping[str, str] = field(default_factory=dict)
+
+    def place(self, *pointer: str | int) -> Span | None:
+        """Where a value of the experiment file stands; ``None`` when there is no file."""
+        return None if self.source_map is None else self.source_map.span(pointer)

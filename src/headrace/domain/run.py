@@ -97,10 +97,10 @@ class RunSpec:
 
     Attributes:
         name: Unique in the store.
-        flow_path: The flow as the user named it.
+        flow_path: Absolute path of the flow's folder or file, as the user chose it.
         flow_name: Name of the flow.
         flow_digest: SHA-256 over the flow's files, hexadecimal.
-        data_path, data_digest: The data, ``None`` when the lines come from another run only.
+        data_path, data_digest: The data, its path absolute; ``None`` when the lines come from another run only.
         column_mapping: Input name to mapping text, as given.
         source_run: The run that this run evaluates (``--run``).
         variant: ``${node.variant}`` texts, joined by commas; ``None`` for the file's defaults.

@@ -10,6 +10,7 @@ from headrace.domain.reference import Reference
 from headrace.domain.run import NodeResult
 from headrace.domain.span import SpanRecord
 from headrace.engine.line import NodeRunner
+from headrace.engine.masking import mask_nodes, mask_problem
 from headrace.engine.runtime import PreparedFlow
 from headrace.engine.steps import Values
 from headrace.errors import HeadraceError, Problem
@@ -83,6 +84,10 @@ async def run_aggregation(flow: PreparedFlow, kept_lines: Sequence[Mapping[str, 
         problem = error.problems[0]
         span.fail(problem.name, f"{problem.code} {problem.name}")
     span.end()
+    secrets = flow.secrets()
     return AggregationResult(
-        nodes=tuple(runner.results), metrics=metrics, problem=problem, spans=tuple(spans)
+        nodes=mask_nodes(runner.results, secrets),
+        metrics=metrics,
+        problem=mask_problem(problem, secrets),
+        spans=tuple(spans),
     )

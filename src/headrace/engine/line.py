@@ -6,7 +6,8 @@ May catch everything: whatever a tool raises becomes a recorded Problem. Cancell
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -14,16 +15,18 @@ from headrace.domain.reference import Reference
 from headrace.domain.run import BYPASSED, CANCELED, COMPLETED, FAILED, LineResult, NodeResult, Usage
 from headrace.domain.span import SpanRecord
 from headrace.engine.invoke import invoke
+from headrace.engine.masking import mask_line
 from headrace.engine.plain import NotPlainError, to_plain, to_record
 from headrace.engine.runtime import PreparedFlow
 from headrace.engine.steps import LineState, StepGraph, Values, make_arguments
 from headrace.engine.streams import collect, is_stream
 from headrace.errors import ExecutionError, HeadraceError, LineTimeoutError, NodeError, Problem, at_place
 from headrace.planning.plan import Step
+from headrace.source import Span
 from headrace.telemetry.attributes import flow_attributes, node_attributes
 from headrace.telemetry.spans import ActiveSpan, new_trace_id
 from headrace.tools.base import NodeContext
-from headrace.tools.failure import describe_failure
+from headrace.tools.failure import describe_failure, failure_lines
 
 OnText = Callable[[str, str], None]
 """Hears ``(output name, piece)`` while a flow output streams."""
@@ -64,6 +67,14 @@ class NodeRunner:
         Raises:
             HeadraceError: The first node failure; what was still running is cancelled.
         """
+        try:
+            await self._run_all()
+        except HeadraceError:
+            raise
+        except Exception as error:
+            raise _value_failure(self._flow, error) from error
+
+    async def _run_all(self) -> None:
         ready = self._note_bypassed(*self._state.start())
         while len(ready) == 1:
             ready = await self._run_step(ready[0])
@@ -113,7 +124,9 @@ class NodeRunner:
                 timeout_s=self._flow.limits.node_timeout_s,
             )
             status = COMPLETED
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            if _must_pass(error):
+                raise
             status = FAILED
             failure = self._as_failure(error, step)
             problem = failure.problems[0]
@@ -142,9 +155,7 @@ class NodeRunner:
         place = self._flow.plan.flow.source_map.span(step.node.pointer)
         if isinstance(error, HeadraceError):
             return at_place(error, place, step.node.pointer)
-        return NodeError(
-            describe_failure(error, node=step.node.name, folder=self._flow.folder, flow_place=place)
-        )
+        return _tool_failure(self._flow, error, step.node.name, place)
 
     def _note(
         self,
@@ -189,6 +200,18 @@ def _error_type(error: BaseException) -> str:
     return error.problems[0].name if isinstance(error, HeadraceError) else type(error).__name__
 
 
+def _must_pass(error: BaseException) -> bool:
+    """Whether it ends more than a node: an interrupt, or a cancellation that is ours and not a tool's own."""
+    if isinstance(error, asyncio.CancelledError):
+        task = asyncio.current_task()
+        return task is None or task.cancelling() > 0
+    return isinstance(error, (KeyboardInterrupt, GeneratorExit))
+
+
+def _tool_failure(flow: PreparedFlow, error: BaseException, node: str, place: Span) -> NodeError:
+    return NodeError(describe_failure(error, node=node, folder=flow.folder, flow_place=place))
+
+
 async def run_line(
     flow: PreparedFlow,
     inputs: Mapping[str, Any],
@@ -223,23 +246,18 @@ async def run_line(
     texts: dict[str, str] = {}
     problem: Problem | None = None
     try:
-        async with asyncio.timeout(flow.limits.line_timeout_s) as limit:
+        async with _line_limit(flow):
             await runner.run()
             outputs = await _make_outputs(flow, values, texts, on_text)
             if kept is not None:
                 kept.update((item.text, values.resolve_output(item)) for item in flow.aggregated)
     except HeadraceError as error:
         problem = error.problems[0]
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        problem = _line_timeout(flow).problems[0]
-    if problem is not None:
         span.fail(problem.name, f"{problem.code} {problem.name}")
         outputs = {}
     span.end()
     runner.finish_streams(texts)
-    return LineResult(
+    result = LineResult(
         line_number=line_number,
         status=COMPLETED if problem is None else FAILED,
         inputs={key: to_record(value) for key, value in inputs.items()},
@@ -252,6 +270,7 @@ async def run_line(
         trace_id=span.trace_id,
         spans=tuple(spans),
     )
+    return mask_line(result, flow.secrets(), flow.plan.flow)
 
 
 def _both(
@@ -264,6 +283,20 @@ def _both(
     return sink
 
 
+@asynccontextmanager
+async def _line_limit(flow: PreparedFlow) -> AsyncIterator[None]:
+    """Cut the line after its time, and turn everything else that goes wrong in it into a HeadraceError as well."""
+    try:
+        async with asyncio.timeout(flow.limits.line_timeout_s) as limit:
+            yield
+    except HeadraceError:
+        raise
+    except Exception as error:
+        if isinstance(error, TimeoutError) and limit.expired():
+            raise _line_timeout(flow) from error
+        raise _value_failure(flow, error) from error
+
+
 def _line_timeout(flow: PreparedFlow) -> ExecutionError:
     limit_s = flow.limits.line_timeout_s
     return LineTimeoutError(
@@ -272,6 +305,19 @@ def _line_timeout(flow: PreparedFlow) -> ExecutionError:
             what=f"The line took longer than {limit_s:g} s and was cut.",
             span=flow.plan.flow.source_map.span(()),
             fix="Raise HEADRACE_LINE_TIMEOUT_S (or PF_LINE_TIMEOUT_SEC), or see in the trace which node was slow.",
+        )
+    )
+
+
+def _value_failure(flow: PreparedFlow, error: Exception) -> NodeError:
+    name = type(error).__name__
+    return NodeError(
+        Problem(
+            code="E604",
+            what=f"A value that passes between the nodes raised {name} when it was compared, read or recorded.",
+            span=flow.plan.flow.source_map.span(()),
+            fix="Return text, numbers, lists, mappings or a dataclass from the nodes.",
+            detail=failure_lines(error, flow.folder, flow.plan.flow.file),
         )
     )
 
@@ -292,10 +338,12 @@ async def _make_outputs(
             if is_stream(value):
                 value = await _collect_output(flow, name, value, on_text)
                 if isinstance(source, Reference):
-                    texts[source.name] = value
+                    texts.setdefault(source.name, value)  # a second output finds the generator at its end
             outputs[name] = to_plain(value)
         except NotPlainError as error:
-            raise at_place(_not_plain(name, error), place, pointer) from error
+            raise at_place(_not_plain(name, str(error)), place, pointer) from error
+        except RecursionError as error:
+            raise at_place(_not_plain(name, "value that is nested too deeply"), place, pointer) from error
         except HeadraceError as error:
             raise at_place(error, place, pointer) from error
     return outputs
@@ -306,16 +354,18 @@ async def _collect_output(flow: PreparedFlow, name: str, value: Any, on_text: On
         return await collect(value, flow.threads, (lambda piece: on_text(name, piece)) if on_text else None)
     except HeadraceError:
         raise
-    except Exception as error:
+    except BaseException as error:
+        if _must_pass(error):
+            raise
         place = flow.plan.flow.source_map.span(("outputs", name))
-        raise NodeError(describe_failure(error, node=name, folder=flow.folder, flow_place=place)) from error
+        raise _tool_failure(flow, error, name, place) from error
 
 
-def _not_plain(name: str, error: NotPlainError) -> NodeError:
+def _not_plain(name: str, kind: str) -> NodeError:
     return NodeError(
         Problem(
             code="E604",
-            what=f"Flow output {name!r} holds a {error.args[0]}, which cannot be written as JSON.",
+            what=f"Flow output {name!r} holds a {kind}, which cannot be written as JSON.",
             fix="Return text, numbers, lists, mappings or a dataclass from the node.",
         )
     )

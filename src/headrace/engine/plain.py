@@ -53,4 +53,4 @@ def to_record(value: Any) -> Any:
     except NotPlainError:
         return repr(value)[:1000]
     except RecursionError:
-        return f"<{type(value).__name__} that contains itself>"
+        return f"<{type(value).__name__} that is nested too deeply>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ class PreparedFlow:
     Attributes:
         folder: Where the flow's files are while it runs; a copy when the flow has additional includes.
         open_client: Connection name to the run's client for it.
+        secrets: Values that connections gave out so far, to be kept out of records.
         span_sink: Receives every finished span besides the line's own record of it.
         attributes: Attributes of every flow span, e.g. run and arm.
         aggregated: References of aggregation nodes to flow inputs and ordinary nodes: what a line must keep.
@@ -45,6 +46,7 @@ class PreparedFlow:
     threads: ToolThreads
     limits: Limits
     price: Price | None
+    secrets: Callable[[], Collection[str]]
     span_sink: Callable[[SpanRecord], None]
     attributes: Mapping[str, Any]
     graph: StepGraph
@@ -62,6 +64,7 @@ def prepare(
     threads: ToolThreads,
     limits: Limits,
     price: Price | None = None,
+    secrets: Callable[[], Collection[str]] = tuple,
     span_sink: Callable[[SpanRecord], None] | None = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> PreparedFlow:
@@ -74,6 +77,7 @@ def prepare(
         threads=threads,
         limits=limits,
         price=price,
+        secrets=secrets,
         span_sink=span_sink or _ignore,
         attributes=attributes or {},
         graph=make_step_graph(plan.steps),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Generator
+from contextvars import copy_context
 from typing import Any
 
 from headrace.engine.threads import ToolThreads
@@ -26,7 +27,8 @@ async def collect(value: Any, threads: ToolThreads, on_piece: OnPiece | None = N
             _take(str(item), pieces, on_piece)
         return "".join(pieces)
     ended = object()
-    while (item := await threads.run(lambda: next(value, ended))) is not ended:
+    context = copy_context()  # a thread starts with none, and knows not whether prints are hidden
+    while (item := await threads.run(lambda: context.run(next, value, ended))) is not ended:
         _take(str(item), pieces, on_piece)
     return "".join(pieces)
 

@@ -36,8 +36,9 @@ class ToolThreads:
         try:
             return await future
         except asyncio.CancelledError:
-            # The thread may be stuck in the user's code: stop counting it, so that another can be started.
-            self._n_threads -= 1
+            if future.cancelled():  # and not raised by the job itself
+                # The thread may be stuck in the user's code: stop counting it, so that another can be started.
+                self._n_threads -= 1
             raise
         finally:
             self._n_busy -= 1
@@ -58,30 +59,32 @@ class ToolThreads:
                 outcome = job()
             except BaseException as error:  # noqa: BLE001 - carried to the awaiting task, which decides
                 failure = error
-            if not _deliver(loop, future, outcome, failure):
+            if not self._deliver(loop, future, outcome, failure):
                 return
 
+    def _deliver(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        future: asyncio.Future[Any],
+        outcome: Any,
+        failure: BaseException | None,
+    ) -> bool:
+        """Hand a result to the loop; false when nobody waits any more and the thread should end."""
+        if future.cancelled():
+            return False
+        try:
+            loop.call_soon_threadsafe(self._settle, future, outcome, failure)
+        except RuntimeError:  # the loop is closed: the run is over
+            return False
+        return True
 
-def _deliver(
-    loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], outcome: Any, failure: BaseException | None
-) -> bool:
-    """Hand a result to the loop; false when nobody waits any more and the thread should end."""
-    if future.cancelled():
-        return False
-    try:
-        loop.call_soon_threadsafe(_settle, future, outcome, failure)
-    except RuntimeError:  # the loop is closed: the run is over
-        return False
-    return True
-
-
-def _settle(future: asyncio.Future[Any], outcome: Any, failure: BaseException | None) -> None:
-    if future.cancelled():
-        return
-    if failure is None:
-        future.set_result(outcome)
-    elif isinstance(failure, StopIteration):
-        # A future refuses StopIteration; the tool's own message is kept.
-        future.set_exception(RuntimeError(f"StopIteration: {failure}"))
-    else:
-        future.set_exception(failure)
+    def _settle(self, future: asyncio.Future[Any], outcome: Any, failure: BaseException | None) -> None:
+        if future.cancelled():
+            self._n_threads += 1  # given up after its job was done: the thread has gone on to the next
+        elif failure is None:
+            future.set_result(outcome)
+        elif isinstance(failure, (StopIteration, GeneratorExit)):
+            # A future refuses the one, a coroutine would end at the other; the tool's own message is kept.
+            future.set_exception(RuntimeError(f"{type(failure).__name__}: {failure}"))
+        else:
+            future.set_exception(failure)

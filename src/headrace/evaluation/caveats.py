@@ -18,7 +18,7 @@ def find_caveats(
     """Collect the caveats of a comparison, each once, those about the data first."""
     found = [
         *_unmatched(compared),
-        *_failures(arms, settled),
+        *_failures(arms, settled, compared),
         *_repeats(arms),
         *(caveat for metric in settled for caveat in metric.warnings),
         *_missing_scores(arms, settled),
@@ -41,7 +41,9 @@ def _unmatched(compared: Sequence[MetricComparison]) -> Iterator[str]:
                 )
 
 
-def _failures(arms: Sequence[ArmLines], settled: Sequence[SettledMetric]) -> Iterator[str]:
+def _failures(
+    arms: Sequence[ArmLines], settled: Sequence[SettledMetric], compared: Sequence[MetricComparison]
+) -> Iterator[str]:
     failed = {arm.arm: sum(o.is_failed for repeats in arm.lines.values() for o in repeats) for arm in arms}
     if not any(failed.values()):
         return
@@ -50,15 +52,27 @@ def _failures(arms: Sequence[ArmLines], settled: Sequence[SettledMetric]) -> Ite
             yield f"Every line of {arm.arm} failed: its score says that it does not run."
     named = ", ".join(f"{n} in {arm}" for arm, n in failed.items() if n)
     for worst in (0.0, 1.0):
-        counted = [metric.spec.name for metric in settled if metric.failed_count_as == worst]
+        counted = [metric for metric in compared if metric.failed_count_as == worst]
         if counted:
-            yield (
-                f"Failed lines count as {worst:g} in {', '.join(counted)} ({named}); the estimate without "
-                "them is given beside."
-            )
+            names = ", ".join(metric.spec.name for metric in counted)
+            yield f"Failed lines count as {worst:g} in {names} ({named}).{_without_failed(counted)}"
     left_out = [m.spec.name for m in settled if m.failed_count_as is None and m.has_scores]
     if left_out:
         yield f"Failed lines are left out of {', '.join(left_out)} ({named})."
+
+
+def _without_failed(counted: Sequence[MetricComparison]) -> str:
+    """The means that the other lines give, of the arms that have both kinds."""
+    parts = []
+    for metric in counted:
+        means = [
+            f"{wording.number(score.without_failed.value)} for {score.arm}"
+            for score in metric.scores
+            if score.without_failed is not None
+        ]
+        if means:
+            parts.append(f"{metric.spec.name} is {', '.join(means)}")
+    return f" Without them {'; '.join(parts)}." if parts else ""
 
 
 def _repeats(arms: Sequence[ArmLines]) -> Iterator[str]:

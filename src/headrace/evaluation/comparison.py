@@ -68,7 +68,7 @@ def compare(
 
     Lines are paired by id. Repeats of a line are averaged first. A failed execution counts as the
     worst value of a bounded metric and is left out of an unbounded one; each estimate without the
-    failed ones is given beside it. Intervals have level ``1 - alpha`` and are not adjusted; p is
+    failed ones is given as well. Intervals have level ``1 - alpha`` and are not adjusted; p is
     adjusted over the arms within each metric.
 
     Args:

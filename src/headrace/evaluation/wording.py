@@ -5,7 +5,6 @@ from __future__ import annotations
 from headrace.domain.comparison import Estimate, Interval
 
 MINUS = "\N{MINUS SIGN}"
-EN_DASH = "\N{EN DASH}"
 
 
 def number(value: float) -> str:

@@ -32,6 +32,9 @@ _FLOW_KEYS = (
 )  # fmt: skip
 _INPUT_KEYS = ("type", "default", "description", "enum", "is_chat_input", "is_chat_history")
 _OUTPUT_KEYS = ("type", "reference", "description", "is_chat_output", "evaluation_only")
+_UNREAD_TYPES = ("image", "assistant_definition")
+"""Input types whose values prompt flow turns into objects of its own; passed on as text they would be wrong."""
+
 _TYPE_HINTS = {
     "str": "string", "text": "string", "float": "double", "number": "double", "integer": "int",
     "boolean": "bool", "dict": "object", "any": "object", "json": "object", "array": "list",
@@ -160,6 +163,9 @@ def _read_inputs(block: Block) -> dict[str, FlowInput]:
     for name, item in block.blocks():
         owner = f"The flow input {name!r}"
         item.check_keys(_INPUT_KEYS, owner)
+        if item.data.get("type") in _UNREAD_TYPES:
+            what = f"{owner} is of type {item.data['type']}, which headrace cannot read yet."
+            item.findings.add("F010", item.at("type"), what, "Take the input out, or use type string.")
         default = item.data.get("default")
         inputs[name] = FlowInput(
             name=name,

@@ -82,6 +82,7 @@ def _read(root: Block, file: Path) -> Experiment:
     return Experiment(
         name=root.text("name") or file.resolve().parent.name,
         file=str(file),
+        source_map=root.findings.source_map,
         flow_path=_read_path(root, "flow", file, default="."),
         data_path=_read_path(root, "data", file),
         column_mapping=_read_mapping(root.block("column_mapping")),
@@ -249,7 +250,9 @@ def _read_evaluators(root: Block, file: Path) -> tuple[EvaluatorSpec, ...]:
             what = f"Two evaluators are called {name!r}."
             root.findings.add("F003", block.at("name"), what, "Give each evaluator a name of its own.")
         mapping = _read_mapping(block.block("column_mapping"))
-        evaluators[name] = EvaluatorSpec(name=name, flow_path=flow_path, column_mapping=mapping)
+        evaluators[name] = EvaluatorSpec(
+            name=name, flow_path=flow_path, column_mapping=mapping, pointer=pointer
+        )
     return tuple(evaluators.values())
 
 

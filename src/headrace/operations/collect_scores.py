@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from headrace.domain.comparison import ArmLines, LineObservation, SampleLine, SampleOutput
-from headrace.domain.dataset import Dataset
 from headrace.domain.run import COMPLETED, LineResult, Run
-from headrace.errors import DefinitionError, Problem, UsageError
-from headrace.formats.lines import read_dataset
+from headrace.errors import Problem, UsageError
+from headrace.operations.recorded_data import unchanged_dataset
 from headrace.operations.workspace import Workspace
 
 EVALUATOR_TAG = "headrace.evaluator"
@@ -61,8 +59,7 @@ def collect_run(workspace: Workspace, judged: JudgedRun, line_id: str | None) ->
     Raises:
         UsageError: D403 when the data has no such column, G902 when its ids are not unique.
     """
-    dataset = _dataset_of(judged.run)
-    ids = _line_ids(judged.run, dataset, line_id)
+    ids = _line_ids(judged.run, line_id)
     scores: dict[int, dict[str, Any]] = {}
     references: dict[str, str] = {}
     for evaluator, evaluation in judged.evaluations.items():
@@ -86,20 +83,10 @@ def collect_run(workspace: Workspace, judged: JudgedRun, line_id: str | None) ->
     return Collected(judged=judged, lines=lines, references=references)
 
 
-def _dataset_of(run: Run) -> Dataset | None:
-    path = run.spec.data_path
-    if path is None or not Path(path).exists():
-        return None
-    try:
-        dataset = read_dataset(Path(path))
-    except DefinitionError:  # the data was changed since into something that cannot be read
-        return None
-    return dataset if dataset.digest == run.spec.data_digest else None
-
-
-def _line_ids(run: Run, dataset: Dataset | None, line_id: str | None) -> dict[int, str]:
+def _line_ids(run: Run, line_id: str | None) -> dict[int, str]:
     if line_id is None:
         return {}
+    dataset = unchanged_dataset(run.spec)
     if dataset is None or line_id not in dataset.columns:
         raise UsageError(
             Problem(
@@ -145,6 +132,7 @@ def make_arm_lines(collected: Sequence[Collected], metrics: Sequence[str]) -> tu
     arms: dict[str, dict[str, list[LineObservation]]] = {}
     for item in collected:
         lines = arms.setdefault(item.judged.arm, {})
+        free = _cost_without_calls(item)
         for line in item.lines:
             result = line.result
             lines.setdefault(line.line_id, []).append(
@@ -154,7 +142,7 @@ def make_arm_lines(collected: Sequence[Collected], metrics: Sequence[str]) -> tu
                     duration_ms=result.duration_ms,
                     prompt_tokens=result.usage.prompt_tokens,
                     completion_tokens=result.usage.completion_tokens,
-                    cost_usd=result.usage.cost_usd if result.usage.calls else 0.0,
+                    cost_usd=result.usage.cost_usd if result.usage.calls else free,
                 )
             )
     return tuple(
@@ -163,8 +151,14 @@ def make_arm_lines(collected: Sequence[Collected], metrics: Sequence[str]) -> tu
     )
 
 
+def _cost_without_calls(item: Collected) -> float | None:
+    """Nothing, where no model is asked or prices are known; a failed call of an unpriced model stays unknown."""
+    is_priced = any(line.result.usage.cost_usd is not None for line in item.lines)
+    return 0.0 if is_priced or item.judged.run.spec.model is None else None
+
+
 def make_samples(collected: Sequence[Collected], metric: str | None) -> tuple[SampleLine, ...]:
-    """Lines worth reading: those on which the arms differ most come first, then failed ones, in a stable order."""
+    """Lines worth reading: those on which the arms differ most come first; a line without a score counts as 0."""
     first: dict[str, dict[str, CollectedLine]] = {}
     references: dict[str, str] = {}
     for item in collected:

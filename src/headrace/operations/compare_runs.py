@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from headrace.domain.comparison import Comparison, MetricSpec, Recommendation, ReportContext
+from headrace.domain.dataset import Dataset
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
-from headrace.domain.flow import Flow
-from headrace.domain.run import Run
+from headrace.domain.flow import Flow, FlowOutput
+from headrace.domain.run import COMPLETED, LineResult, Run
 from headrace.domain.variant import Arm
 from headrace.engine.events import OnEvent
-from headrace.errors import DefinitionError, Problem, UsageError, nearest
+from headrace.errors import DefinitionError, Problem, UsageError, nearest, raise_if_errors
 from headrace.evaluation.comparison import compare
 from headrace.evaluation.recommendation import ship_recommendation
 from headrace.formats.dag import load_flow
@@ -34,8 +36,8 @@ from headrace.operations.workspace import Workspace
 from headrace.planning.columns import map_lines
 
 BASELINE_NOTE = (
-    "Answers come from the embedded baseline: a deterministic, non-neural reader that extracts spans and copies the "
-    "nearest example. It is not a language model; it shows what no model at all would have scored."
+    "the embedded baseline: a deterministic, non-neural reader that extracts spans and copies the nearest example. "
+    "It is not a language model; it shows what no model at all would have scored."
 )
 
 
@@ -82,7 +84,8 @@ def run_experiment(
 
 def _check_experiment(workspace: Workspace, experiment: Experiment) -> None:
     dataset = read_dataset(Path(experiment.data_path))
-    mapping = parse_mapping(experiment.column_mapping)
+    outputs: dict[str, None] = {}
+    problems: list[Problem] = []
     for arm in experiment.arms:
         with loaded_flow(
             workspace,
@@ -90,23 +93,50 @@ def _check_experiment(workspace: Workspace, experiment: Experiment) -> None:
             arm=arm,
             environment_variables=experiment.environment_variables,
         ) as loaded:
-            problems = map_lines(loaded.flow, mapping, dataset, None, None)[1]
-            if any(problem.severity == "error" for problem in problems):
-                raise DefinitionError(*problems)
+            outputs.update(dict.fromkeys(loaded.flow.outputs))
+            problems += map_lines(
+                loaded.flow,
+                parse_mapping(experiment.column_mapping),
+                dataset,
+                None,
+                None,
+                place=partial(experiment.place, "column_mapping"),
+            )[1]
     flows = {}
     for evaluator in experiment.evaluators:
         with loaded_flow(workspace, Path(evaluator.flow_path)) as loaded:
             flows[evaluator.name] = loaded.flow
-        parse_mapping(evaluator.column_mapping)
-    _check_metrics(experiment, flows)
+        problems += _check_evaluator(experiment, evaluator, loaded.flow, dataset, tuple(outputs))
+    unknown = _check_metrics(experiment, flows)
+    if experiment.file is None:  # asked for on the command line: no file is wrong
+        raise_if_errors(tuple(dict.fromkeys(problems)))
+        if unknown:
+            raise UsageError(*unknown)
+    raise_if_errors(tuple(dict.fromkeys((*problems, *unknown))))
 
 
-def _check_metrics(experiment: Experiment, flows: Mapping[str, Flow]) -> None:
+def _check_evaluator(
+    experiment: Experiment, evaluator: EvaluatorSpec, flow: Flow, dataset: Dataset, outputs: Sequence[str]
+) -> tuple[Problem, ...]:
+    """Map one imagined line, which has every column that a real one may have."""
+    line = dataset.lines[0]
+    imagined = LineResult(
+        line_number=line.number, status=COMPLETED, inputs={}, outputs=dict.fromkeys(outputs)
+    )
+    mapping = parse_mapping(evaluator.column_mapping)
+    columns = {line.number: dict.fromkeys(dataset.columns)}
+    place = partial(experiment.place, *evaluator.pointer, "column_mapping")
+    return map_lines(flow, mapping, dataset, [imagined], columns, place=place)[1]
+
+
+def _check_metrics(experiment: Experiment, flows: Mapping[str, Flow]) -> tuple[Problem, ...]:
     known = [name for flow in flows.values() for name in flow.outputs]
     known += [f"{evaluator}.{name}" for evaluator, flow in flows.items() for name in flow.outputs]
-    unknown = [metric.name for metric in experiment.metrics if metric.name not in known]
-    if unknown:
-        raise UsageError(*(unknown_metric(name, known) for name in unknown))
+    return tuple(
+        replace(unknown_metric(metric.name, known), span=experiment.place("metrics", number))
+        for number, metric in enumerate(experiment.metrics)
+        if metric.name not in known
+    )
 
 
 def unknown_metric(name: str, known: Sequence[str]) -> Problem:
@@ -227,7 +257,8 @@ def compare_runs(
         alpha: Family-wise error rate.
 
     Raises:
-        UsageError: S801 unknown run, G902 fewer than two or no scores, V305 unknown baseline, G901 unknown metric.
+        UsageError: S801 unknown run, V305 unknown baseline, G901 unknown metric; G902 fewer than two, no scores, or
+            lines that do not pair.
     """
     judged = [_with_evaluations(workspace, workspace.store.read_run(name)) for name in dict.fromkeys(runs)]
     arms = [item.arm for item in judged]
@@ -263,10 +294,10 @@ def _find_baseline(judged: Sequence[JudgedRun], wanted: str | None) -> str:
 
 def _with_evaluations(workspace: Workspace, run: Run) -> JudgedRun:
     evaluations: dict[str, Run] = {}
-    for evaluation in reversed(
-        workspace.store.list_runs(source_run=run.spec.name)
-    ):  # the newest of a name wins
-        evaluations[evaluation.spec.tags.get(EVALUATOR_TAG, evaluation.spec.flow_name)] = evaluation
+    # The newest of a name wins, unless it was interrupted or failed: then its scores are not whole.
+    for evaluation in reversed(workspace.store.list_runs(source_run=run.spec.name)):
+        if evaluation.status == COMPLETED:
+            evaluations[evaluation.spec.tags.get(EVALUATOR_TAG, evaluation.spec.flow_name)] = evaluation
     return JudgedRun(arm=run.spec.arm or run.spec.name, run=run, evaluations=evaluations)
 
 
@@ -277,7 +308,10 @@ def _compare(
     experiment_id: str | None,
     file: str | None = None,
 ) -> ComparisonResult:
-    collected = [collect_run(workspace, item, judgement.get("line_id")) for item in judged]
+    line_id = judgement.get("line_id")
+    if line_id is None:
+        _check_same_data(judged)
+    collected = [collect_run(workspace, item, line_id) for item in judged]
     metrics = _metrics(collected, judgement)
     arms = make_arm_lines(collected, [metric.name for metric in metrics])
     if len(arms) < 2:
@@ -306,7 +340,7 @@ def _compare(
             dataset=_data_label(runs[0]),
             created_at=workspace.now(),
             commands=_commands(runs, experiment_id, file),
-            model_note=BASELINE_NOTE if _uses_baseline(workspace, runs) else "",
+            model_note=_baseline_note(workspace, judged),
             sample_lines=make_samples(collected, primary),
             metric_notes=_metric_notes(judged),
         ),
@@ -314,6 +348,20 @@ def _compare(
         n_failed=sum(run.n_failed for item in judged for run in (item.run, *item.evaluations.values())),
         experiment=experiment_id,
     )
+
+
+def _check_same_data(judged: Sequence[JudgedRun]) -> None:
+    """Line numbers say which lines belong together only within one set of data."""
+    first = judged[0].run.spec if judged else None
+    for spec in (item.run.spec for item in judged):
+        if first is not None and spec.data_digest != first.data_digest:
+            raise UsageError(
+                Problem(
+                    code="G902",
+                    what=f"The runs {first.name!r} and {spec.name!r} read different data, so their lines do not pair.",
+                    fix="Run both over the same data, then compare.",
+                )
+            )
 
 
 def _metrics(collected: Sequence[Collected], judgement: Mapping[str, Any]) -> tuple[MetricSpec, ...]:
@@ -350,8 +398,18 @@ def _commands(runs: Sequence[Run], experiment_id: str | None, file: str | None) 
     return (f"headrace compare {file}", again) if file else (again,)
 
 
-def _uses_baseline(workspace: Workspace, runs: Sequence[Run]) -> bool:
-    names = {part.partition("/")[0] for run in runs for part in (run.spec.model or "").split(", ") if part}
+def _baseline_note(workspace: Workspace, judged: Sequence[JudgedRun]) -> str:
+    """Which arms the embedded reader answered; empty when none."""
+    arms = dict.fromkeys(item.arm for item in judged)
+    read = dict.fromkeys(item.arm for item in judged if _uses_baseline(workspace, item.run))
+    if not read:
+        return ""
+    whose = "Answers come" if len(read) == len(arms) else f"The answers of {', '.join(read)} come"
+    return f"{whose} from {BASELINE_NOTE}"
+
+
+def _uses_baseline(workspace: Workspace, run: Run) -> bool:
+    names = {part.partition("/")[0] for part in (run.spec.model or "").split(", ") if part}
     found = [workspace.connections.find(name) for name in names]
     return any(connection is not None and connection.type == "baseline" for connection in found)
 
@@ -361,11 +419,16 @@ def _metric_notes(judged: Sequence[JudgedRun]) -> dict[str, str]:
     notes: dict[str, str] = {}
     for item in judged:
         for evaluator, run in item.evaluations.items():
-            if not Path(run.spec.flow_path).exists():
-                continue
-            flow = load_flow(Path(run.spec.flow_path))
-            for name, output in flow.outputs.items():
+            for name, output in _outputs_now(run).items():
                 notes.setdefault(
                     name, output.description or f"Output {name!r} of evaluation flow {evaluator!r}."
                 )
     return notes
+
+
+def _outputs_now(run: Run) -> Mapping[str, FlowOutput]:
+    path = Path(run.spec.flow_path)
+    try:
+        return load_flow(path).outputs if path.exists() else {}
+    except DefinitionError:  # the flow was changed since into something that cannot be read
+        return {}

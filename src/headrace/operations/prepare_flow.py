@@ -17,7 +17,7 @@ from headrace.domain.tool import ToolSpec
 from headrace.domain.variant import Arm, Price
 from headrace.engine.runtime import Limits, PreparedFlow, prepare
 from headrace.engine.threads import ToolThreads
-from headrace.errors import DefinitionError, Problem, raise_if_errors
+from headrace.errors import DefinitionError, Problem, UsageError, raise_if_errors
 from headrace.formats.dag import load_flow
 from headrace.formats.includes import open_includes
 from headrace.operations.workspace import Workspace
@@ -67,6 +67,7 @@ def loaded_flow(
     """
     flow = load_flow(path)
     if arm is not None:
+        _check_model(workspace, arm)
         flow = apply_arm(flow, arm, _connection_type(workspace))
     flow = apply_overrides(flow, overrides or {})
     variables = _environment(workspace, flow, environment_variables or {})
@@ -105,6 +106,12 @@ def load_tools(
 def tool_specs(tools: Mapping[str, Tool]) -> dict[str, ToolSpec]:
     """Signatures of loaded tools by node name."""
     return {name: tool.spec for name, tool in tools.items()}
+
+
+def _check_model(workspace: Workspace, arm: Arm) -> None:
+    """Refuse an arm's model whose connection is unknown, before the flow's own nodes are blamed for it."""
+    if arm.model is not None and workspace.connections.find(arm.model.connection) is None:
+        raise UsageError(workspace.connections.unknown(arm.model.connection))
 
 
 def _connection_type(workspace: Workspace) -> Callable[[str], str | None]:
@@ -158,6 +165,7 @@ class FlowSession:
             threads=self._threads,
             limits=self._loaded.limits,
             price=self._loaded.price,
+            secrets=self._workspace.connections.revealed,
             span_sink=self._workspace.span_sink,
             attributes=self._attributes,
         )

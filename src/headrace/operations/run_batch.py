@@ -21,10 +21,12 @@ from headrace.formats.dag import flow_digest
 from headrace.formats.lines import read_dataset
 from headrace.formats.mapping import parse_mapping
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
+from headrace.operations.recorded_data import unchanged_dataset
 from headrace.operations.test_flow import make_arm
 from headrace.operations.workspace import Workspace
 from headrace.planning.columns import map_lines
 from headrace.planning.convert import make_inputs
+from headrace.telemetry.attributes import ARM, RUN
 from headrace.tools.output import hidden_output
 
 
@@ -76,7 +78,9 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
     """
     arm = request.arm or make_arm(request.variant, request.model)
     dataset = read_dataset(request.data) if request.data is not None else None
-    request_data = _absolute(request.data)
+    # Before the working directory becomes the flow's.
+    flow_path = str(request.flow.resolve())
+    data_path = str(request.data.resolve()) if request.data is not None else None
     with loaded_flow(
         workspace,
         request.flow,
@@ -85,7 +89,10 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
         environment_variables=request.environment_variables,
     ) as loaded:
         lines = _make_lines(workspace, request, loaded.flow, dataset)
-        spec = _make_spec(workspace, request, loaded.flow, arm, request_data, dataset)
+        workspace.warn(loaded.warnings)
+        spec = _make_spec(
+            workspace, request, loaded.flow, arm, flow_path=flow_path, data_path=data_path, dataset=dataset
+        )
         workspace.store.create_run(spec, n_lines=len(lines), created_at=workspace.now())
         hear = on_event or _ignore
         hear(RunStarted(run=spec.name, arm=spec.arm, n_lines=len(lines)))
@@ -94,10 +101,6 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
 
 def _ignore(_: Any) -> None:
     """Nobody listens."""
-
-
-def _absolute(path: Path | None) -> str | None:
-    return None if path is None else str(path.resolve())
 
 
 def _make_lines(
@@ -119,6 +122,7 @@ def _make_lines(
         )
     lines, problems = map_lines(flow, mapping, dataset, source, source_columns)
     raise_if_errors(problems)
+    workspace.warn(problems)
     return [_pending(flow, line) for line in lines]
 
 
@@ -131,14 +135,8 @@ def _pending(flow: Flow, line: Line) -> PendingLine:
 def _source_columns(base: Run, source: Sequence[LineResult]) -> Mapping[int, Mapping[str, Any]]:
     """The data columns of the base run; its recorded inputs where the data is not what it was."""
     recorded = {item.line_number: item.inputs for item in source}
-    path = base.spec.data_path
-    if path is None or not Path(path).exists():
-        return recorded
-    try:
-        dataset = read_dataset(Path(path))
-    except DefinitionError:  # the data was changed since into something that cannot be read
-        return recorded
-    if dataset.digest != base.spec.data_digest:
+    dataset = unchanged_dataset(base.spec)
+    if dataset is None:
         return recorded
     return {line.number: {**recorded.get(line.number, {}), **line.columns} for line in dataset.lines}
 
@@ -148,13 +146,15 @@ def _make_spec(
     request: RunRequest,
     flow: Flow,
     arm: Arm | None,
+    *,
+    flow_path: str,
     data_path: str | None,
     dataset: Dataset | None,
 ) -> RunSpec:
     choices = arm.variant.choices if arm and arm.variant else {}
     return RunSpec(
         name=request.name or _default_name(workspace, flow, choices.values()),
-        flow_path=flow.file,
+        flow_path=flow_path,
         flow_name=flow.name,
         flow_digest=flow_digest(flow),
         data_path=data_path,
@@ -197,34 +197,30 @@ def _execute(
     lines: list[PendingLine],
     hear: OnEvent,
 ) -> Run:
-    store = workspace.store
+    # Whatever ends the run, a fault of ours as well, closes it: no run stays Running that nobody runs.
+    status, outcome = FAILED, AggregationResult(problem=_interrupted(spec))
     try:
         with hidden_output():  # what tools print is kept with each node; a console full of it helps nobody
-            aggregation = asyncio.run(_run(workspace, request, loaded, spec, lines, hear))
+            outcome = asyncio.run(_run(workspace, request, loaded, spec, lines, hear))
+        status = COMPLETED
     except (KeyboardInterrupt, asyncio.CancelledError):
-        _close(workspace, spec, CANCELED, _interrupted(spec), hear)
+        status = CANCELED
         raise
     except HeadraceError as error:
-        _close(workspace, spec, FAILED, error.problems[0], hear)
+        outcome = AggregationResult(problem=error.problems[0])
         raise
-    run = store.finish_run(
-        spec.name,
-        status=COMPLETED,
-        finished_at=workspace.now(),
-        metrics=aggregation.metrics,
-        aggregation=aggregation.nodes,
-        problem=aggregation.problem,
-        spans=aggregation.spans,
-    )
-    hear(RunFinished(run=spec.name, status=run.status))
+    finally:
+        run = workspace.store.finish_run(
+            spec.name,
+            status=status,
+            finished_at=workspace.now(),
+            metrics=outcome.metrics,
+            aggregation=outcome.nodes,
+            problem=outcome.problem,
+            spans=outcome.spans,
+        )
+        hear(RunFinished(run=spec.name, status=status))
     return run
-
-
-def _close(workspace: Workspace, spec: RunSpec, status: str, problem: Problem, hear: OnEvent) -> None:
-    workspace.store.finish_run(
-        spec.name, status=status, finished_at=workspace.now(), metrics={}, problem=problem
-    )
-    hear(RunFinished(run=spec.name, status=status))
 
 
 def _interrupted(spec: RunSpec) -> Problem:
@@ -244,9 +240,7 @@ async def _run(
     hear: OnEvent,
 ) -> AggregationResult:
     max_concurrency = request.max_concurrency or workspace.settings.max_concurrency
-    attributes = {"headrace.run": spec.name}
-    if spec.arm is not None:
-        attributes["headrace.arm"] = spec.arm
+    attributes = {RUN: spec.name} if spec.arm is None else {RUN: spec.name, ARM: spec.arm}
 
     def on_line(result: LineResult) -> None:
         hear(

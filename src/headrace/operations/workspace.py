@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,14 +24,16 @@ class Workspace:
         settings: What the environment says.
         folder: The folder whose ``.headrace`` holds runs, connections and reports.
         connections: Finds and keeps connections.
-        warnings: What closing had to report, e.g. spans that no collector took; complete after the block.
+        warnings: What did not stop the command: findings in its files, spans that no collector took. Complete after
+            the block.
     """
 
-    def __init__(self, settings: Settings, folder: Path, stack: ExitStack) -> None:
+    def __init__(self, settings: Settings, cwd: Path, stack: ExitStack) -> None:
         self.settings = settings
-        self.folder = folder
-        self.connections = Connections(folder, settings)
+        self.folder = find_workspace(cwd)
+        self.connections = Connections(self.folder, settings)
         self.warnings: tuple[Problem, ...] = ()
+        self._cwd = cwd
         self._stack = stack
         self._store: RunStore | None = None
         self._span_sink: SpanSink | None = None
@@ -50,7 +52,7 @@ class Workspace:
         """
         if self._store is None:
             location = self.settings.store or str(self.state_folder / "headrace.sqlite")
-            self._store = open_store(location)
+            self._store = open_store(location, self._cwd)
             self._stack.callback(self._store.close)
         return self._store
 
@@ -63,7 +65,11 @@ class Workspace:
         return self._span_sink
 
     def _close_span_sink(self, sink: SpanSink) -> None:
-        self.warnings += sink.close()
+        self.warn(sink.close())
+
+    def warn(self, problems: Iterable[Problem]) -> None:
+        """Keep what should be said at the end of the command; the same finding in every arm is said once."""
+        self.warnings = tuple(dict.fromkeys((*self.warnings, *problems)))
 
     def open_client(self, connection_name: str) -> ModelClient:
         """A client for a connection; give it back with ``close``.
@@ -85,4 +91,4 @@ class Workspace:
 def open_workspace(settings: Settings, cwd: Path) -> Iterator[Workspace]:
     """Open the workspace that ``cwd`` belongs to and close it at the end of the block."""
     with ExitStack() as stack:
-        yield Workspace(settings, find_workspace(cwd), stack)
+        yield Workspace(settings, cwd, stack)

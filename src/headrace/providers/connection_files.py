@@ -43,7 +43,7 @@ def write_file(folder: Path, connection: Connection, *, is_replacing: bool) -> P
 
     Raises:
         UsageError: S806 when the file exists and is not to be replaced.
-        StateError: S803 when it cannot be written.
+        StateError: S808 when it cannot be written.
     """
     existing = find_file(folder, connection.name)
     if existing is not None and not is_replacing:
@@ -68,7 +68,7 @@ def delete_file(path: Path) -> None:
     """Delete a connection file.
 
     Raises:
-        StateError: S803 when it cannot be deleted.
+        StateError: S808 when it cannot be deleted.
     """
     try:
         path.unlink()
@@ -103,7 +103,7 @@ def _cannot(path: Path, verb: str, error: OSError) -> StateError:
     reason = (error.strerror or "unknown reason").lower()
     return StateError(
         Problem(
-            code="S803",
+            code="S808",
             what=f"The connection file {path} cannot be {verb}: {reason}.",
             fix="Check the permissions of the folder and the space on the disk.",
         )

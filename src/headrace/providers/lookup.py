@@ -38,6 +38,14 @@ SEARCH_ORDER = (
 )
 """One sentence for the fix of an unknown connection."""
 
+_FROM_ENVIRONMENT = {
+    "openai": "Set OPENAI_API_KEY, or OPENAI_BASE_URL for a local server. ",
+    "open_ai_connection": "Set OPENAI_API_KEY, or OPENAI_BASE_URL for a local server. ",
+    "azure_openai": "Set AZURE_OPENAI_ENDPOINT. ",
+    "azure_open_ai_connection": "Set AZURE_OPENAI_ENDPOINT. ",
+}
+"""What to do first about the names that the environment offers."""
+
 ENVIRONMENT = "environment"
 BUILT_IN = "built in"
 
@@ -55,6 +63,7 @@ class Connections:
 
     def __init__(self, workspace_folder: Path, settings: Settings) -> None:
         self._environment = settings.environment
+        self._revealed: set[str] = set()
         # Nearest first: a workspace's own connection hides the person's of the same name.
         self._folders = (
             workspace_folder / STATE_FOLDER / "connections",
@@ -103,15 +112,25 @@ class Connections:
             DefinitionError: C503 when the field names a variable that is not set.
         """
         stored = connection.secrets.get(field_name)
-        if stored is None or stored.variable is None:
-            return stored.value if stored else None
-        return self._variable(connection, field_name, stored.variable)
+        if stored is None:
+            return None
+        value = stored.value
+        if stored.variable is not None:
+            value = self._variable(connection, field_name, stored.variable)
+        if value:
+            self._revealed.add(value)
+        return value
+
+    def revealed(self) -> frozenset[str]:
+        """Every secret value that :meth:`secret` has given out, so that records can be kept free of them."""
+        return frozenset(self._revealed)
 
     def unknown(self, name: str) -> Problem:
         """C501 for a name that :meth:`find` does not know, with the nearest one that it does."""
         known = self.names()
         near = nearest(name, known)
         hint = f'Did you mean "{near}"? ' if near else f"Known are: {', '.join(known)}. "
+        hint = _FROM_ENVIRONMENT.get(name, hint)
         return Problem(code="C501", what=f'There is no connection "{name}".', fix=hint + SEARCH_ORDER)
 
     def create(self, connection: Connection, *, for_person: bool = False, is_replacing: bool = False) -> Path:
@@ -127,7 +146,7 @@ class Connections:
 
         Raises:
             UsageError: C507 for a name that cannot be a file name, S806 when there is one already.
-            StateError: S803 when the file cannot be written.
+            StateError: S808 when the file cannot be written.
         """
         if not FILE_NAME.fullmatch(connection.name):
             raise UsageError(
@@ -145,7 +164,7 @@ class Connections:
 
         Raises:
             UsageError: C501 when no file keeps a connection of this name.
-            StateError: S803 when it cannot be deleted.
+            StateError: S808 when it cannot be deleted.
         """
         for folder in self._folders:
             path = find_file(folder, name)

@@ -1,4 +1,4 @@
-"""The adapter on the ``openai`` package, on its ``aiohttp`` transport: streams, and everything when asked to.
+"""The adapter on the ``openai`` package and its own transport: streams, proxies, and everything when asked to.
 
 ``HEADRACE_MODEL_CLIENT=openai`` sends all requests through it. It sends the same requests as
 :mod:`headrace.providers.openai_wire` and passes the same conformance suite.
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib import import_module
 from typing import Any
 
+import httpx2
 import openai
 
 from headrace.config import Settings
@@ -25,19 +26,14 @@ from headrace.providers.authorization import SecretLookup, make_authorization
 from headrace.providers.base import ModelRequest, ModelResponse, StreamChunk
 from headrace.providers.endpoint import CONNECT_TIMEOUT_S, make_endpoint
 from headrace.providers.failures import bad_answer, filtered, status_failure, stream_failure
+from headrace.providers.http1 import IDLE_S
 from headrace.providers.limits import Jitter, RetryPolicy, Sleep, parse_retry_after, send_with_retries
 from headrace.providers.proxies import find_proxy
+from headrace.providers.tls import trusted_certificates
 from headrace.providers.transport import transport_failure
 
-
-def _transport_error() -> type[Exception]:
-    """Root of the errors of the package's HTTP library, which older versions let out in the middle of a stream."""
-    client = next(base for base in openai.DefaultAioHttpClient.__mro__ if base.__name__ == "AsyncClient")
-    error: type[Exception] = import_module(client.__module__.partition(".")[0]).HTTPError
-    return error
-
-
-_ERRORS = (openai.OpenAIError, TimeoutError, _transport_error())
+# In the middle of a stream the package lets errors of its transport out.
+_ERRORS = (openai.OpenAIError, TimeoutError, httpx2.HTTPError)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -107,9 +103,10 @@ class OpenAIPackageClient:
 
     async def _attempt(self, request: ModelRequest) -> ModelResponse:
         """Send the request once."""
+        client = self._open_client()  # reading certificates is not a part of the request's time
         try:
             async with asyncio.timeout(self._timeout_s or None):
-                body = await self._open_client().post(
+                body = await client.post(
                     self._endpoint.url(request.operation, request.model),
                     cast_to=object,
                     body={**request.body, "model": request.model},
@@ -178,7 +175,15 @@ class OpenAIPackageClient:
         return self._client
 
     def _make_client(self) -> openai.AsyncOpenAI:
-        http_client = openai.DefaultAioHttpClient(follow_redirects=False, proxy=self._proxy, trust_env=False)
+        http_client = openai.DefaultAsyncHttpxClient(
+            follow_redirects=False,
+            proxy=self._proxy,
+            trust_env=False,
+            # Plain HTTP never asks whom to trust; reading certificates for it would take longer than a request.
+            verify=trusted_certificates(self._endpoint.base_url) or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            # How many requests are in flight is the engine's to say; a pool that is smaller would hold them up.
+            limits=httpx2.Limits(keepalive_expiry=IDLE_S),
+        )
         return openai.AsyncOpenAI(
             base_url=self._endpoint.base_url,
             api_key="sent by us",  # every request brings its own header, fresh from the connection

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from headrace.errors import Problem, UsageError
+
 
 def find_proxy(url: str, environment: Mapping[str, str]) -> str | None:
     """Address of the proxy for ``url``; ``None`` for a direct connection.
@@ -12,15 +14,38 @@ def find_proxy(url: str, environment: Mapping[str, str]) -> str | None:
     Reads ``HTTPS_PROXY`` or ``HTTP_PROXY`` by the scheme of ``url``, then ``ALL_PROXY``, and the exceptions
     in ``NO_PROXY``; names in lower case win, as everywhere. ``HTTP_PROXY`` in upper case counts as well: we
     are not a CGI program, whose clients could set it. Addresses of this machine never go through a proxy.
+
+    Raises:
+        UsageError: C506 when a variable that counts names something else than an HTTP proxy.
     """
     parts = urlsplit(url)
     host = (parts.hostname or "").lower()
     if host in ("localhost", "::1") or host.startswith("127.") or _is_excepted(host, parts.port, environment):
         return None
-    proxy = _variable(environment, f"{parts.scheme}_proxy") or _variable(environment, "all_proxy")
-    if not proxy:
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
+    for name in (f"{parts.scheme}_proxy", "all_proxy"):
+        proxy = _variable(environment, name)
+        if proxy:
+            return _checked(name, proxy if "://" in proxy else f"http://{proxy}")
+    return None
+
+
+def _checked(name: str, proxy: str) -> str:
+    """``proxy`` when it is an address; it may hold a password and is never shown."""
+    try:
+        parts = urlsplit(proxy)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if is_address:
+        return proxy
+    raise UsageError(
+        Problem(
+            code="C506",
+            what=f"The environment variable {name.upper()} does not name an HTTP proxy.",
+            fix=f"Set {name.upper()} to an address of the form http://host:port; proxies of another kind, such "
+            "as SOCKS, are not supported.",
+        )
+    )
 
 
 def _is_excepted(host: str, port: int | None, environment: Mapping[str, str]) -> bool:

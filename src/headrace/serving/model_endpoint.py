@@ -220,7 +220,7 @@ async def run_model_server(
 
     Raises:
         UsageError: C507 when ``host`` is open to others and there is no key.
-        StateError: S803 when the address cannot be listened on.
+        StateError: S809 when the address cannot be listened on.
     """
     is_local = _is_loopback(host)
     if not is_local and not api_key:
@@ -276,7 +276,7 @@ def _listen(host: str, port: int) -> socket.socket:
         reason = (getattr(error, "strerror", None) or "not an address of this machine").lower()
         raise StateError(
             Problem(
-                code="S803",
+                code="S809",
                 what=f"Cannot listen on {host} port {port}: {reason}.",
                 fix="Choose another port with --port, or stop the process that has it.",
             )

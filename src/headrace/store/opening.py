@@ -21,25 +21,26 @@ _COMING = ("postgresql", "postgres")
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
 
 
-def open_store(location: str | Path) -> RunStore:
+def open_store(location: str | Path, folder: Path = Path()) -> RunStore:
     """Open the store at ``location``; nothing is created before the first run is.
 
     Args:
         location: Path of a SQLite file, ``sqlite:///relative/path``, ``sqlite:////absolute/path``, or
             ``memory:``.
+        folder: Where a relative path begins; the working directory by default, which changes while a flow runs.
 
     Raises:
         UsageError: F010 for PostgreSQL, C506 for a location of any other form.
     """
     if isinstance(location, Path):
-        return _adapter("sqlite")(str(location))
+        return _adapter("sqlite")(str(folder / location))
     if location == "memory:":
         return _adapter("memory")("")
     url = _URL.fullmatch(location)
     if url is None:
         if not location.strip():
             raise UsageError(_bad_location("The location of the store is empty."))
-        return _adapter("sqlite")(location)
+        return _adapter("sqlite")(str(folder / location))
     scheme = url["scheme"].lower()
     if scheme in _COMING:
         raise UsageError(
@@ -55,7 +56,7 @@ def open_store(location: str | Path) -> RunStore:
         raise UsageError(_bad_location(f'A store cannot be opened by the scheme "{scheme}".{hint}'))
     if scheme == "sqlite" and not url["rest"].removeprefix("/"):
         raise UsageError(_bad_location("The location of the store names no file."))
-    return _adapter(scheme)(url["rest"].removeprefix("/"))
+    return _adapter(scheme)(str(folder / url["rest"].removeprefix("/")))
 
 
 def _adapter(scheme: str) -> Callable[[str], RunStore]:

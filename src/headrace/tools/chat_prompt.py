@@ -21,7 +21,12 @@ class ChatList(list[Any]):
 
 
 def make_messages(
-    template: Template, values: Mapping[str, Any], *, family: str, inputs_to_escape: Collection[str]
+    template: Template,
+    values: Mapping[str, Any],
+    *,
+    family: str,
+    inputs_to_escape: Collection[str],
+    marks: frozenset[str] = frozenset(),
 ) -> list[Message]:
     """Render a chat prompt and cut it into messages.
 
@@ -30,6 +35,7 @@ def make_messages(
         values: What it gets.
         family: Azure's tools print lists line by line, the others as Python does.
         inputs_to_escape: Values that come straight from flow inputs and may not open a message.
+        marks: Marks that the template itself holds, because it is a rendered prompt.
 
     Raises:
         NodeError: E602 when rendering fails, E605 when the text has no roles.
@@ -39,7 +45,7 @@ def make_messages(
     escaped = escape_values(values, inputs_to_escape)
     text = template.render(escaped.values)
     try:
-        return parse_chat(text, escaped.marks)
+        return parse_chat(text, escaped.marks | marks)
     except NodeError as error:
         raise at_place(error, file_span(template.file)) from error
 

@@ -17,6 +17,7 @@ from headrace.source import Pointer
 from headrace.tools.base import ASYNC, ConnectionLookup, NodeContext, Tool
 from headrace.tools.chat_prompt import make_messages
 from headrace.tools.connections import find_connection
+from headrace.tools.escape import PromptText
 from headrace.tools.model_call import answer_message, answer_text, answer_vector, call_model, stream_model
 from headrace.tools.model_parameters import (
     APIS,
@@ -50,7 +51,7 @@ class ModelTool:
         spec: What the node may set.
         api: Which API of which family.
         connection: Name of the connection.
-        template: The prompt; ``None`` when the node's input ``prompt`` holds it.
+        template: The prompt; ``None`` when only the node's input ``prompt`` can hold it.
     """
 
     mode = ASYNC
@@ -60,7 +61,7 @@ class ModelTool:
         self._api = api
         self._connection = connection
         self._template = template
-        self._parameters = frozenset(item.name for item in (*spec.parameters, *api.parameters))
+        self._parameters = frozenset(item.name for item in (_PROMPT, *spec.parameters, *api.parameters))
 
     async def call(self, arguments: Mapping[str, Any], context: NodeContext) -> Any:
         """Ask the model.
@@ -73,7 +74,7 @@ class ModelTool:
             NodeError: E602, E605 or T201 for the prompt or a parameter.
             RemoteError: The service does not give a usable answer.
         """
-        template = self._template or load_template(str(arguments.get("prompt", "")), f"{context.node}.prompt")
+        template, marks = self._prompt(arguments, context)
         values = {name: value for name, value in arguments.items() if name not in self._parameters}
         settings = self._settings(arguments, template)
         client = context.open_client(self._connection)
@@ -83,7 +84,11 @@ class ModelTool:
                 await call_model(client, completion_request(self._api, prompt, settings), context)
             )
         messages = make_messages(
-            template, values, family=self._api.family, inputs_to_escape=context.inputs_to_escape
+            template,
+            values,
+            family=self._api.family,
+            inputs_to_escape=context.inputs_to_escape,
+            marks=marks,
         )
         is_stream = (context.is_streaming or asks_for_stream(arguments)) and not has_tools(arguments)
         request = chat_request(self._api, messages, settings, is_stream=is_stream)
@@ -91,6 +96,23 @@ class ModelTool:
             return stream_model(client, request, context)
         message = answer_message(await call_model(client, request, context))
         return message if has_tools(arguments) else message["content"]
+
+    def _prompt(self, arguments: Mapping[str, Any], context: NodeContext) -> tuple[Template, frozenset[str]]:
+        """The node's input ``prompt`` where it has one, also in place of the template of ``source.path``.
+
+        Prompt flow hands the template to its tool as the parameter ``prompt``, which the input of that name
+        takes over: projects render a prompt in a node of its own and give it to the model like this.
+
+        Returns:
+            The prompt, and the marks that keep text from outside in it from opening a message.
+        """
+        given = arguments.get("prompt")
+        if given is None and self._template is not None:
+            return self._template, frozenset()
+        name = f"{context.node}.prompt"
+        if isinstance(given, PromptText) and self._api.operation == CHAT:
+            return load_template(given.marked, name), given.marks
+        return load_template("" if given is None else str(given), name), frozenset()
 
     def _settings(self, arguments: Mapping[str, Any], template: Template) -> Mapping[str, Any]:
         """The arguments that are parameters, without those that only the template has a use for."""
@@ -134,10 +156,13 @@ def load_llm_tool(node: Node, flow: Flow, folder: Path, connections: ConnectionL
     if not node.connection:
         raise DefinitionError(_no_connection(node, flow, node.pointer))
     pointer = (*node.pointer, "connection")
+    try:
+        template = _load_template(node, flow, folder)
+    except DefinitionError as error:
+        raise DefinitionError(*error.problems, *_connection_problems(node, flow, connections)) from error
     connection = find_connection(node.connection, tuple(FAMILIES), flow, node, pointer, connections)
     # Another api is refused by planning.check, which sees the node whether its tool loads or not.
     api = _api_of(connection, node.api if node.api in (CHAT, COMPLETION) else CHAT)
-    template = _load_template(node, flow, folder)
     spec = ToolSpec(
         name=node.name,
         parameters=api.parameters,
@@ -146,6 +171,16 @@ def load_llm_tool(node: Node, flow: Flow, folder: Path, connections: ConnectionL
         template_variables=template.variables,
     )
     return ModelTool(spec, api, connection.name, template)
+
+
+def _connection_problems(node: Node, flow: Flow, connections: ConnectionLookup) -> tuple[Problem, ...]:
+    """What is wrong with the node's connection, beside a template that is wrong already."""
+    try:
+        pointer = (*node.pointer, "connection")
+        find_connection(node.connection or "", tuple(FAMILIES), flow, node, pointer, connections)
+    except DefinitionError as error:
+        return error.problems
+    return ()
 
 
 def load_package_llm(node: Node, flow: Flow, folder: Path, connections: ConnectionLookup) -> Tool:

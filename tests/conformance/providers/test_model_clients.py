@@ -9,11 +9,14 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.certificate import make_certificate
 from tests.support.model_server import (
     ModelServer,
     Reply,
@@ -303,6 +306,17 @@ def test_connections_are_kept_and_shared(bench: Bench) -> None:
     assert server.n_connections <= 8
 
 
+def test_as_many_requests_are_in_flight_as_are_sent(bench: Bench) -> None:
+    async def work(client: ModelClient) -> None:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(130):
+                group.create_task(client.send(CHAT))
+
+    with ModelServer(delay_s=0.5) as server:
+        bench.run(open_ai(server), work)
+    assert server.n_connections == 130
+
+
 # --- streams ------------------------------------------------------------------------------------------------
 
 
@@ -448,7 +462,7 @@ FAILURES = {
     "broken": Failure(broken(), RemoteUnavailableError, "P703", "broke", "again", attempts=3),
     "cut": Failure(Reply(fault="cut"), RemoteUnavailableError, "P703", "broke", "again", attempts=3),
     "hang": Failure(
-        hang(), RemoteTimeoutError, "P704", "within 0.2 s", "HEADRACE_MODEL_TIMEOUT_S", attempts=3
+        hang(), RemoteTimeoutError, "P704", "within 1 s", "HEADRACE_MODEL_TIMEOUT_S", attempts=3
     ),
     "not json": Failure(not_json(), RemoteRequestError, "P707", "JSON object", "/v1"),
     "broken json": Failure(
@@ -471,10 +485,11 @@ FAILURES = {
 @pytest.mark.parametrize("case", FAILURES)
 def test_failure_becomes_its_problem_after_its_attempts(bench: Bench, case: str) -> None:
     failure = FAILURES[case]
+    timeout_s = "1" if failure.reply == hang() else "60"
     with ModelServer(default=failure.reply) as server:
         with pytest.raises(RemoteError) as caught:
             bench.send(
-                failure.make(server), HEADRACE_MODEL_TIMEOUT_S="0.2", HEADRACE_MAX_RETRIES=str(RETRIES)
+                failure.make(server), HEADRACE_MODEL_TIMEOUT_S=timeout_s, HEADRACE_MAX_RETRIES=str(RETRIES)
             )
         assert len(server.requests) == failure.attempts
     (problem,) = caught.value.problems
@@ -548,6 +563,62 @@ def test_https_at_an_address_that_does_not_speak_it(bench: Bench) -> None:
     (problem,) = caught.value.problems
     assert (problem.code, "HTTPS" in (problem.fix or "")) == ("P708", True)
     assert bench.waits.seconds == []
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+def test_certificate_is_trusted_when_the_environment_says_so(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_trusted: bool
+) -> None:
+    path = make_certificate(tmp_path)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(path)
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    with ModelServer(tls=tls) as server:
+        if is_trusted:
+            assert bench.send(open_ai(server)).response_id == "fake-1"
+            assert chunk_texts(bench.stream(open_ai(server))) == "ok"
+            return
+        with pytest.raises(RemoteUnavailableError) as caught:
+            bench.send(open_ai(server))
+    (problem,) = caught.value.problems
+    assert (problem.code, "SSL_CERT_FILE" in (problem.fix or "")) == ("P708", True)
+    assert "SSLCertVerificationError" in problem.what
+    assert bench.waits.seconds == []
+
+
+@pytest.mark.parametrize("n_bytes", [10, 10_000])
+def test_connection_that_breaks_while_it_is_made_secure(bench: Bench, n_bytes: int) -> None:
+    async def work() -> RemoteUnavailableError:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read(n_bytes)
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        connection = Connection(name="far", type="open_ai", configs={"base_url": url})
+        settings = load_settings({"HEADRACE_MODEL_CLIENT": bench.adapter, "HEADRACE_MAX_RETRIES": "0"})
+        client = open_client(connection, lambda *_: None, settings)
+        async with server:
+            with pytest.raises(RemoteUnavailableError) as caught:
+                await client.send(CHAT)
+        await client.close()
+        return caught.value
+
+    assert asyncio.run(work()).problems[0].code == "P703"
+
+
+def test_proxy_that_refuses_to_lead_on(bench: Bench) -> None:
+    connection = Connection(name="far", type="open_ai", configs={"base_url": "https://model.invalid/v1"})
+    with ModelServer([Reply(status=407, body=b"who are you?")]) as proxy:
+        with pytest.raises(RemoteUnavailableError) as caught:
+            bench.send(connection, HTTPS_PROXY=proxy.url, HEADRACE_MAX_RETRIES="0")
+        assert (proxy.requests[0].method, proxy.requests[0].headers["host"]) == (
+            "CONNECT",
+            "model.invalid:443",
+        )
+    (problem,) = caught.value.problems
+    assert (problem.code, "the proxy answered 407." in problem.what) == ("P708", True)
 
 
 def test_cancellation_passes_at_once(bench: Bench) -> None:

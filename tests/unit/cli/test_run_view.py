@@ -81,7 +81,7 @@ def test_the_error_of_a_run_is_its_first_failed_line_or_its_own() -> None:
     assert failed["message"] == f"First error message is: {FAILURE.what}"
     assert failed["innerError"]["code"] == "BulkRunException"
     assert failed["problem"]["code"] == "E601"
-    own = Problem(code="E607", what="The aggregation failed.")
+    own = Problem(code="E601", what="The aggregation failed.")
     assert run_to_json(a_run(problem=own), FAILURE)["error"]["message"] == own.what
 
 

@@ -154,7 +154,7 @@ def test_serving_costs_nothing_that_a_project_does_not_ask_for() -> None:
         "import promptflow.core, promptflow.connections, promptflow.tools.aoai\n"
         "print(sorted(n for n in set(sys.modules) - before if not n.startswith('promptflow')))\n"
         "from promptflow.core import tool\n"
-        "print([n for n in ('openai', 'aiohttp', 'jinja2', 'yaml', 'asyncio', 'rich') if n in sys.modules])"
+        "print([n for n in ('openai', 'httpx2', 'jinja2', 'yaml', 'asyncio', 'rich') if n in sys.modules])"
     )
     source = str(Path(finder.__file__).parents[2])
     done = subprocess.run(

@@ -50,4 +50,4 @@ def test_a_value_without_a_plain_form_names_its_type_and_is_recorded_by_repr() -
 def test_a_value_that_contains_itself_is_recorded_without_recursing() -> None:
     loop: list[object] = []
     loop.append(loop)
-    assert to_record(loop) == "<list that contains itself>"
+    assert to_record(loop) == "<list that is nested too deeply>"

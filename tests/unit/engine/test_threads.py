@@ -60,3 +60,42 @@ def test_a_stuck_job_is_given_up_and_its_thread_replaced() -> None:
         threads.close()
 
     asyncio.run(main())
+
+
+def test_a_cancellation_that_a_job_raises_does_not_give_its_thread_up() -> None:
+    def cancel() -> None:
+        raise asyncio.CancelledError
+
+    async def main() -> None:
+        threads = ToolThreads(1)
+        first = await threads.run(threading.get_ident)
+        for _ in range(3):
+            with pytest.raises(asyncio.CancelledError):
+                await threads.run(cancel)
+        with pytest.raises(RuntimeError, match="GeneratorExit: mine"):
+            await threads.run(lambda: (_ for _ in ()).throw(GeneratorExit("mine")))
+        before = threading.active_count()
+        assert {await threads.run(threading.get_ident) for _ in range(10)} == {first}
+        assert threading.active_count() == before
+        threads.close()
+
+    asyncio.run(main())
+
+
+def test_a_wait_that_is_cancelled_after_the_job_was_done_keeps_the_thread() -> None:
+    async def main() -> None:
+        threads = ToolThreads(1)
+        has_begun = threading.Event()
+        first = asyncio.ensure_future(threads.run(threading.get_ident))
+        second = asyncio.ensure_future(threads.run(has_begun.set))
+        await asyncio.sleep(0)
+        has_begun.wait(timeout=10)  # with the loop held: the first result is on its way, not yet delivered
+        first.cancel()
+        await asyncio.wait([first, second])
+        assert first.cancelled()
+        n_threads = threading.active_count()
+        await threads.run(has_begun.is_set)
+        assert threading.active_count() == n_threads
+        threads.close()
+
+    asyncio.run(main())

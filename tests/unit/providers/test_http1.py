@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import gzip
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
-from ipaddress import IPv4Address
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.certificate import make_certificate
 
 from headrace.providers.http1 import BrokenConnectionError, HttpAnswer, HttpPool
 
@@ -270,35 +265,9 @@ def test_large_bodies_both_ways() -> None:
     assert run([[head + body]], work).content == body
 
 
-def certificate(folder: Path) -> Path:
-    """A certificate for 127.0.0.1 that signs itself, with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.datetime.now(datetime.UTC)
-    built = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), False)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "certificate.pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        + built.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
-
-
 @pytest.mark.parametrize("is_trusted", [True, False])
 def test_tls(tmp_path: Path, is_trusted: bool) -> None:
-    path = certificate(tmp_path)
+    path = make_certificate(tmp_path)
     server_side = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server_side.load_cert_chain(path)
     trusted = ssl.create_default_context(cafile=path if is_trusted else None)

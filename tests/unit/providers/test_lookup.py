@@ -294,7 +294,7 @@ def test_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "work" / ".headrace").write_text("a file where the folder should be")
     with pytest.raises(StateError) as caught:
         connections(tmp_path).create(Connection(name="mine", type="open_ai"))
-    assert caught.value.problems[0].code == "S803"
+    assert caught.value.problems[0].code == "S808"
 
 
 def test_secrets_never_show_in_the_text_of_a_connection(tmp_path: Path) -> None:

@@ -50,10 +50,10 @@ def test_connection_that_is_no_model_service() -> None:
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [
-        ("import headrace.providers.registry, headrace.providers.lookup", ["aiohttp", "openai", "azure"]),
-        (f"{'import headrace.providers.registry as r'}; r.load_by_name(r.BASELINE)()", ["aiohttp", "openai"]),
-        ("import headrace.providers.registry as r; r.load_by_name(r.WIRE)", ["aiohttp", "openai", "azure"]),
-        ("import headrace.providers.fake", ["aiohttp", "openai"]),
+        ("import headrace.providers.registry, headrace.providers.lookup", ["httpx2", "openai", "azure"]),
+        (f"{'import headrace.providers.registry as r'}; r.load_by_name(r.BASELINE)()", ["httpx2", "openai"]),
+        ("import headrace.providers.registry as r; r.load_by_name(r.WIRE)", ["httpx2", "openai", "azure"]),
+        ("import headrace.providers.fake", ["httpx2", "openai"]),
     ],
 )
 def test_heavy_packages_are_not_imported_before_they_are_needed(statement: str, absent: list[str]) -> None:

@@ -36,6 +36,14 @@ def test_a_path_or_sqlite_url_opens_that_file(
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [tmp_path / file]
 
 
+@pytest.mark.parametrize("location", ["runs.sqlite", "sqlite:///runs.sqlite", Path("runs.sqlite")])
+def test_a_relative_path_begins_at_the_folder(location: str | Path, tmp_path: Path) -> None:
+    store = open_store(location, tmp_path)
+    store.create_run(a_spec(), n_lines=1, created_at=a_time())
+    store.close()
+    assert tmp_path.joinpath("runs.sqlite").is_file()
+
+
 @pytest.mark.parametrize("location", ["memory:", "memory://"])
 def test_memory_opens_a_new_store_each_time(location: str) -> None:
     store = open_store(location)

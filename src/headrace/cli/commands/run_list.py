@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import click
 
 from headrace.cli.options import Verb, choose_form, form_option, limit_options
-from headrace.cli.run_view import render_run_table, run_to_json
+from headrace.cli.run_view import count_evaluations, is_folded, render_run_table, run_to_json
 from headrace.cli.session import Session
+from headrace.cli.wording import plural
 from headrace.cli.workspace import command_workspace
+from headrace.domain.run import Run
 from headrace.errors import ExitCode
+from headrace.store.base import RunStore
+
+
+class Listing(NamedTuple):
+    """Runs to show, newest first; how many runs evaluate each; how many evaluation runs are left out."""
+
+    runs: tuple[Run, ...]
+    evaluations: dict[str, int]
+    n_folded: int
 
 
 @click.command(
@@ -24,27 +37,65 @@ from headrace.errors import ExitCode
 )
 @limit_options(50)
 @click.option("--experiment", metavar="ID", help="Only the runs of this experiment.")
+@click.option(
+    "--evaluations", is_flag=True, help="Also the runs that score the arms of experiments."
+)
 @form_option("json", "table", help="How to print; default: table at a terminal, else json.")
 @click.pass_obj
 def command(
-    session: Session, *, max_results: int, all_results: bool, experiment: str | None, form: str | None
+    session: Session,
+    *,
+    max_results: int,
+    all_results: bool,
+    experiment: str | None,
+    evaluations: bool,
+    form: str | None,
 ) -> int:
     """List runs, newest first.
 
-    A table at a terminal, JSON otherwise.
+    A table at a terminal, JSON otherwise. The runs with which headrace compare scores its arms are
+    left out, so that every row is an answer to something you asked; the column evaluations counts
+    them. Evaluation runs that you created yourself are listed.
     """
+    limit = None if all_results else max_results
     with command_workspace(session) as workspace:
-        runs = workspace.store.list_runs(limit=None if all_results else max_results, experiment=experiment)
+        listing = read_listing(workspace.store, limit, experiment, folds=not evaluations)
         now = workspace.now()
     if choose_form(form, session) == "json":
-        session.write_json([run_to_json(run) for run in runs])
-    elif not runs:
+        session.write_json([run_to_json(run) for run in listing.runs])
+    elif not listing.runs:
         session.note("No runs yet. Make one with: headrace run create --flow FLOW --data DATA")
     else:
         terminal = session.terminal
+        width = terminal.width if terminal.has_tty_out else None
         session.write(
-            render_run_table(
-                runs, ink=terminal.out, width=terminal.width if terminal.has_tty_out else None, now=now
-            )
+            render_run_table(listing.runs, listing.evaluations, ink=terminal.out, width=width, now=now)
         )
+        if listing.n_folded:
+            folded = plural(listing.n_folded, "evaluation run")
+            session.note(f"\nwithout {folded} of experiments; --evaluations lists them as well")
     return ExitCode.OK
+
+
+def read_listing(store: RunStore, limit: int | None, experiment: str | None, *, folds: bool) -> Listing:
+    """Read the newest runs.
+
+    Args:
+        store: Where they are kept.
+        limit: The most rows; ``None`` for all.
+        experiment: Only the runs of this experiment.
+        folds: Whether evaluation runs of experiments are left out; they do not count for ``limit`` then.
+    """
+    n_read = limit
+    while True:
+        read = store.list_runs(limit=n_read, experiment=experiment)
+        kept = tuple(run for run in read if not (folds and is_folded(run)))
+        if limit is None or n_read is None or len(kept) >= limit or len(read) < n_read:
+            break
+        n_read *= 2
+    runs = kept[:limit]
+    # What evaluates a run is newer than the run, so all of it has been read.
+    evaluations = count_evaluations(read)
+    shown = {run.spec.name for run in runs}
+    n_folded = sum(run.spec.source_run in shown for run in read if is_folded(run)) if folds else 0
+    return Listing(runs=runs, evaluations=evaluations, n_folded=n_folded)

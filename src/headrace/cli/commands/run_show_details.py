@@ -32,8 +32,9 @@ _DEFAULT_LINES = 100
 def command(session: Session, *, name: str, max_results: int, all_results: bool, form: str | None) -> int:
     """Show the inputs and outputs of a run's lines.
 
-    Outputs of lines that failed read (Failed). Cells are cut to the width of the terminal;
-    written to a file or pipe they are complete.
+    Every line has its status and, where it failed, its error; outputs that it does not have read
+    (Failed). Cells are cut to the width of the terminal, in a file or pipe to 2,000 characters;
+    -o json has them whole.
     """
     with command_workspace(session) as workspace:
         run = workspace.store.read_run(name)

@@ -1,0 +1,96 @@
+"""Keep secrets out of what is recorded and shown: a tool's exception or print may quote a key."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from headrace.domain.flow import Flow
+from headrace.domain.run import LineResult, NodeResult
+from headrace.errors import Problem
+
+MASK = "******"
+_SHORTEST = 8
+"""Shorter values are placeholders or words of the language; masking them would spoil ordinary text."""
+
+
+def secret_inputs(flow: Flow, inputs: Mapping[str, Any]) -> tuple[str, ...]:
+    """Values of the flow inputs that are declared as ``secret``."""
+    return tuple(
+        str(inputs[name])
+        for name, declared in flow.inputs.items()
+        if declared.type == "secret" and inputs.get(name)
+    )
+
+
+def mask_line(result: LineResult, secrets: Collection[str], flow: Flow) -> LineResult:
+    """A line's record without secrets. Flow outputs stay: they are what the user asked for.
+
+    Args:
+        result: What happened.
+        secrets: Values that connections gave out so far.
+        flow: Declares which inputs are secret; those are masked whatever their length.
+    """
+    declared = {
+        name: MASK for name, item in flow.inputs.items() if item.type == "secret" and name in result.inputs
+    }
+    words = _words((*secrets, *secret_inputs(flow, result.inputs)))
+    if not words and not declared:
+        return result
+    return replace(
+        result,
+        inputs={**_mask(result.inputs, words), **declared},
+        problem=_mask_problem(result.problem, words),
+        nodes=mask_nodes(result.nodes, words),
+    )
+
+
+def mask_nodes(nodes: Collection[NodeResult], secrets: Collection[str]) -> tuple[NodeResult, ...]:
+    """Records of nodes without secrets."""
+    words = _words(secrets)
+    if not words:
+        return tuple(nodes)
+    return tuple(
+        replace(
+            node,
+            inputs=_mask(node.inputs, words),
+            output=_mask(node.output, words),
+            problem=_mask_problem(node.problem, words),
+            logs=_mask(node.logs, words),
+        )
+        for node in nodes
+    )
+
+
+def mask_problem(problem: Problem | None, secrets: Collection[str]) -> Problem | None:
+    """A problem without secrets."""
+    return _mask_problem(problem, _words(secrets))
+
+
+def _words(secrets: Collection[str]) -> tuple[str, ...]:
+    # The longest first: one secret may be a part of another.
+    return tuple(sorted({word for word in secrets if len(word) >= _SHORTEST}, key=len, reverse=True))
+
+
+def _mask(value: Any, words: tuple[str, ...]) -> Any:
+    if isinstance(value, str):
+        for word in words:
+            value = value.replace(word, MASK)
+        return value
+    if isinstance(value, Mapping):
+        return {key: _mask(item, words) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_mask(item, words) for item in value]
+    return value
+
+
+def _mask_problem(problem: Problem | None, words: tuple[str, ...]) -> Problem | None:
+    if problem is None or not words:
+        return problem
+    return replace(
+        problem,
+        what=_mask(problem.what, words),
+        fix=_mask(problem.fix, words),
+        detail=tuple(_mask(problem.detail, words)),
+    )

@@ -1,0 +1,21 @@
+"""The data that a recorded run was made with, as long as it is still what it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from headrace.domain.dataset import Dataset
+from headrace.domain.run import RunSpec
+from headrace.errors import DefinitionError
+from headrace.formats.lines import read_dataset
+
+
+def unchanged_dataset(spec: RunSpec) -> Dataset | None:
+    """The run's data; ``None`` when it had none, or when the file is gone or holds something else by now."""
+    if spec.data_path is None or not Path(spec.data_path).exists():
+        return None
+    try:
+        dataset = read_dataset(Path(spec.data_path))
+    except DefinitionError:  # changed since into something that cannot be read
+        return None
+    return dataset if dataset.digest == spec.data_digest else None

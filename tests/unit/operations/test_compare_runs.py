@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from headrace.config import load_settings
+from headrace.domain.run import CANCELED
+from headrace.errors import UsageError
+from headrace.operations.compare_runs import compare_runs
+from headrace.operations.init_flow import init_flow
+from headrace.operations.run_batch import RunRequest, create_run
+from headrace.operations.workspace import Workspace, open_workspace
+
+FLOW = """\
+inputs:
+  text: {type: string}
+outputs:
+  answer: {type: string, reference: "${say.output}"}
+nodes:
+- name: say
+  type: prompt
+  source: {type: code, path: say.jinja2}
+  inputs: {text: "${inputs.text}"}
+"""
+MAPPING = {"prediction": "${run.outputs.answer}", "groundtruth": "${data.text}"}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    settings = load_settings({"HOME": str(tmp_path), "HEADRACE_STORE": "memory:"})
+    flow = tmp_path / "flow"
+    flow.mkdir()
+    flow.joinpath("flow.dag.yaml").write_text(FLOW, "utf-8")
+    flow.joinpath("say.jinja2").write_text("{{text}}", "utf-8")
+    init_flow(tmp_path / "judge", "evaluation")
+    with open_workspace(settings, tmp_path) as opened:
+        yield opened
+
+
+def run_and_judge(workspace: Workspace, name: str, *, words: str = "abcdef") -> None:
+    data = workspace.folder / f"{name}.jsonl"
+    data.write_text("".join(json.dumps({"text": word}) + "\n" for word in words), "utf-8")
+    create_run(workspace, RunRequest(flow=workspace.folder / "flow", data=data, name=name))
+    create_run(
+        workspace,
+        RunRequest(
+            flow=workspace.folder / "judge",
+            data=data,
+            source_run=name,
+            column_mapping=MAPPING,
+            name=f"{name}_judged",
+        ),
+    )
+
+
+def test_runs_over_different_data_are_not_paired_by_line_number(workspace: Workspace) -> None:
+    run_and_judge(workspace, "one")
+    run_and_judge(workspace, "two", words="ghijkl")
+    with pytest.raises(UsageError) as raised:
+        compare_runs(workspace, ["one", "two"])
+    problem = raised.value.problems[0]
+    assert problem.code == "G902"
+    assert "'one'" in problem.what
+    assert "'two'" in problem.what
+
+
+def test_runs_over_equal_data_are_compared_wherever_the_file_is(workspace: Workspace) -> None:
+    run_and_judge(workspace, "one")
+    run_and_judge(workspace, "two")
+    result = compare_runs(workspace, ["one", "two"])
+    assert [score.mean.value for score in result.comparison.metrics[0].scores if score.mean] == [1.0, 1.0]
+    assert list(result.context.metric_notes) == ["correct"]
+
+
+def test_an_evaluation_flow_that_broke_since_does_not_keep_its_runs_from_being_compared(
+    workspace: Workspace,
+) -> None:
+    run_and_judge(workspace, "one")
+    run_and_judge(workspace, "two")
+    workspace.folder.joinpath("judge", "flow.dag.yaml").write_text("outputs: [", "utf-8")
+    assert compare_runs(workspace, ["one", "two"]).context.metric_notes == {}
+
+
+def test_an_evaluation_that_was_interrupted_does_not_replace_a_whole_one(workspace: Workspace) -> None:
+    run_and_judge(workspace, "one")
+    run_and_judge(workspace, "two")
+    attempt = replace(workspace.store.read_run("two_judged").spec, name="second_attempt")
+    workspace.store.create_run(attempt, n_lines=6, created_at=workspace.now())
+    workspace.store.finish_run("second_attempt", status=CANCELED, finished_at=workspace.now(), metrics={})
+    result = compare_runs(workspace, ["one", "two"])
+    assert [score.n_missing for score in result.comparison.metrics[0].scores] == [0, 0]
+    second = result.comparison.metrics[0].scores[1].mean
+    assert second is not None
+    assert second.n == 6

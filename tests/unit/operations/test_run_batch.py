@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from headrace.config import load_settings
+from headrace.domain.run import CANCELED, COMPLETED, FAILED, Run
+from headrace.engine.events import LineFinished, RunEvent
+from headrace.operations.run_batch import RunRequest, create_run
+from headrace.operations.workspace import Workspace, open_workspace
+
+FLOW = """\
+inputs:
+  kind: {type: string}
+outputs:
+  first: {type: string, reference: "${act.output}"}
+  second: {type: string, reference: "${act.output}"}
+nodes:
+- name: act
+  type: python
+  source: {type: code, path: act.py}
+  inputs: {kind: "${inputs.kind}"}
+- name: follow
+  type: prompt
+  source: {type: code, path: follow.jinja2}
+  inputs: {kind: "${inputs.kind}"}
+  activate: {when: "${act.output}", is: 1}
+"""
+ACT = """\
+import asyncio
+
+from promptflow.core import tool
+
+
+class NoRepr:
+    def __repr__(self):
+        raise ValueError("no repr")
+
+
+class NoEqual:
+    def __eq__(self, other):
+        raise ValueError("cannot be compared")
+
+
+class Stop(BaseException):
+    pass
+
+
+def stream(error):
+    print("from the generator")
+    yield "a"
+    if error is not None:
+        raise error
+    yield "b"
+
+
+@tool
+def act(kind: str):
+    if kind == "nested":
+        value = []
+        value.append(value)
+        return value
+    if kind == "no repr":
+        return NoRepr()
+    if kind == "no equal":
+        return NoEqual()
+    if kind == "stream":
+        return stream(None)
+    if kind == "exit in a stream":
+        return stream(SystemExit(3))
+    if kind == "cancel in a stream":
+        return stream(asyncio.CancelledError())
+    errors = {
+        "cancel": asyncio.CancelledError(),
+        "exit": SystemExit(3),
+        "generator exit": GeneratorExit(),
+        "stop": Stop(),
+        "interrupt": KeyboardInterrupt(),
+    }
+    if kind in errors:
+        raise errors[kind]
+    return kind
+"""
+ASYNC_ACT = ACT.replace("def act(", "async def act(")
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    settings = load_settings({"HOME": str(tmp_path), "HEADRACE_STORE": "memory:"})
+    with open_workspace(settings, tmp_path) as opened:
+        yield opened
+
+
+def a_request(folder: Path, *kinds: str, act: str = ACT) -> RunRequest:
+    flow = folder / "flow"
+    flow.mkdir(exist_ok=True)
+    flow.joinpath("flow.dag.yaml").write_text(FLOW, "utf-8")
+    flow.joinpath("act.py").write_text(act, "utf-8")
+    flow.joinpath("follow.jinja2").write_text("{{kind}}", "utf-8")
+    data = folder / "data.jsonl"
+    data.write_text("".join(json.dumps({"kind": kind}) + "\n" for kind in kinds), "utf-8")
+    return RunRequest(flow=flow, data=data, name="r", max_concurrency=2)
+
+
+def codes(workspace: Workspace, run: Run) -> list[str | None]:
+    return [line.problem.code if line.problem else None for line in workspace.store.read_lines(run.spec.name)]
+
+
+@pytest.mark.parametrize("act", [ACT, ASYNC_ACT], ids=["in a thread", "async"])
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [
+        ("nested", "E604"),
+        ("no repr", "E604"),
+        ("no equal", "E604"),
+        ("exit in a stream", "E601"),
+        ("cancel in a stream", "E601"),
+        ("cancel", "E601"),
+        ("exit", "E601"),
+        ("stop", "E601"),
+    ],
+)
+def test_whatever_a_tool_does_only_its_own_line_fails(
+    kind: str, code: str, act: str, workspace: Workspace, tmp_path: Path
+) -> None:
+    run = create_run(workspace, a_request(tmp_path, "x", kind, kind, kind, "y", act=act))
+    assert run.status == COMPLETED
+    assert codes(workspace, run) == [None, code, code, code, None]
+    assert (run.n_lines, run.n_completed, run.n_failed) == (5, 2, 3)
+
+
+def test_a_tool_in_a_thread_that_raises_generator_exit_fails_its_line(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    run = create_run(workspace, a_request(tmp_path, "generator exit", "y"))
+    assert codes(workspace, run) == ["E601", None]
+
+
+def test_an_interrupt_closes_the_run_as_canceled(workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        create_run(workspace, a_request(tmp_path, "x", "interrupt"))
+    run = workspace.store.read_run("r")
+    assert run.status == CANCELED
+    assert run.problem is not None
+    assert run.problem.code == "E608"
+    assert run.finished_at is not None
+
+
+def test_a_fault_of_ours_leaves_no_run_that_seems_to_run_on(workspace: Workspace, tmp_path: Path) -> None:
+    def hear(event: RunEvent) -> None:
+        if isinstance(event, LineFinished):
+            raise LookupError(event.line_number)
+
+    with pytest.raises(LookupError):
+        create_run(workspace, a_request(tmp_path, "x", "y"), hear)
+    run = workspace.store.read_run("r")
+    assert run.status == FAILED
+    assert run.problem is not None
+
+
+def test_what_a_generator_prints_is_kept_and_not_shown(
+    workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = create_run(workspace, a_request(tmp_path, "stream"))
+    line = workspace.store.read_line(run.spec.name, 0)
+    assert line is not None
+    assert line.nodes[0].logs == {"stdout": "from the generator\n"}
+    assert capsys.readouterr().out == ""
+
+
+def test_two_outputs_of_one_generator_are_those_of_prompt_flow_and_the_node_keeps_its_text(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    run = create_run(workspace, a_request(tmp_path, "stream"))
+    line = workspace.store.read_line(run.spec.name, 0)
+    assert line is not None
+    assert line.outputs == {"first": "ab", "second": ""}
+    assert line.nodes[0].output == "ab"
+
+
+def test_a_mapping_to_no_input_is_warned_of_once(workspace: Workspace, tmp_path: Path) -> None:
+    request = a_request(tmp_path, "x")
+    for name in ("first", "second"):
+        create_run(workspace, replace(request, name=name, column_mapping={"kinds": "${data.kind}"}))
+    (warning,) = workspace.warnings
+    assert warning.code == "T204"
+    assert warning.severity == "warning"
+    assert "kinds" in warning.what
+
+
+def test_the_record_knows_where_flow_and_data_are_from_any_folder(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_request(tmp_path, "x")
+    monkeypatch.chdir(tmp_path)
+    run = create_run(workspace, RunRequest(flow=Path("flow"), data=Path("data.jsonl")))
+    assert run.spec.flow_path == str(tmp_path / "flow")
+    assert run.spec.data_path == str(tmp_path / "data.jsonl")

@@ -1,0 +1,39 @@
+"""The list of modules that nobody may import, against the tables that reach them by name."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from headrace.operations import serve_model
+from headrace.providers import registry as providers
+from headrace.store import opening
+from headrace.telemetry import setup
+
+ADAPTERS = (
+    *providers.ADAPTERS.values(),
+    providers.PACKAGE,
+    *opening.STORES.values(),
+    setup._EXPORTER[0],
+)
+WITHOUT_CONNECTION = {"headrace.providers.fake"}
+"""Ships for tests: a script stands in for the connection, so no table names it."""
+
+
+def read_contract(name: str) -> dict[str, Any]:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+    contracts: list[dict[str, Any]] = project["tool"]["importlinter"]["contracts"]
+    return next(contract for contract in contracts if contract["name"] == name)
+
+
+def test_every_adapter_of_a_table_is_protected_from_imports() -> None:
+    contract = read_contract("Adapters are reached by name, never imported")
+    assert contract["allowed_importers"] == []
+    assert {module.partition(":")[0] for module in ADAPTERS} | WITHOUT_CONNECTION == set(
+        contract["protected_modules"]
+    )
+
+
+def test_the_model_server_is_reached_by_name_because_its_packages_are_an_extra() -> None:
+    assert serve_model._SERVER.startswith("headrace.serving.")
