@@ -11,6 +11,7 @@ from pathlib import Path
 from headrace.errors import Problem, UsageError
 
 STATE_FOLDER = ".headrace"
+_SHORTEST_S = 0.001
 MODEL_CLIENTS = ("wire", "openai")
 
 
@@ -51,14 +52,15 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         UsageError: C506 when a variable has a value of the wrong form.
     """
     source = dict(os.environ if environment is None else environment)
-    line_timeout = _number(source, "HEADRACE_LINE_TIMEOUT_S", _number(source, "PF_LINE_TIMEOUT_SEC", 600.0))
+    pf_timeout = _number(source, "PF_LINE_TIMEOUT_SEC", 600.0, at_least=_SHORTEST_S)
+    line_timeout = _number(source, "HEADRACE_LINE_TIMEOUT_S", pf_timeout, at_least=_SHORTEST_S)
     node_timeout = _number(source, "HEADRACE_NODE_TIMEOUT_S", 0.0)
     return Settings(
         store=source.get("HEADRACE_STORE") or None,
         max_concurrency=int(_number(source, "HEADRACE_MAX_CONCURRENCY", 64, at_least=1)),
         line_timeout_s=line_timeout,
         node_timeout_s=node_timeout or None,
-        model_timeout_s=_number(source, "HEADRACE_MODEL_TIMEOUT_S", 120.0),
+        model_timeout_s=_number(source, "HEADRACE_MODEL_TIMEOUT_S", 120.0, at_least=_SHORTEST_S),
         max_retries=int(_number(source, "HEADRACE_MAX_RETRIES", 8)),
         model_client=_word(source, "HEADRACE_MODEL_CLIENT", MODEL_CLIENTS),
         otlp_endpoint=source.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")

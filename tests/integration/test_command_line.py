@@ -46,7 +46,7 @@ def work(text: str, n: int) -> dict:
     if n == 3:
         raise ValueError("threes are not welcome")
     if n == 99:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), getattr(signal, os.environ.get("STOP_BY", "SIGINT")))
         Event().wait(20)
     return {"text": text, "twice": 2 * n, "nan": float("nan"), "from": os.environ.get("FROM")}
 """
@@ -501,9 +501,11 @@ def test_a_broken_connection_file_is_named_beside_the_sound_ones(headrace: Call,
     assert "hidden" not in done.err
 
 
+@pytest.mark.parametrize("stop_by", ["SIGINT", "SIGTERM"])
 def test_an_interrupted_run_keeps_its_lines(
-    process: Callable[..., subprocess.Popen[str]], headrace: Call
+    stop_by: str, process: Callable[..., subprocess.Popen[str]], headrace: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("STOP_BY", stop_by)
     lines = [{"text": "x", "n": 1}] * 3 + [{"text": "x", "n": 99}] + [{"text": "x", "n": 1}] * 3
     Path("stop.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     running = process(

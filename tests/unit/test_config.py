@@ -28,7 +28,10 @@ def test_our_name_wins_over_prompt_flows() -> None:
 def test_the_endpoint_for_traces_wins_over_the_general_one() -> None:
     general = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a"}
     assert load_settings(general).otlp_endpoint == "http://a"
-    assert load_settings({**general, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://b"}).otlp_endpoint == "http://b"
+    assert (
+        load_settings({**general, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://b"}).otlp_endpoint
+        == "http://b"
+    )
 
 
 @pytest.mark.parametrize(
@@ -37,6 +40,8 @@ def test_the_endpoint_for_traces_wins_over_the_general_one() -> None:
         ("HEADRACE_MAX_CONCURRENCY", "0"),
         ("HEADRACE_MAX_CONCURRENCY", "many"),
         ("HEADRACE_LINE_TIMEOUT_S", "-1"),
+        ("HEADRACE_LINE_TIMEOUT_S", "0"),
+        ("PF_LINE_TIMEOUT_SEC", "0"),
         ("HEADRACE_LINE_TIMEOUT_S", "inf"),
         ("HEADRACE_MODEL_TIMEOUT_S", "nan"),
         ("HEADRACE_MODEL_CLIENT", "curl"),
@@ -68,8 +73,13 @@ def test_the_users_folder_is_below_home() -> None:
 def test_variables_are_put_back_even_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HR_OLD", "before")
     monkeypatch.delenv("HR_NEW", raising=False)
-    with pytest.raises(KeyError), process_environment({"HR_OLD": "during", "HR_NEW": "during"}):
-        assert os.environ["HR_OLD"] == os.environ["HR_NEW"] == "during"
-        raise KeyError
+
+    def fail() -> None:
+        with process_environment({"HR_OLD": "during", "HR_NEW": "during"}):
+            assert os.environ["HR_OLD"] == os.environ["HR_NEW"] == "during"
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert os.environ["HR_OLD"] == "before"
     assert "HR_NEW" not in os.environ

@@ -5,6 +5,7 @@ May catch everything; nothing else in ``cli`` may.
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -14,6 +15,7 @@ from typing import NoReturn
 
 import click
 
+from headrace.cli.absent import find_instead
 from headrace.cli.collection import pause_collection, skip_last_collection
 from headrace.cli.options import nearest_option
 from headrace.cli.session import Session
@@ -31,6 +33,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         arguments: Without the program's name; default: those of the process.
     """
     pause_collection()
+    # A run that is asked to end closes itself as on Ctrl-C, whatever handles that at the moment.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             # A lone surrogate, or a narrow code page, must not end a command that has done its work.
@@ -87,6 +91,10 @@ def _usage_problem(error: click.ClickException) -> Problem:
     path = context.command_path if context else "headrace"
     fix = f"{path} --help shows how to call it."
     if isinstance(error, click.NoSuchOption):
+        instead = find_instead(path, error.option_name)
+        if instead:
+            what = f"{path} {error.option_name} is an option of pf that headrace does not have yet."
+            return Problem(code="C507", what=what, fix=instead)
         close = nearest_option(error.option_name, context) if context else None
         return Problem(
             code="C507",

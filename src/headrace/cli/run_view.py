@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import compress
 from typing import Any
 
 from headrace.cli.table import Cell, Column, render_table
@@ -154,10 +153,10 @@ def render_run_table(
         Column(title="experiment", leaves=0),  # whole or not at all: people copy it as well
     ]
     rows = [_run_row(run, evaluations.get(run.spec.name, 0), now) for run in runs]
-    is_there = [True] * 7 + [any(row[index].text for row in rows) for index in range(7, len(columns))]
+    filled = [index for index in range(len(columns)) if any(row[index].text for row in rows)]
     return render_table(
-        list(compress(columns, is_there)),
-        [list(compress(row, is_there)) for row in rows],
+        [columns[index] for index in filled],
+        [[row[index] for index in filled] for row in rows],
         ink=ink,
         width=width,
     )
@@ -286,7 +285,9 @@ def _render_block(
     pairs = [("status", _status_cell(line))]
     if line.problem:
         pairs.append(("error", _error_cell(line)))
-    pairs += [(f"inputs.{name}", Cell(cell_text(line.inputs[name]))) for name in inputs if name in line.inputs]
+    pairs += [
+        (f"inputs.{name}", Cell(cell_text(line.inputs[name]))) for name in inputs if name in line.inputs
+    ]
     pairs += [(f"outputs.{name}", _output_cell(line, name)) for name in outputs]
     columns = [Column(title="line"), Column(title=str(line.line_number), least=20)]
     return render_table(

@@ -14,6 +14,7 @@ from typing import cast
 import click
 
 from headrace import __version__
+from headrace.cli.absent import find_instead
 from headrace.cli.options import HELP_NAMES, everywhere_options, make_form
 from headrace.cli.session import fail_usage
 from headrace.errors import ExitCode, nearest
@@ -127,10 +128,16 @@ class Group(click.Group):
         """Find the command that ``args`` name.
 
         Raises:
-            UsageError: C507 for a name that is not in the table, with the nearest one.
+            UsageError: C507 for a name that is not in the table, with the nearest one, or for a command of ``pf`` with
+                what to use instead.
         """
         name = args[0]
         if name not in self.branch and not name.startswith("-") and not ctx.resilient_parsing:
+            instead = find_instead(ctx.command_path, name)
+            if instead:
+                fail_usage(
+                    f"{ctx.command_path} {name} is a command of pf that headrace does not have yet.", instead
+                )
             fail_usage(
                 f'{ctx.command_path} has no command "{name}".',
                 _suggest_command(name, self.branch, ctx.command_path),

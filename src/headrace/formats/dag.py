@@ -192,6 +192,7 @@ def _read_outputs(block: Block) -> dict[str, FlowOutput]:
             name=name,
             type=value_type,
             value=value_or_reference(value),
+            description=item.note("description"),
             is_chat_output=item.flag("is_chat_output"),
             is_evaluation_only=item.flag("evaluation_only"),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import chdir, contextmanager
+from contextlib import AsyncExitStack, chdir, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -172,8 +172,9 @@ class FlowSession:
 
     async def __aexit__(self, *_: object) -> None:
         self._threads.close()
-        for client in self._clients.values():
-            await client.close()
+        async with AsyncExitStack() as stack:  # every client is closed, even after one that cannot be
+            for client in self._clients.values():
+                stack.push_async_callback(client.close)
 
     def _client(self, name: str) -> ModelClient:
         client = self._clients.get(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -49,12 +50,20 @@ class NodeContext:
     metrics: dict[str, float] = field(default_factory=dict)
     usage: Usage = Usage()
     logs: dict[str, str] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add_usage(self, usage: Usage) -> None:
-        """Add the tokens of one model call, with its cost where the price is known."""
+        """Add the tokens of one model call, with its cost where the price is known.
+
+        A tool may call models from threads of its own, so this is safe to call from any thread.
+        """
         cost = usage.cost_usd
         if cost is None and self.price is not None:
             cost = self.price.cost_usd(usage.prompt_tokens, usage.completion_tokens)
+        with self._lock:
+            self._add(usage, cost)
+
+    def _add(self, usage: Usage, cost: float | None) -> None:
         known = [item for item in (self.usage.cost_usd, cost) if item is not None]
         is_known = cost is not None and (self.usage.calls == 0 or self.usage.cost_usd is not None)
         self.usage = Usage(

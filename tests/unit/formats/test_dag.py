@@ -400,3 +400,11 @@ def test_digest_covers_includes(tmp_path: Path) -> None:
     second = flow_digest(flow)
     write(tmp_path, "a = 2", "shared.py")
     assert len({first, second, flow_digest(flow)}) == 3
+
+
+def test_an_output_may_say_what_it_measures(tmp_path: Path) -> None:
+    text = 'nodes: []\noutputs: {f1: {type: double, reference: "${a.output}", description: Token overlap.}}\n'
+    (tmp_path / "flow.dag.yaml").write_text(text)
+    flow, _ = read_flow(tmp_path)
+    assert flow is not None
+    assert flow.outputs["f1"].description == "Token overlap."

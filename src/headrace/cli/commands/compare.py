@@ -143,7 +143,8 @@ def command(
             report = default_report(workspace, experiment.name)
             _make_room(report)
     _write_result(session, result, destination)
-    _write_report(session, result, report, is_last_line=destination == Destination("table", None))
+    is_beside = destination != Destination("table", None)
+    _write_places(session, result, report, is_new=experiment is not None, is_beside=is_beside)
     return _report_failures(session, result)
 
 
@@ -324,16 +325,30 @@ def _render(session: Session, result: ComparisonResult, form: str, *, is_file: b
     return render_board(result.comparison, result.recommendation, result.context, terminal)
 
 
-def _write_report(
-    session: Session, result: ComparisonResult, report: Path | None, *, is_last_line: bool
+def _write_places(
+    session: Session, result: ComparisonResult, report: Path | None, *, is_new: bool, is_beside: bool
 ) -> None:
-    if report is None:
+    """Write the report, and say where it is and how to make the comparison again; the report's path comes last.
+
+    Args:
+        session: Where to say it.
+        result: The comparison.
+        report: Where the report goes; ``None`` for none.
+        is_new: Whether the arms ran just now.
+        is_beside: Whether standard output belongs to something else.
+    """
+    lines = []
+    if is_new and result.experiment is not None:
+        lines.append(f"again: headrace compare --again {result.experiment}")
+    if report is not None:
+        _write_file(report, render_html(result.comparison, result.context))
+        lines.append(f"report: {session.shorten(report)}")
+    if not lines:
         return
-    _write_file(report, render_html(result.comparison, result.context))
-    if is_last_line:
-        session.write(f"\nreport: {session.shorten(report)}")
+    if is_beside:
+        session.note("\n".join(lines))
     else:
-        session.note(f"report: {session.shorten(report)}")
+        session.write("\n" + "\n".join(lines))
 
 
 def _report_failures(session: Session, result: ComparisonResult) -> ExitCode:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -12,7 +14,7 @@ from headrace.cli.connection_input import fill_secrets, override_fields, read_co
 from headrace.cli.options import Verb, pairs_option, path_option
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.workspace import command_workspace
-from headrace.errors import ExitCode
+from headrace.errors import ExitCode, UsageError
 from headrace.formats.connection_file import connection_from_mapping, connection_to_json
 
 
@@ -55,11 +57,27 @@ def command(
     if not data.get("name"):
         fail_usage("The connection has no name.", "Give it one with --name NAME.")
     connection = fill_secrets(connection_from_mapping(data, places), places, _ask)
-    with command_workspace(session) as workspace:
+    with command_workspace(session) as workspace, _naming_options():
         path = workspace.connections.create(connection, for_person=for_person, is_replacing=is_replacing)
     session.write_json(connection_to_json(connection))
     session.note(f"Stored in {session.shorten(path)}.")
     return ExitCode.OK
+
+
+@contextmanager
+def _naming_options() -> Iterator[None]:
+    """Say with which options of this command a connection is replaced, or kept under another name."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(
+            *(
+                replace(problem, fix="Replace it with --overwrite, or choose another name with --name.")
+                if problem.code == "S806"
+                else problem
+                for problem in error.problems
+            )
+        ) from error
 
 
 def _ask(secret: str) -> str | None:

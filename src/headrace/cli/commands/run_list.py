@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import click
@@ -20,7 +21,7 @@ class Listing(NamedTuple):
     """Runs to show, newest first; how many runs evaluate each; how many evaluation runs are left out."""
 
     runs: tuple[Run, ...]
-    evaluations: dict[str, int]
+    evaluations: Mapping[str, int]
     n_folded: int
 
 
@@ -37,9 +38,7 @@ class Listing(NamedTuple):
 )
 @limit_options(50)
 @click.option("--experiment", metavar="ID", help="Only the runs of this experiment.")
-@click.option(
-    "--evaluations", is_flag=True, help="Also the runs that score the arms of experiments."
-)
+@click.option("--evaluations", is_flag=True, help="Also the runs that score the arms of experiments.")
 @form_option("json", "table", help="How to print; default: table at a terminal, else json.")
 @click.pass_obj
 def command(
@@ -87,15 +86,18 @@ def read_listing(store: RunStore, limit: int | None, experiment: str | None, *, 
         folds: Whether evaluation runs of experiments are left out; they do not count for ``limit`` then.
     """
     n_read = limit
-    while True:
-        read = store.list_runs(limit=n_read, experiment=experiment)
-        kept = tuple(run for run in read if not (folds and is_folded(run)))
-        if limit is None or n_read is None or len(kept) >= limit or len(read) < n_read:
-            break
+    read = store.list_runs(limit=n_read, experiment=experiment)
+    runs = _unfolded(read) if folds else read
+    while limit is not None and n_read is not None and len(runs) < limit and len(read) == n_read:
         n_read *= 2
-    runs = kept[:limit]
-    # What evaluates a run is newer than the run, so all of it has been read.
-    evaluations = count_evaluations(read)
+        read = store.list_runs(limit=n_read, experiment=experiment)
+        runs = _unfolded(read)
+    runs = runs[:limit]
+    # What evaluates a run is newer than it, so all of that has been read.
     shown = {run.spec.name for run in runs}
     n_folded = sum(run.spec.source_run in shown for run in read if is_folded(run)) if folds else 0
-    return Listing(runs=runs, evaluations=evaluations, n_folded=n_folded)
+    return Listing(runs=runs, evaluations=count_evaluations(read), n_folded=n_folded)
+
+
+def _unfolded(runs: Sequence[Run]) -> tuple[Run, ...]:
+    return tuple(run for run in runs if not is_folded(run))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from headrace.cli.commands.run_create import find_failure
+from headrace.cli.commands.run_create import find_failure, report_failures
 from headrace.cli.options import Verb, run_name_option
 from headrace.cli.session import Session
 from headrace.cli.workspace import command_workspace
@@ -23,13 +23,11 @@ def command(session: Session, *, name: str) -> int:
 
     Metrics are what aggregation nodes pass to log_metric; a run without any prints {}. As with pf,
     a metric that is not a number is printed as NaN, which strict JSON readers refuse. Why the
-    aggregation failed, and the error of the first line that failed, are said on standard error.
+    aggregation failed, and the first error where lines failed, are said on standard error.
     """
     with command_workspace(session) as workspace:
         run = workspace.store.read_run(name)
         failure = find_failure(workspace, run)
     session.write_json(dict(run.metrics))
-    problems = [problem for problem in (run.problem, failure) if problem is not None]
-    if problems:
-        session.show_problems(*dict.fromkeys(problems))
+    report_failures(session, run, failure)
     return ExitCode.OK
