@@ -220,8 +220,7 @@ def details_to_json(lines: Sequence[LineResult]) -> list[dict[str, Any]]:
 
 
 def render_details(lines: Sequence[LineResult], *, ink: Ink, width: int | None) -> str:
-    """A table of ``inputs.*`` and ``outputs.*`` columns, ``(Failed)`` where a line has no output, between its status
-    and its error.
+    """A table: status, ``inputs.*`` and ``outputs.*`` columns, error; ``(Failed)`` where a line has no output.
 
     Values are cut to :data:`MAX_CELL` characters at any width.
 

@@ -246,7 +246,7 @@ async def run_line(
     texts: dict[str, str] = {}
     problem: Problem | None = None
     try:
-        async with _line_limit(flow):
+        async with _line_limit(flow, runner):
             await runner.run()
             outputs = await _make_outputs(flow, values, texts, on_text)
             if kept is not None:
@@ -284,7 +284,7 @@ def _both(
 
 
 @asynccontextmanager
-async def _line_limit(flow: PreparedFlow) -> AsyncIterator[None]:
+async def _line_limit(flow: PreparedFlow, runner: NodeRunner) -> AsyncIterator[None]:
     """Cut the line after its time, and turn everything else that goes wrong in it into a HeadraceError as well."""
     try:
         async with asyncio.timeout(flow.limits.line_timeout_s) as limit:
@@ -293,17 +293,20 @@ async def _line_limit(flow: PreparedFlow) -> AsyncIterator[None]:
         raise
     except Exception as error:
         if isinstance(error, TimeoutError) and limit.expired():
-            raise _line_timeout(flow) from error
+            raise _line_timeout(flow, runner) from error
         raise _value_failure(flow, error) from error
 
 
-def _line_timeout(flow: PreparedFlow) -> ExecutionError:
+def _line_timeout(flow: PreparedFlow, runner: NodeRunner) -> ExecutionError:
     limit_s = flow.limits.line_timeout_s
+    cut = [result.node for result in runner.results if result.status == CANCELED]
+    node = flow.plan.flow.node(cut[0]) if cut else None
+    running = f" while {', '.join(cut)} ran" if cut else ""
     return LineTimeoutError(
         Problem(
             code="E603",
-            what=f"The line took longer than {limit_s:g} s and was cut.",
-            span=flow.plan.flow.source_map.span(()),
+            what=f"The line took longer than {limit_s:g} s and was cut{running}.",
+            span=flow.plan.flow.source_map.span(node.pointer if node else ()),
             fix="Raise HEADRACE_LINE_TIMEOUT_S (or PF_LINE_TIMEOUT_SEC), or see in the trace which node was slow.",
         )
     )
