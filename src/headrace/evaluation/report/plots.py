@@ -6,7 +6,7 @@ stretches with the page and its labels stay readable on a phone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
@@ -23,8 +23,14 @@ _SCATTER_BOTTOM = 46
 _SCATTER_LEFT = 9.0
 _SCATTER_RIGHT = 96.0
 _NAME_HEIGHT = 16.0
-_NAME_WIDTH = 45.0
-_MAX_LABEL = 26
+_LETTER_WIDTH = 7.6
+_DOT_SIZE = 14.0
+_LABEL_OFFSET = 12
+_LABEL_STEP = 4.0
+_MAX_LABEL = 22
+_WIDTHS = (300.0, 420.0, 640.0, 1080.0)
+"""Widths in pixels that the scatter plot is laid out for, from a phone to the widest page."""
+
 _LOG_FROM_RATIO = 30.0
 
 
@@ -66,6 +72,30 @@ class Prices:
     label: str
     per_line: dict[str, float]
     is_cost: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Label:
+    """The name of a point.
+
+    Attributes:
+        x: Place of the point across the plot, in percent.
+        y: Middle of the name, in pixels from the top.
+        dot_y: The point's own height.
+        offset: Pixels from the point to the name: to the right of it, or, when negative, to the left.
+    """
+
+    text: str
+    x: float
+    y: float
+    dot_y: float
+    offset: int
+
+    def ends(self, width: float) -> tuple[float, float]:
+        """Where the name begins and ends in a plot of ``width`` pixels."""
+        near = self.x * width / 100.0 + self.offset
+        far = near + (_LETTER_WIDTH if self.offset > 0 else -_LETTER_WIDTH) * len(self.text)
+        return min(near, far), max(near, far)
 
 
 def difference_scale(metric: MetricComparison) -> Scale:
@@ -241,41 +271,73 @@ def _whiskers(points: Sequence[Point], x_scale: Scale, y_scale: Scale) -> list[s
 
 
 def _dots_and_names(points: Sequence[Point], x_scale: Scale, y_scale: Scale) -> list[str]:
-    parts = []
-    taken: list[tuple[float, float]] = []
-    for point in sorted(points, key=lambda p: y_scale.at(p.quality.value)):
-        x, y = x_scale.at(point.price), y_scale.at(point.quality.value)
-        name_y = _free_height(x, y, taken)
-        taken.append((x, name_y))
-        css = "dot efficient" if point.is_efficient else "dot dominated"
-        anchor, offset = ("end", -12) if x > 55.0 else ("start", 12)
-        name = (
-            point.arm
-            if len(point.arm) <= _MAX_LABEL
-            else f"{point.arm[: _MAX_LABEL - 1]}\N{HORIZONTAL ELLIPSIS}"
-        )
-        if name_y != y:
+    dots = [(x_scale.at(point.price), y_scale.at(point.quality.value)) for point in points]
+    leaders, circles, names = [], [], []
+    for label in place_labels([point.arm for point in points], dots):
+        if label.y != label.dot_y:
             # A line leads to a name that had to move; the nested drawing starts at the point.
-            parts.append(
-                f'<svg x="{x:.2f}%" overflow="visible"><line class="leader" x1="0" x2="{offset * 0.8:.1f}" '
-                f'y1="{y:.1f}" y2="{name_y:.1f}"/></svg>'
+            leaders.append(
+                f'<svg x="{label.x:.2f}%" overflow="visible"><line class="leader" x1="0" '
+                f'x2="{label.offset * 0.8:.1f}" y1="{label.dot_y:.1f}" y2="{label.y:.1f}"/></svg>'
             )
-        parts.append(f'<circle class="{css}" cx="{x:.2f}%" cy="{y:.1f}" r="6"/>')
-        parts.append(
-            f'<text class="name" x="{x:.2f}%" dx="{offset}" y="{name_y + 4:.1f}" '
-            f'text-anchor="{anchor}">{escape(name)}</text>'
+        anchor = "start" if label.offset > 0 else "end"
+        names.append(
+            f'<text class="name" x="{label.x:.2f}%" dx="{label.offset}" y="{label.y + 4:.1f}" '
+            f'text-anchor="{anchor}">{escape(label.text)}</text>'
         )
-    return parts
+    for point, (x, y) in zip(points, dots, strict=True):
+        css = "dot efficient" if point.is_efficient else "dot dominated"
+        circles.append(f'<circle class="{css}" cx="{x:.2f}%" cy="{y:.1f}" r="6"/>')
+    # Names come last: where there is no room for all, a name still lies over a dot and not under it.
+    return [*leaders, *circles, *names]
 
 
-def _free_height(x: float, y: float, taken: Sequence[tuple[float, float]]) -> float:
-    """The nearest height at which a name clears the names that are already near."""
-    near = [other_y for other_x, other_y in taken if abs(other_x - x) < _NAME_WIDTH]
-    steps = range(len(near) + 1)
-    candidates = [y + sign * step * _NAME_HEIGHT for step in steps for sign in (1, -1)]
-    inside = [c for c in candidates if _SCATTER_TOP - 8 <= c <= _SCATTER_HEIGHT - _SCATTER_BOTTOM - 6]
-    free = (c for c in inside if all(abs(other_y - c) >= _NAME_HEIGHT for other_y in near))
-    return next(free, y)
+def place_labels(names: Sequence[str], dots: Sequence[tuple[float, float]]) -> list[Label]:
+    """A label beside each dot that clears the dots and the other labels, on a phone as on a desk.
+
+    Args:
+        names: What the labels say; long ones are shortened in the middle.
+        dots: Places of the points: across in percent, down in pixels.
+    """
+    placed: list[Label] = []
+    for index in sorted(range(len(names)), key=lambda at: dots[at][1]):
+        others = [dot for at, dot in enumerate(dots) if at != index]
+        candidates = list(_candidates(_shorten(names[index]), *dots[index]))
+        # min keeps the first of equals, and the nearest and most natural place is tried first.
+        placed.append(min(candidates, key=lambda label: _count_overlaps(label, others, placed)))
+    return placed
+
+
+def _candidates(text: str, x: float, y: float) -> Iterator[Label]:
+    sides = (-_LABEL_OFFSET, _LABEL_OFFSET) if x > 55.0 else (_LABEL_OFFSET, -_LABEL_OFFSET)
+    lowest = _SCATTER_HEIGHT - _SCATTER_BOTTOM - 6
+    for step in range(ceil(_SCATTER_HEIGHT / _LABEL_STEP)):
+        for height in dict.fromkeys((y + step * _LABEL_STEP, y - step * _LABEL_STEP)):
+            if step == 0 or _SCATTER_TOP - 8 <= height <= lowest:
+                yield from (Label(text=text, x=x, y=height, dot_y=y, offset=offset) for offset in sides)
+
+
+def _count_overlaps(label: Label, dots: Sequence[tuple[float, float]], placed: Sequence[Label]) -> int:
+    found = 0
+    for width in _WIDTHS:
+        left, right = label.ends(width)
+        found += left < 0.0 or right > width
+        for x, y in dots:
+            center = x * width / 100.0
+            is_near = abs(y - label.y) < (_NAME_HEIGHT + _DOT_SIZE) / 2
+            found += is_near and left < center + _DOT_SIZE / 2 and right > center - _DOT_SIZE / 2
+        for other in placed:
+            begin, end = other.ends(width)
+            found += abs(other.y - label.y) < _NAME_HEIGHT and left < end and right > begin
+    return found
+
+
+def _shorten(name: str) -> str:
+    """Arms often differ at the end of their names only, so what goes is the middle."""
+    if len(name) <= _MAX_LABEL:
+        return name
+    tail = _MAX_LABEL // 2
+    return f"{name[: _MAX_LABEL - tail - 1]}\N{HORIZONTAL ELLIPSIS}{name[-tail:]}"
 
 
 def _margin_band(scale: Scale, margin: float | None) -> str:
