@@ -292,12 +292,17 @@ def test_a_run_can_be_looked_at_in_every_way(headrace: Call) -> None:
     table = headrace("run", "list", "-o", "table").out
     assert table.splitlines()[2].startswith("first ")
     details = headrace("run", "show-details", "-n", "first", "-r", "4")
-    assert [row.split()[0] for row in details.out.splitlines()[2:]] == ["0", "1", "2", "3"]
-    assert details.out.splitlines()[5].endswith("(Failed)")
+    assert [row.split()[:2] for row in details.out.splitlines()[2:]] == [
+        ["0", "Completed"], ["1", "Completed"], ["2", "Completed"], ["3", "Failed"],
+    ]  # fmt: skip
+    assert details.out.splitlines()[5].split("(Failed)")[1].strip().startswith("E601 tool-failed: ")
     assert "4 of 5 lines" in details.err
     data = headrace("run", "show-details", "-n", "first", "--all-results", "-o", "json").data
     assert [line["status"] for line in data] == ["Completed"] * 3 + ["Failed", "Completed"]
-    assert headrace("run", "show-metrics", "-n", "first").data == {}
+    metrics = headrace("run", "show-metrics", "-n", "first")
+    assert (metrics.code, metrics.data) == (0, {})
+    assert "error[E606 lines-failed]" in metrics.err
+    assert "error[E601 tool-failed]" in metrics.err
 
 
 def test_a_trace_is_drawn_for_the_line_that_is_asked_for(headrace: Call) -> None:
@@ -367,9 +372,35 @@ def test_metrics_of_an_evaluation_run(headrace: Call) -> None:
     )  # fmt: skip
     assert (done.code, done.data["run"]) == (0, "echo")
     assert headrace("run", "show-metrics", "-n", "judged").data == {"exact": 1.0}
-    assert "echo" in headrace("run", "list", "-o", "table").out.splitlines()[2]
+    table = headrace("run", "list", "-o", "table")
+    assert "echo" in table.out.splitlines()[2]
+    assert table.err == ""
     trace = headrace("run", "trace", "-n", "judged", "--aggregation")
     assert trace.out.startswith("judged · aggregation · Completed")
+
+
+def test_a_failed_aggregation_is_said_beside_metrics_that_are_no_numbers(
+    headrace: Call, folder: Path
+) -> None:
+    log = """\
+from promptflow.core import log_metric, tool
+
+
+@tool
+def log(scores: list) -> None:
+    log_metric("exact", float("nan"))
+    raise ValueError("nothing to divide by")
+"""
+    (folder / "race" / "evaluation" / "exact" / "log.py").write_text(log, encoding="utf-8")
+    headrace("run", "create", "--flow", "race", "--data", "race/data.jsonl", "-n", "plain")
+    headrace(
+        "run", "create", "--flow", "race/evaluation/exact", "--data", "race/data.jsonl", "--run", "plain", "-n", "judged",
+        "--column-mapping", "prediction=${run.outputs.answer}", "truth=${data.answer}",
+    )  # fmt: skip
+    done = headrace("run", "show-metrics", "-n", "judged")
+    assert done.code == 0
+    assert done.out == '{\n    "exact": NaN\n}\n'
+    assert "nothing to divide by" in done.err
 
 
 RACE = (
@@ -384,7 +415,9 @@ def test_arms_race_and_the_better_one_is_named(headrace: Call, folder: Path) -> 
     assert done.out.startswith("Ship echo.")
     row = next(line for line in done.out.splitlines() if line.startswith("echo "))
     assert row.split()[1:] == ["1.000", "+1.000", "<", "0.001", "▲", "better"]
-    last = done.out.splitlines()[-1]
+    experiment = headrace("run", "list").data[0]["experiment"]
+    *_, again, last = done.out.splitlines()
+    assert again == f"again: headrace compare --again {experiment}"
     assert last.startswith("report: .headrace/reports/race-")
     assert (folder / ".headrace" / ".gitignore").read_text(encoding="utf-8").strip() == "*"
     html = (folder / last.removeprefix("report: ")).read_text(encoding="utf-8")
@@ -405,6 +438,20 @@ def test_a_comparison_in_other_forms(headrace: Call, folder: Path) -> None:
     assert "exact" in (folder / "board.txt").read_text(encoding="utf-8")
     listed = headrace("run", "list", "--experiment", runs[0]["experiment"], "-o", "table").out
     assert listed.count("race_") >= 2
+
+
+def test_runs_that_score_arms_are_folded_unless_asked_for(headrace: Call) -> None:
+    headrace(*RACE, "-q")
+    listed = headrace("run", "list").data
+    assert [run["arm"] for run in listed] == ["echo", "plain"]
+    everything = headrace("run", "list", "--evaluations").data
+    assert [run.get("run") for run in everything] == [listed[0]["name"], None, listed[1]["name"], None]
+    newest = headrace("run", "list", "-r", "2").data
+    assert newest == listed
+    table = headrace("run", "list", "-r", "1", "-o", "table")
+    assert table.out.splitlines()[2].split()[-2:] == ["1", listed[0]["experiment"]]
+    assert "without 1 evaluation run of experiments; --evaluations lists them" in table.err
+    assert headrace("run", "list", "--evaluations", "-o", "table").err == ""
 
 
 def test_an_experiment_is_compared_once_more_as_it_was_asked_for(headrace: Call, folder: Path) -> None:
@@ -473,7 +520,8 @@ def test_a_connection_is_kept_shown_without_its_key_and_deleted(headrace: Call, 
         assert "hidden" not in done.out + done.err
     assert [item["name"] for item in listed.data] == ["baseline", "mine"]
     assert "http://localhost:1/v1" in table.out
-    assert headrace("connection", "create", "-f", "c.yaml", "--set", "api_key=other").code == 2
+    taken = headrace("connection", "create", "-f", "c.yaml", "--set", "api_key=other")
+    assert (taken.code, "--overwrite" in taken.err) == (2, True)
     assert headrace("connection", "create", "-f", "c.yaml", "--set", "api_key=other", "--overwrite").code == 0
     assert headrace("connection", "delete", "-n", "mine").code == 2
     assert headrace("connection", "delete", "-n", "mine", "--yes").code == 0

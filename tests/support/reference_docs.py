@@ -1,9 +1,16 @@
-"""Reference pages made from the code. ``python -m tests.support.reference_docs`` writes them anew."""
+"""Pages and parts of pages made from the code. ``python -m tests.support.reference_docs`` writes them anew."""
 
 from __future__ import annotations
 
+import shutil
+from contextlib import chdir, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from headrace.cli.main import run_command_line
+from headrace.cli.session import Session
+from headrace.cli.terminal import Terminal
 from headrace.errors import (
     CATALOGUE,
     DefinitionError,
@@ -16,7 +23,11 @@ from headrace.errors import (
     UsageError,
 )
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+
+BOARD_BEGINS, BOARD_ENDS = "<!-- board: written by `make docs` -->\n", "<!-- end of board -->\n"
+_BOARD_WIDTH = 80
 
 _FAMILIES = {
     "F": ("Formats", "Files that cannot be read as what they should be."),
@@ -102,9 +113,47 @@ def _entry(code: str, entry: Entry) -> str:
     return f"### {code} {entry.name}\n\n{code} `{entry.name}`: {entry.title}. {entry.explanation}\n"
 
 
+def copy_project(folder: Path) -> None:
+    """Copy what the commands in the pages need: the flows and the documentation that they answer from."""
+    for name in ("flows", "docs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", ".headrace"))
+    (folder / ".headrace").mkdir()
+
+
+def run_demo(folder: Path) -> str:
+    """What the demo prints in a terminal of 80 columns, in ``folder``, where the project was copied to."""
+    session = Session(folder, {"HOME": str(folder)})
+    session.terminal = Terminal(width=_BOARD_WIDTH)
+    out = StringIO()
+    with chdir(folder), redirect_stdout(out):
+        code = run_command_line(["compare", "flows/ask_docs/experiment.yaml", "--quiet"], session)
+    if code != ExitCode.OK:
+        raise RuntimeError(f"the demo ended with {code}")
+    return out.getvalue()
+
+
+def render_readme(readme: str, demo: str) -> str:
+    """The text of ``README.md`` with verdict and first table of what the demo prints.
+
+    Args:
+        readme: The text, its board of any age.
+        demo: What the demo printed.
+    """
+    verdict, _, table, *_ = demo.split("\n\n")
+    before, _, rest = readme.partition(BOARD_BEGINS)
+    _, _, after = rest.partition(BOARD_ENDS)
+    return f"{before}{BOARD_BEGINS}```text\n{verdict}\n\n{table}\n```\n{BOARD_ENDS}{after}"
+
+
 def write_pages() -> None:
-    """Write every generated page."""
+    """Write every generated page, then the board of the demo, which answers from them."""
     (DOCS / "errors.md").write_text(render_errors_page(), encoding="utf-8")
+    readme = ROOT / "README.md"
+    with TemporaryDirectory() as name:
+        folder = Path(name).resolve()
+        copy_project(folder)
+        text = render_readme(readme.read_text(encoding="utf-8"), run_demo(folder))
+    readme.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -53,7 +53,8 @@ def map_lines(
 
     Returns:
         Lines whose ``columns`` are flow inputs, not yet converted and without those that a line does not
-        have; and the problems D402, D403, D406 and the warning T204. An error among them leaves no lines.
+        have; and the problems D402, D403, D406 and the warning T204; D406 is a warning where no mapping was
+        given at all. An error among them leaves no lines.
     """
     tables = _make_tables(dataset, source, source_columns)
     full = _complete(flow, mapping)
@@ -63,7 +64,12 @@ def map_lines(
     found = (_check(name, mapped, tables, is_default=name not in mapping) for name, mapped in full.items())
     missing = [_placed(problem, flow, dataset, place) for problem in found if problem is not None]
     if not missing and not any(mapped.source in tables for mapped in full.values()):
-        missing.append(_no_reference(flow))
+        problem = _no_reference(flow)
+        # Without any mapping prompt flow runs every line on the defaults; a mapping of literals alone it refuses.
+        if flow.inputs and not mapping:
+            problems.append(replace(problem, severity="warning"))
+        else:
+            missing.append(problem)
     if missing:
         return (), (*problems, *missing)
     lines = tuple(_joined_lines(full, tables, dataset))

@@ -17,8 +17,8 @@ AGGREGATION_LINE = -1
 class RunStore(Protocol):
     """Runs, their line results and spans. Methods block; they may be called from any thread.
 
-    Values come back as plain data: tuples as lists, mapping keys as text, NaN, infinities and integers of
-    thousands of digits as ``None`` (NaN in ``metrics``).
+    Values come back as plain data: tuples as lists, mapping keys as text, integers of thousands of digits as
+    ``None``; NaN and infinities as they are.
 
     Every method raises ``StateError`` when the store itself cannot be used: S803 when it cannot be read or
     written, S804 when a newer headrace wrote it. Every method that takes the name of a run raises

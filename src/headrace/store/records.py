@@ -1,8 +1,8 @@
 """Runs, lines and spans as rows and back. Every store keeps these rows, so all of them give back the same.
 
-Columns that hold plain data are compact JSON text. JSON has no NaN, no infinities, and readers refuse
-integers of thousands of digits; such numbers are recorded as ``null``, so that the text stays valid JSON for
-every reader. A metric that was not a number reads back as NaN.
+Columns that hold plain data are compact JSON text. NaN and infinities stand in it as the bare words that Python
+and prompt flow write, because an evaluation reads what a run recorded. Integers of thousands of digits, which
+readers refuse, are recorded as ``null``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from math import isfinite, nan
 from typing import Any, Protocol
 
 from headrace.domain.run import RUNNING, LineResult, NodeResult, Run, RunSpec, Usage
@@ -30,22 +29,20 @@ class Row(Protocol):
 
 
 def encode_json(value: Any) -> str:
-    """Plain data as compact JSON text; numbers that JSON cannot carry become ``null``."""
+    """Plain data as compact JSON text; integers too long to be read back become ``null``."""
     try:
         return _encode(value)
     except ValueError:
-        return _encode(_without_odd_numbers(value))
+        return _encode(_without_huge_integers(value))
 
 
-def _without_odd_numbers(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if isfinite(value) else None
+def _without_huge_integers(value: Any) -> Any:
     if isinstance(value, int):
         return value if value.bit_length() <= _MAX_INTEGER_BITS else None
     if isinstance(value, Mapping):
-        return {key: _without_odd_numbers(item) for key, item in value.items()}
+        return {key: _without_huge_integers(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_odd_numbers(item) for item in value]
+        return [_without_huge_integers(item) for item in value]
     return value
 
 
@@ -58,7 +55,7 @@ def _plain(value: Any) -> Any:
 
 
 _encode = json.JSONEncoder(
-    ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False, default=_plain
+    ensure_ascii=False, separators=(",", ":"), check_circular=False, default=_plain
 ).encode
 _decode = json.JSONDecoder().decode
 
@@ -140,7 +137,7 @@ def run_from_row(row: Row) -> Run:
         n_completed=row["n_completed"] or 0,
         n_failed=row["n_failed"] or 0,
         finished_at=datetime.fromisoformat(row["finished_at"]) if row["finished_at"] else None,
-        metrics={name: nan if value is None else value for name, value in _decode(row["metrics"]).items()},
+        metrics=_decode(row["metrics"]),
         aggregation=tuple(_node_from_json(item) for item in _decode(row["aggregation"])),
         problem=_decode_problem(row["problem"]),
         usage=_usage_from_row(row),

@@ -61,8 +61,15 @@ class _NodeStream:
         if capture is not None:
             capture.add(self._name, text)
         if capture is None or _is_shown.get():
-            self._stream.write(text)
+            self._console().write(text)
         return len(text)
+
+    def _console(self) -> Any:
+        """Where a tool's print is shown: standard error, so that a command's result has standard output to itself."""
+        if _capture.get() is None:
+            return self._stream
+        console = sys.stderr
+        return console._stream if isinstance(console, _NodeStream) else console  # noqa: SLF001 - of its own class
 
     def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:

@@ -80,6 +80,29 @@ def test_long_names_still_fit(width: int) -> None:
     assert max(text_width(line) for line in board(comparison, width=width).splitlines()[5:]) <= width
 
 
+@pytest.mark.parametrize("width", [80, 112, 140])
+def test_long_names_stay_distinguishable_in_every_table(width: int) -> None:
+    shared = "retrieval_few_shot/azure-openai-gpt-4o-mini-2024-07-18"
+    names = [f"{shared}_{ending}" for ending in ("a", "b")]
+    comparison = a_comparison(*(an_arm(name, 0.2 + 0.3 * (name > names[0])) for name in names))
+    tables = board(comparison, width=width).split("\n\n")[2:5]
+    assert [table.split()[0] for table in tables] == ["arm"] * 3
+    for table in tables:
+        rule, *rows = table.splitlines()[1:]
+        arm_cells = rule.index(" ")
+        column = "".join(row[:arm_cells].strip() for row in rows if not row.startswith(("below", "against")))
+        assert all(name in column for name in names)
+
+
+def test_the_estimate_without_failed_lines_is_on_the_board() -> None:
+    score = RACE.metrics[0].score_of("retrieval")
+    assert score.mean is not None
+    assert score.without_failed is not None
+    assert score.without_failed.value > score.mean.value
+    text = " ".join(board(RACE).split())
+    assert f"Without them f1 is {score.without_failed.value:.3f} for retrieval; exact_match is" in text
+
+
 def test_the_verdict_comes_first_and_colour_is_not_its_only_carrier() -> None:
     text = board(RACE)
     assert text.startswith("Ship retrieval.")

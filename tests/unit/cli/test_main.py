@@ -8,6 +8,7 @@ import pytest
 
 from headrace import __version__
 from headrace.cli import tree
+from headrace.cli.absent import ABSENT
 from headrace.cli.main import run_command_line
 from headrace.cli.session import Session
 from headrace.errors import ExitCode
@@ -102,6 +103,27 @@ def test_a_wrong_call_is_answered_with_the_nearest_right_one(
     assert err.startswith("error[C507 bad-option]\n")
     assert what in err
     assert fix in err
+
+
+@pytest.mark.parametrize("path", ABSENT)
+def test_what_only_pf_has_is_answered_with_what_to_use_instead(run: Call, path: str) -> None:
+    code, out, err = run(*path.split())
+    assert (code, out) == (ExitCode.USAGE, "")
+    assert err.startswith(f"error[C507 bad-option]\n  headrace {path} is ")
+    assert f"fix: {ABSENT[path]}" in err
+    assert ABSENT[path].count(". ") == 0
+    words = path.split()
+    here = tree.TREE[words[0]]
+    assert isinstance(here, tree.Branch)
+    assert words[-1] not in here.commands
+
+
+def test_what_to_use_instead_of_an_absent_command_exists() -> None:
+    named = {match for text in ABSENT.values() for match in re.findall(r"headrace (\w+) ([a-z-]+)", text)}
+    groups = {group: item for group, item in tree.TREE.items() if isinstance(item, tree.Branch)}
+    commands = {(group, verb) for group, branch in groups.items() for verb in branch.commands}
+    assert {(group, verb) for group, verb in named if group in groups} <= commands
+    assert {group for group, _ in named} - set(groups) == {"runs", "compare"}
 
 
 def test_without_a_command_the_help_is_shown_as_a_wrong_call(run: Call) -> None:

@@ -9,9 +9,12 @@ import pytest
 from tests.support.runs import START, a_line, a_spec, a_time
 
 from headrace.cli.run_view import (
+    MAX_CELL,
     age,
+    count_evaluations,
     details_to_json,
     find_first_failure,
+    is_folded,
     lines_failed_problem,
     render_details,
     render_run_table,
@@ -115,14 +118,28 @@ def test_age_is_given_in_the_largest_unit(seconds: int, text: str) -> None:
 
 def test_the_run_table_names_what_a_run_evaluates_only_where_one_does() -> None:
     runs = [a_run("second", n_failed=1, status=FAILED), a_run("first")]
-    plain = render_run_table(runs, ink=PLAIN, width=None, now=a_time(2))
+    plain = render_run_table(runs, {}, ink=PLAIN, width=None, now=a_time(2))
     assert plain.splitlines()[2].split() == [
         "second", "2", "min", "ago", "Failed", "3", "1", "30.00", "s", "36",
     ]  # fmt: skip
     assert "evaluates" not in plain
-    judged = render_run_table([a_run(spec={"source_run": "first"})], ink=PLAIN, width=None, now=a_time(2))
+    assert "evaluations" not in plain
+    judged = render_run_table([a_run(spec={"source_run": "first"})], {}, ink=PLAIN, width=None, now=a_time(2))
     assert "evaluates" in judged
     assert judged.splitlines()[2].endswith("first")
+
+
+def test_the_run_table_counts_evaluations_and_names_the_experiment() -> None:
+    runs = [
+        a_run("arm", spec={"experiment": "race_1"}),
+        a_run("scores", spec={"experiment": "race_1", "source_run": "arm"}),
+        a_run("mine", spec={"source_run": "arm"}),
+    ]
+    assert [run.spec.name for run in runs if is_folded(run)] == ["scores"]
+    table = render_run_table(runs, count_evaluations(runs), ink=PLAIN, width=None, now=a_time(2))
+    header, _, arm, *_ = table.splitlines()
+    assert header.split()[-3:] == ["evaluations", "evaluates", "experiment"]
+    assert arm.split()[-2:] == ["2", "race_1"]
 
 
 @pytest.mark.parametrize("width", [80, 140])
@@ -132,7 +149,7 @@ def test_the_run_table_fits_the_terminal(width: int) -> None:
             "a_very_long_flow_name_retrieval_few_shot_20260102_030405_678901", spec={"source_run": "b" * 60}
         )
     ]
-    text = render_run_table(runs, ink=PLAIN, width=width, now=a_time(2))
+    text = render_run_table(runs, {runs[0].spec.name: 1}, ink=PLAIN, width=width, now=a_time(2))
     assert max(map(len, text.splitlines())) <= width
 
 
@@ -144,9 +161,31 @@ def test_details_show_failed_where_an_output_is_missing() -> None:
     lines = [a_line(0, outputs={"answer": "multi\nline", "n": 1}), failed_line()]
     text = render_details(lines, ink=PLAIN, width=None)
     rows = [row.split() for row in text.splitlines()]
-    assert rows[0] == ["line", "inputs.question", "outputs.answer", "outputs.n"]
-    assert rows[2] == ["0", "question", "0", "multi↵line", "1"]
-    assert rows[3] == ["1", "question", "1", "(Failed)", "(Failed)"]
+    assert rows[0] == ["line", "status", "inputs.question", "outputs.answer", "outputs.n", "error"]
+    assert rows[2] == ["0", "Completed", "question", "0", "multi↵line", "1"]
+    assert rows[3][:6] == ["1", "Failed", "question", "1", "(Failed)", "(Failed)"]
+    assert text.splitlines()[3].endswith(f"E601 tool-failed: {FAILURE.what}")
+    sound = render_details(lines[:1], ink=PLAIN, width=None)
+    assert "error" not in sound
+    assert "Completed" in sound
+
+
+@pytest.mark.parametrize("width", [None, 40, 80, 100, 160])
+def test_a_failed_line_never_looks_healthy(width: int | None) -> None:
+    without_outputs = [replace(failed_line(), line_number=0), failed_line()]
+    text = render_details(without_outputs, ink=PLAIN, width=width)
+    assert text.count("Failed") == 2
+    assert text.count("E601 tool-failed") == 2
+    assert max(map(len, text.splitlines())) <= (width or 999)
+
+
+def test_a_long_value_does_not_widen_the_whole_table() -> None:
+    long = {"n": ["x" * 100] * 200_000}
+    lines = [a_line(number, outputs={"answer": long if number else "short", "z": 1}) for number in range(3)]
+    text = render_details(lines, ink=PLAIN, width=None)
+    assert max(map(len, text.splitlines())) < MAX_CELL + 100
+    assert text.count("…") == 2
+    assert details_to_json(lines)[1]["outputs"]["answer"] == long
 
 
 def test_details_with_many_columns_become_blocks_that_fit() -> None:
@@ -163,6 +202,8 @@ def test_details_as_json_keep_values_and_problems() -> None:
     assert data[0]["problem"] is None
     assert data[1]["problem"]["what"] == FAILURE.what
     assert data[1]["status"] == FAILED
+    assert data[1]["error"] == f"E601 tool-failed: {FAILURE.what}"
+    assert data[0]["error"] is None
     assert data[0]["duration_ms"] == 2.0
 
 

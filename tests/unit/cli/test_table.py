@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.cli.table import Cell, Column, render_table
+from headrace.cli.table import Cell, Column, render_table, split_text
 from headrace.cli.terminal import Ink, text_width
 
 PLAIN = Ink()
@@ -52,3 +52,25 @@ def test_only_columns_that_may_shrink_do() -> None:
     columns = [Column(title="id"), Column(title="text", least=5)]
     lines = render_table(columns, [["identifier", "a long text"]], ink=PLAIN, width=18).splitlines()
     assert lines[2] == "identifier  a lon…"
+
+
+def test_a_wrapped_cell_goes_on_in_empty_cells_below_then_in_rows_of_its_own() -> None:
+    columns = [Column(title="arm", least=10, wraps=True), Column(title="n", is_right=True)]
+    rows = [["few_shot/a-long-model", "1"], ["", "2"], ["short", "3"], ["", "4"], ["retrieval/other", "5"]]
+    text = render_table(columns, rows, ink=PLAIN, width=13)
+    assert [line.split() for line in text.splitlines()[2:]] == [
+        ["few_shot/", "1"], ["a-long-", "2"], ["model"], ["short", "3"], ["4"], ["retrieval/", "5"], ["other"],
+    ]  # fmt: skip
+
+
+def test_a_wrapped_cell_keeps_its_color_on_every_row() -> None:
+    columns = [Column(title="arm", least=4, wraps=True)]
+    text = render_table(columns, [[Cell("abcdefgh", ("red",))]], ink=Ink(has_color=True), width=4)
+    assert text.count("\x1b[31m") == 2
+
+
+@given(st.text("ab/_- 日\u0301", max_size=60), st.integers(min_value=2, max_value=20))
+def test_split_text_loses_nothing_but_blanks_and_fits(text: str, width: int) -> None:
+    pieces = split_text(text, width)
+    assert "".join(pieces).replace(" ", "") == text.replace(" ", "")
+    assert all(text_width(piece) <= width for piece in pieces)

@@ -83,6 +83,7 @@ def test_reads_everything(folder: Path) -> None:
             name="answer",
             flow_path=str(folder / "evaluation/answer"),
             column_mapping={"prediction": "${run.outputs.answer}"},
+            pointer=("evaluators", 0),
         ),
     )
     assert experiment.metrics == (

@@ -162,6 +162,13 @@ def test_a_mapping_that_reads_nothing(flow: Flow, tmp_path: Path) -> None:
     )
 
 
+def test_without_any_mapping_every_line_runs_on_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "flow.dag.yaml").write_text("inputs: {q: {type: string, default: d}}\nnodes: []\n")
+    lines, problems = map_lines(load_flow(tmp_path), {}, data({"q": 1}, {"q": 2}), None, None)
+    assert [(line.number, dict(line.columns)) for line in lines] == [(0, {}), (1, {})]
+    assert [(problem.code, problem.severity) for problem in problems] == [("D406", "warning")]
+
+
 def test_literals_beside_data_are_fine(flow: Flow) -> None:
     assert lines_of(flow, {"truth": "b"}, data({"q": 1}), None, None) == [(0, {"q": 1, "truth": "b"})]
 

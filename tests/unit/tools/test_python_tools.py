@@ -286,7 +286,7 @@ class TestOutput:
         logs: dict[str, str] = {}
         call_once(python_node(tmp_path, code), {"x": 1}, logs=logs)
         assert logs == {"stdout": "out 1\n", "stderr": "err\n"}
-        assert capsys.readouterr() == ("out 1\n", "err\n")
+        assert capsys.readouterr() == ("", "out 1\nerr\n")
 
     def test_nodes_at_the_same_time_do_not_mix(self, tmp_path: Path) -> None:
         code = IMPORT + (

@@ -26,7 +26,7 @@ def test_text_printed_between_captures_belongs_to_nobody(capsys: pytest.CaptureF
         print("out")
     print("neither")
     assert (first, second) == ({"stdout": "out\n"}, {"stdout": "in\n"})
-    assert capsys.readouterr().out == "in\nout\nneither\n"
+    assert capsys.readouterr() == ("neither\n", "in\nout\n")
 
 
 def test_nothing_is_lost_over_many_pieces_and_too_much_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
@@ -35,7 +35,7 @@ def test_nothing_is_lost_over_many_pieces_and_too_much_is_cut(capsys: pytest.Cap
         for number in range(10_000):
             sys.stdout.write(f"{number}\n")
         sys.stdout.writelines(["x\n", "y\n"])
-    assert logs["stdout"] == capsys.readouterr().out
+    assert logs["stdout"] == capsys.readouterr().err
     with hidden_output(), capture_output(logs):
         sys.stdout.write("x" * (KEPT_CHARACTERS + 1))
         sys.stdout.write("more")

@@ -23,12 +23,12 @@ _SCATTER_BOTTOM = 46
 _SCATTER_LEFT = 9.0
 _SCATTER_RIGHT = 96.0
 _NAME_HEIGHT = 16.0
-_LETTER_WIDTH = 7.6
+_LETTER_WIDTH = 7.4
 _DOT_SIZE = 14.0
 _LABEL_OFFSET = 12
 _LABEL_STEP = 4.0
-_MAX_LABEL = 22
-_WIDTHS = (300.0, 420.0, 640.0, 1080.0)
+_MAX_LABEL = 20  # beside a point in the middle of the narrowest plot
+_WIDTHS = (320.0, 420.0, 640.0, 1080.0)
 """Widths in pixels that the scatter plot is laid out for, from a phone to the widest page."""
 
 _LOG_FROM_RATIO = 30.0

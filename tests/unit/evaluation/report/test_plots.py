@@ -93,9 +93,75 @@ def test_names_in_the_scatter_plot_do_not_overlap() -> None:
     assert comparison.primary is not None
     points = plots.quality_points(comparison.primary, prices)
     svg = plots.scatter(points, prices, comparison.primary, label="x")
-    heights = sorted(float(y) for y in re.findall(r'class="name"[^>]* y="([\d.]+)"', svg))
-    assert len(heights) == 8
-    assert all(later - earlier >= 15.9 for earlier, later in pairwise(heights))
+    places = {
+        side: sorted(
+            float(y) for y in re.findall(rf'class="name"[^>]* y="([\d.]+)" text-anchor="{side}"', svg)
+        )
+        for side in ("start", "end")
+    }
+    assert sum(map(len, places.values())) == 8
+    for heights in places.values():
+        assert all(later - earlier >= 15.9 for earlier, later in pairwise(heights))
+
+
+WIDTHS = (320, 390, 500, 760, 1080)
+
+
+def boxes(svg: str, width: int) -> tuple[list[tuple[float, float, float, float]], list[tuple[float, float]]]:
+    """Boxes of the names (left, right, top, bottom) and middles of the dots, in pixels."""
+    names = []
+    for x, dx, y, anchor, text in re.findall(
+        r'class="name" x="([\d.]+)%" dx="(-?\d+)" y="([\d.]+)" text-anchor="(\w+)">([^<]+)<', svg
+    ):
+        begin = float(x) * width / 100 + float(dx)
+        size = 7.0 * len(text)
+        left = begin if anchor == "start" else begin - size
+        names.append((left, left + size, float(y) - 11, float(y) + 3))
+    dots = re.findall(r'<circle[^>]* cx="([\d.]+)%" cy="([\d.]+)"', svg)
+    return names, [(float(x) * width / 100, float(y)) for x, y in dots]
+
+
+def a_point(arm: str, price: float, quality: float) -> plots.Point:
+    return plots.Point(arm=arm, quality=an_estimate(quality), price=price, is_efficient=True)
+
+
+POINTS = {
+    "same height": [
+        a_point("zero_shot", 106, 0.125),
+        a_point("few_shot", 379, 0.125),
+        a_point("x", 500, 0.125),
+    ],
+    "nearly one place": [a_point(f"arm-{i}", 200 + i, 0.3) for i in range(6)],
+    "long names": [
+        a_point(f"retrieval_few_shot/gpt-4o-mini-{i}", 100 + 40 * i, 0.3 + 0.01 * (i % 3)) for i in range(6)
+    ],
+    "long name in the middle": [a_point("retrieval_few_shot_and_more", 54, 0.1), a_point("last", 100, 0.2)],
+}
+
+
+@pytest.mark.parametrize("case", POINTS)
+@pytest.mark.parametrize("width", WIDTHS)
+def test_names_clear_the_dots_and_each_other_at_any_width(case: str, width: int) -> None:
+    prices = plots.Prices(label="tokens", per_line={}, is_cost=False)
+    svg = plots.scatter(POINTS[case], prices, a_metric(), label="x")
+    names, dots = boxes(svg, width)
+    assert (len(names), len(dots)) == (len(POINTS[case]), len(POINTS[case]))
+    for at, (left, right, top, bottom) in enumerate(names):
+        assert left >= 0
+        assert right <= width
+        for x, y in dots:
+            assert not (left < x + 6 and right > x - 6 and top < y + 6 and bottom > y - 6)
+        for begin, end, above, below in names[at + 1 :]:
+            assert not (left < end and right > begin and top < below and bottom > above)
+
+
+def test_names_are_drawn_over_dots_and_keep_both_ends() -> None:
+    prices = plots.Prices(label="tokens", per_line={}, is_cost=False)
+    svg = plots.scatter(POINTS["long names"], prices, a_metric(), label="x")
+    assert svg.rindex("<circle") < svg.index('class="name"')
+    shown = re.findall(r'class="name"[^>]*>([^<]+)<', svg)
+    assert len(set(shown)) == 6
+    assert all(name.startswith("retrieval_") and "…" in name for name in shown)
 
 
 def test_prices_far_apart_use_a_log_scale() -> None:
