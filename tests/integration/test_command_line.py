@@ -551,7 +551,10 @@ def test_a_broken_connection_file_is_named_beside_the_sound_ones(headrace: Call,
 
 @pytest.mark.parametrize("stop_by", ["SIGINT", "SIGTERM"])
 def test_an_interrupted_run_keeps_its_lines(
-    stop_by: str, process: Callable[..., subprocess.Popen[str]], headrace: Call, monkeypatch: pytest.MonkeyPatch
+    stop_by: str,
+    process: Callable[..., subprocess.Popen[str]],
+    headrace: Call,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("STOP_BY", stop_by)
     lines = [{"text": "x", "n": 1}] * 3 + [{"text": "x", "n": 99}] + [{"text": "x", "n": 1}] * 3
