@@ -476,7 +476,7 @@ def test_an_experiment_is_compared_once_more_as_it_was_asked_for(headrace: Call,
         (("compare", "a", "b", "--variants", "x"), 2, "--variants"),
         ((*RACE, "--metric", "exat"), 2, "G901"),
         ((*RACE, "--data", "none.jsonl"), 3, "F001"),
-        ((*RACE, "--report", "race/data.jsonl/x.html"), 5, "S803"),
+        ((*RACE, "--report", "race/data.jsonl/x.html"), 5, "S808"),
     ],
 )
 def test_what_cannot_be_compared_is_said_before_anything_runs(

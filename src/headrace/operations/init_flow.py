@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from headrace.errors import Problem, UsageError
+from headrace.errors import Problem, StateError, UsageError
 
 _STARTERS = Path(__file__).parent / "starters"
 KINDS = ("standard", "chat", "evaluation")
@@ -23,6 +23,7 @@ def init_flow(folder: Path, kind: str = "standard") -> tuple[Path, ...]:
 
     Raises:
         UsageError: C507 for an unknown kind, S806 when a file is in the way; then nothing was written.
+        StateError: S808 when the folder cannot be written.
     """
     if kind not in KINDS:
         raise UsageError(
@@ -44,9 +45,16 @@ def init_flow(folder: Path, kind: str = "standard") -> tuple[Path, ...]:
                 for path in in_the_way
             )
         )
-    for source, target in zip(sources, targets, strict=True):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+    try:
+        for source, target in zip(sources, targets, strict=True):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    except OSError as error:
+        reason = (error.strerror or type(error).__name__).lower()
+        what = f"The flow cannot be written to {folder}: {reason}."
+        raise StateError(
+            Problem(code="S808", what=what, fix="Name a folder that you may write to.")
+        ) from error
     return tuple(targets)
 
 

@@ -27,7 +27,7 @@ def serve_model(
     Raises:
         DefinitionError: The connection is unknown or not a model service.
         UsageError: C505 when the extra ``serve`` is not installed, C507 for an open address without a key.
-        StateError: S803 when the address cannot be listened on.
+        StateError: S809 when the address cannot be listened on.
     """
     run_server = load_optional(_SERVER, extra="serve")
     spec = parse_model(model)

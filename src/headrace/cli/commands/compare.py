@@ -291,7 +291,7 @@ def _make_room(path: Path) -> None:
 def _cannot_write(path: Path) -> StateError:
     return StateError(
         Problem(
-            code="S803",
+            code="S808",
             what=f"{path} cannot be written.",
             fix="Name a file in a folder that you may write to.",
         )
