@@ -3,6 +3,7 @@
 import re
 import sqlite3
 import threading
+import weakref
 from functools import lru_cache
 from pathlib import Path
 
@@ -92,6 +93,7 @@ class Index:
             raise FileNotFoundError(message)
         self._lock = threading.Lock()
         self._database = sqlite3.connect(":memory:", check_same_thread=False)
+        weakref.finalize(self, self._database.close)
         try:
             self._database.execute(
                 "create virtual table chunk using fts5 (id unindexed, title, text, tokenize='porter')"

@@ -30,7 +30,7 @@ def test_a_file_named_in_a_pair_is_a_value() -> None:
 @pytest.mark.parametrize(
     ("name", "content", "code", "line"),
     [
-        ("in.json", '{\n "a": 1,\n}', "D401", 3),
+        ("in.json", '{\n "a": 1\n "b"}', "D401", 3),
         ("in.json", "[1]", "D401", 1),
         ("in.jsonl", '{"a": 1}\n{"a"\n', "D401", 2),
         ("in.jsonl", "", "D402", 1),

@@ -15,7 +15,7 @@ from headrace.tools.chat import parse_chat, parse_tool_calls
         ('[{"ok": true, "none": null}]', [{"ok": True, "none": None}]),
         ("[{'text': 'a ] b \\' ]'}]", [{"text": "a ] b ' ]"}]),
         ("[__import__('os')]", None),
-        ("[" * 5000 + "]" * 5000, None),
+        ("[" * 500_000 + "]" * 500_000, None),
         ("[1, 2", None),
     ],
 )
