@@ -26,7 +26,7 @@ from headrace.operations.test_flow import make_arm
 from headrace.operations.workspace import Workspace
 from headrace.planning.columns import map_lines
 from headrace.planning.convert import make_inputs
-from headrace.telemetry.attributes import ARM, RUN
+from headrace.telemetry.attributes import run_attributes
 from headrace.tools.output import hidden_output
 
 
@@ -240,7 +240,7 @@ async def _run(
     hear: OnEvent,
 ) -> AggregationResult:
     max_concurrency = request.max_concurrency or workspace.settings.max_concurrency
-    attributes = {RUN: spec.name} if spec.arm is None else {RUN: spec.name, ARM: spec.arm}
+    attributes = run_attributes(spec.name, spec.arm)
 
     def on_line(result: LineResult) -> None:
         hear(

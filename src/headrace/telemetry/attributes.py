@@ -69,22 +69,19 @@ _ENCODING_FORMATS = "gen_ai.request.encoding_formats"
 _TOOL_KINDS = ("python", "custom_llm")
 
 
-def flow_attributes(
-    flow: str, line_number: int | None = None, *, run: str | None = None, arm: str | None = None
-) -> dict[str, Any]:
+def run_attributes(run: str, arm: str | None) -> dict[str, Any]:
+    """Attributes that every root span of a run carries; ``arm`` is ``None`` outside an experiment."""
+    return {RUN: run} if arm is None else {RUN: run, ARM: arm}
+
+
+def flow_attributes(flow: str, line_number: int | None = None) -> dict[str, Any]:
     """Attributes of the root span of one line, or of the aggregation of a run (no ``line_number``).
 
     Args:
         flow: Name of the flow.
         line_number: Counts from 0.
-        run: Name of the run; ``None`` for a single test.
-        arm: Name of the arm; ``None`` outside an experiment.
     """
     attributes: dict[str, Any] = {OPERATION_NAME: INVOKE_WORKFLOW, WORKFLOW_NAME: flow, FLOW: flow}
-    if run is not None:
-        attributes[RUN] = run
-    if arm is not None:
-        attributes[ARM] = arm
     if line_number is not None:
         attributes[LINE_NUMBER] = line_number
     return attributes

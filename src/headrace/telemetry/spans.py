@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from headrace.domain.span import SpanRecord
+from headrace.telemetry.attributes import ERROR_TYPE
 
 # Not random.random: a flow that seeds it would get the same ids in every run.
 _ids = Random()  # noqa: S311, ids have to be unique, not secret
@@ -74,7 +75,7 @@ class ActiveSpan:
         """Mark the span as failed; ``error_type`` is low-cardinality, ``text`` carries no user values."""
         self.status = "error"
         self.status_text = text
-        self.attributes["error.type"] = error_type
+        self.attributes[ERROR_TYPE] = error_type
 
     def end(self, end_ns: int | None = None) -> None:
         """Finish the span; a second call does nothing."""

@@ -14,6 +14,7 @@ from headrace.telemetry.attributes import (
     model_response_attributes,
     model_span_name,
     node_attributes,
+    run_attributes,
 )
 
 EVERY_PARAMETER = {
@@ -38,7 +39,8 @@ def published_names() -> set[str]:
 
 def test_every_name_is_published_or_ours() -> None:
     built = {
-        **flow_attributes("hello", 3, run="r", arm="a"),
+        **flow_attributes("hello", 3),
+        **run_attributes("r", "a"),
         **node_attributes("ask", "python", is_aggregation=True),
         **model_request_attributes("chat", "openai", "gpt", EVERY_PARAMETER, "host", 443),
         **model_response_attributes(
@@ -71,7 +73,6 @@ def test_operations_are_published() -> None:
     [
         ({}, {}),
         ({"line_number": 0}, {"headrace.line_number": 0}),
-        ({"run": "r", "arm": "a"}, {"headrace.run": "r", "headrace.arm": "a"}),
     ],
 )
 def test_a_flow_is_a_workflow(arguments: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -81,6 +82,11 @@ def test_a_flow_is_a_workflow(arguments: dict[str, Any], expected: dict[str, Any
         "headrace.flow": "hello",
         **expected,
     }
+
+
+def test_the_lines_of_a_run_carry_its_name_and_its_arm() -> None:
+    assert run_attributes("r", "a") == {"headrace.run": "r", "headrace.arm": "a"}
+    assert run_attributes("r", None) == {"headrace.run": "r"}
 
 
 @pytest.mark.parametrize(
