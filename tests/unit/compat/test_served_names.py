@@ -115,6 +115,8 @@ class TestBesideTheRealPackage:
             file.write_text(text)
         rest = [place for place in sys.path if not (Path(place) / "promptflow").is_dir()]
         monkeypatch.setattr(sys, "path", [str(tmp_path), *rest])
+        # Finders remember what a folder held, and files written within one tick of its time stay unseen.
+        importlib.invalidate_caches()
 
     def test_served_names_stay_ours(self) -> None:
         from promptflow.core import tool as served
