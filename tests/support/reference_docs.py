@@ -11,10 +11,9 @@ from tempfile import TemporaryDirectory
 from headrace.cli.main import run_command_line
 from headrace.cli.session import Session
 from headrace.cli.terminal import Terminal
+from headrace.codes import CATALOGUE, Entry
 from headrace.errors import (
-    CATALOGUE,
     DefinitionError,
-    Entry,
     ExecutionError,
     ExitCode,
     HeadraceError,
@@ -68,7 +67,7 @@ _INTRODUCTION = """# Errors
 
 Every problem that headrace reports has a code, says what is wrong, where it stands as file, line and column, and, where it
 is known, how to fix it. Checks report all problems at once. Codes are never reused and never change their meaning. This page
-is generated from the catalogue in `src/headrace/errors.py`.
+is generated from the catalogue in `src/headrace/codes.py`.
 
 ## Exit codes
 

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from headrace.codes import CATALOGUE
 from headrace.errors import (
-    CATALOGUE,
     DefinitionError,
     ExitCode,
     NodeError,
