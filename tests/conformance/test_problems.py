@@ -21,8 +21,8 @@ from headrace.domain.variant import Arm, Variant
 from headrace.errors import HeadraceError, Problem
 from headrace.formats.arms import parse_model
 from headrace.formats.connection_file import load_connection
-from headrace.formats.dag import load_flow, read_flow
 from headrace.formats.experiment import load_experiment
+from headrace.formats.flow_file import load_flow, read_flow
 from headrace.formats.includes import open_includes
 from headrace.formats.lines import read_dataset
 from headrace.formats.mapping import parse_mapping

@@ -18,7 +18,7 @@ from headrace.domain.connection import Connection, Secret
 from headrace.domain.flow import Flow
 from headrace.domain.reference import Reference, follow_path
 from headrace.domain.span import SpanRecord
-from headrace.formats.dag import load_flow
+from headrace.formats.flow_file import load_flow
 from headrace.planning.plan import Plan, make_plan
 from headrace.providers.base import ModelClient
 from headrace.providers.fake import FakeModelClient

@@ -14,7 +14,7 @@ from headrace.domain.flow import Flow
 from headrace.domain.variant import Arm, Variant
 from headrace.errors import Problem, UsageError, nearest
 from headrace.formats.arms import make_arms, parse_model, parse_variant
-from headrace.formats.dag import load_flow
+from headrace.formats.flow_file import load_flow
 
 _LOWER = ":lower"
 

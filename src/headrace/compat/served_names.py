@@ -91,7 +91,7 @@ SERVED: Mapping[str, Mapping[str, str]] = {
     "promptflow.client": {},
     "promptflow.contracts": {},
     "promptflow.contracts.types": _TYPES,
-    "promptflow.contracts.multimedia": {"Image": "headrace.tools.value_types:Image"},
+    "promptflow.contracts.multimedia": {"Image": "headrace.domain.multimedia:Image"},
     "promptflow.exceptions": _EXCEPTIONS,
     "promptflow.tracing": _TRACING,
     "promptflow.tracing._trace": _only(_TRACING, "trace"),

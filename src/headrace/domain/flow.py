@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.domain.reference import Reference
@@ -11,6 +11,11 @@ from headrace.source import SourceMap
 
 NO_DEFAULT: Any = type("NoDefault", (), {"__repr__": lambda _: "<no default>"})()
 """Marks an input or parameter without a default; ``default: null`` in a file means the same."""
+
+
+DAG = "dag"
+FLEX = "flex"
+PROMPTY = "prompty"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +69,7 @@ class Node:
     """One node. ``inputs`` maps parameter names to literals or references.
 
     Attributes:
-        type: python, prompt, llm or custom_llm.
+        type: python, prompt, llm or custom_llm; flex or prompty for the only node of a flow of that kind.
         connection: Connection name of an llm node.
         api: chat or completion, for an llm node.
         is_aggregation: Runs once after all lines, over lists.
@@ -95,10 +100,15 @@ class NodeVariants:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
-    """A DAG flow.
+    """A flow of any kind.
+
+    A flex flow or a prompty stands here as a flow of one node that takes all inputs: its tool is the entry, or the
+    model call. What that node returns *is* the result of the line (:mod:`headrace.engine.outputs`), so its
+    ``outputs`` only declare names.
 
     Attributes:
-        name: Name of the folder.
+        name: Name of the folder; of a prompty, its own name.
+        kind: :data:`DAG`, :data:`FLEX` or :data:`PROMPTY`.
         file: Path of the flow file as given.
         folder: Absolute path of the flow folder.
         type: standard, chat or evaluation; metadata.
@@ -107,6 +117,10 @@ class Flow:
         environment_variables: Names to texts; a text may be ``${connection.key}``.
         additional_includes: Paths relative to the folder, merged into a copy of it before running.
         source_map: Where each value of the file stands.
+        entry: ``module:callable`` of a flex flow.
+        init: Parameters of the constructor of a flex flow's class, as its file declares them.
+        init_values: What the constructor is given.
+        sample: Inputs to try a flex flow or prompty with when none are given.
     """
 
     name: str
@@ -119,9 +133,14 @@ class Flow:
     environment_variables: Mapping[str, str]
     additional_includes: tuple[str, ...]
     source_map: SourceMap
+    kind: str = DAG
     type: str = "standard"
     display_name: str | None = None
     message_format: str = "basic"
+    entry: str | None = None
+    init: Mapping[str, FlowInput] = field(default_factory=dict)
+    init_values: Mapping[str, Any] = field(default_factory=dict)
+    sample: Mapping[str, Any] = field(default_factory=dict)
 
     def node(self, name: str) -> Node | None:
         """The node of that name, if there is one."""

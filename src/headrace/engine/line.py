@@ -6,16 +6,18 @@ May catch everything: whatever a tool raises becomes a recorded Problem. Cancell
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any
 
+from headrace.domain.flow import DAG
 from headrace.domain.reference import Reference
 from headrace.domain.run import BYPASSED, CANCELED, COMPLETED, FAILED, LineResult, NodeResult, Usage
 from headrace.domain.span import SpanRecord
 from headrace.engine.invoke import invoke
 from headrace.engine.masking import mask_line
+from headrace.engine.outputs import name_result
 from headrace.engine.plain import NotPlainError, to_plain, to_record
 from headrace.engine.runtime import PreparedFlow
 from headrace.engine.steps import LineState, StepGraph, Values, make_arguments
@@ -328,28 +330,49 @@ def _value_failure(flow: PreparedFlow, error: Exception) -> NodeError:
 async def _make_outputs(
     flow: PreparedFlow, values: Values, texts: dict[str, str], on_text: OnText | None
 ) -> dict[str, Any]:
+    if flow.plan.flow.kind != DAG:
+        return await _name_result(flow, values, texts, on_text)
     inside = {step.node.name for step in flow.plan.aggregation}
     outputs: dict[str, Any] = {}
     for name, output in flow.plan.flow.outputs.items():
         source = output.value
         if isinstance(source, Reference) and source.kind == "node" and source.name in inside:
             continue  # an aggregation node has no value for one line; check warns about it
-        pointer = ("outputs", name)
-        place = flow.plan.flow.source_map.span(pointer)
-        try:
+        with _output_place(flow, name):
             value = values.resolve_output(source) if isinstance(source, Reference) else source
             if is_stream(value):
                 value = await _collect_output(flow, name, value, on_text)
                 if isinstance(source, Reference):
                     texts.setdefault(source.name, value)  # a second output finds the generator at its end
             outputs[name] = to_plain(value)
-        except NotPlainError as error:
-            raise at_place(_not_plain(name, str(error)), place, pointer) from error
-        except RecursionError as error:
-            raise at_place(_not_plain(name, "value that is nested too deeply"), place, pointer) from error
-        except HeadraceError as error:
-            raise at_place(error, place, pointer) from error
     return outputs
+
+
+async def _name_result(
+    flow: PreparedFlow, values: Values, texts: dict[str, str], on_text: OnText | None
+) -> dict[str, Any]:
+    """The outputs of a flow of one node: what its node returned."""
+    (step,) = flow.plan.steps
+    with _output_place(flow, step.node.name):
+        value = values.resolve_output(Reference(text="", kind="node", name=step.node.name))
+        if is_stream(value):
+            value = texts[step.node.name] = await _collect_output(flow, step.node.name, value, on_text)
+        return {str(name): to_plain(item) for name, item in name_result(value).items()}
+
+
+@contextmanager
+def _output_place(flow: PreparedFlow, name: str) -> Iterator[None]:
+    """Give what goes wrong with an output its place in the flow file."""
+    pointer = ("outputs", name)
+    place = flow.plan.flow.source_map.span(pointer)
+    try:
+        yield
+    except NotPlainError as error:
+        raise at_place(_not_plain(name, str(error)), place, pointer) from error
+    except RecursionError as error:
+        raise at_place(_not_plain(name, "value that is nested too deeply"), place, pointer) from error
+    except HeadraceError as error:
+        raise at_place(error, place, pointer) from error
 
 
 async def _collect_output(flow: PreparedFlow, name: str, value: Any, on_text: OnText | None) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from headrace.domain.connection import Connection
+from headrace.domain.flow import DAG
 from headrace.domain.reference import Reference
 from headrace.domain.span import SpanRecord
 from headrace.domain.variant import Price
@@ -31,7 +33,7 @@ class PreparedFlow:
 
     Attributes:
         folder: Where the flow's files are while it runs; a copy when the flow has additional includes.
-        open_client: Connection name to the run's client for it.
+        open_client: Connection, or its name, to the run's client for it.
         secrets: Values that connections gave out so far, to be kept out of records.
         span_sink: Receives every finished span besides the line's own record of it.
         attributes: Attributes of every flow span, e.g. run and arm.
@@ -42,7 +44,7 @@ class PreparedFlow:
     plan: Plan
     tools: Mapping[str, Tool]
     folder: Path
-    open_client: Callable[[str], ModelClient]
+    open_client: Callable[[str | Connection], ModelClient]
     threads: ToolThreads
     limits: Limits
     price: Price | None
@@ -60,7 +62,7 @@ def prepare(
     *,
     tools: Mapping[str, Tool],
     folder: Path,
-    open_client: Callable[[str], ModelClient],
+    open_client: Callable[[str | Connection], ModelClient],
     threads: ToolThreads,
     limits: Limits,
     price: Price | None = None,
@@ -103,6 +105,8 @@ def _aggregated_references(plan: Plan) -> tuple[Reference, ...]:
 
 
 def _streamed_nodes(plan: Plan) -> frozenset[str]:
+    if plan.flow.kind != DAG:
+        return frozenset(step.node.name for step in plan.steps)
     read = {name for step in (*plan.steps, *plan.aggregation) for name in step.waits_for}
     shown = {
         output.value.name

@@ -1,8 +1,6 @@
 """``flow.dag.yaml`` → :class:`~headrace.domain.flow.Flow`, with the place of every value.
 
-:func:`read_flow` never raises for findings: it returns what could be read together with all problems.
-:func:`load_flow` is for callers that cannot go on with a broken flow. Everything that prompt flow accepts is
-accepted; what it ignores is ignored with a warning.
+Everything that prompt flow accepts is accepted; what it ignores is ignored with a warning.
 """
 
 from __future__ import annotations
@@ -13,17 +11,8 @@ from typing import Any
 
 from headrace.domain.flow import NO_DEFAULT, Flow, FlowInput, FlowOutput
 from headrace.domain.values import INPUT_TYPES
-from headrace.errors import DefinitionError, Problem, raise_if_errors
-from headrace.formats.digest import flow_digest
 from headrace.formats.nodes import read_nodes, value_or_reference
-from headrace.formats.positions import read_text, read_yaml
-from headrace.formats.shape import WARNING, Block, Findings, by_place
-from headrace.source import file_span
-
-__all__ = ["FLOW_FILE_NAMES", "find_flow_file", "flow_digest", "load_flow", "read_flow"]
-
-FLOW_FILE_NAMES = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex.yml")
-_SUFFIXES = (".yaml", ".yml", ".prompty")
+from headrace.formats.shape import WARNING, Block
 
 _FLOW_KEYS = (
     "$schema", "id", "name", "display_name", "description", "type", "language", "message_format", "tags",
@@ -42,98 +31,8 @@ _TYPE_HINTS = {
 }  # fmt: skip
 
 
-def find_flow_file(path: Path) -> Path:
-    """The flow file that a path means: the file itself, or the only flow file of a folder.
-
-    Raises:
-        DefinitionError: F001 when there is nothing at the path, F004 when it holds no flow or more than one.
-    """
-    if path.is_dir():
-        found = [path / name for name in FLOW_FILE_NAMES if (path / name).is_file()]
-        if len(found) == 1:
-            return found[0]
-        raise DefinitionError(_folder_problem(path, found))
-    if not path.exists():
-        what = f"{path} does not exist."
-        raise DefinitionError(Problem(code="F001", what=what, fix="Name a flow folder or a flow file."))
-    if path.suffix not in _SUFFIXES:
-        what = f"{path} is not a flow file: its name does not end in .yaml, .yml or .prompty."
-        raise DefinitionError(Problem(code="F004", what=what, fix="Name a flow folder or its flow.dag.yaml."))
-    return path
-
-
-def _folder_problem(folder: Path, found: list[Path]) -> Problem:
-    if found:
-        names = " and ".join(file.name for file in found)
-        what = f"{folder} holds more than one flow file: {names}."
-        fix = "Keep one, or name the file that is meant."
-        return Problem(code="F004", what=what, span=file_span(str(found[1])), fix=fix)
-    inside = sorted({str(file.parent) for name in FLOW_FILE_NAMES for file in folder.glob(f"*/{name}")})
-    fix = "Name a folder with a flow."
-    if inside:
-        fix = f"Name one of the folders with a flow: {', '.join(inside[:5])}."
-    return Problem(code="F004", what=f"{folder} holds neither flow.dag.yaml nor flow.flex.yaml.", fix=fix)
-
-
-def load_flow(path: Path) -> Flow:
-    """Read a flow, given its folder or its file.
-
-    Raises:
-        DefinitionError: Every problem of the file, warnings included, when at least one is an error.
-    """
-    flow, problems = read_flow(path)
-    if flow is None:
-        raise DefinitionError(*problems)
-    raise_if_errors(problems)
-    return flow
-
-
-def read_flow(path: Path) -> tuple[Flow | None, tuple[Problem, ...]]:
-    """Read as much of a flow as can be read, with everything that is wrong with it.
-
-    Args:
-        path: A flow folder or a flow file.
-
-    Returns:
-        The flow without its broken parts (``None`` when the file is no flow at all), and all problems.
-    """
-    try:
-        file = find_flow_file(path)
-        if file.suffix == ".prompty":
-            return None, (_unsupported(str(file), "A .prompty file"),)
-        data, source_map, problems = read_yaml(read_text(file), str(file))
-    except DefinitionError as error:
-        return None, error.problems
-    flow, found = _read_data(data, file, Findings(source_map, list(problems)))
-    return flow, tuple(sorted(found, key=by_place))
-
-
-def _read_data(data: Any, file: Path, findings: Findings) -> tuple[Flow | None, list[Problem]]:
-    if not isinstance(data, dict):
-        return None, [*findings.problems, _no_mapping(str(file))]
-    root = Block(data, (), findings)
-    if "entry" in root:
-        what = "A flex flow (entry: …) cannot be run yet."
-        findings.add("F010", ("entry",), what, "Use a DAG flow.", at_key=True)
-        return None, findings.problems
-    return _read_root(root, file), findings.problems
-
-
-def _unsupported(file: str, what: str) -> Problem:
-    what = f"{what} cannot be run yet."
-    return Problem(code="F010", what=what, span=file_span(file), fix="Use a DAG flow.")
-
-
-def _no_mapping(file: str) -> Problem:
-    return Problem(
-        code="F005",
-        what="The file holds no flow: it should be a mapping with the key nodes.",
-        span=file_span(file),
-        fix="Write at least nodes: with one node; `headrace flow init` makes a flow to start from.",
-    )
-
-
-def _read_root(root: Block, file: Path) -> Flow:
+def read_dag(root: Block, file: Path) -> Flow:
+    """Read the mapping of a ``flow.dag.yaml``; findings go to the block."""
     root.check_keys(_FLOW_KEYS, "A flow")
     if root.text("language") not in (None, "python"):
         what = "headrace runs Python flows only."

@@ -10,7 +10,7 @@ from headrace import compat
 from headrace.config import process_environment
 from headrace.domain.flow import Flow
 from headrace.errors import DefinitionError, Problem
-from headrace.formats.dag import read_flow
+from headrace.formats.flow_file import read_flow
 from headrace.formats.includes import open_includes
 from headrace.operations.prepare_flow import load_tools, tool_specs
 from headrace.operations.workspace import Workspace

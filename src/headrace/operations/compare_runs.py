@@ -18,7 +18,7 @@ from headrace.engine.events import OnEvent
 from headrace.errors import DefinitionError, Problem, UsageError, nearest, raise_if_errors
 from headrace.evaluation.comparison import compare
 from headrace.evaluation.recommendation import ship_recommendation
-from headrace.formats.dag import load_flow
+from headrace.formats.flow_file import load_flow
 from headrace.formats.lines import read_dataset
 from headrace.formats.mapping import parse_mapping
 from headrace.operations.collect_scores import (

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import AsyncExitStack, chdir, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from headrace import compat
 from headrace.config import load_settings, process_environment
+from headrace.domain.connection import Connection
 from headrace.domain.flow import Flow, Node
 from headrace.domain.tool import ToolSpec
 from headrace.domain.variant import Arm, Price
 from headrace.engine.runtime import Limits, PreparedFlow, prepare
 from headrace.engine.threads import ToolThreads
 from headrace.errors import DefinitionError, Problem, UsageError, raise_if_errors
-from headrace.formats.dag import load_flow
+from headrace.formats.flow_file import load_flow
 from headrace.formats.includes import open_includes
 from headrace.operations.workspace import Workspace
 from headrace.planning.check import check_flow
@@ -58,14 +59,17 @@ def loaded_flow(
     arm: Arm | None = None,
     overrides: Mapping[str, str] | None = None,
     environment_variables: Mapping[str, str] | None = None,
+    init: Mapping[str, Any] | None = None,
 ) -> Iterator[LoadedFlow]:
     """Load, choose, check and plan a flow; the block runs in the flow's folder with its environment variables.
+
+    ``init`` is what the constructor of a flex flow's class is given.
 
     Raises:
         DefinitionError: Everything that is wrong with the flow's files, at once.
         UsageError: The arm or an override does not fit the flow.
     """
-    flow = load_flow(path)
+    flow = replace(load_flow(path), init_values=init or {})
     if arm is not None:
         _check_model(workspace, arm)
         flow = apply_arm(flow, arm, _connection_type(workspace))
@@ -154,7 +158,7 @@ class FlowSession:
         self._loaded = loaded
         self._threads = ToolThreads(max_threads)
         self._attributes = attributes
-        self._clients: dict[str, ModelClient] = {}
+        self._clients: dict[Hashable, ModelClient] = {}
 
     async def __aenter__(self) -> PreparedFlow:
         return prepare(
@@ -176,8 +180,16 @@ class FlowSession:
             for client in self._clients.values():
                 stack.push_async_callback(client.close)
 
-    def _client(self, name: str) -> ModelClient:
-        client = self._clients.get(name)
+    def _client(self, wanted: str | Connection) -> ModelClient:
+        key = wanted if isinstance(wanted, str) else _connection_key(wanted)
+        client = self._clients.get(key)
         if client is None:
-            client = self._clients[name] = self._workspace.open_client(name)
+            client = self._clients[key] = self._workspace.open_client(wanted)
         return client
+
+
+def _connection_key(connection: Connection) -> Hashable:
+    """Connections with the same fields share a client, whatever they are called."""
+    configs = tuple(sorted(connection.configs.items()))
+    secrets = tuple(sorted((name, item.value, item.variable) for name, item in connection.secrets.items()))
+    return (connection.type, configs, secrets)

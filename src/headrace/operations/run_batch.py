@@ -17,7 +17,7 @@ from headrace.engine.aggregate import AggregationResult, run_aggregation
 from headrace.engine.batch import PendingLine, run_lines
 from headrace.engine.events import LineFinished, OnEvent, RunFinished, RunStarted
 from headrace.errors import DefinitionError, HeadraceError, Problem, raise_if_errors
-from headrace.formats.dag import flow_digest
+from headrace.formats.digest import flow_digest
 from headrace.formats.lines import read_dataset
 from headrace.formats.mapping import parse_mapping
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow

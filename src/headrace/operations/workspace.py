@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from headrace.config import STATE_FOLDER, Settings, find_workspace
+from headrace.domain.connection import Connection
 from headrace.errors import DefinitionError, Problem
 from headrace.providers.base import ModelClient
 from headrace.providers.lookup import Connections
@@ -71,15 +72,15 @@ class Workspace:
         """Keep what should be said at the end of the command; the same finding in every arm is said once."""
         self.warnings = tuple(dict.fromkeys((*self.warnings, *problems)))
 
-    def open_client(self, connection_name: str) -> ModelClient:
-        """A client for a connection; give it back with ``close``.
+    def open_client(self, wanted: str | Connection) -> ModelClient:
+        """A client for a connection, given itself or by name; give it back with ``close``.
 
         Raises:
             DefinitionError: C501 unknown, C502 incomplete, C504 not a model service.
         """
-        connection = self.connections.find(connection_name)
+        connection = self.connections.find(wanted) if isinstance(wanted, str) else wanted
         if connection is None:
-            raise DefinitionError(self.connections.unknown(connection_name))
+            raise DefinitionError(self.connections.unknown(str(wanted)))
         return open_client(connection, self.connections.secret, self.settings)
 
     def now(self) -> datetime:

@@ -29,7 +29,7 @@ class NodeContext:
         node: Node name.
         line_number: ``None`` in an aggregation node.
         span: The node's span; model calls open children of it.
-        open_client: Connection name to the run's client for it (clients are shared by all lines).
+        open_client: Connection, or its name, to the run's client for it (clients are shared by all lines).
         price: Price per million tokens of the arm's model, if known.
         inputs_to_escape: Parameters bound directly to flow inputs, whose text may not open a chat role.
         is_streaming: Whether the caller wants a model's answer piece by piece.
@@ -42,7 +42,7 @@ class NodeContext:
     node: str
     line_number: int | None
     span: ActiveSpan
-    open_client: Callable[[str], ModelClient]
+    open_client: Callable[[str | Connection], ModelClient]
     loop: asyncio.AbstractEventLoop
     price: Price | None = None
     inputs_to_escape: tuple[str, ...] = ()

@@ -11,9 +11,10 @@ from enum import Enum
 from typing import Any, Union, get_args, get_origin
 
 from headrace.domain.flow import NO_DEFAULT
+from headrace.domain.multimedia import Image
 from headrace.domain.tool import ToolParameter, ToolSpec
 from headrace.tools.connection_types import connection_type, is_connection_class
-from headrace.tools.value_types import AssistantDefinition, FilePath, Image, PromptTemplate, Secret
+from headrace.tools.value_types import AssistantDefinition, FilePath, PromptTemplate, Secret
 
 _TYPE_NAMES: Mapping[Any, str] = {
     int: "int",

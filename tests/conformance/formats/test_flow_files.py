@@ -10,7 +10,7 @@ import pytest
 
 from headrace.domain.flow import Flow, Node
 from headrace.domain.reference import Reference, parse_reference
-from headrace.formats.dag import read_flow
+from headrace.formats.flow_file import read_flow
 
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.yaml"))
 

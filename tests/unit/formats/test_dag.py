@@ -9,7 +9,8 @@ import pytest
 from headrace.domain.flow import NO_DEFAULT, Activate, Flow
 from headrace.domain.reference import Reference
 from headrace.errors import DefinitionError, Problem
-from headrace.formats.dag import find_flow_file, flow_digest, load_flow, read_flow
+from headrace.formats.digest import flow_digest
+from headrace.formats.flow_file import find_flow_file, load_flow, read_flow
 
 
 def write(folder: Path, text: str, name: str = "flow.dag.yaml") -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headrace.errors import DefinitionError
-from headrace.formats.dag import load_flow
+from headrace.formats.flow_file import load_flow
 from headrace.formats.includes import open_includes
 
 

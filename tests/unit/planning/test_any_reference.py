@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.domain.reference import PropertyNotFoundError, follow_path, is_reference, parse_reference
-from headrace.formats.dag import read_flow
+from headrace.formats.flow_file import read_flow
 from headrace.formats.positions import dump_yaml
 from headrace.planning.check import check_flow
 from headrace.planning.plan import make_plan

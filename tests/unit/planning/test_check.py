@@ -9,7 +9,7 @@ import pytest
 
 from headrace.domain.tool import ToolParameter, ToolSpec
 from headrace.errors import Problem
-from headrace.formats.dag import read_flow
+from headrace.formats.flow_file import read_flow
 from headrace.planning.check import check_flow
 
 

@@ -12,7 +12,7 @@ from headrace.domain.dataset import Dataset, Line
 from headrace.domain.flow import Flow
 from headrace.domain.run import COMPLETED, FAILED, LineResult
 from headrace.errors import Problem
-from headrace.formats.dag import load_flow
+from headrace.formats.flow_file import load_flow
 from headrace.formats.mapping import parse_mapping
 from headrace.planning.columns import map_lines
 from headrace.source import Span, file_span

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from headrace.domain.flow import Flow
 from headrace.domain.values import INPUT_TYPES
-from headrace.formats.dag import load_flow
+from headrace.formats.flow_file import load_flow
 from headrace.planning.convert import ConversionError, convert_input, convert_literal, make_inputs
 from headrace.source import Span
 

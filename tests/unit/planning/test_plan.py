@@ -10,7 +10,7 @@ import pytest
 from headrace.domain.flow import Flow
 from headrace.domain.tool import ToolParameter, ToolSpec
 from headrace.errors import DefinitionError
-from headrace.formats.dag import load_flow
+from headrace.formats.flow_file import load_flow
 from headrace.planning.plan import Plan, make_plan
 
 

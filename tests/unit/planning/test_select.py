@@ -9,7 +9,7 @@ import pytest
 from headrace.domain.flow import Flow
 from headrace.domain.variant import Arm, ModelSpec, Variant
 from headrace.errors import UsageError
-from headrace.formats.dag import read_flow
+from headrace.formats.flow_file import read_flow
 from headrace.planning.select import apply_arm, parse_variant
 
 TEXT = """\

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from tests.support.tool_nodes import MODELS, connection
 
+from headrace.domain.multimedia import Image
 from headrace.tools.connection_types import (
     CONNECTION_CLASSES,
     AzureOpenAIConnection,
@@ -18,7 +19,7 @@ from headrace.tools.connection_types import (
     make_connection_object,
     stored_connection,
 )
-from headrace.tools.value_types import Image, Secret
+from headrace.tools.value_types import Secret
 
 
 def test_positional_arguments_are_the_required_fields_first() -> None:
