@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from headrace.codes import CATALOGUE
+from headrace.config import load_settings
 from headrace.domain.flow import Flow
 from headrace.domain.tool import ToolParameter, ToolSpec
 from headrace.domain.variant import Arm, Variant
@@ -28,6 +29,8 @@ from headrace.formats.lines import read_dataset
 from headrace.formats.mapping import parse_mapping
 from headrace.formats.positions import read_text
 from headrace.formats.template import load_template
+from headrace.operations.check_project import check_project
+from headrace.operations.workspace import open_workspace
 from headrace.planning.check import check_flow
 from headrace.planning.columns import map_lines
 from headrace.planning.convert import make_inputs
@@ -135,6 +138,12 @@ def command(folder: Path, case: Case) -> Sequence[Problem]:
     return run_command(folder, case["command"], **{name: case[name] for name in names if name in case})
 
 
+def project(folder: Path, case: Case) -> Sequence[Problem]:
+    with open_workspace(load_settings({"HOME": str(folder)}), folder) as workspace:
+        report = check_project(workspace, folder, loads_code=False)
+    return (*(problem for flow in report.flows for problem in flow.problems), *report.problems)
+
+
 ACTIONS: dict[str, Action] = {
     "load": load,
     "includes": includes,
@@ -147,6 +156,7 @@ ACTIONS: dict[str, Action] = {
     "tools": tools,
     "run": run,
     "command": command,
+    "project": project,
 }
 
 

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = [
     "flow init", "flow validate", "flow test",
     "run create", "run list", "run show", "run show-details", "run show-metrics", "run trace", "run delete",
+    "doctor",
     "compare",
     "connection create", "connection list", "connection show", "connection delete",
     "model serve",

@@ -63,6 +63,7 @@ TREE: Mapping[str, Branch | Place] = {
             "delete": _place("run_delete", "Delete a run and everything recorded with it."),
         },
     ),
+    "doctor": _place("doctor", "Say of every flow of a project whether it runs here, and what it needs."),
     "compare": _place("compare", "Race arms over the same lines and say which one to ship."),
     "connection": Branch(
         help="Keep the addresses and keys of model services.",

@@ -23,6 +23,7 @@ class Workspace:
 
     Attributes:
         settings: What the environment says.
+        cwd: The working directory of the command.
         folder: The folder whose ``.headrace`` holds runs, connections and reports.
         connections: Finds and keeps connections.
         warnings: What did not stop the command: findings in its files, spans that no collector took. Complete after
@@ -34,7 +35,7 @@ class Workspace:
         self.folder = find_workspace(cwd)
         self.connections = Connections(self.folder, settings)
         self.warnings: tuple[Problem, ...] = ()
-        self._cwd = cwd
+        self.cwd = cwd
         self._stack = stack
         self._store: RunStore | None = None
         self._span_sink: SpanSink | None = None
@@ -53,7 +54,7 @@ class Workspace:
         """
         if self._store is None:
             location = self.settings.store or str(self.state_folder / "headrace.sqlite")
-            self._store = open_store(location, self._cwd)
+            self._store = open_store(location, self.cwd)
             self._stack.callback(self._store.close)
         return self._store
 
