@@ -293,9 +293,9 @@ def run_name_option(help: str = "The run.") -> Callable[..., Any]:  # noqa: A002
     return click.option("-n", "--name", required=True, metavar="RUN", help=help)
 
 
-def yes_option() -> Callable[..., Any]:
+def yes_option(help: str = "Do not ask.") -> Callable[..., Any]:  # noqa: A002 - click's word
     """``-y/--yes``."""
-    return click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+    return click.option("-y", "--yes", "--assume-yes", "yes", is_flag=True, help=help)
 
 
 def limit_options(default: int) -> Callable[..., Any]:

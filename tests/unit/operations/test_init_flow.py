@@ -45,3 +45,13 @@ def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match="S808"):
         init_flow(tmp_path / "file" / "flow")
+
+
+def test_files_are_overwritten_when_that_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_text("mine")
+    init_flow(tmp_path, "standard", is_replacing=True)
+    assert "Water" in (tmp_path / "data.jsonl").read_text()
+
+
+def test_caches_of_python_are_not_part_of_a_starter(tmp_path: Path) -> None:
+    assert all(path.suffix != ".pyc" for kind in KINDS for path in init_flow(tmp_path / kind, kind))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-from headrace.cli.options import Verb, path_option
-from headrace.cli.session import Session
+from headrace.cli.options import Verb, pairs_option, path_option, yes_option
+from headrace.cli.session import Session, fail_usage
 from headrace.errors import ExitCode
 from headrace.operations.init_flow import KINDS, init_flow
+from headrace.providers.loading import load_by_name
+
+_WRAP = "headrace.operations.wrap_function:wrap_function"
+"""Reached by name: it loads what runs Python tools."""
 
 
 @click.command(
@@ -20,6 +25,11 @@ from headrace.operations.init_flow import KINDS, init_flow
         (
             "An evaluation flow beside it",
             "headrace flow init --flow my_flow/evaluation/exact --type evaluation",
+        ),
+        (
+            "A flow around a function that you have",
+            "headrace flow init --flow intent --entry intent.py --function extract_intent "
+            "--prompt-template prompt=ask.jinja2",
         ),
     ),
 )
@@ -32,15 +42,54 @@ from headrace.operations.init_flow import KINDS, init_flow
     metavar="|".join(KINDS),
     help=f"What kind of flow; default {KINDS[0]}.",
 )
+@click.option("--entry", metavar="FILE", help="Python file in the folder that holds --function.")
+@click.option("--function", metavar="NAME", help="Function that the flow is made around.")
+@pairs_option("--prompt-template", help="Parameters of the function that a template's text goes to.")
+@yes_option("Overwrite files that are in the way.")
 @click.pass_obj
-def command(session: Session, *, flow: Path, kind: str) -> int:
+def command(
+    session: Session,
+    *,
+    flow: Path,
+    kind: str,
+    entry: str | None,
+    function: str | None,
+    prompt_template: Mapping[str, str],
+    yes: bool,
+) -> int:
     """Create a flow that runs, to start from.
 
     A standard flow fills a prompt and counts its words in Python; a chat flow talks to a model;
-    an evaluation flow scores every line of a run and logs metrics over all of them. Nothing
-    that exists is overwritten.
+    an evaluation flow scores every line of a run and logs metrics over all of them. With
+    --entry and --function, a flow is written around a function that exists. Nothing that
+    exists is overwritten without --yes.
     """
-    for path in init_flow(flow, kind):
+    if bool(entry) != bool(function) or (prompt_template and not entry):
+        fail_usage("--entry and --function belong together.", "Say --entry FILE.py --function NAME.")
+    if entry and function:
+        return _wrap(session, flow, entry, function, prompt_template, is_replacing=yes)
+    for path in init_flow(flow, kind, is_replacing=yes):
         session.write(str(path))
     session.note(f"\nRun it:  headrace flow test --flow {flow}")
+    return ExitCode.OK
+
+
+def _wrap(
+    session: Session,
+    flow: Path,
+    entry: str,
+    function: str,
+    templates: Mapping[str, str],
+    *,
+    is_replacing: bool,
+) -> int:
+    made = load_by_name(_WRAP)(flow, entry, function, templates, is_replacing=is_replacing)
+    for path in made.files:
+        session.write(str(path))
+    if made.left_out:
+        session.note(f"\nThese keep the default of {function}: {', '.join(made.left_out)}.")
+    for name in made.connections:
+        session.note(f"\nIt uses a connection named {name}: correct the name in flow.dag.yaml, or create it.")
+    given = " ".join(f"{name}=VALUE" for name in made.inputs)
+    session.note(f"\nRun it:  headrace flow test --flow {flow}" + (f" --inputs {given}" if given else ""))
     return ExitCode.OK

@@ -1,0 +1,54 @@
+"""Files that a command makes for the user: all of them or none, and nothing overwritten unasked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from headrace.errors import Problem, StateError, UsageError
+
+
+def refuse_existing(paths: Iterable[Path]) -> None:
+    """Stop when files are in the way.
+
+    Raises:
+        UsageError: S806 for every path that exists.
+    """
+    in_the_way = [path for path in paths if path.exists()]
+    if in_the_way:
+        fix = "Choose an empty folder, move the file away, or say --yes to overwrite it."
+        raise UsageError(
+            *(Problem(code="S806", what=f"{path} exists already.", fix=fix) for path in in_the_way)
+        )
+
+
+def write_files(files: Mapping[Path, str], *, is_replacing: bool = False) -> tuple[Path, ...]:
+    """Write texts as UTF-8 files; folders are made where they are missing.
+
+    Args:
+        files: Path to content.
+        is_replacing: Overwrite files that exist.
+
+    Returns:
+        The paths, in the given order.
+
+    Raises:
+        UsageError: S806 when a file is in the way; then nothing was written.
+        StateError: S808 when one cannot be written.
+    """
+    if not is_replacing:
+        refuse_existing(files)
+    for path, text in files.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise cannot_write(path, error) from error
+    return tuple(files)
+
+
+def cannot_write(path: Path, error: OSError) -> StateError:
+    """The S808 error for a file or folder that cannot be written."""
+    reason = (error.strerror or type(error).__name__).lower()
+    what = f"{path} cannot be written: {reason}."
+    return StateError(Problem(code="S808", what=what, fix="Name a folder that you may write to."))
