@@ -11,11 +11,8 @@ ABSENT: Mapping[str, str] = {
     "flow serve": "headrace flow test calls a flow once; until it can serve one, pf flow serve serves the same files.",
     "flow test --interactive": "Ask once with headrace flow test; --inputs FILE.json can hold the chat history.",
     "flow test --ui": "headrace flow test prints the outputs; headrace run trace draws where the time went.",
-    "run archive": "headrace run list -r 10 lists the newest only; headrace run delete --name RUN deletes for good.",
     "run export": "headrace run show-details --name RUN --all-results -o json prints every line.",
-    "run restore": "No run is ever archived: headrace run list --all-results lists them all.",
     "run stream": "headrace run create shows its progress until it ends; headrace run show --name RUN shows a run.",
-    "run update": "Give --display-name, --description or --set tags.KEY=VALUE to headrace run create.",
     "run visualize": "Look at headrace run show-details and run trace; headrace compare writes an HTML report.",
 }
 """Command path, or command path and option, without ``headrace``: one sentence."""

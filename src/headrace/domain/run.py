@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from headrace.domain.span import SpanRecord
+from headrace.domain.variant import ModelSpec
 from headrace.errors import Problem
 
 COMPLETED = "Completed"
@@ -103,13 +104,18 @@ class RunSpec:
         data_path, data_digest: The data, its path absolute; ``None`` when the lines come from another run only.
         column_mapping: Input name to mapping text, as given.
         source_run: The run that this run evaluates (``--run``).
+        resume_from: The run whose finished lines this run took over (``--resume-from``).
         variant: ``${node.variant}`` texts, joined by commas; ``None`` for the file's defaults.
         arm: Name of the arm; ``None`` outside an experiment and without ``--model``.
         model: ``connection/model`` of the llm nodes as they ran, joined by a comma and a blank.
+        chosen_model: The model that every llm node was pointed at, whole; ``None`` for the models of the flow file.
+        connections: Single fields of nodes that were set for this run: ``node.field`` to value.
+        init: What the constructor of a flex flow's class was given.
         experiment: Id that groups the runs of one comparison.
         judgement: How the experiment judges its arms, as plain data: name, baseline, metrics, alpha, seed; the same in
             every run of the experiment, so that they can be compared again.
         repeat: Which repetition of the arm this is, from 0.
+        properties: What else the person who made the run wanted to keep with it.
     """
 
     name: str
@@ -120,15 +126,20 @@ class RunSpec:
     data_digest: str | None = None
     column_mapping: Mapping[str, str] = field(default_factory=dict)
     source_run: str | None = None
+    resume_from: str | None = None
     variant: str | None = None
     arm: str | None = None
     model: str | None = None
+    chosen_model: ModelSpec | None = None
+    connections: Mapping[str, str] = field(default_factory=dict)
+    init: Mapping[str, Any] = field(default_factory=dict)
     experiment: str | None = None
     judgement: Mapping[str, Any] = field(default_factory=dict)
     repeat: int = 0
     display_name: str | None = None
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +154,7 @@ class Run:
         n_lines: Lines that the run was asked to do.
         n_completed, n_failed: Lines recorded so far.
         usage: Sum over the recorded lines.
+        is_archived: Whether lists leave it out.
     """
 
     spec: RunSpec
@@ -156,3 +168,4 @@ class Run:
     aggregation: tuple[NodeResult, ...] = ()
     problem: Problem | None = None
     usage: Usage = Usage()
+    is_archived: bool = False

@@ -51,14 +51,38 @@ class RunStore(Protocol):
         """Close a run and return it as recorded; ``spans`` are those of its aggregation nodes."""
         ...
 
+    def update_run(
+        self,
+        run: str,
+        *,
+        display_name: str | None = None,
+        description: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        is_archived: bool | None = None,
+    ) -> Run:
+        """Change what people note about a run and return it as recorded; ``None`` leaves a value as it is."""
+        ...
+
     def read_run(self, run: str) -> Run:
         """One run, with totals counted from its recorded lines."""
         ...
 
     def list_runs(
-        self, *, limit: int | None = None, experiment: str | None = None, source_run: str | None = None
+        self,
+        *,
+        limit: int | None = None,
+        experiment: str | None = None,
+        source_run: str | None = None,
+        is_archived: bool | None = None,
     ) -> tuple[Run, ...]:
-        """Runs, newest first, optionally only those of an experiment or those that evaluate a run."""
+        """Runs, newest first.
+
+        Args:
+            limit: The most runs; ``None`` for all.
+            experiment: Only the runs of this experiment.
+            source_run: Only the runs that evaluate this one.
+            is_archived: Only the archived ones, or only the others; ``None`` for both.
+        """
         ...
 
     def read_lines(self, run: str, *, limit: int | None = None) -> Iterator[LineResult]:

@@ -20,9 +20,16 @@ from headrace.store.records import (
     line_row,
     run_from_row,
     run_row,
+    update_row,
 )
 
-_UNFINISHED: Mapping[str, Any] = {"finished_at": None, "metrics": "{}", "aggregation": "[]", "problem": None}
+_UNFINISHED: Mapping[str, Any] = {
+    "finished_at": None,
+    "metrics": "{}",
+    "aggregation": "[]",
+    "problem": None,
+    "is_archived": 0,
+}
 _NO_SPANS = encode_spans(())
 
 
@@ -87,13 +94,35 @@ class MemoryStore:
             recorded.aggregation_spans = encode_spans(spans)
             return self._run(run)
 
+    def update_run(
+        self,
+        run: str,
+        *,
+        display_name: str | None = None,
+        description: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        is_archived: bool | None = None,
+    ) -> Run:
+        """Change what people note about a run; see the protocol."""
+        row = update_row(
+            display_name=display_name, description=description, tags=tags, is_archived=is_archived
+        )
+        with self._lock:
+            self._find(run).row.update((name, value) for name, value in row.items() if value is not None)
+            return self._run(run)
+
     def read_run(self, run: str) -> Run:
         """One run; see the protocol."""
         with self._lock:
             return self._run(run)
 
     def list_runs(
-        self, *, limit: int | None = None, experiment: str | None = None, source_run: str | None = None
+        self,
+        *,
+        limit: int | None = None,
+        experiment: str | None = None,
+        source_run: str | None = None,
+        is_archived: bool | None = None,
     ) -> tuple[Run, ...]:
         """Runs, newest first; see the protocol."""
         with self._lock:
@@ -102,6 +131,7 @@ class MemoryStore:
                 for name, recorded in self._runs.items()
                 if experiment in (None, recorded.row["experiment"])
                 and source_run in (None, recorded.row["source_run"])
+                and is_archived in (None, bool(recorded.row["is_archived"]))
             ]
             # Reversed before a stable sort: of runs created at the same time the later one comes first.
             names.reverse()

@@ -13,11 +13,12 @@ INSERT INTO schema_version (version, name, applied_at) VALUES (:version, :name, 
 -- Record a new run with status Running; no row is changed when the name is taken.
 INSERT INTO run (
     name, status, created_at, n_lines, flow_path, flow_name, flow_digest, data_path, data_digest,
-    column_mapping, source_run, variant, arm, model, experiment, judgement, repeat, display_name, description, tags
+    column_mapping, source_run, resume_from, variant, arm, model, chosen_model, connections, init, experiment,
+    judgement, repeat, display_name, description, tags, properties
 ) VALUES (
     :name, :status, :created_at, :n_lines, :flow_path, :flow_name, :flow_digest, :data_path, :data_digest,
-    :column_mapping, :source_run, :variant, :arm, :model, :experiment, :judgement, :repeat, :display_name,
-    :description, :tags
+    :column_mapping, :source_run, :resume_from, :variant, :arm, :model, :chosen_model, :connections, :init,
+    :experiment, :judgement, :repeat, :display_name, :description, :tags, :properties
 )
 ON CONFLICT (name) DO NOTHING;
 
@@ -26,6 +27,13 @@ ON CONFLICT (name) DO NOTHING;
 UPDATE run
 SET status = :status, finished_at = :finished_at, metrics = :metrics, aggregation = :aggregation,
     problem = :problem
+WHERE name = :name;
+
+-- name: update_run
+-- Change what people note about a run; NULL leaves a value as it is.
+UPDATE run
+SET display_name = COALESCE(:display_name, display_name), description = COALESCE(:description, description),
+    tags = COALESCE(:tags, tags), is_archived = COALESCE(:is_archived, is_archived)
 WHERE name = :name;
 
 -- name: read_run
@@ -50,6 +58,7 @@ WITH picked AS (
     SELECT * FROM run
     WHERE (:experiment IS NULL OR experiment = :experiment)
         AND (:source_run IS NULL OR source_run = :source_run)
+        AND (:is_archived IS NULL OR is_archived = :is_archived)
     ORDER BY created_at DESC, id DESC
     LIMIT :limit
 ),

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from headrace.domain.run import RUNNING, LineResult, NodeResult, Run, RunSpec, Usage
 from headrace.domain.span import SpanRecord
+from headrace.domain.variant import ModelSpec, Price
 from headrace.errors import Problem, problem_from_json
 
 # Python refuses to print integers of more than 4,300 digits; 2 ** 14_000 has 4,215.
@@ -79,15 +80,36 @@ def run_row(spec: RunSpec, *, n_lines: int, created_at: datetime) -> dict[str, A
         "data_digest": spec.data_digest,
         "column_mapping": encode_json(spec.column_mapping),
         "source_run": spec.source_run,
+        "resume_from": spec.resume_from,
         "variant": spec.variant,
         "arm": spec.arm,
         "model": spec.model,
+        "chosen_model": _encode_model(spec.chosen_model),
+        "connections": encode_json(spec.connections),
+        "init": encode_json(spec.init),
         "experiment": spec.experiment,
         "judgement": encode_json(spec.judgement),
         "repeat": spec.repeat,
         "display_name": spec.display_name,
         "description": spec.description,
         "tags": encode_json(spec.tags),
+        "properties": encode_json(spec.properties),
+    }
+
+
+def update_row(
+    *,
+    display_name: str | None,
+    description: str | None,
+    tags: Mapping[str, str] | None,
+    is_archived: bool | None,
+) -> dict[str, Any]:
+    """Columns that changing a run sets; ``None`` leaves a column as it is."""
+    return {
+        "display_name": display_name,
+        "description": description,
+        "tags": None if tags is None else encode_json(tags),
+        "is_archived": None if is_archived is None else int(is_archived),
     }
 
 
@@ -121,15 +143,20 @@ def run_from_row(row: Row) -> Run:
             data_digest=row["data_digest"],
             column_mapping=_decode(row["column_mapping"]),
             source_run=row["source_run"],
+            resume_from=row["resume_from"],
             variant=row["variant"],
             arm=row["arm"],
             model=row["model"],
+            chosen_model=_decode_model(row["chosen_model"]),
+            connections=_decode(row["connections"]),
+            init=_decode(row["init"]),
             experiment=row["experiment"],
             judgement=_decode(row["judgement"]),
             repeat=row["repeat"],
             display_name=row["display_name"],
             description=row["description"],
             tags=_decode(row["tags"]),
+            properties=_decode(row["properties"]),
         ),
         status=row["status"],
         created_at=datetime.fromisoformat(row["created_at"]),
@@ -141,6 +168,7 @@ def run_from_row(row: Row) -> Run:
         aggregation=tuple(_node_from_json(item) for item in _decode(row["aggregation"])),
         problem=_decode_problem(row["problem"]),
         usage=_usage_from_row(row),
+        is_archived=bool(row["is_archived"]),
     )
 
 
@@ -204,6 +232,28 @@ def _usage_from_row(row: Row) -> Usage:
         completion_tokens=row["completion_tokens"] or 0,
         cost_usd=row["cost_usd"],
     )
+
+
+def _encode_model(model: ModelSpec | None) -> str | None:
+    if model is None:
+        return None
+    price = model.price
+    return encode_json(
+        {
+            "name": model.name,
+            "connection": model.connection,
+            "model": model.model,
+            "parameters": model.parameters,
+            "price": price and {"input_usd": price.input_usd, "output_usd": price.output_usd},
+        }
+    )
+
+
+def _decode_model(text: str | None) -> ModelSpec | None:
+    if text is None:
+        return None
+    data = _decode(text)
+    return ModelSpec(**{**data, "price": Price(**data["price"]) if data["price"] else None})
 
 
 def _encode_problem(problem: Problem | None) -> str | None:

@@ -30,6 +30,7 @@ from headrace.store.records import (
     line_row,
     run_from_row,
     run_row,
+    update_row,
 )
 from headrace.store.schema import VERSION_TABLE, Migration, load_migrations
 
@@ -127,6 +128,23 @@ class SqliteStore:
             _execute(connection, "append_trace", {"run_id": run_id, **trace})
         return self.read_run(run)
 
+    def update_run(
+        self,
+        run: str,
+        *,
+        display_name: str | None = None,
+        description: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        is_archived: bool | None = None,
+    ) -> Run:
+        """Change what people note about a run; see the protocol."""
+        row = update_row(
+            display_name=display_name, description=description, tags=tags, is_archived=is_archived
+        )
+        with self._changing(run) as (connection, _):
+            _execute(connection, "update_run", {"name": run, **row})
+        return self.read_run(run)
+
     def read_run(self, run: str) -> Run:
         """One run; see the protocol."""
         with self._reading() as connection:
@@ -136,13 +154,19 @@ class SqliteStore:
             return _decoded(run_from_row, rows[0])
 
     def list_runs(
-        self, *, limit: int | None = None, experiment: str | None = None, source_run: str | None = None
+        self,
+        *,
+        limit: int | None = None,
+        experiment: str | None = None,
+        source_run: str | None = None,
+        is_archived: bool | None = None,
     ) -> tuple[Run, ...]:
         """Runs, newest first; see the protocol."""
         wanted = {
             "limit": _NO_LIMIT if limit is None else limit,
             "experiment": experiment,
             "source_run": source_run,
+            "is_archived": is_archived,
         }
         with self._reading() as connection:
             return tuple(_decoded(run_from_row, row) for row in _rows(connection, "list_runs", wanted))

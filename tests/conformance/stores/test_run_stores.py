@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tests.support.runs import START_NS, a_line, a_span, a_spec, a_time
 
 from headrace.domain.run import BYPASSED, CANCELED, COMPLETED, FAILED, RUNNING, NodeResult, Usage
+from headrace.domain.variant import ModelSpec, Price
 from headrace.errors import Problem, UsageError
 from headrace.source import Span
 from headrace.store.base import AGGREGATION_LINE, RunStore
@@ -85,6 +86,17 @@ def test_a_new_run_reads_back_as_it_was_asked_for(store: RunStore) -> None:
         display_name="Ünï ✓",
         description="two\nlines",
         tags={"z": "1", "a": "2"},
+        resume_from="before",
+        chosen_model=ModelSpec(
+            name="gpt",
+            connection="open_ai",
+            model="gpt",
+            parameters={"temperature": 0},
+            price=Price(input_usd=0.5, output_usd=1.5),
+        ),
+        connections={"ask.connection": "mine"},
+        init={"limit": 3, "model": {"connection": "mine"}},
+        properties={"ticket": "A-1", "n": 2},
     )
     created = store.create_run(spec, n_lines=7, created_at=a_time())
     assert created == store.read_run("first")
@@ -93,6 +105,15 @@ def test_a_new_run_reads_back_as_it_was_asked_for(store: RunStore) -> None:
     assert (created.status, created.n_lines, created.created_at) == (RUNNING, 7, a_time())
     assert (created.n_completed, created.n_failed, created.usage) == (0, 0, Usage())
     assert (created.finished_at, created.problem, created.aggregation) == (None, None, ())
+    assert created.is_archived is False
+
+
+def test_a_model_without_a_price_reads_back(store: RunStore) -> None:
+    model = ModelSpec(name="gpt", connection="open_ai", model="gpt")
+    assert (
+        store.create_run(a_spec(chosen_model=model), n_lines=1, created_at=a_time()).spec.chosen_model
+        == model
+    )
 
 
 def test_times_come_back_in_utc(store: RunStore) -> None:
@@ -176,6 +197,7 @@ def test_an_unknown_run_is_refused_by_every_method(
         lambda: store.read_run(asked),
         lambda: store.append_lines(asked, [a_line()]),
         lambda: store.finish_run(asked, status=COMPLETED, finished_at=a_time(), metrics={}),
+        lambda: store.update_run(asked, description="x"),
         lambda: store.read_lines(asked),
         lambda: store.read_line(asked, 0),
         lambda: store.read_spans(asked),
@@ -211,6 +233,36 @@ def test_a_list_can_be_limited_to_an_experiment_or_a_source_run(store: RunStore)
     assert names(source_run="base", experiment="e1") == ["scores"]
     assert names(source_run="base", limit=1) == ["scores 2"]
     assert names(experiment="nothing") == []
+
+
+def test_archived_runs_can_be_listed_apart(store: RunStore) -> None:
+    for name in ("a", "b", "c"):
+        store.create_run(a_spec(name, experiment="e"), n_lines=1, created_at=a_time())
+    assert store.update_run("b", is_archived=True).is_archived
+
+    def names(**filters: Any) -> list[str]:
+        return [run.spec.name for run in store.list_runs(**filters)]
+
+    assert names() == ["c", "b", "a"]
+    assert names(is_archived=False) == ["c", "a"]
+    assert names(is_archived=False, limit=2) == ["c", "a"]
+    assert names(is_archived=True, experiment="e") == ["b"]
+    assert not store.update_run("b", is_archived=False).is_archived
+    assert names(is_archived=True) == []
+
+
+def test_what_people_note_can_be_changed_one_by_one(store: RunStore) -> None:
+    store.create_run(a_spec(description="old", tags={"a": "1"}), n_lines=1, created_at=a_time())
+    store.append_lines("first", [a_line(0)])
+    before = store.read_run("first")
+    changed = store.update_run("first", display_name="Ünï", tags={"b": ""})
+    assert changed == store.read_run("first")
+    assert changed == dataclasses.replace(
+        before, spec=dataclasses.replace(before.spec, display_name="Ünï", tags={"b": ""})
+    )
+    assert store.update_run("first", description="").spec.description == ""
+    assert store.update_run("first", tags={}).spec.tags == {}
+    assert store.update_run("first") == store.read_run("first")
 
 
 def test_an_empty_store_lists_no_runs(store: RunStore) -> None:

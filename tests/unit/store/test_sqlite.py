@@ -153,6 +153,7 @@ def plan(path: Path, name: str, row: dict[str, object]) -> str:
 @pytest.mark.parametrize("name", ["read_run", "list_runs", "done_lines"])
 def test_totals_are_read_from_the_index_alone(filled: SqliteStore, path: Path, name: str) -> None:
     row = {"name": "first", "run_id": 1, "limit": 5, "experiment": None, "source_run": None}
+    row |= {"is_archived": None}
     assert "line USING COVERING INDEX line_totals (run_id=?" in plan(path, name, row)
 
 
@@ -197,6 +198,29 @@ def test_a_store_of_an_older_version_is_brought_up_to_date(
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT COUNT(*) FROM more").fetchone() == (1,)
         assert connection.execute("SELECT MAX(version) FROM schema_version").fetchone() == (newest + 1,)
+
+
+def test_a_store_of_the_first_version_keeps_its_runs(open_it: Callable[..., SqliteStore], path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    first = load_migrations()[0]
+    change(
+        path,
+        *first.statements,
+        "INSERT INTO schema_version VALUES (1, 'runs', 'then')",
+        "INSERT INTO run (name, status, created_at, n_lines, flow_path, flow_name, flow_digest, column_mapping,"
+        " judgement, repeat, tags) VALUES ('old', 'Completed', '2026-01-02T03:04:05.678901+00:00', 2, '/f', 'f',"
+        " 'ab', '{}', '{}', 0, '{\"a\":\"b\"}')",
+    )
+    store = open_it()
+    run = store.read_run("old")
+    assert (run.spec.tags, run.spec.properties, run.spec.init, run.spec.resume_from) == (
+        {"a": "b"},
+        {},
+        {},
+        None,
+    )
+    assert (run.spec.connections, run.spec.chosen_model, run.is_archived) == ({}, None, False)
+    assert store.update_run("old", is_archived=True).is_archived
 
 
 def test_a_migration_that_fails_leaves_the_store_as_it_was(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import click
@@ -14,7 +15,6 @@ from headrace.cli.wording import plural
 from headrace.cli.workspace import command_workspace
 from headrace.domain.run import Run
 from headrace.errors import ExitCode
-from headrace.store.base import RunStore
 
 
 class Listing(NamedTuple):
@@ -39,6 +39,8 @@ class Listing(NamedTuple):
 @limit_options(50)
 @click.option("--experiment", metavar="ID", help="Only the runs of this experiment.")
 @click.option("--evaluations", is_flag=True, help="Also the runs that score the arms of experiments.")
+@click.option("--archived-only", is_flag=True, help="Only the archived runs.")
+@click.option("--include-archived", is_flag=True, help="Also the archived runs.")
 @form_option("json", "table", help="How to print; default: table at a terminal, else json.")
 @click.pass_obj
 def command(
@@ -48,20 +50,26 @@ def command(
     all_results: bool,
     experiment: str | None,
     evaluations: bool,
+    archived_only: bool,
+    include_archived: bool,
     form: str | None,
 ) -> int:
     """List runs, newest first.
 
     A table at a terminal, JSON otherwise. The runs with which headrace compare scores its arms are
     left out, so that every row is an answer to something you asked; the column evaluations counts
-    them. Evaluation runs that you created yourself are listed.
+    them. Evaluation runs that you created yourself are listed. Archived runs are left out as well.
     """
     limit = None if all_results else max_results
+    is_archived = True if archived_only else None if include_archived else False
     with command_workspace(session) as workspace:
-        listing = read_listing(workspace.store, limit, experiment, folds=not evaluations)
+        read = partial(workspace.store.list_runs, experiment=experiment, is_archived=is_archived)
+        listing = read_listing(read, limit, folds=not evaluations)
         now = workspace.now()
     if choose_form(form, session) == "json":
         session.write_json([run_to_json(run) for run in listing.runs])
+    elif not listing.runs and archived_only:
+        session.note("No run is archived.")
     elif not listing.runs:
         session.note("No runs yet. Make one with: headrace run create --flow FLOW --data DATA")
     else:
@@ -76,21 +84,20 @@ def command(
     return ExitCode.OK
 
 
-def read_listing(store: RunStore, limit: int | None, experiment: str | None, *, folds: bool) -> Listing:
+def read_listing(read_runs: Callable[..., tuple[Run, ...]], limit: int | None, *, folds: bool) -> Listing:
     """Read the newest runs.
 
     Args:
-        store: Where they are kept.
+        read_runs: Reads at most ``limit`` runs, newest first.
         limit: The most rows; ``None`` for all.
-        experiment: Only the runs of this experiment.
         folds: Whether evaluation runs of experiments are left out; they do not count for ``limit`` then.
     """
     n_read = limit
-    read = store.list_runs(limit=n_read, experiment=experiment)
+    read = read_runs(limit=n_read)
     runs = _unfolded(read) if folds else read
     while limit is not None and n_read is not None and len(runs) < limit and len(read) == n_read:
         n_read *= 2
-        read = store.list_runs(limit=n_read, experiment=experiment)
+        read = read_runs(limit=n_read)
         runs = _unfolded(read)
     runs = runs[:limit]
     # What evaluates a run is newer than it, so all of that has been read.

@@ -10,6 +10,7 @@ from headrace.cli.run_view import run_to_json
 from headrace.cli.session import Session
 from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode
+from headrace.operations.workspace import Workspace
 
 
 @click.command(
@@ -26,7 +27,11 @@ def command(session: Session, *, name: str) -> int:
     where lines failed, the first problem.
     """
     with command_workspace(session) as workspace:
-        run = workspace.store.read_run(name)
-        failure = find_failure(workspace, run)
-    session.write_json(run_to_json(run, failure))
+        return show_run(session, workspace, name)
+
+
+def show_run(session: Session, workspace: Workspace, name: str) -> ExitCode:
+    """Print the run of that name as JSON."""
+    run = workspace.store.read_run(name)
+    session.write_json(run_to_json(run, find_failure(workspace, run)))
     return ExitCode.OK

@@ -1,0 +1,146 @@
+"""The ``run`` commands over a real flow and a real store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from headrace.cli.main import run_command_line
+
+FLOW = """\
+inputs:
+  n: {type: int}
+  word: {type: string, default: dflt}
+outputs:
+  out: {type: string, reference: "${say.output}"}
+nodes:
+- name: say
+  type: python
+  source: {type: code, path: say.py}
+  inputs: {n: "${inputs.n}", word: "${inputs.word}"}
+- name: count
+  type: python
+  aggregation: true
+  source: {type: code, path: count.py}
+  inputs: {numbers: "${inputs.n}", texts: "${say.output}"}
+"""
+SAY = """\
+import os
+from promptflow.core import tool
+
+
+@tool
+def say(n: int, word: str) -> str:
+    if str(n) in os.environ.get("BAD", "").split(","):
+        raise ValueError("boom")
+    return f"{n}-{word}-{os.environ.get('EXTRA', '')}"
+"""
+COUNT = """\
+from promptflow.core import log_metric, tool
+
+
+@tool
+def count(numbers: list, texts: list):
+    log_metric("count", len(numbers))
+    log_metric("aligned", sum(text.startswith(f"{n}-") for n, text in zip(numbers, texts)))
+"""
+
+
+class Done(NamedTuple):
+    """What a command line did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        """Standard output as JSON."""
+        return json.loads(self.out)
+
+
+Call = Callable[..., Done]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a flow and data, and a home of its own."""
+    for name, text in {
+        "flow/flow.dag.yaml": FLOW,
+        "flow/say.py": SAY,
+        "flow/count.py": COUNT,
+        "data.jsonl": "".join(json.dumps({"n": n, "word": f"w{n}"}) + "\n" for n in range(3)),
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("HEADRACE_STORE", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def headrace(folder: Path, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run a command line in ``folder``."""
+
+    def call(*arguments: str) -> Done:
+        code = run_command_line(arguments)
+        return Done(code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def first(headrace: Call) -> Done:
+    """A finished run of three lines, named ``first``."""
+    done = headrace("run", "create", "--flow", "flow", "--data", "data.jsonl", "--name", "first")
+    assert done.code == 0, done.err
+    return done
+
+
+# Notes and lists
+
+
+def test_title_description_and_tags_can_be_changed(headrace: Call, first: Done) -> None:
+    done = headrace(
+        "run", "update", "-n", "first", "--set", "display_name=New", "description=Why", "tags.a=b"
+    )
+    assert (done.code, done.data["display_name"], done.data["description"]) == (0, "New", "Why")
+    assert done.data["tags"] == {"a": "b"}
+    assert headrace("run", "update", "-n", "first", "--set", "tags.z=").data["tags"] == {"z": ""}
+    assert headrace("run", "show", "-n", "first").data["display_name"] == "New"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("-n", "frist", "--set", "display_name=x"),
+        ("-n", "first", "--set", "name=x"),
+        ("-n", "first", "--set", "tags=x"),
+        ("-n", "first"),
+    ],
+)
+def test_what_cannot_be_changed_is_refused(headrace: Call, first: Done, arguments: tuple[str, ...]) -> None:
+    assert headrace("run", "update", *arguments).code == 2
+    assert headrace("run", "show", "-n", "first").data["display_name"] == "first"
+
+
+def test_archived_runs_are_left_out_of_lists_until_they_are_restored(headrace: Call, first: Done) -> None:
+    def names(*arguments: str) -> list[str]:
+        return [run["name"] for run in headrace("run", "list", "-o", "json", *arguments).data]
+
+    assert headrace("run", "archive", "-n", "first").data["name"] == "first"
+    assert (names(), names("--archived-only"), names("--include-archived")) == ([], ["first"], ["first"])
+    assert headrace("run", "show", "-n", "first").code == 0
+    assert headrace("run", "restore", "-n", "first").code == 0
+    assert (names(), names("--archived-only")) == (["first"], [])
+    assert headrace("run", "restore", "-n", "none").code == 2
+    assert headrace("run", "archive", "-n", "none").code == 2
+
+
+def test_empty_lists_say_what_is_missing(headrace: Call, first: Done) -> None:
+    assert headrace("run", "list", "--archived-only", "-o", "table").err == "No run is archived.\n"
