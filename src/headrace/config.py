@@ -133,3 +133,9 @@ def process_environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def prepend_child_path(folder: str) -> None:
+    """Let Python processes that this one starts import from ``folder`` first, by ``PYTHONPATH``."""
+    inherited = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = f"{folder}{os.pathsep}{inherited}" if inherited else folder

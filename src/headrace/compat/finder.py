@@ -25,6 +25,9 @@ _ROOT = "promptflow"
 _IMPORT_SYSTEM = "<frozen importlib"
 _PROBES = "<frozen importlib.util>"
 
+CHILD_PATH = str(Path(__file__).with_name("child_path"))
+"""Place in ``sys.path`` where processes that a served program starts find the names; never the real package."""
+
 _real_modules: dict[str, ModuleType] = {}
 
 
@@ -119,7 +122,7 @@ def _load_real(name: str) -> ModuleType | None:
     if name in _real_modules:
         return _real_modules[name]
     parent = name.rpartition(".")[0]
-    spec = PathFinder.find_spec(name, _real_folders(parent) if parent else None)
+    spec = PathFinder.find_spec(name, _real_folders(parent) if parent else _places())
     if spec is None or spec.loader is None:
         return None
     module = module_from_spec(spec)
@@ -135,9 +138,13 @@ def _load_real(name: str) -> ModuleType | None:
 def _real_folders(name: str) -> list[str]:
     """Folders of the real package for a module, whether or not it is installed in one place."""
     parent, _, last = name.rpartition(".")
-    places = _real_folders(parent) if parent else sys.path
+    places = _real_folders(parent) if parent else _places()
     folders = [Path(place, last) for place in places]
     return [str(folder) for folder in folders if folder.is_dir()]
+
+
+def _places() -> list[str]:
+    return [place for place in sys.path if place != CHILD_PATH]
 
 
 def _is_real(file: str) -> bool:
