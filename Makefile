@@ -61,8 +61,8 @@ $(STOCK)/.installed: pyproject.toml
 bench: $(VENV)/.dev $(STOCK)/.installed ## speed side by side with stock promptflow and a bare floor; minutes
 	$(BIN)/python -m tests.bench --stock $(STOCK)
 
-conformance: $(VENV)/.dev $(STOCK)/.installed ## every flow here under headrace and under live stock promptflow
-	HEADRACE_STOCK=$(STOCK) $(BIN)/python -m pytest -m live tests/conformance/stock
+conformance: $(VENV)/.dev $(STOCK)/.installed ## the conformance cases and every flow here under headrace and under live stock promptflow
+	HEADRACE_STOCK=$(STOCK) $(BIN)/python -m pytest -m live tests/conformance/stock tests/conformance/promptflow
 
 lock: $(VENV)/.dev ## write constraints.txt from what is installed now
 	$(BIN)/python -m pip list --format=freeze --exclude headrace --exclude pip --exclude setuptools > constraints.txt

@@ -1,0 +1,155 @@
+"""What a case says: files, connections, the model's replies, steps, and where headrace differs on purpose."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.model_server import ModelServer, Reply, Request
+
+HERE = Path(__file__).parent
+CASES = HERE / "cases"
+RECORDED = HERE / "recorded"
+
+STEP_KINDS = {"flow test": "test", "run create": "run"}
+"""Command lines whose results are compared beyond success; any other is only run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One command line or script.
+
+    Attributes:
+        words: After ``pf`` or ``headrace``; empty for a script.
+        script: A Python file of the case that imports promptflow; its last line on standard output is JSON.
+    """
+
+    words: tuple[str, ...] = ()
+    script: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """``test``, ``run``, ``python``, or ``other`` for a command of which only success is compared."""
+        if self.script is not None:
+            return "python"
+        return STEP_KINDS.get(" ".join(self.words[:2]), "other")
+
+    def option(self, name: str) -> str | None:
+        """The first value of an option."""
+        return self.words[self.words.index(name) + 1] if name in self.words else None
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Case:
+    """One case; README.md describes the keys of its file."""
+
+    section: str
+    name: str
+    title: str
+    files: Mapping[str, bytes]
+    steps: tuple[Step, ...]
+    connections: tuple[Mapping[str, Any], ...] = ()
+    replies: tuple[Reply, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ours: Mapping[str, Any] = field(default_factory=dict)
+    deviation: str | None = None
+
+    @property
+    def path(self) -> str:
+        """Section and name, as tests and ``record`` call the case."""
+        return f"{self.section}/{self.name}"
+
+    def write_files(self, folder: Path, url: str) -> None:
+        """Write the case's files below ``folder``; ``{url}`` in them becomes ``url``."""
+        for name, content in self.files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content.replace(b"{url}", url.encode()))
+
+    def write_connections(self, folder: Path, url: str) -> list[Path]:
+        """Write one connection file each and return them."""
+        folder.mkdir(parents=True, exist_ok=True)
+        written = []
+        for number, connection in enumerate(self.connections):
+            path = folder / f"{number}.yaml"
+            path.write_text(filled(json.dumps(connection), url))  # JSON is YAML
+            written.append(path)
+        return written
+
+    def serve_model(self) -> ModelServer:
+        """The model service of this case, not started."""
+        return ModelServer(self.replies, default=answer_from_request)
+
+
+def filled(text: str, url: str) -> str:
+    """``text`` with the address of the model service."""
+    return text.replace("{url}", url)
+
+
+def answer_from_request(request: Request) -> Reply:
+    """The reply where a case has no script: it follows from the request alone."""
+    body = request.body if isinstance(request.body, dict) else {}
+    model = body.get("model")
+    if request.operation == "chat":
+        messages = body.get("messages") or [{}]
+        last = messages[-1]
+        return Reply(text=f"{model} answers {last.get('role')}: {_text(last.get('content'))}")
+    if request.operation == "embeddings":
+        return Reply(vector=(float(len(str(body.get("input")))), 0.5))
+    return Reply(text=f"{model} goes on after: {body.get('prompt')}")
+
+
+def _text(content: Any) -> str:
+    """Content of a message as one line; parts of another kind than text by their kind."""
+    if isinstance(content, list):
+        return " | ".join(part.get("text", f"<{part.get('type')}>") for part in content)
+    return str(content)
+
+
+def load_case(path: Path) -> Case:
+    """Read one case file."""
+    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return Case(
+        section=path.parent.name,
+        name=path.stem,
+        title=data.pop("title"),
+        files={name: _content(given) for name, given in (data.pop("files", None) or {}).items()},
+        steps=tuple(_step(given) for given in data.pop("steps")),
+        connections=tuple(data.pop("connections", ())),
+        replies=tuple(Reply(**reply) for reply in data.pop("replies", ())),
+        environment={name: str(text) for name, text in data.pop("env", {}).items()},
+        **{key: data.pop(key) for key in ("ours", "deviation") if key in data},
+        **data,  # a key that a case does not have
+    )
+
+
+def _content(given: Any) -> bytes:
+    if isinstance(given, Mapping):
+        return base64.b64decode(given["base64"])
+    return str(given).encode()
+
+
+def _step(given: Any) -> Step:
+    if isinstance(given, Mapping):
+        return Step(script=given["python"])
+    return Step(words=tuple(shlex.split(given)))
+
+
+def load_cases() -> tuple[Case, ...]:
+    """Every case, in order of section and name."""
+    return tuple(load_case(path) for path in sorted(CASES.glob("*/*.yaml")))
+
+
+def load_recordings() -> dict[str, Any]:
+    """What stock did, by section and name of the case."""
+    return {
+        f"{path.stem}/{name}": recording
+        for path in sorted(RECORDED.glob("*.json"))
+        for name, recording in json.loads(path.read_text(encoding="utf-8")).items()
+    }

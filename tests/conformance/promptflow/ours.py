@@ -1,0 +1,129 @@
+"""Cases under headrace: command lines in this process, scripts in one of their own."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, chdir, contextmanager
+from pathlib import Path
+from typing import Any
+
+from headrace.cli.main import run_command_line
+from headrace.config import load_settings
+from headrace.domain.run import COMPLETED
+from headrace.operations.workspace import open_workspace
+from tests.conformance.promptflow.case import Case, Step, filled
+from tests.conformance.promptflow.results import make_places, normalise, requests_to_json
+from tests.support.commands import ListeningSession
+from tests.support.tool_nodes import serving_names
+
+SOURCES = Path(__file__).parents[3] / "src"
+
+
+class WrittenSession(ListeningSession):
+    """A session that keeps the last result that a command wrote."""
+
+    written: Any = None
+
+    def write(self, text: str) -> None:
+        self.written = text
+        super().write(text)
+
+    def write_json(self, data: Any) -> None:
+        self.written = json.loads(json.dumps(data, default=str))
+        super().write_json(data)
+
+
+def run_case(case: Case, folder: Path) -> list[dict[str, Any]]:
+    """Run every step in an empty folder; a result also has the ``problems`` that were shown, as codes."""
+    project, home = folder / "project", folder / "home"
+    project.mkdir()
+    with ExitStack() as stack:
+        server = stack.enter_context(case.serve_model())
+        case.write_files(project, server.url)
+        environment = {name: filled(text, server.url) for name, text in case.environment.items()}
+        variables = {"HOME": str(home), "PATH": os.environ["PATH"], **environment}
+        for path in case.write_connections(folder / "connections", server.url):
+            with _this_process(project, variables):
+                words = ["connection", "create", "--file", str(path), "--user"]
+                assert run_command_line(words, ListeningSession(project, variables)) == 0
+        results = []
+        for step in case.steps:
+            n_before = len(server.requests)
+            result = _run_step(step, project, variables, server.url)
+            result["requests"] = requests_to_json(server.requests[n_before:])
+            results.append(result)
+        normal: list[dict[str, Any]] = normalise(results, make_places(project, home, server.url))
+    return normal
+
+
+def _run_step(step: Step, project: Path, variables: Mapping[str, str], url: str) -> dict[str, Any]:
+    if step.script is not None:
+        return _run_script(step.script, project, variables)
+    with _this_process(project, variables):
+        session = WrittenSession(project, variables)
+        code = run_command_line([filled(word, url) for word in step.words], session)
+        # Generators that a tool left open end here, not in another test.
+        gc.collect()
+    result: dict[str, Any] = {
+        "succeeded": code == 0,
+        "problems": [problem.code for problem in session.problems],
+    }
+    if step.kind == "run":
+        result.update(_run_results(step, project, variables))
+    elif step.kind == "test" and code == 0:
+        result["outputs"] = session.written
+    return result
+
+
+def _run_results(step: Step, project: Path, variables: Mapping[str, str]) -> dict[str, Any]:
+    """The run as it is recorded; lines that failed do not make it fail, as with stock."""
+    name = step.option("--name") or step.option("-n") or ""
+    with open_workspace(load_settings(variables), project) as workspace:
+        if name not in {run.spec.name for run in workspace.store.list_runs()}:
+            return {"succeeded": False}
+        run = workspace.store.read_run(name)
+        lines = list(workspace.store.read_lines(name))
+    done = [line for line in lines if line.status == COMPLETED]
+    return {
+        "succeeded": run.status == COMPLETED,
+        "rows": [{"line_number": line.line_number, **line.outputs} for line in done],
+        "failed_lines": [line.line_number for line in lines if line.status != COMPLETED],
+        "metrics": dict(run.metrics),
+        "failed_nodes": sorted(node.node for node in run.aggregation if node.problem is not None),
+    }
+
+
+def _run_script(script: str, project: Path, variables: Mapping[str, str]) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, "-m", "headrace.compat", script],
+        cwd=project,
+        env={**variables, "PYTHONPATH": str(SOURCES)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    result: dict[str, Any] = {"succeeded": done.returncode == 0, "problems": []}
+    if done.returncode == 0:
+        result["outputs"] = json.loads(done.stdout.rstrip().splitlines()[-1])
+    else:
+        result["problems"] = [done.stderr]
+    return result
+
+
+@contextmanager
+def _this_process(project: Path, variables: Mapping[str, str]) -> Iterator[None]:
+    """This process as a new one would be: in a folder, with an environment, with no module of the project."""
+    before = dict(os.environ)
+    os.environ.update(variables)
+    try:
+        with chdir(project), serving_names(project.parent):
+            yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
