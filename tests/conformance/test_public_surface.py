@@ -23,7 +23,7 @@ COMMANDS = [
     "flow init", "flow validate", "flow test",
     "run create", "run list", "run show", "run show-details", "run show-metrics", "run update", "run archive",
     "run restore", "run trace", "run delete",
-    "doctor",
+    "doctor", "certify",
     "compare",
     "connection create", "connection list", "connection show", "connection delete",
     "model serve",

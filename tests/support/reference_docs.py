@@ -39,7 +39,10 @@ _FAMILIES = {
     "P": ("Model services", "What a model service answers, or does not."),
     "S": ("Store and files", "Runs, spans and files that headrace keeps, and addresses that it listens on."),
     "G": ("Evaluation", "Metrics and comparisons."),
-    "M": ("Moving from prompt flow", "What in a project depends on the retiring service or on stock prompt flow."),
+    "M": (
+        "Moving from prompt flow",
+        "What in a project depends on the retiring service or on stock prompt flow.",
+    ),
 }
 
 _EXITS: tuple[tuple[ExitCode, str], ...] = (

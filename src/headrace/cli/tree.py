@@ -67,6 +67,10 @@ TREE: Mapping[str, Branch | Place] = {
         },
     ),
     "doctor": _place("doctor", "Say of every flow of a project whether it runs here, and what it needs."),
+    "certify": _place(
+        "certify",
+        "Run the flows of a project here and under stock prompt flow, and say where answers differ.",
+    ),
     "compare": _place("compare", "Race arms over the same lines and say which one to ship."),
     "connection": Branch(
         help="Keep the addresses and keys of model services.",

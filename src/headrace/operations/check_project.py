@@ -51,11 +51,16 @@ _NEEDED = frozenset(("C501", "C503", "C505"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """A flow file of the project: as it is opened, and as the report names it."""
+class FoundFlow:
+    """A flow file of a project: as it is opened, as a report names it, and its kind as far as its name tells."""
 
     file: Path
     path: str
+
+    @property
+    def kind(self) -> str:
+        """dag, flex or prompty."""
+        return PROMPTY if self.file.suffix == ".prompty" else FLEX if ".flex." in self.file.name else DAG
 
 
 def check_project(workspace: Workspace, project: Path, *, loads_code: bool = True) -> ProjectReport:
@@ -75,10 +80,10 @@ def check_project(workspace: Workspace, project: Path, *, loads_code: bool = Tru
     if not project.is_dir():
         what = f"There is no folder {project}."
         raise UsageError(Problem(code="F001", what=what, fix="Name the folder of the project."))
-    files = list(_files(project))
-    found = list(_flows(project, files))
+    files = list(project_files(project))
+    found = list(find_flows(project, files))
 
-    def load(item: _Found) -> tuple[Problem, ...]:
+    def load(item: FoundFlow) -> tuple[Problem, ...]:
         return _load_alone(workspace, item) if loads_code else read_flow(item.file)[1]
 
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:  # each waits for a process of its own
@@ -89,35 +94,37 @@ def check_project(workspace: Workspace, project: Path, *, loads_code: bool = Tru
     return ProjectReport(flows=flows, problems=tuple(problems))
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Files of the project itself: no hidden folders, environments, caches or committed runs."""
+def project_files(folder: Path) -> Iterator[Path]:
+    """Files of a project itself: no hidden folders, environments, caches or committed runs."""
     for entry in sorted(folder.iterdir()):
         if entry.is_symlink():
             continue
         if entry.is_dir():
             is_hidden = entry.name.startswith(".") and entry.name not in _HIDDEN_BUT_READ
             if not is_hidden and entry.name not in _SKIPPED and not (entry / "pyvenv.cfg").exists():
-                yield from _files(entry)
+                yield from project_files(entry)
         elif entry.is_file():
             yield entry
 
 
-def _flows(project: Path, files: list[Path]) -> Iterator[_Found]:
+def find_flows(project: Path, files: list[Path]) -> Iterator[FoundFlow]:
+    """The flows among the files of a project; a folder with one flow file is named by itself."""
     for file in files:
         shown = file.relative_to(project)
         if file.name in FLOW_FILE_NAMES:
             others = [name for name in FLOW_FILE_NAMES if (file.parent / name).is_file()]
             path = shown.parent if len(others) == 1 else shown
-            yield _Found(file=file, path=path.as_posix())
+            yield FoundFlow(file=file, path=path.as_posix())
         elif file.suffix == ".prompty":
-            yield _Found(file=file, path=shown.as_posix())
+            yield FoundFlow(file=file, path=shown.as_posix())
 
 
-def _report(workspace: Workspace, project: Path, item: _Found, problems: tuple[Problem, ...]) -> FlowReport:
+def _report(
+    workspace: Workspace, project: Path, item: FoundFlow, problems: tuple[Problem, ...]
+) -> FlowReport:
     flow, _ = read_flow(item.file)
     if flow is None:
-        kind = PROMPTY if item.file.suffix == ".prompty" else FLEX if ".flex." in item.file.name else DAG
-        return FlowReport(path=item.path, kind=kind, problems=problems)
+        return FlowReport(path=item.path, kind=item.kind, problems=problems)
     needs = _needs(workspace, project, flow)
     own = (*_retired_tools(flow), *(item for item in problems if not _is_need(item, needs)))
     return FlowReport(path=item.path, kind=flow.kind, needs=needs, problems=own)
@@ -153,7 +160,7 @@ def _is_need(problem: Problem, needs: tuple[Need, ...]) -> bool:
     return problem.code == "T206" and "package" in unmet and "ModuleNotFoundError" in problem.what
 
 
-def _load_alone(workspace: Workspace, item: _Found) -> tuple[Problem, ...]:
+def _load_alone(workspace: Workspace, item: FoundFlow) -> tuple[Problem, ...]:
     """The problems of a flow as a process of its own finds them, its code imported."""
     # -P: the project's folder must not offer modules to headrace itself.
     command = [sys.executable, "-P", "-m", "headrace.operations.check_alone", str(item.file)]

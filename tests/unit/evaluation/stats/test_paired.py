@@ -95,7 +95,7 @@ def test_random_sign_flips_agree_with_the_exact_p() -> None:
 
 
 def test_random_sign_flips_of_a_large_sample_agree_with_t() -> None:
-    random = Random(11)  # noqa: S311 - reproducible draws, not a secret
+    random = Random(11)
     differences = [random.gauss(0.06, 0.5) for _ in range(400)]
     t_p = paired.paired_t_p(differences)
     assert t_p is not None

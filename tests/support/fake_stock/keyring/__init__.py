@@ -1,0 +1,3 @@
+def set_keyring(keyring):
+    keyring.set_password("service", "user", "password")
+    assert keyring.get_password("service", "user") == "password"
