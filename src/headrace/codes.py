@@ -309,6 +309,11 @@ CATALOGUE: Mapping[str, Entry] = {
     "S809": Entry(
         "address-unavailable", "No way to listen there", "The port is taken, or the address is not ours."
     ),
+    "S810": Entry(
+        "run-not-ended",
+        "A run that has not ended",
+        "Another process may still be at work on the run, or it was killed and could not close it.",
+    ),
     "G901": Entry(
         "unknown-metric",
         "A metric that no evaluation produces",

@@ -144,3 +144,105 @@ def test_archived_runs_are_left_out_of_lists_until_they_are_restored(headrace: C
 
 def test_empty_lists_say_what_is_missing(headrace: Call, first: Done) -> None:
     assert headrace("run", "list", "--archived-only", "-o", "table").err == "No run is archived.\n"
+
+
+# Runs that go on
+
+
+def bad(*numbers: int) -> str:
+    return "BAD=" + ",".join(map(str, numbers))
+
+
+def lines(headrace: Call, name: str) -> list[Any]:
+    data = headrace("run", "show-details", "-n", name, "--all-results", "-o", "json").data
+    return [line["outputs"].get("out") for line in data]
+
+
+def make_failing(headrace: Call, *arguments: str) -> Done:
+    return headrace(
+        "run", "create", "--flow", "flow", "--data", "data.jsonl", "--name", "base", *arguments,
+        "--column-mapping", "n=${data.n}", "word=${data.word}", "--environment-variables", bad(1), "EXTRA=x",
+    )  # fmt: skip
+
+
+def test_a_run_goes_on_with_what_failed_and_the_aggregation_stays_aligned(headrace: Call) -> None:
+    assert make_failing(headrace, "--set", "description=why", "tags.a=b").code == 1
+    done = headrace("run", "create", "--resume-from", "base", "--name", "again")
+    assert done.code == 0
+    assert "2 of 3 lines are taken over from base." in done.err
+    assert lines(headrace, "again") == ["0-w0-x", "1-w1-", "2-w2-x"]
+    assert done.data["metrics"] == {"count": 3, "aligned": 3}
+    assert done.data["properties"]["resume_from"] == "base"
+    assert (done.data["description"], done.data["tags"], done.data["display_name"]) == ("why", None, "again")
+    assert lines(headrace, "base") == ["0-w0-x", None, "2-w2-x"]
+
+
+def test_a_run_goes_on_with_the_flow_as_it_is_now(headrace: Call, folder: Path) -> None:
+    make_failing(headrace)
+    (folder / "flow/say.py").write_text(SAY.replace('return f"', 'return f"new '), "utf-8")
+    headrace("run", "create", "--resume-from", "base", "--name", "again")
+    assert lines(headrace, "again") == ["0-w0-x", "new 1-w1-", "2-w2-x"]
+
+
+def test_a_line_whose_data_has_changed_is_run_again(headrace: Call, folder: Path) -> None:
+    make_failing(headrace)
+    (folder / "data.jsonl").write_text(
+        '{"n": 0, "word": "w0"}\n{"n": 5, "word": "w1"}\n{"n": 2, "word": "W"}\n'
+    )
+    done = headrace("run", "create", "--resume-from", "base", "--name", "again")
+    assert "1 of 3 lines are taken over" in done.err
+    assert lines(headrace, "again") == ["0-w0-x", "5-w1-", "2-W-"]
+
+
+def test_a_line_that_lacks_what_an_aggregation_node_reads_by_now_is_run_again(
+    headrace: Call, folder: Path
+) -> None:
+    make_failing(headrace)
+    more = "- name: more\n  type: python\n  source: {type: code, path: say.py}\n  inputs: {n: 7, word: x}\n"
+    flow = FLOW.replace("nodes:\n", f"nodes:\n{more}").replace(
+        'texts: "${say.output}"', 'texts: "${more.output}"'
+    )
+    (folder / "flow/flow.dag.yaml").write_text(flow, "utf-8")
+    done = headrace("run", "create", "--resume-from", "base", "--name", "again")
+    assert "0 of 3 lines are taken over" in done.err
+    assert done.data["metrics"]["count"] == 3
+
+
+def test_a_run_can_go_on_twice_under_a_title_of_its_own(headrace: Call) -> None:
+    make_failing(headrace)
+    headrace("run", "create", "--resume-from", "base", "--name", "two", "--environment-variables", bad(1))
+    done = headrace(
+        "run",
+        "create",
+        "--resume-from",
+        "two",
+        "--name",
+        "three",
+        "--set",
+        "display_name=T ${variant_id}",
+        "tags.q=1",
+    )
+    assert (done.data["display_name"], done.data["tags"]) == ("T variant_0", {"q": "1"})
+    assert lines(headrace, "three") == ["0-w0-x", "1-w1-", "2-w2-x"]
+
+
+def test_a_run_file_can_name_the_run_to_go_on_with(headrace: Call, folder: Path) -> None:
+    make_failing(headrace)
+    (folder / "run.yaml").write_text("resume_from: base\nname: again\n", "utf-8")
+    assert headrace("run", "create", "-f", "run.yaml").data["lines"]["completed"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--resume-from", "bose"), 'Did you mean "base"?'),
+        (("--resume-from", "base", "--flow", "flow", "--data", "data.jsonl"), "flow, data cannot be given"),
+        (("--resume-from", "base", "--set", "init.a=1"), "init cannot be given"),
+        (("--resume-from", "base", "--name", "base"), "exists already"),
+    ],
+)
+def test_how_a_run_cannot_go_on(headrace: Call, arguments: tuple[str, ...], text: str) -> None:
+    make_failing(headrace)
+    done = headrace("run", "create", *arguments)
+    assert done.code == 2
+    assert text in done.err

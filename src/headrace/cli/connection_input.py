@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from headrace.cli.env_file import read_env_file
 from headrace.cli.session import fail_usage
 from headrace.domain.connection import Connection, Secret
 from headrace.errors import DefinitionError, Problem
+from headrace.formats.env_file import read_env_file
 from headrace.formats.positions import load_yaml, read_text
 from headrace.source import Pointer, SourceMap, file_span, pointer_text
 

@@ -8,9 +8,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from headrace.cli.env_file import find_env_file, read_env_file
 from headrace.cli.options import parse_pairs
 from headrace.errors import DefinitionError, Problem
+from headrace.formats.env_file import find_env_file, read_env_file
 from headrace.formats.positions import read_text
 from headrace.source import Span, file_span
 

@@ -79,6 +79,9 @@ class _Names:
             self.session.started_runs.append(event.run)
             self.arm = event.arm or self.arm
             self.tallies[event.run] = Tally(label=label_run(event, self.arm), n_lines=event.n_lines)
+            if event.resume_from is not None:
+                lines = plural(event.n_lines, "line")
+                self.session.note(f"{event.n_finished:,} of {lines} are taken over from {event.resume_from}.")
             self.on_start(event, self.tallies[event.run])
         elif isinstance(event, LineFinished):
             self.tallies[event.run].add(event)

@@ -45,6 +45,7 @@ def run_to_json(run: Run, first_failure: Problem | None = None) -> dict[str, Any
         "properties": _properties(run),
         "flow_name": spec.flow_name,
         "data": spec.data_path,
+        "output": None,  # the folder of a run that is written to files; ours are in the store
     }
     if spec.source_run:
         data["run"] = spec.source_run
@@ -80,6 +81,9 @@ def _properties(run: Run) -> dict[str, Any]:
         "column_mapping": dict(spec.column_mapping) or None,
         "node_variant": spec.variant,
         "run": spec.source_run,
+        "resume_from": spec.resume_from,
+        **spec.properties,
+        "init_kwargs": dict(spec.init) or None,
         "system_metrics": metrics,
     }
     return {key: value for key, value in entries.items() if value is not None}
@@ -94,11 +98,14 @@ def _error(run: Run, first_failure: Problem | None) -> dict[str, Any] | None:
     problem = run.problem or first_failure
     if problem is None:
         return None
-    lead = "" if run.problem else "First error message is: "
+    lead = "" if run.problem else f"Failed to run {run.n_failed}/{run.n_lines} lines. "
     return {
-        "message": lead + problem.what,
+        "message": f"{lead}First error message is: {problem.what}",
+        "messageFormat": "",
+        "messageParameters": {},
+        "referenceCode": "Runtime",
         "code": "UserError",
-        "innerError": {"code": "BulkRunException", "innerError": None},
+        "innerError": {"code": "SDKError", "innerError": {"code": "BulkRunException", "innerError": None}},
         "problem": problem.to_json(),
     }
 

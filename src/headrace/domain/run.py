@@ -102,7 +102,7 @@ class RunSpec:
         flow_name: Name of the flow.
         flow_digest: SHA-256 over the flow's files, hexadecimal.
         data_path, data_digest: The data, its path absolute; ``None`` when the lines come from another run only.
-        column_mapping: Input name to mapping text, as given.
+        column_mapping: Input name to mapping text or literal, as given.
         source_run: The run that this run evaluates (``--run``).
         resume_from: The run whose finished lines this run took over (``--resume-from``).
         variant: ``${node.variant}`` texts, joined by commas; ``None`` for the file's defaults.
@@ -124,7 +124,7 @@ class RunSpec:
     flow_digest: str
     data_path: str | None = None
     data_digest: str | None = None
-    column_mapping: Mapping[str, str] = field(default_factory=dict)
+    column_mapping: Mapping[str, Any] = field(default_factory=dict)
     source_run: str | None = None
     resume_from: str | None = None
     variant: str | None = None

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.domain.reference import Reference
-from headrace.domain.run import NodeResult
+from headrace.domain.run import BYPASSED, COMPLETED, LineResult, NodeResult
 from headrace.domain.span import SpanRecord
 from headrace.engine.line import NodeRunner
 from headrace.engine.masking import mask_nodes, mask_problem
-from headrace.engine.runtime import PreparedFlow
+from headrace.engine.runtime import PreparedFlow, aggregated_references
 from headrace.engine.steps import Values
 from headrace.errors import HeadraceError, Problem
+from headrace.planning.plan import Plan
 from headrace.telemetry.attributes import flow_attributes
 from headrace.telemetry.spans import ActiveSpan, new_trace_id
 
@@ -47,6 +48,33 @@ class _Lists(Values):
         if reference.kind == "node" and reference.name in self._inside:
             return super().resolve(reference)
         return [line[reference.text] for line in self._lines]
+
+
+def recorded_values(plan: Plan, inputs: Mapping[str, Any], result: LineResult) -> dict[str, Any] | None:
+    """What a recorded line keeps for aggregation nodes: what ``run_line`` kept, as far as it was recorded.
+
+    Args:
+        plan: Says what aggregation nodes read.
+        inputs: The flow inputs of the line.
+        result: The line, completed.
+
+    Returns:
+        Values by reference text; ``None`` when something that is read is not recorded.
+    """
+    values = Values(inputs)
+    for node in result.nodes:
+        if node.status == COMPLETED:
+            values.outputs[node.node] = node.output
+        elif node.status == BYPASSED:
+            values.bypassed.add(node.node)
+    references = aggregated_references(plan)
+    recorded = values.outputs.keys() | values.bypassed
+    if any(item.kind == "node" and item.name not in recorded for item in references):
+        return None
+    try:
+        return {item.text: values.resolve_output(item) for item in references}
+    except HeadraceError:
+        return None
 
 
 async def run_aggregation(flow: PreparedFlow, kept_lines: Sequence[Mapping[str, Any]]) -> AggregationResult:

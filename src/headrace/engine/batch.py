@@ -81,6 +81,7 @@ async def run_lines(
     max_concurrency: int,
     record: Record,
     on_line: Callable[[LineResult], None],
+    kept: Mapping[int, Mapping[str, Any]] | None = None,
 ) -> list[Mapping[str, Any]]:
     """Run all lines and record each.
 
@@ -90,15 +91,16 @@ async def run_lines(
         max_concurrency: Lines in flight at once, at least 1.
         record: Commits results.
         on_line: Hears each line after its commit, on the event loop's thread.
+        kept: What lines that need not be run, because they are recorded already, keep for aggregation nodes.
 
     Returns:
-        What each succeeded line kept for aggregation nodes, in order of line number.
+        What each succeeded line kept for aggregation nodes, in order of line number; ``kept`` is among it.
 
     Raises:
         StateError: When ``record`` does; lines that it committed before stay committed.
         asyncio.CancelledError: After what was finished has been recorded.
     """
-    kept: dict[int, Mapping[str, Any]] = {}
+    all_kept = dict(kept or {})
     recorder = _Recorder(record, on_line)
     remaining = iter(lines)
     try:
@@ -106,7 +108,7 @@ async def run_lines(
             group.create_task(recorder.run())
             async with asyncio.TaskGroup() as workers:
                 for _ in range(min(max_concurrency, len(lines))):
-                    workers.create_task(_work(flow, remaining, recorder, kept))
+                    workers.create_task(_work(flow, remaining, recorder, all_kept))
                     # Let the line before put its request on the wire before the next one is prepared.
                     await asyncio.sleep(0)
             recorder.close()
@@ -114,7 +116,7 @@ async def run_lines(
         raise _only(failures) from None
     finally:
         await recorder.finish()
-    return [kept[number] for number in sorted(kept)]
+    return [all_kept[number] for number in sorted(all_kept)]
 
 
 def _only(failures: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -146,6 +148,11 @@ def _refused(pending: PendingLine, problem: Problem) -> LineResult:
     return LineResult(
         line_number=pending.line.number,
         status=FAILED,
-        inputs={name: to_record(value) for name, value in pending.inputs.items()},
+        inputs=recorded_inputs(pending.inputs),
         problem=problem,
     )
+
+
+def recorded_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs of a line as they are recorded."""
+    return {name: to_record(value) for name, value in inputs.items()}

@@ -10,11 +10,13 @@ from headrace.domain.run import Usage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted:
-    """A run was created."""
+    """A run was created; ``n_finished`` of its lines are taken over from the run ``resume_from``."""
 
     run: str
     arm: str | None
     n_lines: int
+    n_finished: int = 0
+    resume_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

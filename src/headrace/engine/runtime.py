@@ -84,7 +84,7 @@ def prepare(
         attributes=attributes or {},
         graph=make_step_graph(plan.steps),
         aggregation=make_step_graph(plan.aggregation),
-        aggregated=_aggregated_references(plan),
+        aggregated=aggregated_references(plan),
         streamed_nodes=_streamed_nodes(plan),
     )
 
@@ -93,7 +93,8 @@ def _ignore(_: SpanRecord) -> None:
     """Sink of spans when nothing is exported."""
 
 
-def _aggregated_references(plan: Plan) -> tuple[Reference, ...]:
+def aggregated_references(plan: Plan) -> tuple[Reference, ...]:
+    """What aggregation nodes read of every line: its flow inputs and ordinary nodes."""
     inside = {step.node.name for step in plan.aggregation}
     found: dict[str, Reference] = {}
     for step in plan.aggregation:

@@ -63,7 +63,9 @@ def collect_run(workspace: Workspace, judged: JudgedRun, line_id: str | None) ->
     scores: dict[int, dict[str, Any]] = {}
     references: dict[str, str] = {}
     for evaluator, evaluation in judged.evaluations.items():
-        given = [name for name, text in evaluation.spec.column_mapping.items() if text.startswith("${data.")]
+        given = [
+            name for name, text in evaluation.spec.column_mapping.items() if str(text).startswith("${data.")
+        ]
         for item in workspace.store.read_lines(evaluation.spec.name):
             found = scores.setdefault(item.line_number, {})
             if item.status == COMPLETED:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from headrace.domain.dataset import Dataset, Line
 from headrace.domain.flow import Flow
 from headrace.domain.run import CANCELED, COMPLETED, FAILED, LineResult, Run, RunSpec
-from headrace.domain.variant import Arm
+from headrace.domain.variant import Arm, Variant
 from headrace.engine.aggregate import AggregationResult, run_aggregation
 from headrace.engine.batch import PendingLine, run_lines
 from headrace.engine.events import LineFinished, OnEvent, RunFinished, RunStarted
+from headrace.engine.plain import to_record
 from headrace.errors import DefinitionError, HeadraceError, Problem, raise_if_errors
 from headrace.formats.digest import flow_digest
 from headrace.formats.lines import read_dataset
 from headrace.formats.mapping import parse_mapping
+from headrace.operations.finished_lines import FinishedLines, find_finished, take_over
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
 from headrace.operations.recorded_data import unchanged_dataset
+from headrace.operations.run_names import default_name, expand_title
 from headrace.operations.test_flow import make_arm
 from headrace.operations.workspace import Workspace
 from headrace.planning.columns import map_lines
@@ -35,7 +38,7 @@ class RunRequest:
     """What ``headrace run create`` was asked for.
 
     Attributes:
-        flow: Flow folder or file.
+        flow: Flow folder or file; not looked at with ``resume_from``.
         data: Data file or folder.
         source_run: The run whose outputs are read, for an evaluation.
         column_mapping: Flow input to ``${data.x}``, ``${run.inputs.x}``, ``${run.outputs.x}`` or a literal.
@@ -43,6 +46,9 @@ class RunRequest:
         model: ``connection/model`` for every llm node.
         arm: The whole choice, when an experiment makes it.
         connections: ``node.field`` to value.
+        init: Arguments for the constructor of a flex flow's class.
+        resume_from: The run to go on with: its flow as it is now, its data, mapping, choices and connections, and its
+            finished lines; only names, notes, environment variables and concurrency are read from the request.
         judgement: See :class:`~headrace.domain.run.RunSpec`.
     """
 
@@ -56,9 +62,12 @@ class RunRequest:
     name: str | None = None
     environment_variables: Mapping[str, str] = field(default_factory=dict)
     connections: Mapping[str, str] = field(default_factory=dict)
+    init: Mapping[str, Any] = field(default_factory=dict)
+    resume_from: str | None = None
     display_name: str | None = None
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    properties: Mapping[str, Any] = field(default_factory=dict)
     max_concurrency: int | None = None
     experiment: str | None = None
     judgement: Mapping[str, Any] = field(default_factory=dict)
@@ -76,6 +85,9 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
         UsageError: Unknown base run, taken name, unknown variant or model.
         StateError: The store failed; what was committed stays.
     """
+    base = workspace.store.read_run(request.resume_from) if request.resume_from is not None else None
+    if base is not None:
+        request = _asked_again(request, base.spec)
     arm = request.arm or make_arm(request.variant, request.model)
     dataset = read_dataset(request.data) if request.data is not None else None
     # Before the working directory becomes the flow's.
@@ -87,20 +99,50 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
         arm=arm,
         overrides=request.connections,
         environment_variables=request.environment_variables,
+        init=request.init,
     ) as loaded:
         lines = _make_lines(workspace, request, loaded.flow, dataset)
         workspace.warn(loaded.warnings)
+        finished = find_finished(workspace, base, loaded.plan, lines) if base is not None else None
         spec = _make_spec(
             workspace, request, loaded.flow, arm, flow_path=flow_path, data_path=data_path, dataset=dataset
         )
         workspace.store.create_run(spec, n_lines=len(lines), created_at=workspace.now())
         hear = on_event or _ignore
-        hear(RunStarted(run=spec.name, arm=spec.arm, n_lines=len(lines)))
-        return _execute(workspace, request, loaded, spec, lines, hear)
+        hear(
+            RunStarted(
+                run=spec.name,
+                arm=spec.arm,
+                n_lines=len(lines),
+                n_finished=len(finished.kept) if finished else 0,
+                resume_from=request.resume_from,
+            )
+        )
+        return _execute(workspace, request, loaded, spec, lines, finished, hear)
 
 
 def _ignore(_: Any) -> None:
     """Nobody listens."""
+
+
+def _asked_again(request: RunRequest, spec: RunSpec) -> RunRequest:
+    """What ``spec`` asked for, under the names and notes of ``request``."""
+    choices = dict(re.findall(r"\$\{([^.{}]+)\.([^{}]+)\}", spec.variant or ""))
+    variant = Variant(name="/".join(choices.values()), choices=choices) if choices else None
+    has_arm = variant is not None or spec.chosen_model is not None
+    return replace(
+        request,
+        flow=Path(spec.flow_path),
+        data=Path(spec.data_path) if spec.data_path is not None else None,
+        source_run=spec.source_run,
+        column_mapping=spec.column_mapping,
+        variant=None,
+        model=None,
+        arm=Arm(name=spec.arm or "", variant=variant, model=spec.chosen_model) if has_arm else None,
+        connections=spec.connections,
+        init=spec.init,
+        description=request.description if request.description is not None else spec.description,
+    )
 
 
 def _make_lines(
@@ -152,24 +194,32 @@ def _make_spec(
     dataset: Dataset | None,
 ) -> RunSpec:
     choices = arm.variant.choices if arm and arm.variant else {}
+    now = workspace.now()
     return RunSpec(
-        name=request.name or _default_name(workspace, flow, choices.values()),
+        name=request.name or default_name(flow, choices, now),
         flow_path=flow_path,
         flow_name=flow.name,
         flow_digest=flow_digest(flow),
         data_path=data_path,
         data_digest=dataset.digest if dataset else None,
-        column_mapping={name: str(text) for name, text in request.column_mapping.items()},
+        column_mapping={name: to_record(value) for name, value in request.column_mapping.items()},
         source_run=request.source_run,
+        resume_from=request.resume_from,
         variant=",".join(f"${{{node}.{name}}}" for node, name in choices.items()) or None,
         arm=arm.name if arm else None,
         model=", ".join(_models(flow)) or None,
+        chosen_model=arm.model if arm else None,
+        connections=request.connections,
+        init={name: to_record(value) for name, value in request.init.items()},
         experiment=request.experiment,
         judgement=request.judgement,
         repeat=request.repeat,
-        display_name=request.display_name,
+        display_name=expand_title(
+            request.display_name, choices=choices, source_run=request.source_run, now=now
+        ),
         description=request.description,
         tags=request.tags,
+        properties={name: to_record(value) for name, value in request.properties.items()},
     )
 
 
@@ -183,25 +233,20 @@ def _models(flow: Flow) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _default_name(workspace: Workspace, flow: Flow, variants: Iterable[str]) -> str:
-    """Prompt flow's form: ``<flow>_<variant>_<time>``."""
-    words = [flow.name, *(variants or ["variant_0"]), workspace.now().strftime("%Y%m%d_%H%M%S_%f")]
-    return re.sub(r"[^0-9A-Za-z_.-]", "_", "_".join(words))
-
-
 def _execute(
     workspace: Workspace,
     request: RunRequest,
     loaded: LoadedFlow,
     spec: RunSpec,
     lines: list[PendingLine],
+    finished: FinishedLines | None,
     hear: OnEvent,
 ) -> Run:
     # Whatever ends the run, a fault of ours as well, closes it: no run stays Running that nobody runs.
     status, outcome = FAILED, AggregationResult(problem=_interrupted(spec))
     try:
         with hidden_output():  # what tools print is kept with each node; a console full of it helps nobody
-            outcome = asyncio.run(_run(workspace, request, loaded, spec, lines, hear))
+            outcome = asyncio.run(_run(workspace, request, loaded, spec, lines, finished, hear))
         status = COMPLETED
     except (KeyboardInterrupt, asyncio.CancelledError):
         status = CANCELED
@@ -237,6 +282,7 @@ async def _run(
     loaded: LoadedFlow,
     spec: RunSpec,
     lines: list[PendingLine],
+    finished: FinishedLines | None,
     hear: OnEvent,
 ) -> AggregationResult:
     max_concurrency = request.max_concurrency or workspace.settings.max_concurrency
@@ -253,13 +299,17 @@ async def _run(
             )
         )
 
+    for result in take_over(workspace, finished, spec.name) if finished else ():
+        on_line(result)
+    done = finished.kept if finished else {}
     session = FlowSession(workspace, loaded, max_threads=max_concurrency, attributes=attributes)
     async with session as flow:
         kept = await run_lines(
             flow,
-            lines,
+            [line for line in lines if line.line.number not in done],
             max_concurrency=max_concurrency,
             record=lambda results: workspace.store.append_lines(spec.name, results),
             on_line=on_line,
+            kept=done,
         )
         return await run_aggregation(flow, kept)

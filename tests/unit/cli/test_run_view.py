@@ -49,17 +49,24 @@ def test_a_run_has_the_keys_of_pf_run_show_in_their_order() -> None:
             "source_run": "base",
             "variant": "${a.b}",
             "tags": {"team": "x"},
+            "resume_from": "before",
+            "properties": {"ticket": 7},
+            "init": {"limit": 2},
         }
     )
     data = run_to_json(run)
-    assert list(data)[:10] == [
-        "name", "created_on", "status", "display_name", "description", "tags", "properties", "flow_name", "data", "run",
+    assert list(data)[:11] == [
+        "name", "created_on", "status", "display_name", "description", "tags", "properties", "flow_name", "data",
+        "output", "run",
     ]  # fmt: skip
     assert data["properties"] == {
         "flow_path": "flows/hello",
         "column_mapping": {"q": "${data.q}"},
         "node_variant": "${a.b}",
         "run": "base",
+        "resume_from": "before",
+        "ticket": 7,
+        "init_kwargs": {"limit": 2},
         "system_metrics": {
             "total_tokens": 36, "prompt_tokens": 30, "completion_tokens": 6, "duration": 30.0,
         },
@@ -81,11 +88,12 @@ def test_what_a_run_does_not_have_is_left_out() -> None:
 
 def test_the_error_of_a_run_is_its_first_failed_line_or_its_own() -> None:
     failed = run_to_json(a_run(n_failed=1), FAILURE)["error"]
-    assert failed["message"] == f"First error message is: {FAILURE.what}"
-    assert failed["innerError"]["code"] == "BulkRunException"
+    assert failed["message"] == f"Failed to run 1/3 lines. First error message is: {FAILURE.what}"
+    assert failed["innerError"]["innerError"]["code"] == "BulkRunException"
     assert failed["problem"]["code"] == "E601"
     own = Problem(code="E601", what="The aggregation failed.")
-    assert run_to_json(a_run(problem=own), FAILURE)["error"]["message"] == own.what
+    data = run_to_json(a_run(problem=own), FAILURE)
+    assert data["error"]["message"] == f"First error message is: {own.what}"
 
 
 def test_the_first_failed_line_is_found_without_reading_on() -> None:

@@ -11,14 +11,17 @@ import click
 from headrace.cli.inputs import read_variables
 from headrace.cli.options import Verb, pairs_option, path_option, unquote, variables_option
 from headrace.cli.progress import show_progress
-from headrace.cli.run_file import RunFile, apply_settings, read_run_file
 from headrace.cli.run_view import find_first_failure, lines_failed_problem, run_to_json
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.workspace import command_workspace
 from headrace.domain.run import COMPLETED, Run
 from headrace.errors import ExitCode, Problem
+from headrace.formats.run_file import RunFile, apply_settings, read_run_file
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace
+
+_TEXT_OPTIONS = ("flow", "data", "variant", "name", "display_name", "resume_from")
+_SETTLED = ("flow", "data", "run", "variant", "model", "column_mapping", "connections", "init")
 
 
 @click.command(
@@ -36,6 +39,7 @@ from headrace.operations.workspace import Workspace
             "--column-mapping truth='${data.answer}' prediction='${run.outputs.answer}'",
         ),
         ("From a run file, with another name", "headrace run create --file run.yaml --name second"),
+        ("Run again what failed or is missing", "headrace run create --resume-from first --name third"),
     ),
 )
 @path_option(
@@ -49,6 +53,9 @@ from headrace.operations.workspace import Workspace
 @pairs_option(
     "--column-mapping", help="Where inputs come from: NAME='${data.column}', '${run.outputs.name}', a value."
 )
+@click.option(
+    "--resume-from", metavar="RUN", help="Go on with this run: keep its finished lines, run the others again."
+)
 @click.option("--variant", metavar="'${NODE.VARIANT}'", callback=unquote, help="Use this variant of a node.")
 @click.option("--model", metavar="CONNECTION/MODEL", help="Point every llm node at this model.")
 @click.option("-n", "--name", metavar="NAME", help="Name of the run; default: flow, variant and time.")
@@ -61,7 +68,7 @@ from headrace.operations.workspace import Workspace
 @pairs_option("--set", "settings", help="Set any property of the run, e.g. display_name=… tags.team=….")
 @click.option("--display-name", metavar="TEXT", help="Title of the run.")
 @click.option("--max-concurrency", type=click.IntRange(min=1), metavar="N", help="Lines in flight at once.")
-@click.option("-s", "--stream", is_flag=True, help="Accepted as in pf; progress is always shown.")
+@click.option("-s", "--stream", is_flag=True, help="Show every line as soon as it is finished.")
 @click.pass_obj
 def command(
     session: Session, /, *, file: Path | None, settings: Mapping[str, str], stream: bool, **options: Any
@@ -71,7 +78,8 @@ def command(
     Every line is recorded as soon as it is finished; a line that fails is recorded with its
     error and does not stop the others. The run is printed as JSON. Ends with exit code 1 when
     lines failed. Inputs without a mapping take the data column of their name; inputs with a
-    default keep it unless they are mapped.
+    default keep it unless they are mapped. --resume-from goes on with the flow's files as they are
+    now; a line whose inputs have changed since is run again as well.
     """
     run_file = apply_settings(read_run_file(file) if file else RunFile(), settings)
     if run_file.warnings and not session.is_quiet:
@@ -89,33 +97,60 @@ def make_request(file: RunFile, options: Mapping[str, Any]) -> RunRequest:
     """What to run: options win over the file, mappings are merged key by key.
 
     Raises:
-        UsageError: C507 when neither names a flow.
+        UsageError: C507 when neither names a flow, or a run to go on with is given together with what it settles.
     """
-    texts = {
-        **file.texts,
-        **{key: options[key] for key in ("flow", "data", "variant", "name", "display_name") if options[key]},
-    }
-    if "flow" not in texts:
+    texts = {**file.texts, **{key: options[key] for key in _TEXT_OPTIONS if options[key]}}
+    if options["source_run"]:
+        texts["run"] = options["source_run"]
+    mapping = {**file.mappings.get("column_mapping", {}), **options["column_mapping"]}
+    connections = _node_fields(file.mappings.get("connections", {})) | dict(options["connections"])
+    init = file.mappings.get("init", {})
+    if "resume_from" in texts:
+        settled = {
+            "column_mapping": mapping,
+            "connections": connections,
+            "init": init,
+            "model": options["model"],
+        }
+        _refuse_settled({**texts, **settled})
+    elif "flow" not in texts:
         fail_usage(
             "headrace run create needs --flow.", "Give --flow PATH, or --file with a run file that names one."
         )
     return RunRequest(
-        flow=file.path(texts["flow"]),
+        flow=file.path(texts.get("flow", "")),
         data=file.path(texts["data"]) if "data" in texts else None,
-        source_run=options["source_run"] or texts.get("run"),
-        column_mapping={**file.mappings.get("column_mapping", {}), **options["column_mapping"]},
+        source_run=texts.get("run"),
+        column_mapping=mapping,
         variant=texts.get("variant"),
         model=options["model"],
         name=texts.get("name"),
         environment_variables=_texts(
             file.mappings.get("environment_variables", {}), options["environment_variables"]
         ),
-        connections=_node_fields(file.mappings.get("connections", {})) | dict(options["connections"]),
+        connections=connections,
+        init=init,
+        resume_from=texts.get("resume_from"),
         display_name=texts.get("display_name"),
         description=texts.get("description"),
         tags=_texts(file.mappings.get("tags", {}), {}),
+        properties=file.mappings.get("properties", {}),
         max_concurrency=options["max_concurrency"],
     )
+
+
+def _refuse_settled(given: Mapping[str, Any]) -> None:
+    """Refuse what the run that is gone on with has settled already.
+
+    Raises:
+        UsageError: C507 when there is any.
+    """
+    refused = [name for name in _SETTLED if given.get(name)]
+    if refused:
+        fail_usage(
+            f"A run is resumed as it was made; {', '.join(refused)} cannot be given with it.",
+            f"Leave out {', '.join(refused)}, or make a new run without --resume-from.",
+        )
 
 
 def _texts(first: Mapping[str, Any], second: Mapping[str, str]) -> dict[str, str]:

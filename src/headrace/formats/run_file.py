@@ -1,21 +1,32 @@
-"""Run files: ``headrace run create --file run.yaml``, and ``--set`` on top of it."""
+"""Run files: what ``headrace run create --file run.yaml`` reads, and ``--set`` on top of it.
+
+::
+
+    flow: ../my_flow
+    data: data.jsonl
+    column_mapping: {question: "${data.query}"}
+    environment_variables: {REGION: eu}         # or the path of a .env file
+    connections: {answer: {connection: my_aoai}}
+    tags: {team: search}
+
+The keys are prompt flow's. ``resources`` and ``identity`` mean something to its service only.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from headrace.cli.env_file import read_env_file
-from headrace.cli.session import fail_usage
-from headrace.errors import Problem, nearest, raise_if_errors
+from headrace.errors import DefinitionError, Problem, UsageError, nearest, raise_if_errors
+from headrace.formats.env_file import read_env_file
 from headrace.formats.positions import load_yaml, read_text
 from headrace.source import SourceMap, file_span
 
-_TEXT_KEYS = ("name", "flow", "data", "run", "variant", "display_name", "description")
-_MAPPING_KEYS = ("column_mapping", "connections", "tags", "environment_variables")
-_IGNORED_KEYS = ("$schema", "properties", "init", "resources", "identity", "resume_from")
+_TEXT_KEYS = ("name", "flow", "data", "run", "variant", "display_name", "description", "resume_from")
+_MAPPING_KEYS = ("column_mapping", "connections", "tags", "environment_variables", "properties", "init")
+_IGNORED_KEYS = ("$schema", "resources", "identity")
 RUN_FILE_KEYS = (*_TEXT_KEYS, *_MAPPING_KEYS)
 
 
@@ -49,17 +60,14 @@ def read_run_file(path: Path) -> RunFile:
     """
     data, places = load_yaml(read_text(path), str(path))
     if not isinstance(data, dict):
-        raise_if_errors(
-            [
-                Problem(
-                    code="F005",
-                    what="A run file is a mapping of keys such as flow and data.",
-                    span=file_span(str(path)),
-                    fix="Write flow: PATH and data: PATH.",
-                )
-            ]
+        raise DefinitionError(
+            Problem(
+                code="F005",
+                what="A run file is a mapping of keys such as flow and data.",
+                span=file_span(str(path)),
+                fix="Write flow: PATH and data: PATH.",
+            )
         )
-        return RunFile()
     problems = [problem for key in data if (problem := _check_key(str(key), data[key], places))]
     raise_if_errors(problems)
     mappings = {key: data[key] for key in _MAPPING_KEYS if isinstance(data.get(key), dict)}
@@ -111,9 +119,14 @@ def apply_settings(file: RunFile, settings: Mapping[str, str]) -> RunFile:
         elif key in _TEXT_KEYS and not inner:
             texts[key] = value
         else:
-            close = nearest(key, RUN_FILE_KEYS)
-            fail_usage(
-                f'--set cannot set "{name}": a run has no such property.',
-                f'Did you mean "{close}"?' if close else f"Properties are: {', '.join(RUN_FILE_KEYS)}.",
-            )
-    return RunFile(texts=texts, mappings=mappings, folder=file.folder, warnings=file.warnings)
+            raise UsageError(_unknown_setting(name))
+    return replace(file, texts=texts, mappings=mappings)
+
+
+def _unknown_setting(name: str) -> Problem:
+    close = nearest(name, RUN_FILE_KEYS)
+    return Problem(
+        code="C507",
+        what=f'--set cannot set "{name}": a run has no such property.',
+        fix=f'Did you mean "{close}"?' if close else f"Properties are: {', '.join(RUN_FILE_KEYS)}.",
+    )

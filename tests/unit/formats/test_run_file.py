@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.cli.run_file import RunFile, apply_settings, read_run_file
 from headrace.errors import DefinitionError, UsageError
+from headrace.formats.run_file import RunFile, apply_settings, read_run_file
 
 RUN = """\
 $schema: https://example.invalid/Run.schema.json
@@ -19,6 +19,10 @@ environment_variables: {DEBUG: 1}
 connections:
   answer: {connection: my_aoai}
 tags: {team: search}
+properties: {ticket: 7}
+init: {limit: 2}
+resources: {instance_type: small}
+identity: {type: managed}
 colum_mapping: {}
 """
 
@@ -33,9 +37,10 @@ def test_a_run_file_is_read_with_literals_kept(tmp_path: Path) -> None:
     file = read_run_file(write(tmp_path, RUN))
     assert file.texts == {"name": "nightly", "flow": "../flow", "data": "data.jsonl"}
     assert file.mappings["column_mapping"] == {"question": "${data.q}", "threshold": 0.5}
+    assert (file.mappings["properties"], file.mappings["init"]) == ({"ticket": 7}, {"limit": 2})
     assert file.mappings["connections"] == {"answer": {"connection": "my_aoai"}}
     assert [(item.code, item.severity, item.span and item.span.line) for item in file.warnings] == [
-        ("F012", "warning", 12)
+        ("F012", "warning", 16)
     ]
     assert "column_mapping" in str(file.warnings[0].fix)
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from headrace.cli.env_file import find_env_file, read_env_file
 from headrace.errors import DefinitionError
+from headrace.formats.env_file import find_env_file, read_env_file
 
 
 def test_values_are_read(tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""The finished lines of an earlier run that a new run takes over instead of running them again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from headrace.domain.run import COMPLETED, RUNNING, LineResult, Run
+from headrace.engine.aggregate import recorded_values
+from headrace.engine.batch import PendingLine, recorded_inputs
+from headrace.errors import Problem
+from headrace.operations.workspace import Workspace
+from headrace.planning.plan import Plan
+from headrace.store.records import encode_json
+
+_GROUP = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedLines:
+    """Finished lines by number.
+
+    Attributes:
+        run: The run that did them.
+        kept: What each keeps for the aggregation nodes.
+    """
+
+    run: str
+    kept: Mapping[int, Mapping[str, Any]]
+
+
+def find_finished(workspace: Workspace, base: Run, plan: Plan, lines: Sequence[PendingLine]) -> FinishedLines:
+    """The lines that ``base`` completed with the inputs that they have now.
+
+    A line whose data or mapping gives it other inputs by now is not among them, nor one that has no record of what
+    an aggregation node reads by now: both are to be run again.
+    """
+    pending = {line.line.number: line for line in lines if line.problem is None}
+    kept: dict[int, Mapping[str, Any]] = {}
+    for result in workspace.store.read_lines(base.spec.name):
+        line = pending.get(result.line_number)
+        if line is None or result.status != COMPLETED or not _has_same_inputs(line, result):
+            continue
+        values = recorded_values(plan, line.inputs, result)
+        if values is not None:
+            kept[result.line_number] = values
+    if base.status == RUNNING:
+        workspace.warn([_still_running(base)])
+    return FinishedLines(run=base.spec.name, kept=kept)
+
+
+def _has_same_inputs(line: PendingLine, result: LineResult) -> bool:
+    # As text, because NaN does not equal itself.
+    return encode_json(recorded_inputs(line.inputs)) == encode_json(result.inputs)
+
+
+def take_over(workspace: Workspace, finished: FinishedLines, run: str) -> Iterator[LineResult]:
+    """Record the finished lines in ``run``, spans included, and give each out after its commit."""
+    numbers = sorted(finished.kept)
+    for start in range(0, len(numbers), _GROUP):
+        read = (workspace.store.read_line(finished.run, number) for number in numbers[start : start + _GROUP])
+        group = [result for result in read if result is not None]
+        workspace.store.append_lines(run, group)
+        yield from group
+
+
+def _still_running(base: Run) -> Problem:
+    name = base.spec.name
+    return Problem(
+        code="S810",
+        what=f"The run {name!r} has not ended; only the lines that it has finished so far are taken over.",
+        fix=f"If it is still at work, wait for it: headrace run stream --name {name}. Else all is well.",
+        severity="warning",
+    )
