@@ -67,6 +67,16 @@ CATALOGUE: Mapping[str, Entry] = {
         "A key that means nothing here",
         "The key is ignored; it is often a misspelling of a known one.",
     ),
+    "F020": Entry(
+        "reserved-node",
+        "A node that no reference can name",
+        "References that begin with inputs or flow mean the inputs of the flow.",
+    ),
+    "F021": Entry(
+        "include-clash",
+        "An include that takes another file's place",
+        "Includes are put beside the flow's own files under their base names; the last one of a name counts.",
+    ),
     "R101": Entry(
         "bad-reference",
         "A reference that cannot be read",

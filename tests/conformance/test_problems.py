@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import chdir
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from headrace.formats.lines import read_dataset
 from headrace.formats.mapping import parse_mapping
 from headrace.formats.positions import read_text
 from headrace.formats.template import load_template
+from headrace.operations.check_flow import check_flow as check_whole_flow
 from headrace.operations.check_project import check_project
 from headrace.operations.workspace import open_workspace
 from headrace.planning.check import check_flow
@@ -144,7 +146,14 @@ def project(folder: Path, case: Case) -> Sequence[Problem]:
     return (*(problem for flow in report.flows for problem in flow.problems), *report.problems)
 
 
+def check(folder: Path, case: Case) -> Sequence[Problem]:
+    settings = load_settings({"HOME": str(folder), **case.get("environment", {})})
+    with chdir(folder), serving_names(folder), open_workspace(settings, folder) as workspace:
+        return check_whole_flow(workspace, Path(case.get("flow", "flow")))
+
+
 ACTIONS: dict[str, Action] = {
+    "check": check,
     "load": load,
     "includes": includes,
     "template": template,

@@ -195,7 +195,7 @@ def test_everything_that_is_wrong_is_said_at_once(project: Path, capsys: pytest.
     edit("flow/flow.dag.yaml", "${render.output}", "${rendre.output}")(project)
     edit("flow/flow.dag.yaml", "${shout.output}", "${shut.output}")(project)
     write("flow/render.jinja2", "{% for %}")(project)
-    code = run_command_line(["flow", "validate", "--source", "flow"])
+    code = run_command_line(["flow", "validate", "--source", "flow", "--output", "text"])
     captured = capsys.readouterr()
     said = captured.out + captured.err
     assert code == 3

@@ -235,12 +235,12 @@ nodes:
 def test_a_wrong_flow_reports_everything_and_ends_with_three(headrace: Call, folder: Path) -> None:
     wrong = FLOW.replace("${work.output}", "${wrk.output}").replace("${inputs.n}", "${inputs.m}")
     (folder / "flow" / "flow.dag.yaml").write_text(wrong, encoding="utf-8")
-    text = headrace("flow", "validate", "--source", "flow")
+    text = headrace("flow", "validate", "--source", "flow", "-o", "text")
     assert (text.code, text.err) == (3, "")
     assert "5:34: error[R102 unknown-node]" in text.out
     assert "error[R103 unknown-input]" in text.out
     assert text.out.endswith("2 errors\n")
-    data = headrace("flow", "validate", "--source", "flow", "-o", "json").data
+    data = headrace("flow", "validate", "--source", "flow").data
     assert data["result"] == "Failed"
     assert [item["code"] for item in data["errors"]] == ["R102", "R103"]
     assert len(headrace("flow", "validate", "--source", "flow", "--format", "github").out.splitlines()) == 2
@@ -250,7 +250,10 @@ def test_a_wrong_flow_reports_everything_and_ends_with_three(headrace: Call, fol
 
 
 def test_a_sound_flow_has_no_problems(headrace: Call) -> None:
-    assert headrace("flow", "validate", "--source", "flow") == (0, "No problems in flow.\n", "")
+    done = headrace("flow", "validate", "--source", "flow", "-o", "text")
+    assert done == (0, "No problems in flow.\n", "")
+    data = headrace("flow", "validate", "--source", "flow").data
+    assert data == {"result": "Succeeded", "errors": [], "warnings": []}
 
 
 def test_a_new_flow_runs_at_once_and_nothing_is_overwritten(headrace: Call, folder: Path) -> None:

@@ -93,7 +93,7 @@ From Python, operations raise one exception that carries all problems in its att
 ## How a problem is shown
 
 In the terminal: the place as `file:line:column`, the severity (`error` or `warning`), code and name, what is wrong, the lines of
-the file with a mark under the value, and the fix. `headrace flow validate --output json` prints all findings as JSON in prompt flow's
+the file with a mark under the value, and the fix. `headrace flow validate` prints all findings to a program as JSON in prompt flow's
 shape with code, line, column and fix added; `--output github` prints them as annotations of a pull request. Warnings alone never
 change the exit code. Messages hold names, types and counts, and never the values of your inputs, prompts or secrets.
 """

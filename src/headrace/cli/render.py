@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ _MAX_EXCERPT_CELLS = 120
 _SEVERITY_STYLES = {"error": ("red", "bold"), "warning": ("yellow", "bold")}
 # Patterns are texts: they are compiled when something is wrong, not whenever a command starts.
 _YAML_FIELD = r"""^(\s*(?:-\s+)?["']?([\w.$-]+)["']?\s*:\s*)(?!\$\{)(\S.*)$"""
-_SENSITIVE_NAME = r"(?i)(key|secrets?|token|password)$"
+SENSITIVE_NAME = r"(?i)(key|secrets?|token|password)$"
 _INLINE_FIELD = r"""(?i)((?:api_?key|secret|password|token)\s*:\s*)(?!\$\{)[^"'\s,}]+"""
 _QUOTED_VALUE = r"""(?i)((?:api_?key|secret|password|token)["']?\s*[:=]\s*["'])(?!\$\{)[^"']+"""
 _PLAIN_CONNECTION_KEYS = frozenset(
@@ -111,7 +111,7 @@ def mask_secrets(text: str, *, is_code: bool = False) -> list[str]:
 def _mask_field(line: str, *, is_connection: bool) -> str:
     found = re.match(_YAML_FIELD, line)
     if found and (
-        re.search(_SENSITIVE_NAME, found[2]) or (is_connection and found[2] not in _PLAIN_CONNECTION_KEYS)
+        re.search(SENSITIVE_NAME, found[2]) or (is_connection and found[2] not in _PLAIN_CONNECTION_KEYS)
     ):
         return found[1] + MASK
     return re.sub(_INLINE_FIELD, rf"\g<1>{MASK}", line)
@@ -220,21 +220,32 @@ def _window(line: str, span: Span) -> tuple[str, int, int]:
     return crop(before + marked + after, _MAX_EXCERPT_CELLS), caret_at, min(max(text_width(marked), 1), room)
 
 
-def problems_to_json(problems: Sequence[Problem]) -> dict[str, Any]:
-    """What ``flow validate`` prints as JSON: prompt flow's shape with our code, place and fix beside it."""
-    errors = [_finding(problem) for problem in problems if problem.severity == "error"]
-    warnings = [_finding(problem) for problem in problems if problem.severity != "error"]
+def problems_to_json(
+    problems: Sequence[Problem], value_of: Callable[[Problem], Any] = lambda _: None
+) -> dict[str, Any]:
+    """What ``flow validate`` prints as JSON: prompt flow's shape with our code, place and fix beside it.
+
+    Args:
+        problems: What was found.
+        value_of: The value of the file at a problem's place; ``None`` where it is not shown.
+    """
+    errors = [_finding(problem, value_of) for problem in problems if problem.severity == "error"]
+    warnings = [_finding(problem, value_of) for problem in problems if problem.severity != "error"]
     return {"result": "Failed" if errors else "Succeeded", "errors": errors, "warnings": warnings}
 
 
-def _finding(problem: Problem) -> dict[str, Any]:
+def _finding(problem: Problem, value_of: Callable[[Problem], Any]) -> dict[str, Any]:
     span = problem.span
+    path = pointer_text(problem.pointer) or "*"
+    value = value_of(problem)
     return {
         "message": problem.what,
-        "path": pointer_text(problem.pointer) or "*",
-        "yaml_path": span.file if span else None,
+        "path": path,
+        **({} if value is None else {"value": value}),
+        "yaml_path": path,
         "code": problem.code,
         "name": problem.name,
+        "file": span.file if span else None,
         "line": span.line if span else None,
         "column": span.column if span else None,
         "fix": problem.fix,

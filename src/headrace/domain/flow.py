@@ -120,6 +120,7 @@ class Flow:
         entry: ``module:callable`` of a flex flow.
         init: Parameters of the constructor of a flex flow's class, as its file declares them.
         init_values: What the constructor is given.
+        unread_nodes: Names of nodes that the file lists and that are not in ``nodes``, because they are broken.
         sample: Inputs to try a flex flow or prompty with when none are given.
     """
 
@@ -140,6 +141,7 @@ class Flow:
     entry: str | None = None
     init: Mapping[str, FlowInput] = field(default_factory=dict)
     init_values: Mapping[str, Any] = field(default_factory=dict)
+    unread_nodes: tuple[str, ...] = ()
     sample: Mapping[str, Any] = field(default_factory=dict)
 
     def node(self, name: str) -> Node | None:

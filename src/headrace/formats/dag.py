@@ -51,6 +51,7 @@ def read_dag(root: Block, file: Path) -> Flow:
         outputs=_read_outputs(root.block("outputs")),
         nodes=nodes.nodes,
         node_variants=nodes.variants,
+        unread_nodes=nodes.unread,
         environment_variables=_read_environment(root.block("environment_variables")),
         additional_includes=_read_includes(root),
         source_map=root.findings.source_map,

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from headrace.domain.flow import Flow
@@ -29,17 +30,40 @@ def open_includes(flow: Flow) -> Iterator[Path]:
     if not flow.additional_includes:
         yield folder
         return
-    sources = _find_sources(flow)
     with tempfile.TemporaryDirectory(prefix="headrace-") as name:
         target = Path(name) / folder.name
-        shutil.copytree(folder, target, ignore=_NOT_COPIED)
-        for source, copy_name in sources:
-            _copy(source, target / copy_name)
+        copy_merged(flow, target)
         yield target
 
 
-def _find_sources(flow: Flow) -> list[tuple[Path, str]]:
-    """What to copy, each with its name in the copy."""
+def copy_merged(flow: Flow, target: Path) -> None:
+    """Copy a flow's folder with its includes to ``target``, which does not exist.
+
+    Raises:
+        DefinitionError: F001 at every include that does not exist.
+    """
+    sources, problems = _find_sources(flow)
+    if problems:
+        raise DefinitionError(*problems)
+    shutil.copytree(flow.folder, target, ignore=_NOT_COPIED)
+    for source, copy_name in sources:
+        _copy(source, target / copy_name)
+
+
+def check_includes(flow: Flow) -> tuple[Flow, tuple[Problem, ...]]:
+    """The flow with those includes alone that exist, and the problems of all.
+
+    Returns:
+        The flow, the errors F001, and a warning F021 for every include that takes the place of another file.
+    """
+    sources, missing = _find_sources(flow)
+    lost = {problem.pointer[-1] for problem in missing}
+    found = tuple(text for index, text in enumerate(flow.additional_includes) if index not in lost)
+    return replace(flow, additional_includes=found), (*missing, *_find_clashes(flow, sources))
+
+
+def _find_sources(flow: Flow) -> tuple[list[tuple[Path, str]], list[Problem]]:
+    """What to copy, each with its name in the copy, and what is missing."""
     found: list[tuple[Path, str]] = []
     problems: list[Problem] = []
     for index, text in enumerate(flow.additional_includes):
@@ -53,9 +77,27 @@ def _find_sources(flow: Flow) -> list[tuple[Path, str]]:
         fix = "Correct the path; it is relative to the folder of the flow file."
         span = flow.source_map.span(pointer)
         problems.append(Problem(code="F001", what=what, span=span, pointer=pointer, fix=fix))
-    if problems:
-        raise DefinitionError(*problems)
-    return found
+    return found, problems
+
+
+def _find_clashes(flow: Flow, sources: list[tuple[Path, str]]) -> Iterator[Problem]:
+    """F021 for every include whose name is taken by a file of the flow or by an earlier include."""
+    folder = Path(flow.folder)
+    taken = {path.name: path.name for path in folder.iterdir() if path.is_file()}
+    places = {(folder / text).resolve(): (index, text) for index, text in enumerate(flow.additional_includes)}
+    for source, name in sources:
+        index, text = places[source]
+        if name in taken and source.is_file() and source.parent != folder:
+            pointer = ("additional_includes", index)
+            yield Problem(
+                code="F021",
+                what=f"The include {text} takes the place of {taken[name]}.",
+                span=flow.source_map.span(pointer),
+                pointer=pointer,
+                fix="Rename one of the two files, or remove the one that is not meant.",
+                severity="warning",
+            )
+        taken[name] = text
 
 
 def _copy(source: Path, target: Path) -> None:

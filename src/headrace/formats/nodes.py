@@ -33,6 +33,7 @@ class FlowNodes:
 
     nodes: tuple[Node, ...]
     variants: Mapping[str, NodeVariants]
+    unread: tuple[str, ...]
 
 
 def value_or_reference(value: Any) -> Any:
@@ -70,7 +71,8 @@ def read_nodes(root: Block) -> FlowNodes:
         if node is not None:
             nodes[name] = node
     _warn_strays(root, variants, tuple(names))
-    return FlowNodes(nodes=tuple(nodes.values()), variants=variants)
+    unread = tuple(name for name in names if name not in nodes)
+    return FlowNodes(nodes=tuple(nodes.values()), variants=variants, unread=unread)
 
 
 def _default_variant(name: str, block: Block, variants: Mapping[str, NodeVariants]) -> Node | None:

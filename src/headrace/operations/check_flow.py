@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 
 from headrace import compat
 from headrace.config import process_environment
-from headrace.domain.flow import Flow
+from headrace.domain.flow import Flow, Node
 from headrace.errors import DefinitionError, Problem
 from headrace.formats.flow_file import read_flow
-from headrace.formats.includes import open_includes
+from headrace.formats.includes import check_includes, open_includes
 from headrace.operations.prepare_flow import load_tools, tool_specs
 from headrace.operations.workspace import Workspace
 from headrace.planning import check
+from headrace.providers.loading import load_by_name
+from headrace.tools.registry import PACKAGE_LOADERS
+
+_CHECK_MODEL = "headrace.tools.model_definitions:check_model_node"
+"""Reached by name, like the node kinds: many flows have no model node."""
 
 
 def check_flow(workspace: Workspace, path: Path) -> tuple[Problem, ...]:
@@ -40,22 +46,53 @@ def check_flow(workspace: Workspace, path: Path) -> tuple[Problem, ...]:
 
 def _check_inside(workspace: Workspace, flow: Flow) -> tuple[Problem, ...]:
     compat.install()
-    try:
-        with open_includes(flow) as folder, process_environment(flow.environment_variables), chdir(folder):
-            tools, problems = load_tools(workspace, flow, flow.nodes, folder)
-            found = [*problems, *check.check_flow(flow, tool_specs(tools))]
-            for variants in flow.node_variants.values():
-                others = tuple(node for name, node in variants.variants.items() if name != variants.default)
-                for node in others:
-                    chosen = replace(
-                        flow, nodes=tuple(node if item.name == node.name else item for item in flow.nodes)
-                    )
-                    variant_tools, problems = load_tools(workspace, flow, (node,), folder)
-                    found += problems
-                    found += check.check_flow(chosen, tool_specs({**tools, **variant_tools}))
-    except DefinitionError as error:
-        return error.problems
-    return tuple(found)
+    there, problems = check_includes(flow)
+    with open_includes(there) as folder, process_environment(flow.environment_variables), chdir(folder):
+        found = (*problems, *_check_variants(workspace, there, folder))
+    lost = {Path(text).name for text in flow.additional_includes if text not in there.additional_includes}
+    sources = {(*node.pointer, "source", "path"): node.source.path for node in _all_nodes(flow)}
+    # A file that was to come with an include that is missing is not missed once more.
+    return tuple(
+        item for item in found if Path(sources.get(item.pointer) or "").parts[:1] not in _roots(lost)
+    )
+
+
+def _roots(names: Collection[str]) -> Sequence[tuple[str, ...]]:
+    return [(name.removesuffix(".zip"),) for name in names] + [(name,) for name in names]
+
+
+def _all_nodes(flow: Flow) -> Iterator[Node]:
+    yield from flow.nodes
+    for variants in flow.node_variants.values():
+        yield from variants.variants.values()
+
+
+def _check_variants(workspace: Workspace, flow: Flow, folder: Path) -> Iterator[Problem]:
+    """The problems of the flow as it stands, then those of every variant that is not the default."""
+    tools, problems = load_tools(workspace, flow, flow.nodes, folder)
+    yield from problems
+    yield from check.check_flow(flow, tool_specs(tools))
+    yield from _check_models(workspace, flow, flow.nodes, tools)
+    for variants in flow.node_variants.values():
+        for node in (node for name, node in variants.variants.items() if name != variants.default):
+            chosen = replace(
+                flow, nodes=tuple(node if item.name == node.name else item for item in flow.nodes)
+            )
+            variant_tools, problems = load_tools(workspace, flow, (node,), folder)
+            yield from problems
+            yield from check.check_flow(chosen, tool_specs({**tools, **variant_tools}))
+            yield from _check_models(workspace, flow, (node,), variant_tools)
+
+
+def _check_models(
+    workspace: Workspace, flow: Flow, nodes: Iterable[Node], tools: Collection[str]
+) -> Iterator[Problem]:
+    for node in nodes:
+        is_model = node.type == "llm" or (node.source.tool or "") in PACKAGE_LOADERS
+        if is_model:
+            yield from load_by_name(_CHECK_MODEL)(
+                node, flow, workspace.connections, is_loaded=node.name in tools
+            )
 
 
 def _in_order(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:

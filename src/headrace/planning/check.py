@@ -17,11 +17,12 @@ from headrace.domain.reference import Reference
 from headrace.domain.tool import ToolSpec
 from headrace.errors import Problem, nearest
 from headrace.planning.convert import ConversionError, convert_input, convert_literal
-from headrace.planning.graph import find_cycle
+from headrace.planning.graph import find_cycles
 from headrace.planning.plan import awaited_nodes, circle_problem, is_dropped, literal_problem
 from headrace.source import Pointer
 
 _APIS = ("chat", "completion")
+_INPUT_WORDS = ("inputs", "flow")
 _INNER_REFERENCE = re.compile(r"\$\{([^{}.]+)(?:\.[^{}]*)?\}")
 
 
@@ -41,9 +42,8 @@ def check_flow(flow: Flow, specs: Mapping[str, ToolSpec]) -> tuple[Problem, ...]
                 problems.extend(replace(p, severity="warning") for p in _check_node(scope, node, None))
     problems.extend(_check_inputs(flow))
     problems.extend(_check_outputs(scope))
-    circle = find_cycle(scope.nodes, {node.name: awaited_nodes(node) for node in flow.nodes})
-    if circle:
-        problems.append(circle_problem(flow, circle))
+    circles = find_cycles(scope.nodes, {node.name: awaited_nodes(node) for node in flow.nodes})
+    problems.extend(circle_problem(flow, circle) for circle in circles)
     return tuple(sorted(problems, key=_by_place))
 
 
@@ -58,12 +58,6 @@ class _Scope:
     flow: Flow
     nodes: Mapping[str, Node]
 
-    @property
-    def has_unread_nodes(self) -> bool:
-        """Whether nodes of the file are missing here because they are broken; that was reported."""
-        listed = sum(1 for pointer in self.flow.source_map.values if _is_node_pointer(pointer))
-        return listed > len(self.nodes)
-
     def problem(
         self, code: str, pointer: Pointer, what: str, fix: str | None, *, severity: str = "error"
     ) -> Problem:
@@ -72,12 +66,11 @@ class _Scope:
         return Problem(code=code, what=what, span=span, pointer=pointer, fix=fix, severity=severity)
 
 
-def _is_node_pointer(pointer: Pointer) -> bool:
-    return len(pointer) == 2 and pointer[0] == "nodes"
-
-
 def _check_node(scope: _Scope, node: Node, spec: ToolSpec | None) -> Iterator[Problem]:
     owner = f"The node {node.name!r}"
+    if node.name in _INPUT_WORDS:
+        what = f"A reference cannot name the node {node.name!r}: ${{{node.name}.…}} means the flow's inputs."
+        yield scope.problem("F020", (*node.pointer, "name"), what, "Rename the node.", severity="warning")
     for name, value in node.inputs.items():
         pointer = (*node.pointer, "inputs", name)
         if isinstance(value, Reference):
@@ -106,8 +99,7 @@ def _check_reference(scope: _Scope, reference: Reference, pointer: Pointer, owne
         if reference.name not in scope.flow.inputs:
             yield _unknown_input(scope, reference, pointer, owner)
     elif reference.name not in scope.nodes:
-        # While some nodes could not be read, an unknown name is most likely one of theirs.
-        if not scope.has_unread_nodes:
+        if reference.name not in scope.flow.unread_nodes:  # what is wrong with those was reported
             yield _unknown_node(scope, reference, pointer, owner)
     elif reference.section != "output" or reference.text.endswith(".}"):
         yield scope.problem(
@@ -182,7 +174,7 @@ def _check_inner_references(scope: _Scope, value: Any, pointer: Pointer) -> Iter
     """A warning for text that looks as if a reference inside it should be replaced; it never is."""
     for text, place in _texts(value, pointer):
         for found in _INNER_REFERENCE.finditer(text):
-            if found[1] in ("inputs", "flow") or found[1] in scope.nodes:
+            if found[1] in _INPUT_WORDS or found[1] in scope.nodes:
                 what = f"{found[0]} is not replaced here: it stands inside other text, a list or a mapping."
                 fix = "Pass the reference as an input of its own; only a whole value can be a reference."
                 yield scope.problem("R101", place, what, fix, severity="warning")

@@ -42,6 +42,8 @@ def convert_input(value: Any, type_name: str) -> Any:
         return _CONVERSIONS[type_name](value)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         message = f"{_ARTICLES[type_name]} is needed, but {_kind(value)} was given"
+        if isinstance(error, json.JSONDecodeError) and value:
+            message += f" that is not valid JSON (line {error.lineno}, column {error.colno})"
         raise ConversionError(message) from error
 
 

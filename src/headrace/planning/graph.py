@@ -60,3 +60,19 @@ def find_cycle(names: Iterable[str], waits_for: Mapping[str, Collection[str]]) -
     circle = path[path.index(name) :]
     first = circle.index(min(circle, key=known.index))
     return tuple(circle[first:] + circle[:first])
+
+
+def find_cycles(
+    names: Iterable[str], waits_for: Mapping[str, Collection[str]]
+) -> tuple[tuple[str, ...], ...]:
+    """Circles that share no name, as :func:`find_cycle` gives them; breaking all of them leaves an order.
+
+    Every further circle is looked for without the names of those before it, so one that shares a name with another
+    shows when that is broken.
+    """
+    left = list(names)
+    circles = []
+    while circle := find_cycle(left, waits_for):
+        circles.append(circle)
+        left = [name for name in left if name not in circle]
+    return tuple(circles)

@@ -8,7 +8,7 @@ from functools import partial
 
 from headrace.domain.connection import Connection
 from headrace.errors import DefinitionError, Problem
-from headrace.providers.endpoint import OPENAI_BASE_URL, Endpoint
+from headrace.providers.endpoint import OPENAI_BASE_URL, Endpoint, make_endpoint
 from headrace.providers.entra import EntraTokens
 
 NONE = "none"
@@ -64,7 +64,22 @@ def make_authorization(endpoint: Endpoint, secret: SecretLookup) -> Authorizatio
     return Authorization(kind=BEARER, secret=key)
 
 
+def check_access(connection: Connection, secret: SecretLookup) -> None:
+    """Look at what the requests of a connection need, without sending one: its address and its key.
+
+    Raises:
+        DefinitionError: C502 for an address or key that cannot be one, C503 when the key is not there.
+    """
+    authorization = make_authorization(make_endpoint(connection), secret)
+    if authorization.kind in (BEARER, API_KEY):
+        _find_key(connection, secret)
+
+
 async def _key(connection: Connection, secret: SecretLookup) -> str:
+    return _find_key(connection, secret)
+
+
+def _find_key(connection: Connection, secret: SecretLookup) -> str:
     # Keys are often pasted or read from files with a line break at their end; a header cannot hold one.
     value = (secret(connection, "api_key") or "").strip()
     if value and (not value.isascii() or not value.isprintable()):

@@ -168,23 +168,37 @@ def _functions(api: ModelApi, values: _Values) -> dict[str, Any]:
         choice = values.structure("tool_choice")
         if api.family != AZURE:
             return {"tools": tools, "tool_choice": choice}
-        _check_tools(tools)
-        return {"tools": tools, "tool_choice": _check_tool_choice(choice)}
+        check_tools(tools)
+        return {"tools": tools, "tool_choice": check_tool_choice(choice)}
     if functions := values.get("functions"):
-        for number, function in enumerate(functions):
-            _check_function("functions", number, function)
+        check_functions(functions)
         return {
             "functions": functions,
-            "function_call": _check_function_call(values.structure("function_call")),
+            "function_call": check_function_call(values.structure("function_call")),
         }
     return {}
 
 
-def _check_tools(tools: Any) -> None:
+def check_tools(tools: Any) -> None:
+    """Look at the parameter ``tools`` as prompt flow's Azure tools do.
+
+    Raises:
+        NodeError: T201 for the first item of the wrong form.
+    """
     for number, item in enumerate(tools):
         if not isinstance(item, Mapping) or "type" not in item or "function" not in item:
             raise NodeError(_refused("tools", f"item {number} must be a mapping with type and function"))
         _check_function("tools", number, item["function"])
+
+
+def check_functions(functions: Any) -> None:
+    """Look at the parameter ``functions``.
+
+    Raises:
+        NodeError: T201 for the first item of the wrong form.
+    """
+    for number, function in enumerate(functions):
+        _check_function("functions", number, function)
 
 
 def _check_function(name: str, number: int, function: Any) -> None:
@@ -197,7 +211,12 @@ def _check_function(name: str, number: int, function: Any) -> None:
         raise NodeError(_refused(name, why))
 
 
-def _check_tool_choice(choice: Any) -> Any:
+def check_tool_choice(choice: Any) -> Any:
+    """``tool_choice`` as it is sent; ``auto`` where it is not set.
+
+    Raises:
+        NodeError: T201 when it has the wrong form.
+    """
     if choice in _TOOL_CHOICES:
         return choice or "auto"
     function = choice.get("function") if isinstance(choice, Mapping) else None
@@ -207,7 +226,12 @@ def _check_tool_choice(choice: Any) -> Any:
     return choice
 
 
-def _check_function_call(choice: Any) -> Any:
+def check_function_call(choice: Any) -> Any:
+    """``function_call`` as it is sent; ``auto`` where it is not set.
+
+    Raises:
+        NodeError: T201 when it has the wrong form.
+    """
     if choice in _FUNCTION_CALLS:
         return choice or "auto"
     if not isinstance(choice, Mapping) or "name" not in choice:

@@ -213,9 +213,10 @@ def test_validation_json_has_the_shape_of_prompt_flow_and_more() -> None:
         {
             "message": unknown_node().what,
             "path": "nodes[1].inputs.context",
-            "yaml_path": "flow.dag.yaml",
+            "yaml_path": "nodes[1].inputs.context",
             "code": "R102",
             "name": "unknown-node",
+            "file": "flow.dag.yaml",
             "line": 9,
             "column": 14,
             "fix": 'did you mean "retrieve" (line 4)?',

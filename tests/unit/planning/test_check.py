@@ -173,6 +173,11 @@ def test_no_unknown_node_is_reported_while_nodes_could_not_be_read(tmp_path: Pat
     assert findings(tmp_path, START + "- {name: broken, type: pyton}\n" + NODE % '"${broken.output}"') == ()
 
 
+def test_broken_nodes_do_not_hide_a_reference_to_nothing(tmp_path: Path) -> None:
+    (problem,) = findings(tmp_path, START + "- {name: broken, type: pyton}\n" + NODE % '"${brkn.output}"')
+    assert problem.code == "R102"
+
+
 def test_defaults_that_do_not_fit(tmp_path: Path) -> None:
     (problem,) = findings(
         tmp_path, "inputs:\n  a: {type: list, default: x}\n  b: {type: list, default: '[1]'}\nnodes: []\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.planning.graph import find_cycle, topological_order
+from headrace.planning.graph import find_cycle, find_cycles, topological_order
 
 
 def test_keeps_the_order_where_it_can() -> None:
@@ -19,6 +19,12 @@ def test_names_the_whole_circle_from_its_first_node() -> None:
     assert find_cycle("abcdef", waits) == ("c", "d", "e")
     assert find_cycle("edcbaf", waits) == ("e", "c", "d")
     assert topological_order("abcdef", waits) == ("b", "a")
+
+
+def test_names_every_circle_that_shares_no_node_with_another() -> None:
+    waits = {"a": ["b"], "b": ["a"], "c": ["c"], "d": ["a", "e"], "e": ["b"]}
+    assert find_cycles("abcde", waits) == (("a", "b"), ("c",))
+    assert find_cycles("ab", {"a": ["b"]}) == ()
 
 
 def test_a_node_can_wait_for_itself() -> None:

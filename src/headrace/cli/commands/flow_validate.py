@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
+from headrace.cli.file_values import FileValues
 from headrace.cli.options import Verb, path_option
 from headrace.cli.render import Sources, problems_to_json, render_github, render_problems
 from headrace.cli.session import Session
 from headrace.cli.workspace import command_workspace
-from headrace.errors import ExitCode, Problem
+from headrace.errors import DefinitionError, ExitCode, Problem
+from headrace.formats.flow_file import find_flow_file
 from headrace.operations.check_flow import check_flow
 
 FORMS = ("text", "json", "github")
@@ -38,12 +42,11 @@ FORMS = ("text", "json", "github")
     "--format",
     "form",
     type=click.Choice(FORMS),
-    default="text",
     metavar="|".join(FORMS),
-    help="How findings are written; default text.",
+    help="How findings are written; default text for a person, json for a program.",
 )
 @click.pass_obj
-def command(session: Session, *, source: Path, form: str) -> int:
+def command(session: Session, *, source: Path, form: str | None) -> int:
     """Check a flow and report every problem at once.
 
     Checks the flow file, its templates and tools, every reference, type, variant and
@@ -52,8 +55,9 @@ def command(session: Session, *, source: Path, form: str) -> int:
     """
     with command_workspace(session) as workspace:
         problems = check_flow(workspace, source)
+    form = form or ("text" if session.terminal.has_tty_out else "json")
     if form == "json":
-        session.write_json(problems_to_json(problems))
+        session.write_json(problems_to_json(problems, _value_of(source)))
     elif form == "github":
         if problems:
             session.write(render_github(problems))
@@ -61,6 +65,13 @@ def command(session: Session, *, source: Path, form: str) -> int:
         _write_text(session, source, problems)
     has_errors = any(problem.severity == "error" for problem in problems)
     return ExitCode.DEFINITION if has_errors else ExitCode.OK
+
+
+def _value_of(source: Path) -> Callable[[Problem], Any]:
+    try:
+        return FileValues(find_flow_file(source)).at
+    except DefinitionError:
+        return lambda _: None
 
 
 def _write_text(session: Session, source: Path, problems: tuple[Problem, ...]) -> None:
