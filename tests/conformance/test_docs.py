@@ -41,8 +41,14 @@ def test_every_setting_is_documented_and_every_documented_setting_exists() -> No
     documented = set(re.findall(r"`((?:HEADRACE|PF|PROMPTFLOW|OTEL|OPENAI|AZURE_OPENAI)_[A-Z_]+)", page))
     exporter_reads = {"OTEL_EXPORTER_OTLP_HEADERS"}  # by OpenTelemetry itself
     without_effect = {"PF_WORKER_COUNT"}
-    set_for_stock = {"PF_HOME_DIRECTORY", "PF_TRACING_SKIP_LOCAL_SETUP"}  # certify gives them to the other side
-    named_by_doctor = {"PF_CONNECTION_PROVIDER", "PROMPTFLOW_CONNECTION_PROVIDER"}  # found in projects, never read
+    set_for_stock = {
+        "PF_HOME_DIRECTORY",
+        "PF_TRACING_SKIP_LOCAL_SETUP",
+    }  # certify gives them to the other side
+    named_by_doctor = {
+        "PF_CONNECTION_PROVIDER",
+        "PROMPTFLOW_CONNECTION_PROVIDER",
+    }  # found in projects, never read
     assert read - documented - set_for_stock - named_by_doctor == set()
     assert documented - read - exporter_reads - without_effect == set()
 
