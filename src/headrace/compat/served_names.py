@@ -56,6 +56,9 @@ _EXCEPTIONS = {
         "ValidationException",
     )
 }
+_FLOWS = {name: f"headrace.sdk.flow:{name}" for name in ("Flow", "AsyncFlow")}
+_LOAD_FLOW = {"load_flow": "headrace.sdk.flow:load_flow"}
+_FLOW_CONTEXT = {"FlowContext": "headrace.sdk.flow_context:FlowContext"}
 _VERSION = {"__version__": "headrace.compat.served_names:INTERFACE_VERSION"}
 
 
@@ -69,8 +72,10 @@ SERVED: Mapping[str, Mapping[str, str]] = {
         **_only(_DECLARATION, "tool", "ToolProvider"),
         **_METRICS,
         **_CONFIGURATIONS,
+        **_FLOWS,
         **_VERSION,
     },
+    "promptflow.core._flow": _FLOWS,
     "promptflow.core._connection": {**_CONNECTIONS, **_STORES},
     "promptflow.core._model_configuration": _CONFIGURATIONS,
     "promptflow.connections": _CONNECTIONS,
@@ -87,8 +92,13 @@ SERVED: Mapping[str, Mapping[str, str]] = {
             "SerpConnection",
         ),
         **_only(_STORES, "QdrantConnection"),
+        **_FLOW_CONTEXT,
     },
-    "promptflow.client": {},
+    "promptflow.client": _LOAD_FLOW,
+    "promptflow._sdk": {},
+    "promptflow._sdk._load_functions": _LOAD_FLOW,
+    "promptflow._sdk.entities": _FLOW_CONTEXT,
+    "promptflow._sdk.entities._flows": _FLOW_CONTEXT,
     "promptflow.contracts": {},
     "promptflow.contracts.types": _TYPES,
     "promptflow.contracts.multimedia": {"Image": "headrace.domain.multimedia:Image"},

@@ -221,6 +221,7 @@ async def run_line(
     line_number: int,
     on_text: OnText | None = None,
     kept: dict[str, Any] | None = None,
+    parent: ActiveSpan | None = None,
 ) -> LineResult:
     """Run one line and say what happened; a failure is a result, not an exception.
 
@@ -230,16 +231,10 @@ async def run_line(
         line_number: Counts from 0.
         on_text: Wants model answers piece by piece.
         kept: Filled with the values that aggregation nodes will ask for, by reference text.
+        parent: The span of the node that calls this flow, which then keeps all spans of the line.
     """
     spans: list[SpanRecord] = []
-    name = flow.plan.flow.name
-    span = ActiveSpan(
-        f"invoke_workflow {name}",
-        trace_id=new_trace_id(),
-        parent_id=None,
-        sink=_both(spans.append, flow.span_sink),
-        attributes=flow_attributes(name, line_number) | dict(flow.attributes),
-    )
+    span = _open_span(flow, line_number, parent, spans)
     values = Values(inputs)
     runner = NodeRunner(
         flow, flow.graph, values, span, line_number=line_number, is_streaming=on_text is not None
@@ -273,6 +268,22 @@ async def run_line(
         spans=tuple(spans),
     )
     return mask_line(result, flow.secrets(), flow.plan.flow)
+
+
+def _open_span(
+    flow: PreparedFlow, line_number: int, parent: ActiveSpan | None, spans: list[SpanRecord]
+) -> ActiveSpan:
+    name = flow.plan.flow.name
+    attributes = flow_attributes(name, line_number) | dict(flow.attributes)
+    if parent is not None:
+        return parent.child(f"invoke_workflow {name}", attributes=attributes)
+    return ActiveSpan(
+        f"invoke_workflow {name}",
+        trace_id=new_trace_id(),
+        parent_id=None,
+        sink=_both(spans.append, flow.span_sink),
+        attributes=attributes,
+    )
 
 
 def _both(

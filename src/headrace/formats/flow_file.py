@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from headrace.domain.flow import Flow
 from headrace.errors import DefinitionError, Problem, raise_if_errors
+from headrace.formats.changes import change_data
 from headrace.formats.dag import read_dag
 from headrace.formats.flex import read_flex
 from headrace.formats.positions import read_text, read_yaml
@@ -22,24 +24,33 @@ FLOW_FILE_NAMES = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex
 _SUFFIXES = (".yaml", ".yml", ".prompty")
 
 
-def load_flow(path: Path) -> Flow:
+def load_flow(path: Path, changes: Mapping[str, Any] | None = None) -> Flow:
     """Read a flow, given its folder or its file.
+
+    Args:
+        path: A flow folder or a flow file.
+        changes: Values to read instead of what the file says, as :func:`headrace.formats.changes.change_data` takes
+            them.
 
     Raises:
         DefinitionError: Every problem of the file, warnings included, when at least one is an error.
+        UsageError: C507 for a change that leads nowhere.
     """
-    flow, problems = read_flow(path)
+    flow, problems = read_flow(path, changes)
     if flow is None:
         raise DefinitionError(*problems)
     raise_if_errors(problems)
     return flow
 
 
-def read_flow(path: Path) -> tuple[Flow | None, tuple[Problem, ...]]:
+def read_flow(
+    path: Path, changes: Mapping[str, Any] | None = None
+) -> tuple[Flow | None, tuple[Problem, ...]]:
     """Read as much of a flow as can be read, with everything that is wrong with it.
 
     Args:
         path: A flow folder or a flow file.
+        changes: As :func:`load_flow` takes them; not for a prompty.
 
     Returns:
         The flow without its broken parts (``None`` when the file is no flow at all), and all problems.
@@ -51,6 +62,8 @@ def read_flow(path: Path) -> tuple[Flow | None, tuple[Problem, ...]]:
         data, source_map, problems = read_yaml(read_text(file), str(file))
     except DefinitionError as error:
         return None, error.problems
+    if changes:
+        change_data(data, changes)
     flow, found = _read_data(data, file, Findings(source_map, list(problems)))
     return flow, tuple(sorted(found, key=by_place))
 

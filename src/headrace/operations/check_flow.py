@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from headrace.operations.prepare_flow import load_tools, tool_specs
 from headrace.operations.workspace import Workspace
 from headrace.planning import check
 from headrace.providers.loading import load_by_name
+from headrace.tools.project import working_folder
 from headrace.tools.registry import PACKAGE_LOADERS
 
 _CHECK_MODEL = "headrace.tools.model_definitions:check_model_node"
@@ -47,7 +47,11 @@ def check_flow(workspace: Workspace, path: Path) -> tuple[Problem, ...]:
 def _check_inside(workspace: Workspace, flow: Flow) -> tuple[Problem, ...]:
     compat.install()
     there, problems = check_includes(flow)
-    with open_includes(there) as folder, process_environment(flow.environment_variables), chdir(folder):
+    with (
+        open_includes(there) as folder,
+        process_environment(flow.environment_variables),
+        working_folder(folder),
+    ):
         found = (*problems, *_check_variants(workspace, there, folder))
     lost = {Path(text).name for text in flow.additional_includes if text not in there.additional_includes}
     sources = {(*node.pointer, "source", "path"): node.source.path for node in _all_nodes(flow)}

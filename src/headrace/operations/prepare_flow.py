@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import AsyncExitStack, chdir, contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from headrace.planning.plan import Plan, make_plan
 from headrace.planning.select import apply_arm
 from headrace.providers.base import ModelClient
 from headrace.tools.base import Tool
+from headrace.tools.project import loading_turn, project_in_use, working_folder
 from headrace.tools.registry import load_tool
 
 _CONNECTION_VALUE = re.compile(r"^\$\{([^.]+)\.([^.]+)\}$")
@@ -69,28 +70,63 @@ def loaded_flow(
         DefinitionError: Everything that is wrong with the flow's files, at once.
         UsageError: The arm or an override does not fit the flow.
     """
-    flow = replace(load_flow(path), init_values=init or {})
+    flow = _choose(workspace, replace(load_flow(path), init_values=init or {}), arm, overrides or {})
+    variables = _environment(workspace, flow, environment_variables or {})
+    with (
+        open_includes(flow) as folder,
+        process_environment(variables),
+        working_folder(folder),
+        project_in_use(folder),
+    ):
+        with loading_turn():
+            loaded = _load(workspace, flow, arm, folder, variables)
+        yield loaded
+
+
+@contextmanager
+def callable_flow(
+    workspace: Workspace, flow: Flow, *, arm: Arm | None = None, overrides: Mapping[str, str] | None = None
+) -> Iterator[LoadedFlow]:
+    """Like :func:`loaded_flow` for a flow that code calls: only loading happens in the flow's folder.
+
+    The caller keeps its working directory and its environment, as under prompt flow.
+
+    Raises:
+        DefinitionError: Everything that is wrong with the flow's files, at once.
+        UsageError: The arm or an override does not fit the flow.
+    """
+    flow = _choose(workspace, flow, arm, overrides or {})
+    with open_includes(flow) as folder:
+        with loading_turn(), working_folder(folder, is_brief=True), project_in_use(folder):
+            loaded = _load(workspace, flow, arm, folder, {})
+        yield loaded
+
+
+def _choose(workspace: Workspace, flow: Flow, arm: Arm | None, overrides: Mapping[str, str]) -> Flow:
     if arm is not None:
         _check_model(workspace, arm)
         flow = apply_arm(flow, arm, _connection_type(workspace))
-    flow = apply_overrides(flow, overrides or {})
-    variables = _environment(workspace, flow, environment_variables or {})
+    return apply_overrides(flow, overrides)
+
+
+def _load(
+    workspace: Workspace, flow: Flow, arm: Arm | None, folder: Path, variables: Mapping[str, str]
+) -> LoadedFlow:
     settings = load_settings({**workspace.settings.environment, **variables})
     compat.install()
-    with open_includes(flow) as folder, process_environment(variables), chdir(folder):
-        tools, problems = load_tools(workspace, flow, flow.nodes, folder)
-        specs = {name: tool.spec for name, tool in tools.items()}
-        problems = (*problems, *check_flow(flow, specs))
-        raise_if_errors(problems)
-        yield LoadedFlow(
-            flow=flow,
-            plan=make_plan(flow, specs),
-            tools=tools,
-            folder=folder,
-            price=arm.model.price if arm and arm.model else None,
-            limits=Limits(line_timeout_s=settings.line_timeout_s, node_timeout_s=settings.node_timeout_s),
-            warnings=problems,
-        )
+    tools, problems = load_tools(workspace, flow, flow.nodes, folder)
+    specs = tool_specs(tools)
+    problems = (*problems, *check_flow(flow, specs))
+    raise_if_errors(problems)
+    return LoadedFlow(
+        flow=flow,
+        plan=make_plan(flow, specs),
+        tools=tools,
+        folder=folder,
+        price=arm.model.price if arm and arm.model else None,
+        limits=Limits(line_timeout_s=settings.line_timeout_s, node_timeout_s=settings.node_timeout_s),
+        warnings=problems,
+    )
 
 
 def load_tools(
@@ -149,15 +185,29 @@ class FlowSession:
     """A loaded flow ready for the engine within one event loop; use as an asynchronous context manager.
 
     Clients are opened on first use, one per connection, and closed at the end.
+
+    Args:
+        workspace: Finds connections and opens their clients.
+        loaded: The flow.
+        max_threads: Threads for ordinary Python tools.
+        attributes: Attributes of every flow span.
+        open_client: Opens clients instead; who gives it closes them.
     """
 
     def __init__(
-        self, workspace: Workspace, loaded: LoadedFlow, *, max_threads: int, attributes: Mapping[str, Any]
+        self,
+        workspace: Workspace,
+        loaded: LoadedFlow,
+        *,
+        max_threads: int,
+        attributes: Mapping[str, Any],
+        open_client: Callable[[str | Connection], ModelClient] | None = None,
     ) -> None:
         self._workspace = workspace
         self._loaded = loaded
         self._threads = ToolThreads(max_threads)
         self._attributes = attributes
+        self._open_client = open_client or self._client
         self._clients: dict[Hashable, ModelClient] = {}
 
     async def __aenter__(self) -> PreparedFlow:
@@ -165,7 +215,7 @@ class FlowSession:
             self._loaded.plan,
             tools=self._loaded.tools,
             folder=self._loaded.folder,
-            open_client=self._client,
+            open_client=self._open_client,
             threads=self._threads,
             limits=self._loaded.limits,
             price=self._loaded.price,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -84,13 +85,42 @@ class Workspace:
             raise DefinitionError(self.connections.unknown(str(wanted)))
         return open_client(connection, self.connections.secret, self.settings)
 
+    def with_connections(self, given: Mapping[str, Connection]) -> Workspace:
+        """The same workspace, in which connections that code has made are found first."""
+        other = copy(self)
+        other.connections = Connections(self.folder, self.settings, given)
+        return other
+
     def now(self) -> datetime:
         """The current time, UTC-aware. The one clock of everything that is recorded."""
         return datetime.now(UTC)
 
 
+_at_work: list[Workspace] = []
+
+
 @contextmanager
 def open_workspace(settings: Settings, cwd: Path) -> Iterator[Workspace]:
-    """Open the workspace that ``cwd`` belongs to and close it at the end of the block."""
+    """Open the workspace that ``cwd`` belongs to and close it at the end of the block.
+
+    During the block it is what :func:`workspace_at_work` says to code of the flows that run.
+    """
     with ExitStack() as stack:
-        yield Workspace(settings, cwd, stack)
+        workspace = Workspace(settings, cwd, stack)
+        with at_work(workspace):
+            yield workspace
+
+
+@contextmanager
+def at_work(workspace: Workspace) -> Iterator[None]:
+    """Work in a workspace during the block."""
+    _at_work.append(workspace)
+    try:
+        yield
+    finally:
+        _at_work.remove(workspace)
+
+
+def workspace_at_work() -> Workspace | None:
+    """The workspace in which this process runs flows right now, from whatever thread it is asked."""
+    return _at_work[-1] if _at_work else None

@@ -59,10 +59,14 @@ class Connections:
     Args:
         workspace_folder: The folder that holds ``.headrace``.
         settings: The environment.
+        given: Connections that code has made, by name; they win.
     """
 
-    def __init__(self, workspace_folder: Path, settings: Settings) -> None:
+    def __init__(
+        self, workspace_folder: Path, settings: Settings, given: Mapping[str, Connection] | None = None
+    ) -> None:
         self._environment = settings.environment
+        self._given = given or {}
         self._revealed: set[str] = set()
         # Nearest first: a workspace's own connection hides the person's of the same name.
         self._folders = (
@@ -76,6 +80,8 @@ class Connections:
         Raises:
             DefinitionError: C502 when its file is wrong, C503 when a field names a variable that is not set.
         """
+        if name in self._given:
+            return self._given[name]
         found = self._find_in_files(name) or self._from_json.get(name) or self._find_in_environment(name)
         if found is None:
             return _BASELINE if name == _BASELINE.name else None
@@ -83,7 +89,7 @@ class Connections:
 
     def names(self) -> tuple[str, ...]:
         """All names that :meth:`find` knows, sorted."""
-        known = {_BASELINE.name, *(name for name, make in _PRESETS if make(self._environment))}
+        known = {_BASELINE.name, *self._given, *(name for name, make in _PRESETS if make(self._environment))}
         with suppress(DefinitionError):  # a broken file offers no names; finding anything says what is wrong
             known.update(self._from_json)
         for folder in self._folders:

@@ -24,11 +24,15 @@ def run_blocking(
     running = _running_loop()
     if loop is not None and loop is not running and loop.is_running():
         return asyncio.run_coroutine_threadsafe(make(), loop).result()
-    if running is None:
-        return asyncio.run(make())
-    # This thread's loop is busy with us: another thread has to wait on a loop of its own.
+    return run_outside_loop(lambda: asyncio.run(make()))
+
+
+def run_outside_loop(job: Callable[[], T]) -> T:
+    """Call a function that starts an event loop: here, or in another thread where this one's loop is busy with us."""
+    if _running_loop() is None:
+        return job()
     with ThreadPoolExecutor(max_workers=1) as threads:
-        return threads.submit(copy_context().run, lambda: asyncio.run(make())).result()
+        return threads.submit(copy_context().run, job).result()
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -2,6 +2,9 @@
 
 Python keeps one set of imported modules per process. A flow and its evaluation flow often have a file of the same
 name each (``helpers.py``), so the modules of a project are put aside while another project is active.
+
+A flow may call another flow, also from several threads. Then the code of both runs at the same time, so of a project
+in use only those modules are put aside that the other project has a file for, and its folder stays on the path behind.
 """
 
 from __future__ import annotations
@@ -9,12 +12,24 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+_LONGEST_LOAD_S = 60.0
+
 _lock = threading.RLock()
+_loads = threading.Lock()
+_is_loading: ContextVar[bool] = ContextVar("headrace_is_loading", default=False)
 _active: list[str] = []  # at most one folder
+_in_use: Counter[str] = Counter()
 _put_aside: dict[str, dict[str, ModuleType]] = {}
+_stays: list[_Stay] = []  # in order of entering
+_own_folder: ContextVar[str | None] = ContextVar("headrace_own_folder", default=None)
 
 
 def activate_project(folder: Path) -> None:
@@ -29,7 +44,7 @@ def activate_project(folder: Path) -> None:
         if _active == [path]:
             return
         if _active:
-            _put_away(_active[0])
+            _put_away(_active[0], path)
         if path in sys.path:
             sys.path.remove(path)
         sys.path.insert(0, path)
@@ -37,14 +52,114 @@ def activate_project(folder: Path) -> None:
         _active[:] = [path]
 
 
-def _put_away(path: str) -> None:
-    """Take a project's folder off the path and its modules out of the imported ones."""
-    if path in sys.path:
+@contextmanager
+def loading_turn() -> Iterator[None]:
+    """Load one flow at a time: imports look at state of the process, such as its path and its working directory.
+
+    Code that a load runs may load further flows, on this thread or in tools that it waits for. For a thread of its
+    own that it waits for as well, the wait ends some time: then both load at once, rather than never.
+    """
+    if _is_loading.get():
+        yield
+        return
+    is_mine = _loads.acquire(timeout=_LONGEST_LOAD_S)
+    token = _is_loading.set(True)
+    try:
+        yield
+    finally:
+        _is_loading.reset(token)
+        if is_mine:
+            _loads.release()
+
+
+@contextmanager
+def project_in_use(folder: Path) -> Iterator[None]:
+    """Say that code of a project runs during the block, and make the project active again that was so before."""
+    path = str(folder)
+    with _lock:
+        before = list(_active)
+        _in_use[path] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _in_use[path] -= 1
+        if before and _in_use[before[0]]:
+            activate_project(Path(before[0]))
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Stay:
+    """One block in a working directory.
+
+    Attributes:
+        before: The working directory to go back to.
+        is_brief: Whether only a flow is loaded, so that threads beside it should not notice.
+    """
+
+    before: str
+    is_brief: bool
+
+
+@contextmanager
+def working_folder(folder: Path, *, is_brief: bool = False) -> Iterator[None]:
+    """Change the working directory for a block; threads may be in several such blocks at the same time.
+
+    The process has one working directory. Whoever leaves while another block has been entered since lets that one
+    go back to where this one came from.
+    """
+    with _lock:
+        stay = _Stay(before=str(Path.cwd()), is_brief=is_brief)
+        _stays.append(stay)
+        os.chdir(folder)
+    token = _own_folder.set(str(folder)) if is_brief else None
+    try:
+        yield
+    finally:
+        if token is not None:
+            _own_folder.reset(token)
+        with _lock:
+            place = _stays.index(stay)
+            del _stays[place]
+            if place == len(_stays):
+                os.chdir(stay.before)
+            else:
+                _stays[place].before = stay.before
+
+
+def caller_folder() -> Path:
+    """The working directory that code means which runs now: not one that another thread loads a flow in."""
+    own = _own_folder.get()
+    if own is not None:
+        return Path(own)
+    with _lock:
+        folder = str(Path.cwd())
+        for stay in reversed(_stays):
+            if not stay.is_brief:
+                break
+            folder = stay.before
+    return Path(folder)
+
+
+def _put_away(path: str, other: str) -> None:
+    """Make room for the modules of the project ``other``.
+
+    A project's folder is taken off the path and its modules out of the imported ones; of a project in use only
+    the modules that ``other`` has as well.
+    """
+    own = {name: module for name, module in list(sys.modules.items()) if _is_of(module, path)}
+    if _in_use[path]:
+        own = {name: module for name, module in own.items() if _has_module(other, name.partition(".")[0])}
+    elif path in sys.path:
         sys.path.remove(path)
-    own = {name: module for name, module in sys.modules.items() if _is_of(module, path)}
     _put_aside[path] = own
     for name in own:
-        del sys.modules[name]
+        sys.modules.pop(name, None)
+
+
+def _has_module(path: str, name: str) -> bool:
+    place = Path(path, name)
+    return place.is_dir() or place.with_suffix(".py").is_file()
 
 
 def _is_of(module: ModuleType, path: str) -> bool:

@@ -56,7 +56,7 @@ def test_installing_twice_leaves_one_finder_in_front() -> None:
         ("from promptflow.core import Prompty", "promptflow.core.Prompty"),
         ("from promptflow.client import PFClient, load_flow", "promptflow.client.PFClient"),
         ("import promptflow.azure", "promptflow.azure"),
-        ("from promptflow.core._flow import Prompty", "promptflow.core._flow"),
+        ("from promptflow.core._newer import Newer", "promptflow.core._newer"),
         ("from promptflow.core._serving.app import create_app", "promptflow.core._serving"),
         ("from promptflow import nothing", "promptflow.nothing"),
         ("import promptflow; promptflow.nothing", "promptflow.nothing"),
@@ -98,11 +98,11 @@ class TestBesideTheRealPackage:
 
     FILES: ClassVar = {
         "__init__.py": "from promptflow._core.tool import tool as _tool\nnew_thing = 'real'\n",
-        "executor.py": "from promptflow._core.tool import tool\nfrom promptflow.core import Flow\nfrom promptflow import core\nREAL = tool\n",
+        "executor.py": "from promptflow._core.tool import tool\nfrom promptflow.core import Newer\nfrom promptflow import core\nREAL = tool\n",
         "_core/__init__.py": "",
         "_core/tool.py": "def tool(f): return 'real tool'\nclass ToolInvoker: pass\n",
-        "core/__init__.py": "from promptflow._core.tool import tool\nfrom promptflow.core._flow import Flow\n",
-        "core/_flow.py": "class Flow: pass\n",
+        "core/__init__.py": "from promptflow._core.tool import tool\nfrom promptflow.core._newer import Newer\n",
+        "core/_newer.py": "class Newer: pass\n",
         "tools/__init__.py": "raise RuntimeError('not needed')\n",
         "tools/extra.py": "VALUE = 1\n",
     }
@@ -126,16 +126,16 @@ class TestBesideTheRealPackage:
     def test_other_names_and_modules_are_the_real_ones(self) -> None:
         import promptflow
         from promptflow._core.tool import ToolInvoker
-        from promptflow.core import Flow
+        from promptflow.core import Newer
         from promptflow.tools.extra import VALUE
 
-        assert (promptflow.new_thing, ToolInvoker.__name__, Flow.__name__, VALUE) == (
+        assert (promptflow.new_thing, ToolInvoker.__name__, Newer.__name__, VALUE) == (
             "real",
             "ToolInvoker",
-            "Flow",
+            "Newer",
             1,
         )
-        assert Flow is importlib.import_module("promptflow.core._flow").Flow
+        assert Newer is importlib.import_module("promptflow.core._newer").Newer
 
     def test_code_of_the_real_package_gets_the_real_package(self) -> None:
         from promptflow.executor import REAL
