@@ -22,7 +22,7 @@ operation that has to stop raises one exception that carries all of them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from enum import IntEnum
 from typing import Any
@@ -45,6 +45,31 @@ class ExitCode(IntEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Raised:
+    """An exception that a tool's code raised, as prompt flow's records tell it (promptflow-format: 9.2).
+
+    Attributes:
+        node: The node whose tool raised.
+        module: Name of the module that the tool's code is in.
+        type: Name of the exception's class.
+        message: Its whole text.
+        traceback: As Python prints it, causes first; frames of headrace are left out.
+        file: Path of the file of the innermost frame; ``None`` when no frame is the tool's.
+        line: Line of that frame, counted from 1.
+        function: Function of that frame.
+    """
+
+    node: str
+    module: str
+    type: str
+    message: str
+    traceback: str
+    file: str | None = None
+    line: int | None = None
+    function: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
     """One finding: what is wrong, where, and how to fix it.
 
@@ -57,6 +82,7 @@ class Problem:
         related: Other places that matter, each with a short note.
         severity: ``"error"`` or ``"warning"``.
         detail: Lines to show as they are, e.g. the tool's own traceback.
+        raised: The exception behind it, where a tool's code raised one.
     """
 
     code: str
@@ -67,6 +93,7 @@ class Problem:
     related: tuple[tuple[str, Span], ...] = ()
     severity: str = "error"
     detail: tuple[str, ...] = ()
+    raised: Raised | None = None
 
     @property
     def name(self) -> str:
@@ -79,8 +106,11 @@ class Problem:
         return f"{place}{self.severity}[{self.code} {self.name}] {self.what}"
 
     def to_json(self) -> dict[str, Any]:
-        """Plain data for the store, HTTP bodies and ``--format json``; :func:`problem_from_json` reads it."""
-        return {
+        """Plain data for the store, HTTP bodies and ``--format json``; :func:`problem_from_json` reads it.
+
+        ``raised`` is among its keys only where there is one.
+        """
+        data: dict[str, Any] = {
             "code": self.code,
             "name": self.name,
             "what": self.what,
@@ -91,6 +121,9 @@ class Problem:
             "related": [{"note": note, "span": _span_json(span)} for note, span in self.related],
             "detail": list(self.detail),
         }
+        if self.raised is not None:
+            data["raised"] = asdict(self.raised)
+        return data
 
 
 def _span_json(span: Span | None) -> dict[str, Any] | None:
@@ -116,6 +149,7 @@ def problem_from_json(data: Mapping[str, Any]) -> Problem:
         related=tuple((item["note"], Span(**item["span"])) for item in data.get("related", ())),
         severity=data.get("severity", "error"),
         detail=tuple(data.get("detail", ())),
+        raised=Raised(**data["raised"]) if data.get("raised") else None,
     )
 
 

@@ -11,6 +11,7 @@ from headrace.errors import (
     ExitCode,
     NodeError,
     Problem,
+    Raised,
     RateLimitedError,
     at_place,
     failure_exit_code,
@@ -39,6 +40,9 @@ def test_a_problem_survives_json() -> None:
         related=(("first defined here", PLACE),),
         severity="warning",
         detail=("line one", "ünd zwei"),
+        raised=Raised(
+            node="n", module="m", type="ValueError", message="boom", traceback="…", file="a.py", line=3
+        ),
     )
     assert problem_from_json(json.loads(json.dumps(problem.to_json()))) == problem
     assert problem.headline() == "flow.dag.yaml:11:14: warning[R102 unknown-node] No such node."

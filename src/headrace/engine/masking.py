@@ -8,7 +8,7 @@ from typing import Any
 
 from headrace.domain.flow import Flow
 from headrace.domain.run import LineResult, NodeResult
-from headrace.errors import Problem
+from headrace.errors import Problem, Raised
 
 MASK = "******"
 _SHORTEST = 8
@@ -93,4 +93,11 @@ def _mask_problem(problem: Problem | None, words: tuple[str, ...]) -> Problem | 
         what=_mask(problem.what, words),
         fix=_mask(problem.fix, words),
         detail=tuple(_mask(problem.detail, words)),
+        raised=_mask_raised(problem.raised, words),
     )
+
+
+def _mask_raised(raised: Raised | None, words: tuple[str, ...]) -> Raised | None:
+    if raised is None:
+        return None
+    return replace(raised, message=_mask(raised.message, words), traceback=_mask(raised.traceback, words))

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from headrace.errors import Problem
+from headrace.errors import Problem, Raised
 from headrace.source import Span
+from headrace.tools.user_code import MODULE_NAME
 
 _SHOWN_CAUSES = 3
 _PACKAGES = frozenset({"site-packages", "dist-packages"})
@@ -53,6 +54,7 @@ def describe_failure(error: BaseException, *, node: str, folder: Path, flow_plac
         span=span,
         related=related,
         detail=failure_lines(error, folder, flow_place.file),
+        raised=_raised(error, node),
     )
 
 
@@ -124,6 +126,51 @@ def _shown(file: str, folder: Path, flow_file: str) -> str | None:
     # A source or module outside the flow's folder, e.g. ../shared/score.py
     beside = os.path.relpath(path, folder.resolve())
     return os.path.normpath(PurePath(flow_file).parent / beside)
+
+
+def _raised(error: BaseException, node: str) -> Raised:
+    """The exception as prompt flow records it: with a whole traceback, in which our own frames say nothing."""
+    whole = traceback.TracebackException.from_exception(error)
+    _keep_frames_of_tool(whole)
+    last = whole.stack[-1] if whole.stack else None
+    return Raised(
+        node=node,
+        module=_module_of_tool(error),
+        type=type(error).__name__,
+        message=str(error),
+        traceback="".join(whole.format()),
+        file=last.filename if last else None,
+        line=last.lineno if last else None,
+        function=last.name if last else None,
+    )
+
+
+def _keep_frames_of_tool(whole: traceback.TracebackException) -> None:
+    files = [frame.filename for frame in whole.stack]
+    first = next((index for index, file in enumerate(files) if _may_be_first(file)), len(files))
+    whole.stack[:] = [item for item in whole.stack[first:] if not _is_own(item.filename)]
+    for cause in (whole.__cause__, whole.__context__):
+        if cause is not None:
+            _keep_frames_of_tool(cause)
+
+
+def _module_of_tool(error: BaseException) -> str:
+    """The module of the first frame that is the tool's."""
+    frames = traceback.walk_tb(error.__traceback__)
+    found = next((frame for frame, _ in frames if _may_be_first(frame.f_code.co_filename)), None)
+    return str(found.f_globals.get("__name__", MODULE_NAME)) if found else MODULE_NAME
+
+
+def _may_be_first(file: str) -> bool:
+    """Whether a frame of that file may be the first of a tool: it is neither ours nor Python's own machinery."""
+    path = Path(file)
+    return not _is_own(file) and (
+        not path.is_relative_to(_PYTHON) or bool(_PACKAGES.intersection(path.parts))
+    )
+
+
+def _is_own(file: str) -> bool:
+    return Path(file).is_relative_to(_HEADRACE)
 
 
 def _headline(error: BaseException) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 from headrace.domain.flow import Flow, FlowInput
 from headrace.domain.run import COMPLETED, FAILED, LineResult, NodeResult
 from headrace.engine.masking import MASK, mask_line
-from headrace.errors import Problem
+from headrace.errors import Problem, Raised
 from headrace.source import SourceMap
 
 KEY = "sk-1234567890"
@@ -38,7 +38,11 @@ def test_a_record_without_secrets_stays_the_same_object() -> None:
 
 def test_a_secret_is_masked_wherever_a_record_quotes_it() -> None:
     problem = Problem(
-        code="E601", what=f"no access with {KEY}", detail=("File a.py", f"  token={KEY}"), fix=None
+        code="E601",
+        what=f"no access with {KEY}",
+        detail=("File a.py", f"  token={KEY}"),
+        fix=None,
+        raised=Raised(node="n", module="m", type="E", message=f"bad {KEY}", traceback=f"E: bad {KEY}"),
     )
     node = NodeResult(
         node="n",

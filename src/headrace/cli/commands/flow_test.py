@@ -14,6 +14,7 @@ from headrace.cli.workspace import command_workspace
 from headrace.domain.run import LineResult
 from headrace.errors import ExitCode, failure_exit_code
 from headrace.operations.test_flow import TestRequest, TestResult, run_test
+from headrace.operations.test_records import write_test_records
 
 
 @click.command(
@@ -45,6 +46,9 @@ from headrace.operations.test_flow import TestRequest, TestResult, run_test
 @click.option("--model", metavar="CONNECTION/MODEL", help="Point every llm node at this model.")
 @variables_option()
 @click.option("--stream", is_flag=True, help="Show the model's answer on standard error as it is written.")
+@path_option(
+    "--detail", help="Folder for the records of the test, instead of .promptflow in the flow's folder."
+)
 @click.pass_obj
 def command(
     session: Session,
@@ -56,12 +60,14 @@ def command(
     model: str | None,
     environment_variables: tuple[str, ...],
     stream: bool,
+    detail: Path | None,
 ) -> int:
     """Run a flow, or one of its nodes, once.
 
     The outputs are printed as JSON on standard output; everything else goes to standard error.
-    Inputs that are not given take the defaults of the flow file. Ends with exit code 1 when the
-    flow fails.
+    Inputs that are not given take the defaults of the flow file. Detail, output and log of the
+    test are left in the folder .promptflow beside the flow, as pf does. Ends with exit code 1
+    when the flow fails.
     """
     request = TestRequest(
         flow=flow,
@@ -73,6 +79,7 @@ def command(
     )
     with command_workspace(session) as workspace:
         result = run_test(workspace, request, _write_piece if stream else None)
+        workspace.warn(write_test_records(request, result, detail))
     if stream:
         click.echo(err=True)
     return _show(session, result)

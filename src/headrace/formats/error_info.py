@@ -1,0 +1,96 @@
+"""Problems as prompt flow writes errors into its records (promptflow-format: 9.2). Pure: data in, data out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from headrace.errors import Problem
+
+_USER = "UserError"
+_SYSTEM = "SystemError"
+_INPUT = ("ValidationError", "InvalidFlowRequest")
+
+# Prompt flow's own words for what went wrong, outermost first, and the part of it that says so. A problem without a
+# word of prompt flow's carries its own name.
+_WORDS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
+    "E602": (("ToolValidationError", "JinjaTemplateError"), "Tool/promptflow.tools.template_rendering"),
+    "E604": (("FlowOutputUnserializable",), "FlowExecutor"),
+    "T201": ((*_INPUT, "InputTypeError"), "Executor"),
+}
+
+ErrorInfo = dict[str, Any]
+"""An error dictionary."""
+
+
+def render_error(problem: Problem) -> ErrorInfo:
+    """The error dictionary of a problem.
+
+    What a tool raised has prompt flow's message and the exception's details; any other problem has our own sentence.
+    """
+    raised = problem.raised
+    if raised is not None:
+        inner = {"type": raised.type, "message": raised.message, "stackTrace": raised.traceback}
+        message = f"Execution failure in '{raised.node}': ({raised.type}) {raised.message}"
+        info = _error_info(message, ("ToolExecutionError",), f"Tool/{raised.module}")
+        info["messageFormat"] = "Execution failure in '{node_name}'."
+        info["messageParameters"] = {"node_name": raised.node}
+        details = {
+            "type": raised.type,
+            "message": raised.message,
+            "traceback": raised.traceback,
+            "filename": raised.file,
+            "lineno": raised.line,
+            "name": raised.function,
+        }
+        info["additionalInfo"] = [{"type": "ToolExecutionErrorDetails", "info": details}]
+        return info | _debug_info("ToolExecutionError", message, {**inner, "innerException": None})
+    words, place = _WORDS.get(problem.code, ((_class_name(problem.name),), "Executor"))
+    message = problem.what
+    return _error_info(message, words, place) | _debug_info(words[-1], message, None)
+
+
+def render_run_error(lines: Sequence[tuple[int, Problem]], n_lines: int, whole: Problem | None) -> ErrorInfo:
+    """What a run with failures has in ``error.json``.
+
+    Args:
+        lines: Line number and problem of every line that failed, at least one unless ``whole`` is given.
+        n_lines: Lines of the run.
+        whole: The problem of an aggregation node, or of the run as a whole.
+    """
+    errors: list[dict[str, Any]] = [
+        {"line_number": number, "error": render_error(problem)} for number, problem in lines
+    ]
+    count = f"Failed to run {len(errors)}/{n_lines} lines. " if errors else ""
+    if whole is not None:
+        entry: dict[str, Any] = {"error": render_error(whole)}
+        if whole.raised is not None:
+            entry["aggregation_node_name"] = whole.raised.node
+        errors.append(entry)
+    message = f"{count}First error message is: {errors[0]['error']['message']}"
+    info = _error_info(message, ("SDKError", "BulkRunException"), "Runtime")
+    info["additionalInfo"] = [{"type": "BulkRunErrors", "info": {"errors": errors}}]
+    return info | _debug_info("BulkRunException", message, None)
+
+
+def _error_info(message: str, words: Sequence[str], place: str) -> ErrorInfo:
+    inner: dict[str, Any] | None = None
+    for word in reversed(words):
+        inner = {"code": word, "innerError": inner}
+    return {
+        "message": message,
+        "messageFormat": "",
+        "messageParameters": {},
+        "referenceCode": place,
+        "code": _USER,
+        "innerError": inner,
+    }
+
+
+def _debug_info(kind: str, message: str, inner: ErrorInfo | None) -> ErrorInfo:
+    return {"debugInfo": {"type": kind, "message": message, "stackTrace": "", "innerException": inner}}
+
+
+def _class_name(name: str) -> str:
+    """A kebab name in the form of prompt flow's words: ``timed-out`` becomes ``TimedOut``."""
+    return "".join(part.capitalize() for part in name.split("-"))

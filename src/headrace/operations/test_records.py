@@ -1,0 +1,122 @@
+"""What a test leaves on disk, in the files that prompt flow's tools read (promptflow-format: 9.3)."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from headrace.domain.flow import PROMPTY, Flow
+from headrace.domain.run import COMPLETED
+from headrace.errors import Problem
+from headrace.formats.run_info import Record, Recording, flow_output, render_detail, render_node_run
+from headrace.formats.run_log import node_events, problem_event, render_log
+from headrace.operations.test_flow import TestRequest, TestResult
+from headrace.planning.select import parse_variant
+
+RECORDS_FOLDER = ".promptflow"
+"""Folder below the flow's own in which prompt flow keeps what belongs to it."""
+
+
+def write_test_records(
+    request: TestRequest, result: TestResult, folder: Path | None = None, *, stem: str | None = None
+) -> tuple[Problem, ...]:
+    """Write the records of a test beside its flow, over those of the test before.
+
+    Args:
+        request: What was asked for.
+        result: What came out.
+        folder: Where to write instead of the flow's own folder.
+        stem: What the files are called instead of ``flow`` and what was chosen of it, e.g. ``chat``.
+
+    Returns:
+        S814 as a warning when the folder cannot be written: a test does not fail over its records.
+    """
+    folder = folder or records_folder(result.flow)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in _files(request, result, stem or _stem(request)):
+            (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
+    except OSError as error:
+        return (
+            Problem(
+                code="S814",
+                what=f"The records of the test could not be written to {folder}: {error.strerror}.",
+                fix="Make the folder writable, or give another one with --detail DIR.",
+                severity="warning",
+            ),
+        )
+    return ()
+
+
+def records_folder(flow: Flow) -> Path:
+    """Where the records of a flow's tests belong; every prompty of a folder has its own."""
+    folder = Path(flow.folder) / RECORDS_FOLDER
+    return folder / Path(flow.file).stem if flow.kind == PROMPTY else folder
+
+
+def _stem(request: TestRequest) -> str:
+    words = ["flow"]
+    if request.node is not None:
+        words = ["flow", f"{request.node}.node"]
+    elif request.variant is not None:
+        words = ["flow", *parse_variant(request.variant)]
+    return "-".join(words)
+
+
+def _files(request: TestRequest, result: TestResult, stem: str) -> Iterator[tuple[str, str]]:
+    """Names and texts."""
+    recording = Recording(
+        run=_run_id(result.line.trace_id), message_format=result.flow.message_format, has_result=True
+    )
+    log = "flow.log" if request.node is None else f"{request.node}.node.log"
+    yield log, _log(result)
+    yield f"{stem}.detail.json", _json(_detail(request, result, recording))
+    if result.line.status == COMPLETED:
+        output = result.outputs if request.node is not None else flow_output(result.line)
+        yield f"{stem}.output.json", _json(output)
+    if result.metrics:
+        yield f"{stem}.metrics.json", _json(result.metrics)
+
+
+def _detail(request: TestRequest, result: TestResult, recording: Recording) -> Record:
+    if request.node is None:
+        return render_detail(result.line, result.aggregation, recording, result.metrics)
+    return {
+        "flow_runs": [],
+        "node_runs": [
+            render_node_run(
+                node,
+                recording,
+                run_id=f"{recording.run}_{node.node}_{recording.run}",
+                parent=recording.run,
+                index=None,
+            )
+            for node in result.line.nodes
+        ],
+    }
+
+
+def _run_id(trace_id: str) -> str:
+    """The id of a test's run: its trace id, in the form that prompt flow gives to ids."""
+    return "-".join((trace_id[:8], trace_id[8:12], trace_id[12:16], trace_id[16:20], trace_id[20:]))
+
+
+def _log(result: TestResult) -> str:
+    line = result.line
+    events = [problem_event(line.start_ns, warning) for warning in result.warnings]
+    events += node_events(line.nodes, line_number=line.line_number, began_ns=line.start_ns)
+    events += node_events(result.aggregation, line_number=None, began_ns=line.end_ns)
+    if line.problem is not None:
+        events.append(problem_event(line.end_ns, line.problem))
+    return render_log(events, os.getpid())
+
+
+def _json(data: Any) -> str:
+    return json.dumps(data, indent=2, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else repr(value)
