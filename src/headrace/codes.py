@@ -323,6 +323,7 @@ CATALOGUE: Mapping[str, Entry] = {
         "run-not-ended",
         "A run that has not ended",
         "Another process may still be at work on the run, or it was killed and could not close it.",
+    ),
     "S814": Entry(
         "test-not-recorded",
         "Records of a test that could not be written",
