@@ -31,6 +31,7 @@ class Settings:
             (``HEADRACE_MODEL_CLIENT``); both send the same requests.
         otlp_endpoint: Where spans are sent; ``None`` sends none (``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`` or
             ``OTEL_EXPORTER_OTLP_ENDPOINT``; the exporter reads its other OTEL variables itself).
+        has_error_json: Whether errors are written as JSON as well (``PROMPTFLOW_STRUCTURE_EXCEPTION_OUTPUT=true``).
         environment: The whole environment as it was, for connections and ``${env:NAME}``.
     """
 
@@ -42,6 +43,7 @@ class Settings:
     max_retries: int
     model_client: str
     otlp_endpoint: str | None
+    has_error_json: bool
     environment: Mapping[str, str]
 
 
@@ -66,6 +68,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         otlp_endpoint=source.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
         or source.get("OTEL_EXPORTER_OTLP_ENDPOINT")
         or None,
+        has_error_json=source.get("PROMPTFLOW_STRUCTURE_EXCEPTION_OUTPUT", "").lower() == "true",
         environment=source,
     )
 

@@ -83,3 +83,11 @@ def test_variables_are_put_back_even_after_an_error(monkeypatch: pytest.MonkeyPa
         fail()
     assert os.environ["HR_OLD"] == "before"
     assert "HR_NEW" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("true", True), ("True", True), ("false", False), ("", False)]
+)
+def test_errors_are_written_as_json_when_prompt_flows_variable_says_so(text: str, expected: bool) -> None:
+    settings = load_settings({"PROMPTFLOW_STRUCTURE_EXCEPTION_OUTPUT": text})
+    assert settings.has_error_json is expected

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from io import TextIOWrapper
+from itertools import takewhile
 from pathlib import Path
 from typing import NoReturn
 
@@ -60,16 +61,18 @@ def run_command_line(arguments: Sequence[str], session: Session | None = None) -
         An :class:`~headrace.errors.ExitCode` value.
     """
     session = session or Session(Path.cwd())
+    words = takewhile(lambda argument: not argument.startswith("-"), arguments)
+    session.command = " ".join(("headrace", *words))
     try:
         code = build_root().main(
             args=list(arguments), prog_name="headrace", standalone_mode=False, obj=session
         )
     except HeadraceError as error:
-        session.show_problems(*error.problems, has_summary=len(error.problems) > 1)
+        session.show_failure(*error.problems, has_summary=len(error.problems) > 1)
         _show_cause(session, error)
         return int(error.exit_code)
     except click.ClickException as error:
-        session.show_problems(_usage_problem(error))
+        session.show_failure(_usage_problem(error))
         return int(ExitCode.USAGE)
     except (KeyboardInterrupt, click.Abort):
         session.show_problems(_interruption(session))

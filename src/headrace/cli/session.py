@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,6 +19,9 @@ from headrace.errors import HeadraceError, Problem, UsageError
 FILE_WIDTH = 120
 """Columns of text that goes to a file."""
 
+_ERROR_INFO = "headrace.formats.error_info"
+"""Reached by name: few environments ask for it."""
+
 
 class Session:
     """State of one invocation; click hands it to every command.
@@ -28,6 +32,7 @@ class Session:
         is_quiet: Only results and errors are wanted (``-q``).
         is_verbose: Steps are wanted (``--verbose``); also on with ``-d``.
         is_debug: Causes of errors are wanted (``-d``).
+        command: The command line as far as it names a command; options may hold values.
         started_runs: Names of the runs that this command created, so that an interrupt can name them.
     """
 
@@ -36,6 +41,7 @@ class Session:
         self.is_quiet = False
         self.is_verbose = False
         self.is_debug = False
+        self.command = "headrace"
         self.started_runs: list[str] = []
         self._settings: Settings | None = None
         self._settings_error: HeadraceError | None = None
@@ -107,6 +113,13 @@ class Session:
             has_summary=has_summary,
         )
         click.echo(text, err=True, color=True)
+
+    def show_failure(self, *problems: Problem, has_summary: bool = False) -> None:
+        """Write the problems that end a command; the first as JSON as well where that is asked for."""
+        self.show_problems(*problems, has_summary=has_summary)
+        if self._settings is not None and self._settings.has_error_json:
+            info = import_module(_ERROR_INFO).render_error(problems[0])
+            click.echo(json.dumps(info | {"command": self.command}, ensure_ascii=False), err=True)
 
 
 def fail_usage(what: str, fix: str | None = None) -> NoReturn:

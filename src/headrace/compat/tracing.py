@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any, TypeVar
 
+from headrace.telemetry.attributes import FUNCTION_NAME
 from headrace.tools.base import current_node
 from headrace.tools.current_span import parent_span, traced_span
 
@@ -86,7 +87,7 @@ def _span(func: Callable[..., Any], *, is_current: bool = True) -> Iterator[None
     if context is None:
         yield
         return
-    span = parent_span(context).child(func.__name__, attributes={"code.function.name": func.__qualname__})
+    span = parent_span(context).child(func.__name__, attributes={FUNCTION_NAME: func.__qualname__})
     token = traced_span.set(span) if is_current else None
     try:
         yield

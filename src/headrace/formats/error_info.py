@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from headrace.errors import Problem
+from headrace.domain.flow import DAG
+from headrace.errors import Problem, Raised
 
 _USER = "UserError"
 _SYSTEM = "SystemError"
@@ -14,6 +15,8 @@ _INPUT = ("ValidationError", "InvalidFlowRequest")
 # Prompt flow's own words for what went wrong, outermost first, and the part of it that says so. A problem without a
 # word of prompt flow's carries its own name.
 _WORDS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
+    "E603": (("LineExecutionTimeoutError",), "Executor"),
+    "R106": (("NodeReferenceError", "InvalidReferenceProperty"), "Unknown"),
     "E602": (("ToolValidationError", "JinjaTemplateError"), "Tool/promptflow.tools.template_rendering"),
     "E604": (("FlowOutputUnserializable",), "FlowExecutor"),
     "T201": ((*_INPUT, "InputTypeError"), "Executor"),
@@ -23,48 +26,65 @@ ErrorInfo = dict[str, Any]
 """An error dictionary."""
 
 
-def render_error(problem: Problem) -> ErrorInfo:
+def render_error(problem: Problem, kind: str = DAG) -> ErrorInfo:
     """The error dictionary of a problem.
 
-    What a tool raised has prompt flow's message and the exception's details; any other problem has our own sentence.
+    What the user's code raised has prompt flow's message and the exception's details; any other problem has our own
+    sentence.
+
+    Args:
+        problem: What went wrong.
+        kind: Kind of the flow that it went wrong in.
     """
-    raised = problem.raised
-    if raised is not None:
-        inner = {"type": raised.type, "message": raised.message, "stackTrace": raised.traceback}
-        message = f"Execution failure in '{raised.node}': ({raised.type}) {raised.message}"
-        info = _error_info(message, ("ToolExecutionError",), f"Tool/{raised.module}")
+    if problem.raised is not None:
+        return _raised_info(problem.raised, kind)
+    words, place = _WORDS.get(problem.code, ((_class_name(problem.name),), "Executor"))
+    return _error_info(problem.what, words, place) | _debug_info(words[-1], problem.what, None)
+
+
+def _raised_info(raised: Raised, kind: str) -> ErrorInfo:
+    message = f"Execution failure in '{raised.node}': ({raised.type}) {raised.message}"
+    details: dict[str, Any] = {
+        "type": raised.type,
+        "message": raised.message,
+        "traceback": raised.traceback,
+    }
+    if kind == DAG:
+        word = "ToolExecutionError"
+        info = _error_info(message, (word,), f"Tool/{raised.module}")
         info["messageFormat"] = "Execution failure in '{node_name}'."
         info["messageParameters"] = {"node_name": raised.node}
-        details = {
-            "type": raised.type,
-            "message": raised.message,
-            "traceback": raised.traceback,
-            "filename": raised.file,
-            "lineno": raised.line,
-            "name": raised.function,
-        }
+        details |= {"filename": raised.file, "lineno": raised.line, "name": raised.function}
         info["additionalInfo"] = [{"type": "ToolExecutionErrorDetails", "info": details}]
-        return info | _debug_info("ToolExecutionError", message, {**inner, "innerException": None})
-    words, place = _WORDS.get(problem.code, ((_class_name(problem.name),), "Executor"))
-    message = problem.what
-    return _error_info(message, words, place) | _debug_info(words[-1], message, None)
+    else:
+        word = "ScriptExecutionError"
+        info = _error_info(message, (word,), "Unknown")
+        info["messageFormat"] = "Execution failure in '{func_name}': {error_type_and_message}"
+        text = f"({raised.type}) {raised.message}"
+        info["messageParameters"] = {"func_name": raised.node, "error_type_and_message": text}
+        info["additionalInfo"] = [{"type": "FlexFlowExecutionErrorDetails", "info": details}]
+    inner = {"type": raised.type, "message": raised.message, "stackTrace": raised.traceback}
+    return info | _debug_info(word, message, {**inner, "innerException": None})
 
 
-def render_run_error(lines: Sequence[tuple[int, Problem]], n_lines: int, whole: Problem | None) -> ErrorInfo:
+def render_run_error(
+    lines: Sequence[tuple[int, Problem]], n_lines: int, whole: Problem | None, kind: str = DAG
+) -> ErrorInfo:
     """What a run with failures has in ``error.json``.
 
     Args:
         lines: Line number and problem of every line that failed, at least one unless ``whole`` is given.
         n_lines: Lines of the run.
         whole: The problem of an aggregation node, or of the run as a whole.
+        kind: Kind of the flow.
     """
     errors: list[dict[str, Any]] = [
-        {"line_number": number, "error": render_error(problem)} for number, problem in lines
+        {"line_number": number, "error": render_error(problem, kind)} for number, problem in lines
     ]
     count = f"Failed to run {len(errors)}/{n_lines} lines. " if errors else ""
     if whole is not None:
-        entry: dict[str, Any] = {"error": render_error(whole)}
-        if whole.raised is not None:
+        entry: dict[str, Any] = {"error": render_error(whole, kind)}
+        if whole.raised is not None and kind == DAG:
             entry["aggregation_node_name"] = whole.raised.node
         errors.append(entry)
     message = f"{count}First error message is: {errors[0]['error']['message']}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from headrace.domain.flow import DAG
 from headrace.domain.run import BYPASSED, COMPLETED, LineResult, NodeResult, Usage
 from headrace.formats.error_info import render_error
 
@@ -23,31 +24,30 @@ class Recording:
 
     Attributes:
         run: Id of the run: its name, or the id of a test.
+        kind: Kind of the flow; only the nodes of a DAG have records.
         message_format: ``basic`` or ``openai-vision``, as the flow says.
         has_result: Whether outputs stand under ``result`` as well, as in a test.
         defaulted: Flow inputs that took their default; in a batch run these stand behind ``line_number``.
-        calls: Calls below a node, by node name, as :func:`headrace.telemetry.api_calls.render_calls` gives them.
+        calls: Calls by node name, as :func:`headrace.telemetry.api_calls.render_calls` gives them.
     """
 
     run: str
+    kind: str = DAG
     message_format: str = "basic"
     has_result: bool = False
     defaulted: Collection[str] = ()
     calls: Mapping[str, Sequence[Record]] = field(default_factory=dict)
 
 
-def render_detail(line: LineResult, aggregation: Sequence[NodeResult], recording: Recording,
-                  metrics: Mapping[str, float]) -> Record:  # fmt: skip
+def render_detail(
+    line: LineResult, aggregation: Sequence[NodeResult], recording: Recording, metrics: Mapping[str, float]
+) -> Record:
     """What a test of a whole flow leaves in ``flow.detail.json``."""
     flow_run = render_flow_run(line, recording, inputs=line.inputs)
-    flow_run["metrics"] = dict(metrics) or None
-    return {
-        "flow_runs": [flow_run],
-        "node_runs": [
-            *render_node_runs(line, recording),
-            *render_aggregation(aggregation, recording),
-        ],
-    }
+    if aggregation:
+        flow_run["metrics"] = dict(metrics)
+    node_runs = [*render_node_runs(line, recording), *render_aggregation(aggregation, recording)]
+    return {"flow_runs": [flow_run], "node_runs": node_runs}
 
 
 def render_flow_run(line: LineResult, recording: Recording, *, inputs: Mapping[str, Any]) -> Record:
@@ -59,20 +59,23 @@ def render_flow_run(line: LineResult, recording: Recording, *, inputs: Mapping[s
         inputs: Flow inputs as they are to be shown.
     """
     output = flow_output(line) if line.status == COMPLETED else None
-    error = render_error(line.problem) if line.problem is not None else None
+    error = render_error(line.problem, recording.kind) if line.problem is not None else None
     metrics = {"duration": _seconds(line.start_ns, line.end_ns), **_tokens(line.usage)}
-    call = {
-        "name": "flow",
-        "node_name": "flow",
-        "type": "Flow",
-        "start_time": line.start_ns // 1000 / 1e6,
-        "end_time": line.end_ns // 1000 / 1e6,
-        "children": [call for node in line.nodes for call in recording.calls.get(node.node, ())],
-        "system_metrics": metrics,
-        "inputs": inputs,
-        "output": output,
-        "error": error,
-    }
+    calls = [call for node in line.nodes for call in recording.calls.get(node.node, ())]
+    if recording.kind == DAG:
+        call = {
+            "name": "flow",
+            "node_name": "flow",
+            "type": "Flow",
+            "start_time": line.start_ns // 1000 / 1e6,
+            "end_time": line.end_ns // 1000 / 1e6,
+            "children": calls,
+            "system_metrics": metrics,
+            "inputs": inputs,
+            "output": output,
+            "error": error,
+        }
+        calls = [call]
     return {
         "run_id": f"{recording.run}_{line.line_number}",
         "status": line.status,
@@ -88,7 +91,7 @@ def render_flow_run(line: LineResult, recording: Recording, *, inputs: Mapping[s
         "start_time": render_time(line.start_ns),
         "end_time": render_time(line.end_ns),
         "index": line.line_number,
-        "api_calls": [call],
+        "api_calls": calls,
         "name": "",
         "description": "",
         "tags": None,
@@ -112,7 +115,9 @@ def batch_inputs(line: LineResult, recording: Recording) -> Record:
 
 
 def render_node_runs(line: LineResult, recording: Recording) -> list[Record]:
-    """The records of the nodes of one line, in the order in which they began."""
+    """The records of the nodes of one line, in the order in which they began; none but those of a DAG has any."""
+    if recording.kind != DAG:
+        return []
     run = recording.run
     return [
         render_node_run(

@@ -15,6 +15,7 @@ from headrace.formats.run_info import Record, Recording, flow_output, render_det
 from headrace.formats.run_log import node_events, problem_event, render_log
 from headrace.operations.test_flow import TestRequest, TestResult
 from headrace.planning.select import parse_variant
+from headrace.telemetry.api_calls import render_calls
 
 RECORDS_FOLDER = ".promptflow"
 """Folder below the flow's own in which prompt flow keeps what belongs to it."""
@@ -69,7 +70,11 @@ def _stem(request: TestRequest) -> str:
 def _files(request: TestRequest, result: TestResult, stem: str) -> Iterator[tuple[str, str]]:
     """Names and texts."""
     recording = Recording(
-        run=_run_id(result.line.trace_id), message_format=result.flow.message_format, has_result=True
+        run=_run_id(result.line.trace_id),
+        kind=result.flow.kind,
+        message_format=result.flow.message_format,
+        has_result=True,
+        calls=render_calls(result.line.spans, result.line.nodes),
     )
     log = "flow.log" if request.node is None else f"{request.node}.node.log"
     yield log, _log(result)

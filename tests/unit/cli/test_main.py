@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,18 @@ def test_every_kind_of_failure_has_its_exit_code(run: Call, how: str, code: int)
 def test_several_problems_are_counted_at_the_end(run: Call) -> None:
     assert run("fail", "definition")[2].endswith("\n\n2 errors\n")
     assert "1 error" not in run("fail", "usage")[2]
+
+
+def test_the_error_that_ends_a_command_is_written_as_json_where_prompt_flows_variable_asks_for_it(
+    run: Call,
+) -> None:
+    variables = {"PROMPTFLOW_STRUCTURE_EXCEPTION_OUTPUT": "true"}
+    _, out, err = run("fail", "definition", "--debug", environment=variables)
+    (line,) = [line for line in err.splitlines() if line.startswith("{")]
+    info = json.loads(line)
+    assert (out, info["code"], info["command"]) == ("", "UserError", "headrace fail definition")
+    assert info["message"] in err.replace(line, "")
+    assert "{" not in run("fail", "definition")[2]
 
 
 def test_debug_shows_the_cause(run: Call) -> None:

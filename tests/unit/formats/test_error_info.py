@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from headrace.domain.flow import FLEX
 from headrace.errors import Problem, Raised
 from headrace.formats.error_info import render_error, render_run_error
 
@@ -88,3 +89,20 @@ def test_a_run_whose_aggregation_failed_names_the_node() -> None:
     assert info["message"] == "First error message is: Execution failure in 'grade': (ValueError) boom é"
     (error,) = info["additionalInfo"][0]["info"]["errors"]
     assert error["aggregation_node_name"] == "grade"
+
+
+def test_the_code_of_a_flex_flow_has_words_of_its_own() -> None:
+    info = render_error(TOOL_FAILED, FLEX)
+    assert info["message"] == "Execution failure in 'grade': (ValueError) boom é"
+    assert info["messageParameters"] == {
+        "func_name": "grade",
+        "error_type_and_message": "(ValueError) boom é",
+    }
+    assert info["innerError"] == {"code": "ScriptExecutionError", "innerError": None}
+    (entry,) = info["additionalInfo"]
+    assert entry == {
+        "type": "FlexFlowExecutionErrorDetails",
+        "info": {"type": "ValueError", "message": "boom é", "traceback": RAISED.traceback},
+    }
+    errors = render_run_error([], 1, TOOL_FAILED, FLEX)["additionalInfo"][0]["info"]["errors"]
+    assert errors == [{"error": info}]

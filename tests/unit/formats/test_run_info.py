@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from headrace.domain.flow import FLEX
 from headrace.domain.run import BYPASSED, COMPLETED, FAILED, LineResult, NodeResult, Usage
 from headrace.errors import Problem
 from headrace.formats.run_info import (
@@ -134,6 +135,21 @@ def test_the_detail_of_a_test_holds_the_metrics_and_the_aggregation() -> None:
     assert detail["flow_runs"][0]["metrics"] == {"total": 2}
     assert [record["node"] for record in detail["node_runs"]] == ["a", "s"]
     assert render_detail(a_line(), [], TEST, {})["flow_runs"][0]["metrics"] is None
+    assert render_detail(a_line(), [a_node("s")], TEST, {})["flow_runs"][0]["metrics"] == {}
+
+
+def test_calls_stand_with_their_node_and_below_the_flow() -> None:
+    recording = Recording(run="r", calls={"a": [{"name": "a"}]})
+    line = a_line(a_node(), a_node("b"))
+    assert [record["api_calls"] for record in render_node_runs(line, recording)] == [[{"name": "a"}], []]
+    (call,) = render_flow_run(line, recording, inputs={"n": 1})["api_calls"]
+    assert (call["type"], call["children"], call["inputs"]) == ("Flow", [{"name": "a"}], {"n": 1})
+
+
+def test_a_flow_without_nodes_has_the_record_of_the_line_alone() -> None:
+    recording = Recording(run="r", kind=FLEX, calls={"a": [{"name": "a"}]})
+    assert render_node_runs(a_line(a_node()), recording) == []
+    assert render_flow_run(a_line(a_node()), recording, inputs={})["api_calls"] == [{"name": "a"}]
 
 
 def test_inputs_of_a_batch_run_have_the_line_number_before_those_that_took_their_default() -> None:

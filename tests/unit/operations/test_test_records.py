@@ -131,13 +131,13 @@ def test_a_variant_and_a_node_have_files_of_their_own(flow: Path, tmp_path: Path
         "flow-act-two.metrics.json",
         "flow.log",
     }
-    record(flow, tmp_path / "node", inputs={"n": 7, "key": "k"}, node="act", variant="${act.two}")
+    record(flow, tmp_path / "node", inputs={"key": "k"}, node="act", variant="${act.two}")
     assert names(tmp_path / "node") == {
         "flow-act.node.detail.json",
         "flow-act.node.output.json",
         "act.node.log",
     }
-    assert read(tmp_path / "node" / "flow-act.node.output.json") == 7
+    assert read(tmp_path / "node" / "flow-act.node.output.json") == 2
     detail = read(tmp_path / "node" / "flow-act.node.detail.json")
     assert (detail["flow_runs"], [run["index"] for run in detail["node_runs"]]) == ([], [None])
     assert not (flow / ".promptflow").exists()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
 from headrace.cli.inputs import read_inputs, read_variables
-from headrace.cli.options import ManyValues, Verb, path_option, unquote, variables_option
+from headrace.cli.options import ManyValues, Verb, pairs_option, path_option, unquote, variables_option
 from headrace.cli.session import Session
 from headrace.cli.wording import duration, plural
 from headrace.cli.workspace import command_workspace
@@ -49,6 +50,15 @@ from headrace.operations.test_records import write_test_records
 @path_option(
     "--detail", help="Folder for the records of the test, instead of .promptflow in the flow's folder."
 )
+@click.option(
+    "--collection",
+    metavar="NAME",
+    help="Collection that the spans of the test belong to, where they are sent.",
+)
+@click.option(
+    "--input", "input_file", metavar="FILE", hidden=True, help="Accepted as in pf: a file for --inputs."
+)
+@pairs_option("--config", hidden=True, help="Accepted as in pf and without effect.")
 @click.pass_obj
 def command(
     session: Session,
@@ -61,6 +71,9 @@ def command(
     environment_variables: tuple[str, ...],
     stream: bool,
     detail: Path | None,
+    collection: str | None,
+    input_file: str | None,
+    config: Mapping[str, str],
 ) -> int:
     """Run a flow, or one of its nodes, once.
 
@@ -71,11 +84,12 @@ def command(
     """
     request = TestRequest(
         flow=flow,
-        inputs=read_inputs(inputs),
+        inputs=read_inputs(inputs or ([input_file] if input_file else [])),
         variant=variant,
         model=model,
         node=node,
         environment_variables=read_variables(environment_variables, session.folder),
+        collection=collection,
     )
     with command_workspace(session) as workspace:
         result = run_test(workspace, request, _write_piece if stream else None)
@@ -95,7 +109,7 @@ def _show(session: Session, result: TestResult) -> int:
     if session.is_verbose:
         session.note(_render_nodes(result.line))
     if result.line.problem is not None:
-        session.show_problems(result.line.problem)
+        session.show_failure(result.line.problem)
         return failure_exit_code(result.line.problem)
     if isinstance(result.outputs, str):
         session.write(result.outputs)
@@ -104,7 +118,7 @@ def _show(session: Session, result: TestResult) -> int:
     if result.metrics:
         session.note("metrics: " + ", ".join(f"{name} = {value:g}" for name, value in result.metrics.items()))
     if result.aggregation_problem is not None:
-        session.show_problems(result.aggregation_problem)
+        session.show_failure(result.aggregation_problem)
         return ExitCode.FAILED
     return ExitCode.OK
 
