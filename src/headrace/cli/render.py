@@ -236,7 +236,7 @@ def problems_to_json(
 
 def _finding(problem: Problem, value_of: Callable[[Problem], Any]) -> dict[str, Any]:
     span = problem.span
-    path = pointer_text(problem.pointer) or "*"
+    path = ".".join(map(str, problem.pointer)) or "*"
     value = value_of(problem)
     return {
         "message": problem.what,

@@ -33,6 +33,9 @@ from headrace.tools.failure import describe_failure, failure_lines
 OnText = Callable[[str, str], None]
 """Hears ``(output name, piece)`` while a flow output streams."""
 
+OnOutputs = Callable[[Mapping[str, Any]], None]
+"""Hears the outputs that do not stream, before the first piece of those that do."""
+
 
 class NodeRunner:
     """Runs the steps of one graph over one set of values and keeps what each node did.
@@ -222,6 +225,7 @@ async def run_line(
     on_text: OnText | None = None,
     kept: dict[str, Any] | None = None,
     parent: ActiveSpan | None = None,
+    on_outputs: OnOutputs | None = None,
 ) -> LineResult:
     """Run one line and say what happened; a failure is a result, not an exception.
 
@@ -232,6 +236,7 @@ async def run_line(
         on_text: Wants model answers piece by piece.
         kept: Filled with the values that aggregation nodes will ask for, by reference text.
         parent: The span of the node that calls this flow, which then keeps all spans of the line.
+        on_outputs: Wants the outputs that do not stream before those that do.
     """
     spans: list[SpanRecord] = []
     span = _open_span(flow, line_number, parent, spans)
@@ -245,7 +250,7 @@ async def run_line(
     try:
         async with _line_limit(flow, runner):
             await runner.run()
-            outputs = await _make_outputs(flow, values, texts, on_text)
+            outputs = await _make_outputs(flow, values, texts, on_text, on_outputs)
             if kept is not None:
                 kept.update((item.text, values.resolve_output(item)) for item in flow.aggregated)
     except HeadraceError as error:
@@ -339,12 +344,17 @@ def _value_failure(flow: PreparedFlow, error: Exception) -> NodeError:
 
 
 async def _make_outputs(
-    flow: PreparedFlow, values: Values, texts: dict[str, str], on_text: OnText | None
+    flow: PreparedFlow,
+    values: Values,
+    texts: dict[str, str],
+    on_text: OnText | None,
+    on_outputs: OnOutputs | None,
 ) -> dict[str, Any]:
     if flow.plan.flow.kind != DAG:
         return await _name_result(flow, values, texts, on_text)
     inside = {step.node.name for step in flow.plan.aggregation}
     outputs: dict[str, Any] = {}
+    streams: dict[str, Any] = {}
     for name, output in flow.plan.flow.outputs.items():
         source = output.value
         if isinstance(source, Reference) and source.kind == "node" and source.name in inside:
@@ -352,11 +362,18 @@ async def _make_outputs(
         with _output_place(flow, name):
             value = values.resolve_output(source) if isinstance(source, Reference) else source
             if is_stream(value):
-                value = await _collect_output(flow, name, value, on_text)
-                if isinstance(source, Reference):
-                    texts.setdefault(source.name, value)  # a second output finds the generator at its end
-            outputs[name] = to_plain(value)
-    return outputs
+                streams[name] = value
+            else:
+                outputs[name] = to_plain(value)
+    if on_outputs is not None:
+        on_outputs(outputs)
+    for name, value in streams.items():
+        with _output_place(flow, name):
+            text = outputs[name] = await _collect_output(flow, name, value, on_text)
+        source = flow.plan.flow.outputs[name].value
+        if isinstance(source, Reference):
+            texts.setdefault(source.name, text)  # a second output finds the generator at its end
+    return {name: outputs[name] for name in flow.plan.flow.outputs if name in outputs}
 
 
 async def _name_result(

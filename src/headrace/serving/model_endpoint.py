@@ -10,15 +10,11 @@ Other people's web pages must not reach the endpoint through a browser: requests
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import json
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from ipaddress import ip_address
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -28,13 +24,13 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from headrace.errors import HeadraceError, Problem, StateError, UsageError
+from headrace.errors import HeadraceError, Problem, UsageError
 from headrace.providers.base import ModelClient, ModelRequest
 from headrace.serving.model_errors import error_body, error_response
 from headrace.serving.model_stream import answer_events, chunk_events
+from headrace.serving.server import LOOPBACK_NAMES, is_loopback, run_app
 
 MAX_BODY_BYTES = 10_000_000
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]", "::1")
 
 _REQUIRED = {"chat": "messages", "completion": "prompt", "embeddings": "input"}
 
@@ -222,7 +218,7 @@ async def run_model_server(
         UsageError: C507 when ``host`` is open to others and there is no key.
         StateError: S809 when the address cannot be listened on.
     """
-    is_local = _is_loopback(host)
+    is_local = is_loopback(host)
     if not is_local and not api_key:
         raise UsageError(
             Problem(
@@ -231,58 +227,9 @@ async def run_model_server(
                 fix="Set HEADRACE_MODEL_API_KEY to a key of your choice, or listen on 127.0.0.1.",
             )
         )
-    with _listen(host, port) as listener:
-        hosts = LOOPBACK_NAMES if is_local else ("*",)
-        app = build_model_app(client, model, api_key=api_key, hosts=hosts)
-        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")
-        server = _AnnouncedServer(config, lambda: on_ready(_base_url(host, listener)))
-        try:
-            await server.serve(sockets=[listener])
-        except asyncio.CancelledError:
-            # Stopped by our caller instead of a signal: requests under way still end in order.
-            if server.started:
-                await server.shutdown(sockets=[listener])
-            raise
-        finally:
-            await client.close()
-
-
-class _AnnouncedServer(uvicorn.Server):
-    """A server that says when it accepts requests."""
-
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._announce = announce
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._announce()
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
+    hosts = LOOPBACK_NAMES if is_local else ("*",)
+    app = build_model_app(client, model, api_key=api_key, hosts=hosts)
     try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError) as error:
-        reason = (getattr(error, "strerror", None) or "not an address of this machine").lower()
-        raise StateError(
-            Problem(
-                code="S809",
-                what=f"Cannot listen on {host} port {port}: {reason}.",
-                fix="Choose another port with --port, or stop the process that has it.",
-            )
-        ) from error
-
-
-def _base_url(host: str, listener: socket.socket) -> str:
-    shown = f"[{host}]" if ":" in host else host
-    return f"http://{shown}:{listener.getsockname()[1]}/v1"
+        await run_app(app, host, port, lambda address: on_ready(f"{address}/v1"))
+    finally:
+        await client.close()

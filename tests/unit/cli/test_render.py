@@ -212,8 +212,8 @@ def test_validation_json_has_the_shape_of_prompt_flow_and_more() -> None:
     assert data["errors"] == [
         {
             "message": unknown_node().what,
-            "path": "nodes[1].inputs.context",
-            "yaml_path": "nodes[1].inputs.context",
+            "path": "nodes.1.inputs.context",
+            "yaml_path": "nodes.1.inputs.context",
             "code": "R102",
             "name": "unknown-node",
             "file": "flow.dag.yaml",
