@@ -77,6 +77,16 @@ CATALOGUE: Mapping[str, Entry] = {
         "An include that takes another file's place",
         "Includes are put beside the flow's own files under their base names; the last one of a name counts.",
     ),
+    "F014": Entry(
+        "unset-variable",
+        "A value from an environment variable that is not set",
+        "The value is ${env:NAME} in a prompty, and there is no such variable; the text stays as it is written.",
+    ),
+    "F015": Entry(
+        "no-front-matter",
+        "A prompty without its two parts",
+        "A .prompty file begins with YAML between two lines of dashes; the text that is sent stands below.",
+    ),
     "R101": Entry(
         "bad-reference",
         "A reference that cannot be read",
@@ -295,6 +305,11 @@ CATALOGUE: Mapping[str, Entry] = {
         "unreachable",
         "The model service cannot be reached",
         "No connection could be made to the service's address.",
+    ),
+    "P709": Entry(
+        "answer-not-as-declared",
+        "An answer without what was asked for",
+        "The prompty asks for JSON, and the model answered with something else or left out a declared output.",
     ),
     "S801": Entry("unknown-run", "A run that does not exist", "The store has no run of this name."),
     "S802": Entry("run-exists", "A run of this name exists already", "Run names are unique within a store."),

@@ -64,14 +64,17 @@ def loaded_flow(
 ) -> Iterator[LoadedFlow]:
     """Load, choose, check and plan a flow; the block runs in the flow's folder with its environment variables.
 
-    ``init`` is what the constructor of a flex flow's class is given.
+    ``init`` is what the constructor of a flex flow's class is given, and what is taken for parts of a prompty.
 
     Raises:
         DefinitionError: Everything that is wrong with the flow's files, at once.
         UsageError: The arm or an override does not fit the flow.
     """
-    flow = _choose(workspace, replace(load_flow(path), init_values=init or {}), arm, overrides or {})
-    variables = _environment(workspace, flow, environment_variables or {})
+    given = _replaced(workspace, environment_variables or {})
+    environment = {**workspace.settings.environment, **given}
+    flow = load_flow(path, environment=environment, overrides=init)
+    flow = _choose(workspace, replace(flow, init_values=init or {}), arm, overrides or {})
+    variables = {**_replaced(workspace, flow.environment_variables), **given}
     with (
         open_includes(flow) as folder,
         process_environment(variables),
@@ -162,10 +165,10 @@ def _connection_type(workspace: Workspace) -> Callable[[str], str | None]:
     return look_up
 
 
-def _environment(workspace: Workspace, flow: Flow, given: Mapping[str, str]) -> dict[str, str]:
-    """The flow's environment variables with connection values filled in; those given by the caller win."""
+def _replaced(workspace: Workspace, variables: Mapping[str, str]) -> dict[str, str]:
+    """Environment variables with the values of connections that they name filled in."""
     values = {}
-    for name, text in {**flow.environment_variables, **given}.items():
+    for name, text in variables.items():
         match = _CONNECTION_VALUE.match(text)
         values[name] = (_connection_value(workspace, *match.groups()) or text) if match else text
     return values

@@ -15,6 +15,7 @@ LOADERS: Mapping[tuple[str, str], str] = {
     ("llm", "code"): "headrace.tools.llm:load_llm_tool",
     ("python", "code"): "headrace.tools.python:load_python_tool",
     ("python", "package"): "headrace.tools.package:load_package_tool",
+    ("prompty", "code"): "headrace.tools.prompty:load_prompty_tool",
     ("custom_llm", "package_with_prompt"): "headrace.tools.package:load_package_tool",
 }
 """Node type and source type to the import string of the loader."""
