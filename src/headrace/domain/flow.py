@@ -104,7 +104,8 @@ class ModelPrompt:
 
     Attributes:
         api: chat or completion.
-        configuration: Names a connection, or says itself where the model is.
+        configuration: Names a connection, or says itself where the model is; it may hold a key.
+        variables: Those of the process's environment that stand in where the configuration says nothing.
         parameters: Parameters of the request, exactly as they are sent.
         response: first for the text of the answer, all for everything that the service answers.
         template: The text below the front matter.
@@ -113,7 +114,8 @@ class ModelPrompt:
     """
 
     api: str
-    configuration: Mapping[str, Any]
+    configuration: Mapping[str, Any] = field(repr=False)
+    variables: Mapping[str, str] = field(repr=False)
     parameters: Mapping[str, Any]
     response: str
     template: str

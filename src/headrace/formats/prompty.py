@@ -39,6 +39,10 @@ _CONFIGURATION_KEYS = (
     "type", "azure_deployment", "azure_endpoint", "api_version", "api_key", "model", "base_url", "organization",
     "connection",
 )  # fmt: skip
+_VARIABLES = (
+    "AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY", "OPENAI_API_VERSION",
+    "OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID",
+)  # fmt: skip
 _OTHER_TYPES = {
     "str": "string", "number": "double", "float": "double", "integer": "int", "boolean": "bool", "array": "list",
     "dict": "object",
@@ -73,7 +77,8 @@ def read_prompty(
     data = fill_values(merge_values(text.data, overrides or {}), folder, environment, findings)
     root = Block(data, (), findings)
     _check_keys(root)
-    prompt = _read_prompt(root, text)
+    variables = {name: value for name, value in (environment or {}).items() if name in _VARIABLES}
+    prompt = _read_prompt(root, text, variables)
     flow = _make_flow(root, file, prompt) if prompt else None
     findings.problems.extend(_template_problems(root, text, str(file)))
     return flow, tuple(sorted(findings.problems, key=by_place))
@@ -118,7 +123,7 @@ def _make_flow(root: Block, file: Path, prompt: ModelPrompt) -> Flow:
     )
 
 
-def _read_prompt(root: Block, text: PromptyText) -> ModelPrompt | None:
+def _read_prompt(root: Block, text: PromptyText, variables: Mapping[str, str]) -> ModelPrompt | None:
     """The block ``model``; ``None`` when it lacks what the prompty cannot work without."""
     if root.data.get("model") is None:
         root.missing("model", "The prompty")
@@ -141,6 +146,7 @@ def _read_prompt(root: Block, text: PromptyText) -> ModelPrompt | None:
     return ModelPrompt(
         api="completion" if api == "completion" else "chat",
         configuration=configuration.data,
+        variables=variables,
         parameters=parameters.data,
         response="all" if response == "all" else "first",
         template=text.body,
@@ -154,8 +160,15 @@ def _check_configuration(block: Block) -> None:
     block.check_keys(_CONFIGURATION_KEYS, "The configuration")
     if block.data.get("connection"):
         return
-    if block.required_text("type", "The configuration") is not None:
-        block.word("type", CONFIGURATION_TYPES, hints=_TYPE_HINTS)
+    if block.required_text("type", "The configuration") is None:
+        return
+    word = block.word("type", CONFIGURATION_TYPES, hints=_TYPE_HINTS) or ""
+    is_azure = word.lower().startswith("azure")
+    if not (block.text("azure_deployment") or block.text("model")):
+        what = f"The configuration names no {'deployment' if is_azure else 'model'}."
+        fix = f"Add {'azure_deployment' if is_azure else 'model'}."
+        # A server with one model of its own needs no name; Azure's address is made of it.
+        block.findings.add("F006", block.pointer, what, fix, severity="error" if is_azure else WARNING)
 
 
 def _defaults(root: Block) -> dict[str, Any]:

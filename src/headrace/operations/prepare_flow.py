@@ -19,7 +19,7 @@ from headrace.domain.variant import Arm, Price
 from headrace.engine.runtime import Limits, PreparedFlow, prepare
 from headrace.engine.threads import ToolThreads
 from headrace.errors import DefinitionError, Problem, UsageError, raise_if_errors
-from headrace.formats.flow_file import load_flow
+from headrace.formats.flow_file import read_flow
 from headrace.formats.includes import open_includes
 from headrace.operations.workspace import Workspace
 from headrace.planning.check import check_flow
@@ -31,6 +31,7 @@ from headrace.tools.base import Tool
 from headrace.tools.project import loading_turn, project_in_use, working_folder
 from headrace.tools.registry import load_tool
 
+_UNSET_VALUES = ("F014", "R103")
 _CONNECTION_VALUE = re.compile(r"^\$\{([^.]+)\.([^.]+)\}$")
 
 
@@ -72,7 +73,7 @@ def loaded_flow(
     """
     given = _replaced(workspace, environment_variables or {})
     environment = {**workspace.settings.environment, **given}
-    flow = load_flow(path, environment=environment, overrides=init)
+    flow, unread = _read(path, environment, init)
     flow = _choose(workspace, replace(flow, init_values=init or {}), arm, overrides or {})
     variables = {**_replaced(workspace, flow.environment_variables), **given}
     with (
@@ -83,7 +84,18 @@ def loaded_flow(
     ):
         with loading_turn():
             loaded = _load(workspace, flow, arm, folder, variables)
-        yield loaded
+        yield replace(loaded, warnings=(*unread, *loaded.warnings))
+
+
+def _read(
+    path: Path, environment: Mapping[str, str], overrides: Mapping[str, Any] | None
+) -> tuple[Flow, tuple[Problem, ...]]:
+    """The flow, and the warnings of its file that say what this run has no value for."""
+    flow, problems = read_flow(path, environment=environment, overrides=overrides)
+    if flow is None:
+        raise DefinitionError(*problems)
+    raise_if_errors(problems)
+    return flow, tuple(problem for problem in problems if problem.code in _UNSET_VALUES)
 
 
 @contextmanager

@@ -218,7 +218,7 @@ def _no_reference(flow: Flow) -> Problem:
     name = next(iter(flow.inputs), "")
     fix = f"Map at least one input, for example {name}=${{data.{name}}}."
     if flow.kind == PROMPTY and not flow.inputs:
-        what = "The prompty declares no inputs, so every line asks it with its sample."
+        what = "The prompty declares no inputs, so every line asks the same: its sample, if it has one."
         fix = "Declare the inputs that the lines should give."
     elif not flow.inputs:
         what = "The flow has no inputs, so there is nothing to run it over."

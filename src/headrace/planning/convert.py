@@ -161,7 +161,7 @@ def _unknown(flow: Flow, name: str, place: Span | None) -> Problem:
     guess = nearest(name, tuple(flow.inputs))
     fix = f'Did you mean "{guess}"?' if guess else "Remove the value, or declare the input."
     if flow.kind == PROMPTY and not flow.inputs:
-        fix = "Declare the inputs of the prompty: without them it is asked with its sample."
+        fix = "Declare the inputs of the prompty: without them it takes its sample, if it has one."
     return Problem(
         code="T204",
         what=f"The flow has no input {name!r}; the value is ignored.",

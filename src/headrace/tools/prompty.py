@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from headrace.config import load_settings
 from headrace.domain.connection import Connection
 from headrace.domain.flow import Flow, ModelPrompt, Node
 from headrace.domain.tool import ToolParameter, ToolSpec
@@ -204,7 +203,7 @@ def load_prompty_tool(node: Node, flow: Flow, folder: Path, connections: Connect
     except DefinitionError as error:
         problems += error.problems
     try:
-        connection, model = find_model(flow, node, connections, load_settings().environment)
+        connection, model = find_model(flow, node, connections)
     except DefinitionError as error:
         problems += error.problems
     if template is None or connection is None or problems:

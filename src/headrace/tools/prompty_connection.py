@@ -22,9 +22,7 @@ _OPENAI_FIELDS = ("base_url", "api_key", "organization")
 _UNSET = re.compile(r"\$\{env:(.*)\}", re.IGNORECASE)
 
 
-def find_model(
-    flow: Flow, node: Node, lookup: ConnectionLookup, environment: Mapping[str, str]
-) -> tuple[str | Connection, str]:
+def find_model(flow: Flow, node: Node, lookup: ConnectionLookup) -> tuple[str | Connection, str]:
     """Where a prompty's requests go, and to which model or deployment.
 
     Where the configuration says neither a connection nor a field of one, the environment does, by prompt flow's names:
@@ -35,7 +33,6 @@ def find_model(
         flow: A prompty.
         node: Its node.
         lookup: Finds stored connections.
-        environment: Variables of the process.
 
     Returns:
         The name of a stored connection or the described one; and the name of the model, empty where there is none.
@@ -44,6 +41,7 @@ def find_model(
         DefinitionError: C501, C502, C503 or C504 at the place in the front matter.
     """
     configuration = flow.prompt.configuration if flow.prompt else {}
+    environment = flow.prompt.variables if flow.prompt else {}
     model = str(configuration.get("azure_deployment") or configuration.get("model") or "")
     name = configuration.get("connection")
     if name:
