@@ -236,6 +236,11 @@ CATALOGUE: Mapping[str, Entry] = {
         "A command line that cannot be read",
         "An option or argument is missing, unknown or of the wrong form.",
     ),
+    "C513": Entry(
+        "folder-in-use",
+        "A folder that holds something else",
+        "A run is written into a new or empty folder, or over what was written of the same run before.",
+    ),
     "E601": Entry(
         "tool-failed",
         "A tool raised an exception",
@@ -343,6 +348,11 @@ CATALOGUE: Mapping[str, Entry] = {
         "test-not-recorded",
         "Records of a test that could not be written",
         "The test itself is not touched; prompt flow's tools find no detail, output or log of it.",
+    ),
+    "S815": Entry(
+        "no-snapshot",
+        "An exported run without a copy of its flow",
+        "The flow has changed since the run, or is gone, so what is there is not what ran.",
     ),
     "G901": Entry(
         "unknown-metric",
