@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from headrace.cli.terminal import Ink, crop, text_width
 from headrace.errors import Problem
-from headrace.source import Span, pointer_text
+from headrace.source import Span
 
 MASK = "******"
 _DATA_SUFFIXES = frozenset({".jsonl", ".csv", ".tsv", ".json"})
