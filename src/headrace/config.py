@@ -29,6 +29,8 @@ class Settings:
         max_retries: Retries after the first attempt of a model request (``HEADRACE_MAX_RETRIES``).
         model_client: ``wire`` calls OpenAI-compatible services directly, ``openai`` through the ``openai`` package
             (``HEADRACE_MODEL_CLIENT``); both send the same requests.
+        image_hosts: Hosts that images are fetched from although their address is not public, in lower case
+            (``HEADRACE_IMAGE_HOSTS``, separated by commas).
         otlp_endpoint: Where spans are sent; ``None`` sends none (``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`` or
             ``OTEL_EXPORTER_OTLP_ENDPOINT``; the exporter reads its other OTEL variables itself).
         has_error_json: Whether errors are written as JSON as well (``PROMPTFLOW_STRUCTURE_EXCEPTION_OUTPUT=true``).
@@ -42,6 +44,7 @@ class Settings:
     model_timeout_s: float
     max_retries: int
     model_client: str
+    image_hosts: frozenset[str]
     otlp_endpoint: str | None
     has_error_json: bool
     environment: Mapping[str, str]
@@ -65,6 +68,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         model_timeout_s=_number(source, "HEADRACE_MODEL_TIMEOUT_S", 120.0, at_least=_SHORTEST_S),
         max_retries=int(_number(source, "HEADRACE_MAX_RETRIES", 8)),
         model_client=_word(source, "HEADRACE_MODEL_CLIENT", MODEL_CLIENTS),
+        image_hosts=_names(source.get("HEADRACE_IMAGE_HOSTS") or ""),
         otlp_endpoint=source.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
         or source.get("OTEL_EXPORTER_OTLP_ENDPOINT")
         or None,
@@ -90,6 +94,10 @@ def _number(source: Mapping[str, str], name: str, default: float, *, at_least: f
             )
         )
     return value
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(name.strip().lower() for name in text.split(",") if name.strip())
 
 
 def _word(source: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:

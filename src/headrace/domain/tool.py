@@ -33,13 +33,20 @@ class ToolParameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolSpec:
-    """A tool's name, parameters in order, and whether it takes any further keyword arguments."""
+    """A tool's name, parameters in order, and whether it takes any further keyword arguments.
+
+    Attributes:
+        reserved: Names that a template variable may not have.
+        template_variables: What its template takes from outside.
+        image_variables: Those of them that the template shows as an image: ``![image]({{name}})``.
+    """
 
     name: str
     parameters: tuple[ToolParameter, ...]
     takes_any: bool = False
     reserved: tuple[str, ...] = ()
     template_variables: tuple[str, ...] = ()
+    image_variables: tuple[str, ...] = ()
 
     def parameter(self, name: str) -> ToolParameter | None:
         """The parameter of that name, if there is one."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.domain.dataset import Line
+from headrace.domain.multimedia import BASIC
 from headrace.domain.run import COMPLETED, FAILED, LineResult
 from headrace.engine.line import run_line
 from headrace.engine.plain import to_record
@@ -136,7 +137,9 @@ async def _work(
             recorder.add(_refused(pending, pending.problem))
             continue
         values: dict[str, Any] = {}
-        result = await run_line(flow, pending.inputs, line_number=number, kept=values)
+        result = await run_line(
+            flow, pending.inputs, line_number=number, kept=values, place=pending.line.span
+        )
         if result.status == COMPLETED:
             kept[number] = values
         recorder.add(result)
@@ -153,6 +156,6 @@ def _refused(pending: PendingLine, problem: Problem) -> LineResult:
     )
 
 
-def recorded_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def recorded_inputs(inputs: Mapping[str, Any], message_format: str = BASIC) -> dict[str, Any]:
     """The inputs of a line as they are recorded."""
-    return {name: to_record(value) for name, value in inputs.items()}
+    return {name: to_record(value, message_format) for name, value in inputs.items()}

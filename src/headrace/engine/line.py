@@ -15,6 +15,7 @@ from headrace.domain.flow import DAG
 from headrace.domain.reference import Reference
 from headrace.domain.run import BYPASSED, CANCELED, COMPLETED, FAILED, LineResult, NodeResult, Usage
 from headrace.domain.span import SpanRecord
+from headrace.engine.images import read_images
 from headrace.engine.invoke import invoke
 from headrace.engine.masking import mask_line
 from headrace.engine.outputs import name_result
@@ -174,12 +175,13 @@ class NodeRunner:
     ) -> None:
         if is_stream(output):
             self._streams[step.node.name] = context
+        message_format = self._flow.images.message_format
         self.results.append(
             NodeResult(
                 node=step.node.name,
                 status=status,
-                inputs={name: to_record(value) for name, value in arguments.items()},
-                output=None if is_stream(output) else to_record(output),
+                inputs={name: to_record(value, message_format) for name, value in arguments.items()},
+                output=None if is_stream(output) else to_record(output, message_format),
                 problem=problem,
                 usage=context.usage,
                 start_ns=span.start_ns,
@@ -226,17 +228,19 @@ async def run_line(
     kept: dict[str, Any] | None = None,
     parent: ActiveSpan | None = None,
     on_outputs: OnOutputs | None = None,
+    place: Span | None = None,
 ) -> LineResult:
     """Run one line and say what happened; a failure is a result, not an exception.
 
     Args:
         flow: The prepared flow.
-        inputs: Flow inputs after mapping, defaults and conversion.
+        inputs: Flow inputs after mapping, defaults and conversion; images among them are read here.
         line_number: Counts from 0.
         on_text: Wants model answers piece by piece.
         kept: Filled with the values that aggregation nodes will ask for, by reference text.
         parent: The span of the node that calls this flow, which then keeps all spans of the line.
         on_outputs: Wants the outputs that do not stream before those that do.
+        place: Where the inputs stand, e.g. a line of a data file.
     """
     spans: list[SpanRecord] = []
     span = _open_span(flow, line_number, parent, spans)
@@ -249,6 +253,7 @@ async def run_line(
     problem: Problem | None = None
     try:
         async with _line_limit(flow, runner):
+            inputs = values.inputs = await read_images(flow, inputs, place)
             await runner.run()
             outputs = await _make_outputs(flow, values, texts, on_text, on_outputs)
             if kept is not None:
@@ -262,7 +267,7 @@ async def run_line(
     result = LineResult(
         line_number=line_number,
         status=COMPLETED if problem is None else FAILED,
-        inputs={key: to_record(value) for key, value in inputs.items()},
+        inputs={key: to_record(value, flow.images.message_format) for key, value in inputs.items()},
         outputs=outputs,
         problem=problem,
         nodes=tuple(runner.results),
@@ -364,7 +369,7 @@ async def _make_outputs(
             if is_stream(value):
                 streams[name] = value
             else:
-                outputs[name] = to_plain(value)
+                outputs[name] = to_plain(value, flow.images.message_format)
     if on_outputs is not None:
         on_outputs(outputs)
     for name, value in streams.items():
@@ -385,7 +390,8 @@ async def _name_result(
         value = values.resolve_output(Reference(text="", kind="node", name=step.node.name))
         if is_stream(value):
             value = texts[step.node.name] = await _collect_output(flow, step.node.name, value, on_text)
-        return {str(name): to_plain(item) for name, item in name_result(value).items()}
+        named = name_result(value)
+        return {str(name): to_plain(item, flow.images.message_format) for name, item in named.items()}
 
 
 @contextmanager

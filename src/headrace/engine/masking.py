@@ -79,7 +79,8 @@ def _mask(value: Any, words: tuple[str, ...]) -> Any:
             value = value.replace(word, MASK)
         return value
     if isinstance(value, Mapping):
-        return {key: _mask(item, words) for key, item in value.items()}
+        masked = {key: _mask(item, words) for key, item in value.items()}
+        return value if masked == value else masked  # an image's form knows more than its keys and values
     if isinstance(value, (list, tuple)):
         return [_mask(item, words) for item in value]
     return value

@@ -8,6 +8,8 @@ from datetime import date, datetime
 from enum import Enum
 from typing import Any
 
+from headrace.domain.multimedia import BASIC, Image, Text, media_form
+
 _SCALARS = (str, int, float, bool, type(None))
 
 
@@ -15,8 +17,10 @@ class NotPlainError(TypeError):
     """A value has no plain form; ``args[0]`` is the name of its type."""
 
 
-def to_plain(value: Any) -> Any:
+def to_plain(value: Any, message_format: str = BASIC) -> Any:
     """Plain copy of ``value``: dataclasses become mappings, enums their value, dates ISO text, keys text.
+
+    Images become the mappings of the message format, as :class:`~headrace.domain.multimedia.MediaForm`.
 
     Raises:
         NotPlainError: Something inside has no plain form.
@@ -25,31 +29,32 @@ def to_plain(value: Any) -> Any:
     if kind in _SCALARS:
         return value
     if kind is dict or isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
+        return {str(key): to_plain(item, message_format) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [to_plain(item) for item in value]
-    return _unusual(value)
+        return [to_plain(item, message_format) for item in value]
+    return _unusual(value, message_format)
 
 
-def _unusual(value: Any) -> Any:
+def _unusual(value: Any, message_format: str) -> Any:
+    if isinstance(value, (Image, Text)):
+        return media_form(value, message_format)
     if isinstance(value, Enum):
-        return to_plain(value.value)
+        return to_plain(value.value, message_format)
     for kind in (bool, int, float, str):  # subclasses of scalars, e.g. a prompt's text
         if isinstance(value, kind):
             return kind(value)
     if isinstance(value, (datetime, date)):
         return value.isoformat()
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, bytes) and hasattr(value, "_mime_type"):
-        return {f"data:{value._mime_type};base64": value.to_base64()}  # type: ignore[attr-defined]  # noqa: SLF001 - the format's image class
+        fields = dataclasses.fields(value)
+        return {field.name: to_plain(getattr(value, field.name), message_format) for field in fields}
     raise NotPlainError(type(value).__name__)
 
 
-def to_record(value: Any) -> Any:
+def to_record(value: Any, message_format: str = BASIC) -> Any:
     """Like :func:`to_plain`, but what has no plain form is kept as its ``repr``, cut at 1,000 characters."""
     try:
-        return to_plain(value)
+        return to_plain(value, message_format)
     except NotPlainError:
         return repr(value)[:1000]
     except RecursionError:

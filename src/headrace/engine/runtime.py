@@ -14,6 +14,7 @@ from headrace.domain.span import SpanRecord
 from headrace.domain.variant import Price
 from headrace.engine.steps import StepGraph, make_step_graph
 from headrace.engine.threads import ToolThreads
+from headrace.formats.multimedia import ImageReader
 from headrace.planning.plan import Plan
 from headrace.providers.base import ModelClient
 from headrace.tools.base import Tool
@@ -39,6 +40,7 @@ class PreparedFlow:
         attributes: Attributes of every flow span, e.g. run and arm.
         aggregated: References of aggregation nodes to flow inputs and ordinary nodes: what a line must keep.
         streamed_nodes: Nodes that only flow outputs read, so that their answer may be streamed.
+        images: Reads the images among the inputs of a line.
     """
 
     plan: Plan
@@ -55,6 +57,7 @@ class PreparedFlow:
     aggregation: StepGraph
     aggregated: tuple[Reference, ...]
     streamed_nodes: frozenset[str]
+    images: ImageReader
 
 
 def prepare(
@@ -69,8 +72,12 @@ def prepare(
     secrets: Callable[[], Collection[str]] = tuple,
     span_sink: Callable[[SpanRecord], None] | None = None,
     attributes: Mapping[str, Any] | None = None,
+    images: ImageReader | None = None,
 ) -> PreparedFlow:
-    """Bundle a plan with what it runs on and work out, once, what every line needs to know."""
+    """Bundle a plan with what it runs on and work out, once, what every line needs to know.
+
+    Without ``images``, images are read from the flow's folder, and from no address.
+    """
     return PreparedFlow(
         plan=plan,
         tools=tools,
@@ -86,6 +93,7 @@ def prepare(
         aggregation=make_step_graph(plan.aggregation),
         aggregated=aggregated_references(plan),
         streamed_nodes=_streamed_nodes(plan),
+        images=images or ImageReader(message_format=plan.flow.message_format, folders=(folder,)),
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.domain.flow import NO_DEFAULT, Flow, FlowInput, FlowOutput
+from headrace.domain.multimedia import BASIC, MESSAGE_FORMATS
 from headrace.domain.values import INPUT_TYPES
 from headrace.formats.nodes import read_nodes, value_or_reference
 from headrace.formats.shape import WARNING, Block
@@ -21,8 +22,6 @@ _FLOW_KEYS = (
 )  # fmt: skip
 _INPUT_KEYS = ("type", "default", "description", "enum", "is_chat_input", "is_chat_history")
 _OUTPUT_KEYS = ("type", "reference", "description", "is_chat_output", "evaluation_only")
-_UNREAD_TYPES = ("image", "assistant_definition")
-"""Input types whose values prompt flow turns into objects of its own; passed on as text they would be wrong."""
 
 _TYPE_HINTS = {
     "str": "string", "text": "string", "float": "double", "number": "double", "integer": "int",
@@ -46,7 +45,7 @@ def read_dag(root: Block, file: Path) -> Flow:
         folder=str(folder),
         type=root.word("type", ("standard", "chat", "evaluation"), severity=WARNING) or "standard",
         display_name=root.note("display_name"),
-        message_format=root.word("message_format", ("basic", "openai-vision")) or "basic",
+        message_format=root.word("message_format", MESSAGE_FORMATS) or BASIC,
         inputs=_read_inputs(root.block("inputs")),
         outputs=_read_outputs(root.block("outputs")),
         nodes=nodes.nodes,
@@ -63,9 +62,6 @@ def _read_inputs(block: Block) -> dict[str, FlowInput]:
     for name, item in block.blocks():
         owner = f"The flow input {name!r}"
         item.check_keys(_INPUT_KEYS, owner)
-        if item.data.get("type") in _UNREAD_TYPES:
-            what = f"{owner} is of type {item.data['type']}, which headrace cannot read yet."
-            item.findings.add("F010", item.at("type"), what, "Take the input out, or use type string.")
         default = item.data.get("default")
         inputs[name] = FlowInput(
             name=name,

@@ -22,6 +22,8 @@ from headrace.source import Span
 # Prompts are text for a model, not HTML: escaping would change them.
 _ENVIRONMENT = SandboxedEnvironment(trim_blocks=True, keep_trailing_newline=True, autoescape=False)
 
+_IMAGE = re.compile(r"!\[\s*image\s*\]\(\{\{([^{}]+)\}\}\)")
+
 # What a template can run into by its own doing; anything else comes from a value's own code and is not ours.
 _RENDER_ERRORS = (
     TemplateError,
@@ -63,18 +65,10 @@ class Template:
         return self._variables
 
     @property
-    def start(self) -> Span:
-        """The place of its first character."""
-        return Span(file=self.file, line=self._first_line, column=1, end_line=self._first_line, end_column=1)
-
-    def span_of(self, name: str) -> Span:
-        """The place where a variable is first used."""
-        found = re.search(rf"\{{[{{%][^{{}}]*?\b({re.escape(name)})\b", self.text)
-        offset = found.start(1) if found else 0
-        before = self.text[:offset]
-        line = self._first_line + before.count("\n")
-        column = offset - before.rfind("\n")
-        return Span(file=self.file, line=line, column=column, end_line=line, end_column=column + len(name))
+    def image_variables(self) -> tuple[str, ...]:
+        """Those variables that stand as an image: ``![image]({{name}})``."""
+        shown = {found[1].strip() for found in _IMAGE.finditer(self.text)}
+        return tuple(name for name in self.variables if name in shown) if shown else ()
 
     def render(self, values: Mapping[str, Any]) -> str:
         """Render with ``values``; the text is returned untouched, final newline included.

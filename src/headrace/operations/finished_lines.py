@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from headrace.domain.multimedia import ImageError
 from headrace.domain.run import COMPLETED, RUNNING, LineResult, Run
 from headrace.engine.aggregate import recorded_values
 from headrace.engine.batch import PendingLine, recorded_inputs
 from headrace.errors import Problem
+from headrace.formats.multimedia import has_forms
+from headrace.operations.prepare_flow import LoadedFlow
 from headrace.operations.workspace import Workspace
-from headrace.planning.plan import Plan
 from headrace.store.records import encode_json
 
 _GROUP = 100
@@ -30,7 +32,9 @@ class FinishedLines:
     kept: Mapping[int, Mapping[str, Any]]
 
 
-def find_finished(workspace: Workspace, base: Run, plan: Plan, lines: Sequence[PendingLine]) -> FinishedLines:
+def find_finished(
+    workspace: Workspace, base: Run, loaded: LoadedFlow, lines: Sequence[PendingLine]
+) -> FinishedLines:
     """The lines that ``base`` completed with the inputs that they have now.
 
     A line whose data or mapping gives it other inputs by now is not among them, nor one that has no record of what
@@ -40,9 +44,9 @@ def find_finished(workspace: Workspace, base: Run, plan: Plan, lines: Sequence[P
     kept: dict[int, Mapping[str, Any]] = {}
     for result in workspace.store.read_lines(base.spec.name):
         line = pending.get(result.line_number)
-        if line is None or result.status != COMPLETED or not _has_same_inputs(line, result):
+        if line is None or result.status != COMPLETED:
             continue
-        values = recorded_values(plan, line.inputs, result)
+        values = _recorded_values(loaded, line, result)
         if values is not None:
             kept[result.line_number] = values
     if base.status == RUNNING:
@@ -50,9 +54,23 @@ def find_finished(workspace: Workspace, base: Run, plan: Plan, lines: Sequence[P
     return FinishedLines(run=base.spec.name, kept=kept)
 
 
-def _has_same_inputs(line: PendingLine, result: LineResult) -> bool:
+def _recorded_values(loaded: LoadedFlow, line: PendingLine, result: LineResult) -> Mapping[str, Any] | None:
+    """What a line keeps for the aggregation nodes, images read; ``None`` when it is to be run again."""
+    try:
+        inputs = loaded.images.read_inputs(loaded.flow, line.inputs)
+        nodes = tuple(
+            replace(node, output=loaded.images.read_inside(node.output))
+            if has_forms(node.output, loaded.flow.message_format)
+            else node
+            for node in result.nodes
+        )
+    except ImageError:
+        return None
     # As text, because NaN does not equal itself.
-    return encode_json(recorded_inputs(line.inputs)) == encode_json(result.inputs)
+    asked = encode_json(recorded_inputs(inputs, loaded.flow.message_format))
+    if asked != encode_json(result.inputs):
+        return None
+    return recorded_values(loaded.plan, inputs, replace(result, nodes=nodes))
 
 
 def take_over(workspace: Workspace, finished: FinishedLines, run: str) -> Iterator[LineResult]:

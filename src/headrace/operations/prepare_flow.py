@@ -19,8 +19,9 @@ from headrace.domain.variant import Arm, Price
 from headrace.engine.runtime import Limits, PreparedFlow, prepare
 from headrace.engine.threads import ToolThreads
 from headrace.errors import DefinitionError, Problem, UsageError, raise_if_errors
-from headrace.formats.flow_file import read_flow
+from headrace.formats.flow_file import load_flow
 from headrace.formats.includes import open_includes
+from headrace.formats.multimedia import ImageReader
 from headrace.operations.workspace import Workspace
 from headrace.planning.check import check_flow
 from headrace.planning.override import apply_overrides
@@ -28,10 +29,10 @@ from headrace.planning.plan import Plan, make_plan
 from headrace.planning.select import apply_arm
 from headrace.providers.base import ModelClient
 from headrace.tools.base import Tool
+from headrace.tools.literals import read_literals
 from headrace.tools.project import loading_turn, project_in_use, working_folder
 from headrace.tools.registry import load_tool
 
-_UNSET_VALUES = ("F014", "R103")
 _CONNECTION_VALUE = re.compile(r"^\$\{([^.]+)\.([^.]+)\}$")
 
 
@@ -41,6 +42,7 @@ class LoadedFlow:
 
     Attributes:
         limits: Time limits; a flow may set them among its environment variables.
+        images: Reads images; relative paths begin at the working directory and at the flow's folder.
         warnings: Findings that do not keep it from running.
     """
 
@@ -50,6 +52,7 @@ class LoadedFlow:
     folder: Path
     price: Price | None
     limits: Limits
+    images: ImageReader
     warnings: tuple[Problem, ...]
 
 
@@ -65,17 +68,14 @@ def loaded_flow(
 ) -> Iterator[LoadedFlow]:
     """Load, choose, check and plan a flow; the block runs in the flow's folder with its environment variables.
 
-    ``init`` is what the constructor of a flex flow's class is given, and what is taken for parts of a prompty.
+    ``init`` is what the constructor of a flex flow's class is given.
 
     Raises:
         DefinitionError: Everything that is wrong with the flow's files, at once.
         UsageError: The arm or an override does not fit the flow.
     """
-    given = _replaced(workspace, environment_variables or {})
-    environment = {**workspace.settings.environment, **given}
-    flow, unread = _read(path, environment, init)
-    flow = _choose(workspace, replace(flow, init_values=init or {}), arm, overrides or {})
-    variables = {**_replaced(workspace, flow.environment_variables), **given}
+    flow = _choose(workspace, replace(load_flow(path), init_values=init or {}), arm, overrides or {})
+    variables = _environment(workspace, flow, environment_variables or {})
     with (
         open_includes(flow) as folder,
         process_environment(variables),
@@ -84,18 +84,7 @@ def loaded_flow(
     ):
         with loading_turn():
             loaded = _load(workspace, flow, arm, folder, variables)
-        yield replace(loaded, warnings=(*unread, *loaded.warnings))
-
-
-def _read(
-    path: Path, environment: Mapping[str, str], overrides: Mapping[str, Any] | None
-) -> tuple[Flow, tuple[Problem, ...]]:
-    """The flow, and the warnings of its file that say what this run has no value for."""
-    flow, problems = read_flow(path, environment=environment, overrides=overrides)
-    if flow is None:
-        raise DefinitionError(*problems)
-    raise_if_errors(problems)
-    return flow, tuple(problem for problem in problems if problem.code in _UNSET_VALUES)
+        yield loaded
 
 
 @contextmanager
@@ -131,7 +120,9 @@ def _load(
     compat.install()
     tools, problems = load_tools(workspace, flow, flow.nodes, folder)
     specs = tool_specs(tools)
-    problems = (*problems, *check_flow(flow, specs))
+    images = image_reader(workspace, flow, folder)
+    flow, unread = read_literals(flow, specs, images)
+    problems = (*problems, *unread, *check_flow(flow, specs))
     raise_if_errors(problems)
     return LoadedFlow(
         flow=flow,
@@ -140,7 +131,17 @@ def _load(
         folder=folder,
         price=arm.model.price if arm and arm.model else None,
         limits=Limits(line_timeout_s=settings.line_timeout_s, node_timeout_s=settings.node_timeout_s),
+        images=images,
         warnings=problems,
+    )
+
+
+def image_reader(workspace: Workspace, flow: Flow, folder: Path) -> ImageReader:
+    """What reads the images of a flow; ``folder`` is where its files are while it runs."""
+    return ImageReader(
+        message_format=flow.message_format,
+        folders=tuple(dict.fromkeys((Path.cwd(), folder))),
+        fetch=workspace.fetch_image,
     )
 
 
@@ -177,10 +178,10 @@ def _connection_type(workspace: Workspace) -> Callable[[str], str | None]:
     return look_up
 
 
-def _replaced(workspace: Workspace, variables: Mapping[str, str]) -> dict[str, str]:
-    """Environment variables with the values of connections that they name filled in."""
+def _environment(workspace: Workspace, flow: Flow, given: Mapping[str, str]) -> dict[str, str]:
+    """The flow's environment variables with connection values filled in; those given by the caller win."""
     values = {}
-    for name, text in variables.items():
+    for name, text in {**flow.environment_variables, **given}.items():
         match = _CONNECTION_VALUE.match(text)
         values[name] = (_connection_value(workspace, *match.groups()) or text) if match else text
     return values
@@ -237,6 +238,7 @@ class FlowSession:
             secrets=self._workspace.connections.revealed,
             span_sink=self._workspace.span_sink,
             attributes=self._attributes,
+            images=self._loaded.images,
         )
 
     async def __aexit__(self, *_: object) -> None:

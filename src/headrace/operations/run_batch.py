@@ -21,6 +21,7 @@ from headrace.errors import DefinitionError, HeadraceError, Problem, raise_if_er
 from headrace.formats.digest import flow_digest
 from headrace.formats.lines import read_dataset
 from headrace.formats.mapping import parse_mapping
+from headrace.formats.multimedia import place_images
 from headrace.operations.finished_lines import FinishedLines, find_finished, take_over
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
 from headrace.operations.recorded_data import unchanged_dataset
@@ -101,9 +102,9 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
         environment_variables=request.environment_variables,
         init=request.init,
     ) as loaded:
-        lines = _make_lines(workspace, request, loaded.flow, dataset)
+        lines = _make_lines(workspace, request, loaded.flow, dataset, data_path)
         workspace.warn(loaded.warnings)
-        finished = find_finished(workspace, base, loaded.plan, lines) if base is not None else None
+        finished = find_finished(workspace, base, loaded, lines) if base is not None else None
         spec = _make_spec(
             workspace, request, loaded.flow, arm, flow_path=flow_path, data_path=data_path, dataset=dataset
         )
@@ -146,14 +147,14 @@ def _asked_again(request: RunRequest, spec: RunSpec) -> RunRequest:
 
 
 def _make_lines(
-    workspace: Workspace, request: RunRequest, flow: Flow, dataset: Dataset | None
+    workspace: Workspace, request: RunRequest, flow: Flow, dataset: Dataset | None, data_path: str | None
 ) -> list[PendingLine]:
     mapping = parse_mapping(request.column_mapping)
     source, source_columns = None, None
     if request.source_run is not None:
         base = workspace.store.read_run(request.source_run)
         source = [item for item in workspace.store.read_lines(base.spec.name) if item.status == COMPLETED]
-        source_columns = _source_columns(base, source)
+        source_columns = _source_columns(base, source, flow.message_format)
     elif dataset is None:
         raise DefinitionError(
             Problem(
@@ -162,6 +163,8 @@ def _make_lines(
                 fix="Give --data FILE, or --run NAME to read a run's outputs.",
             )
         )
+    if dataset is not None and data_path is not None:
+        dataset = place_images(dataset, Path(data_path), flow.message_format)
     lines, problems = map_lines(flow, mapping, dataset, source, source_columns)
     raise_if_errors(problems)
     workspace.warn(problems)
@@ -174,12 +177,15 @@ def _pending(flow: Flow, line: Line) -> PendingLine:
     return PendingLine(line=line, inputs=inputs, problem=errors[0] if errors else None)
 
 
-def _source_columns(base: Run, source: Sequence[LineResult]) -> Mapping[int, Mapping[str, Any]]:
+def _source_columns(
+    base: Run, source: Sequence[LineResult], message_format: str
+) -> Mapping[int, Mapping[str, Any]]:
     """The data columns of the base run; its recorded inputs where the data is not what it was."""
     recorded = {item.line_number: item.inputs for item in source}
     dataset = unchanged_dataset(base.spec)
     if dataset is None:
         return recorded
+    dataset = place_images(dataset, Path(dataset.path), message_format)
     return {line.number: {**recorded.get(line.number, {}), **line.columns} for line in dataset.lines}
 
 
@@ -224,11 +230,7 @@ def _make_spec(
 
 
 def _models(flow: Flow) -> tuple[str, ...]:
-    """``connection/model`` of every llm node, each once; of a prompty its type where it names no connection."""
-    if flow.prompt is not None:
-        asked = flow.prompt.configuration
-        model = asked.get("azure_deployment") or asked.get("model") or ""
-        return (f"{asked.get('connection') or asked.get('type')}/{model}",)
+    """``connection/model`` of every llm node, each once."""
     found = {
         f"{node.connection}/{node.inputs.get('deployment_name') or node.inputs.get('model') or ''}": None
         for node in flow.nodes

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from headrace.domain.flow import DAG, Flow
+from headrace.domain.flow import Flow
 from headrace.domain.run import COMPLETED, LineResult, NodeResult
 from headrace.domain.variant import Arm, Variant
 from headrace.engine.aggregate import AggregationResult, run_aggregation
 from headrace.engine.line import run_line
 from headrace.errors import Problem, raise_if_errors
 from headrace.formats.arms import parse_model
+from headrace.operations.given_images import read_given_images
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow, tool_specs
 from headrace.operations.workspace import Workspace
 from headrace.planning.convert import make_inputs
@@ -109,34 +110,27 @@ def run_test(
             inputs: Mapping[str, Any] = {}
             specs = tool_specs(whole.tools)
             plan, warnings = make_single_node_plan(whole.plan, request.node, specs, request.inputs)
+            plan, unread = read_given_images(whole, plan)
+            warnings = (*warnings, *unread)
             loaded = replace(whole, plan=plan)
         else:
             loaded = whole
-            inputs, warnings = make_inputs(loaded.flow, request.inputs or _sample(loaded.flow), None)
+            inputs, warnings = make_inputs(loaded.flow, request.inputs, None)
         raise_if_errors(warnings)
         attributes = {COLLECTION: request.collection} if request.collection else {}
         line, aggregation = asyncio.run(_run(workspace, loaded, inputs, attributes, on_text))
+    outputs: Any = line.outputs
+    if request.node is not None:
+        outputs = line.outputs.get(request.node)
     return TestResult(
         flow=loaded.flow,
         line=line,
-        outputs=_shown_outputs(loaded.flow, line, request.node),
+        outputs=outputs,
         metrics=aggregation.metrics,
         aggregation=aggregation.nodes,
         warnings=(*loaded.warnings, *warnings),
         aggregation_problem=aggregation.problem,
     )
-
-
-def _sample(flow: Flow) -> Mapping[str, Any]:
-    """What a flow is tried with when no inputs are given; one without declared inputs takes it by itself."""
-    return flow.sample if flow.inputs else {}
-
-
-def _shown_outputs(flow: Flow, line: LineResult, node: str | None) -> Any:
-    """The outputs of a flow; of a single node, and of a flow that is one, what it returned."""
-    if node is not None:
-        return line.outputs.get(node)
-    return line.nodes[0].output if flow.kind != DAG and line.nodes else line.outputs
 
 
 async def _run(

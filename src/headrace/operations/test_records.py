@@ -11,14 +11,8 @@ from typing import Any
 from headrace.domain.flow import PROMPTY, Flow
 from headrace.domain.run import COMPLETED
 from headrace.errors import Problem
-from headrace.formats.run_info import (
-    Record,
-    Recording,
-    file_name,
-    flow_output,
-    render_detail,
-    render_node_run,
-)
+from headrace.formats.multimedia import save_images
+from headrace.formats.run_info import Record, Recording, flow_output, render_detail, render_node_run
 from headrace.formats.run_log import node_events, problem_event, render_log
 from headrace.operations.test_flow import TestRequest, TestResult
 from headrace.planning.select import parse_variant
@@ -45,18 +39,37 @@ def write_test_records(
     folder = folder or records_folder(result.flow)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in _files(request, result, stem or _stem(request)):
+        for name, text in _files(request, result, folder, stem or _stem(request)):
             (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
     except OSError as error:
-        return (
-            Problem(
-                code="S814",
-                what=f"The records of the test could not be written to {folder}: {error.strerror}.",
-                fix="Make the folder writable, or give another one with --detail DIR.",
-                severity="warning",
-            ),
-        )
+        return (_not_written(folder, error),)
     return ()
+
+
+def print_images(result: TestResult, folder: Path | None = None) -> tuple[Any, tuple[Problem, ...]]:
+    """The outputs of a test as they are printed: images as files, by their absolute paths.
+
+    Args:
+        result: What came out.
+        folder: Where the records of the test go instead of the flow's own folder.
+
+    Returns:
+        The outputs, and S814 as a warning when the files cannot be written: then images stay in base64.
+    """
+    folder = folder or records_folder(result.flow)
+    try:
+        return save_images(result.outputs, folder / "output", result.flow.message_format), ()
+    except OSError as error:
+        return result.outputs, (_not_written(folder, error),)
+
+
+def _not_written(folder: Path, error: OSError) -> Problem:
+    return Problem(
+        code="S814",
+        what=f"The records of the test could not be written to {folder}: {error.strerror}.",
+        fix="Make the folder writable, or give another one with --detail DIR.",
+        severity="warning",
+    )
 
 
 def records_folder(flow: Flow) -> Path:
@@ -68,14 +81,21 @@ def records_folder(flow: Flow) -> Path:
 def _stem(request: TestRequest) -> str:
     words = ["flow"]
     if request.node is not None:
-        words = ["flow", f"{file_name(request.node)}.node"]
+        words = ["flow", f"{request.node}.node"]
     elif request.variant is not None:
-        words = ["flow", *(file_name(word) for word in parse_variant(request.variant))]
+        words = ["flow", *parse_variant(request.variant)]
     return "-".join(words)
 
 
-def _files(request: TestRequest, result: TestResult, stem: str) -> Iterator[tuple[str, str]]:
-    """Names and texts."""
+def _files(request: TestRequest, result: TestResult, folder: Path, stem: str) -> Iterator[tuple[str, str]]:
+    """Names and texts; images among the data are written beside them."""
+    at_home = records_folder(result.flow) == folder
+    shown = (folder.relative_to(result.flow.folder) if at_home else Path()) / "intermediate"
+
+    def json_of(data: Any) -> str:
+        saved = save_images(data, folder / "intermediate", result.flow.message_format, shown=str(shown))
+        return json.dumps(saved, indent=2, ensure_ascii=False, default=_plain)
+
     recording = Recording(
         run=_run_id(result.line.trace_id),
         kind=result.flow.kind,
@@ -83,14 +103,14 @@ def _files(request: TestRequest, result: TestResult, stem: str) -> Iterator[tupl
         has_result=True,
         calls=render_calls(result.line.spans, result.line.nodes),
     )
-    log = "flow.log" if request.node is None else f"{file_name(request.node)}.node.log"
+    log = "flow.log" if request.node is None else f"{request.node}.node.log"
     yield log, _log(result)
-    yield f"{stem}.detail.json", _json(_detail(request, result, recording))
+    yield f"{stem}.detail.json", json_of(_detail(request, result, recording))
     if result.line.status == COMPLETED:
         output = result.outputs if request.node is not None else flow_output(result.line)
-        yield f"{stem}.output.json", _json(output)
+        yield f"{stem}.output.json", json_of(output)
     if result.metrics:
-        yield f"{stem}.metrics.json", _json(result.metrics)
+        yield f"{stem}.metrics.json", json_of(result.metrics)
 
 
 def _detail(request: TestRequest, result: TestResult, recording: Recording) -> Record:
@@ -124,10 +144,6 @@ def _log(result: TestResult) -> str:
     if line.problem is not None:
         events.append(problem_event(line.end_ns, line.problem))
     return render_log(events, os.getpid())
-
-
-def _json(data: Any) -> str:
-    return json.dumps(data, indent=2, ensure_ascii=False, default=_plain)
 
 
 def _plain(value: Any) -> Any:

@@ -12,11 +12,15 @@ from headrace.config import STATE_FOLDER, Settings, find_workspace
 from headrace.domain.connection import Connection
 from headrace.errors import DefinitionError, Problem
 from headrace.providers.base import ModelClient
+from headrace.providers.loading import load_by_name
 from headrace.providers.lookup import Connections
 from headrace.providers.registry import open_client
 from headrace.store.base import RunStore
 from headrace.store.opening import open_store
 from headrace.telemetry.setup import SpanSink, open_span_sink
+
+_FETCH_IMAGE = "headrace.providers.image_fetch:fetch_image"
+"""Reached by name: few flows name images by their address."""
 
 
 class Workspace:
@@ -84,6 +88,15 @@ class Workspace:
         if connection is None:
             raise DefinitionError(self.connections.unknown(str(wanted)))
         return open_client(connection, self.connections.secret, self.settings)
+
+    def fetch_image(self, url: str) -> bytes:
+        """The content of an image's address; blocks.
+
+        Raises:
+            ImageError: The address may not be fetched, or holds no image within the limits.
+        """
+        content: bytes = load_by_name(_FETCH_IMAGE)(url, self.settings)
+        return content
 
     def with_connections(self, given: Mapping[str, Connection]) -> Workspace:
         """The same workspace, in which connections that code has made are found first."""

@@ -48,8 +48,7 @@ def bind_function(
         DefinitionError: C501 to C504, T203, T205, T206.
     """
     objects, problems = inject_connections(signature.connections, flow, node, connections)
-    unsupported = _unsupported_literals(signature, node, flow)
-    raise_if_errors((*problems, *unsupported))
+    raise_if_errors(problems)
     arguments = {**objects, **(fixed or {})}
     consumed = frozenset[str]()
     if provider is not None:
@@ -106,35 +105,19 @@ def _init_value(name: str, given: Any, signature: Signature, node: Node, flow: F
         fix = "Give a fixed value, or make it a parameter of the tool's method."
         raise DefinitionError(Problem(code="T203", what=what, span=place, pointer=pointer, fix=fix))
     declared = signature.spec.parameter(name)
+    types = declared.types if declared else ("object",)
+    if types[0] in ("image", "assistant_definition"):
+        what = f"{name!r} goes to the constructor of the tool's class, which takes no {types[0]}."
+        fix = "Make it a parameter of the tool's method, or give the path as text."
+        raise DefinitionError(Problem(code="F010", what=what, span=place, pointer=pointer, fix=fix))
     try:
-        return convert_literal(given, declared.types if declared else ("object",))
+        return convert_literal(given, types)
     except ConversionError as error:
         what = f"The input {name!r} of the node {node.name!r} does not fit: {error}."
         fix = "Correct the value, or change the annotation of the parameter."
         raise DefinitionError(
             Problem(code="T203", what=what, span=place, pointer=pointer, fix=fix)
         ) from error
-
-
-def _unsupported_literals(signature: Signature, node: Node, flow: Flow) -> list[Problem]:
-    problems = []
-    for parameter in signature.spec.parameters:
-        kind = parameter.types[0]
-        value = node.inputs.get(parameter.name)
-        if (
-            kind not in ("image", "assistant_definition")
-            or value in (None, "")
-            or isinstance(value, Reference)
-        ):
-            continue
-        pointer = (*node.pointer, "inputs", parameter.name)
-        what = (
-            f"The input {parameter.name!r} is a fixed value of type {kind}, which headrace does not read yet."
-        )
-        fix = "Feed it from a flow input, or read the file in the tool."
-        place = flow.source_map.span(pointer)
-        problems.append(Problem(code="F010", what=what, span=place, pointer=pointer, fix=fix))
-    return problems
 
 
 def _constructor_problem(

@@ -169,6 +169,7 @@ def load_llm_tool(node: Node, flow: Flow, folder: Path, connections: ConnectionL
         takes_any=True,
         reserved=api.reserved,
         template_variables=template.variables,
+        image_variables=template.image_variables,
     )
     return ModelTool(spec, api, connection.name, template)
 
@@ -207,6 +208,7 @@ def load_package_llm(node: Node, flow: Flow, folder: Path, connections: Connecti
         takes_any=True,
         reserved=("prompt", *(item.name for item in PACKAGE_LLM_PARAMETERS)),
         template_variables=template.variables,
+        image_variables=template.image_variables,
     )
     return ModelTool(spec, api, connection.name, template)
 

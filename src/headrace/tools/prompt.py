@@ -30,6 +30,7 @@ class PromptTool:
             takes_any=True,
             reserved=_RESERVED,
             template_variables=template.variables,
+            image_variables=template.image_variables,
         )
 
     def call(self, arguments: Mapping[str, Any], context: NodeContext) -> PromptText:

@@ -197,22 +197,14 @@ def test_missing_path_and_wrong_suffix(tmp_path: Path) -> None:
         find_flow_file(write(tmp_path, "x", "notes.txt"))
 
 
-@pytest.mark.parametrize(("name", "text"), [("flow.flex.yaml", "entry: a:b\n")])
+@pytest.mark.parametrize(
+    ("name", "text"), [("flow.flex.yaml", "entry: a:b\n"), ("a.prompty", "---\nname: a\n---\nsystem:\n")]
+)
 def test_other_kinds_are_named_honestly(tmp_path: Path, name: str, text: str) -> None:
     flow, problems = read_flow(write(tmp_path, text, name))
     assert flow is None
     assert [problem.code for problem in problems] == ["F010"]
     assert "cannot be run yet" in problems[0].what
-
-
-@pytest.mark.parametrize("value_type", ["image", "assistant_definition"])
-def test_inputs_that_cannot_be_read_yet_are_named_rather_than_passed_as_text(
-    tmp_path: Path, value_type: str
-) -> None:
-    (problem,) = problems_of(tmp_path, f"inputs:\n  a: {{type: {value_type}, default: a.png}}\nnodes: []\n")
-    assert (problem.code, problem.severity) == ("F010", "error")
-    assert problem.span is not None
-    assert (problem.span.line, problem.span.column) == (2, 13)
 
 
 BROKEN = """\

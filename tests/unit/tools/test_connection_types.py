@@ -124,7 +124,7 @@ def test_stored_and_back() -> None:
     [
         (b"\x89PNG\r\n\x1a\n", "image/png"),
         (b"\xff\xd8\xff\xe0", "image/jpeg"),
-        (b"RIFF0000WEBP", "image/webp"),
+        (b"RIFF0000WEBPVP8 ", "image/webp"),
         (b"x", "image/*"),
     ],
 )

@@ -274,10 +274,13 @@ class TestLoading:
         (problem,) = problems_of(tmp_path, IMPORT + "@tool(type='nonsense')\ndef f(): ...")
         assert "nonsense" in problem.what
 
-    def test_a_fixed_image_is_refused_rather_than_passed_as_text(self, tmp_path: Path) -> None:
-        code = IMPORT + "from promptflow.contracts.multimedia import Image\n@tool\ndef f(i: Image): ..."
+    def test_a_fixed_image_cannot_go_to_the_constructor_of_a_class(self, tmp_path: Path) -> None:
+        code = IMPORT + (
+            "from promptflow.core import ToolProvider\nfrom promptflow.contracts.multimedia import Image\n"
+            "class C(ToolProvider):\n    def __init__(self, i: Image): ...\n    @tool\n    def f(self): ..."
+        )
         (problem,) = problems_of(tmp_path, code, {"i": "a.png"})
-        assert problem.code == "F010"
+        assert (problem.code, "takes no image" in problem.what) == ("F010", True)
 
 
 class TestOutput:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ from headrace.cli.workspace import command_workspace
 from headrace.domain.run import LineResult
 from headrace.errors import ExitCode, failure_exit_code
 from headrace.operations.test_flow import TestRequest, TestResult, run_test
-from headrace.operations.test_records import write_test_records
+from headrace.operations.test_records import print_images, write_test_records
 
 
 @click.command(
@@ -94,9 +95,11 @@ def command(
     with command_workspace(session) as workspace:
         result = run_test(workspace, request, _write_piece if stream else None)
         workspace.warn(write_test_records(request, result, detail))
+        outputs, problems = print_images(result, detail)
+        workspace.warn(problems)
     if stream:
         click.echo(err=True)
-    return _show(session, result)
+    return _show(session, replace(result, outputs=outputs))
 
 
 def _write_piece(text: str) -> None:
