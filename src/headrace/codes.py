@@ -77,6 +77,16 @@ CATALOGUE: Mapping[str, Entry] = {
         "An include that takes another file's place",
         "Includes are put beside the flow's own files under their base names; the last one of a name counts.",
     ),
+    "F014": Entry(
+        "unset-variable",
+        "A value from an environment variable that is not set",
+        "The value is ${env:NAME} in a prompty, and there is no such variable; the text stays as it is written.",
+    ),
+    "F015": Entry(
+        "no-front-matter",
+        "A prompty without its two parts",
+        "A .prompty file begins with YAML between two lines of dashes; the text that is sent stands below.",
+    ),
     "R101": Entry(
         "bad-reference",
         "A reference that cannot be read",
@@ -236,6 +246,11 @@ CATALOGUE: Mapping[str, Entry] = {
         "An image address that is not fetched",
         "The address leads to this machine or to a private network; only hosts that a setting names are asked there.",
     ),
+    "C513": Entry(
+        "folder-in-use",
+        "A folder that holds something else",
+        "A run is written into a new or empty folder, or over what was written of the same run before.",
+    ),
     "E601": Entry(
         "tool-failed",
         "A tool raised an exception",
@@ -306,6 +321,11 @@ CATALOGUE: Mapping[str, Entry] = {
         "The model service cannot be reached",
         "No connection could be made to the service's address.",
     ),
+    "P709": Entry(
+        "answer-not-as-declared",
+        "An answer without what was asked for",
+        "The prompty asks for JSON, and the model answered with something else or left out a declared output.",
+    ),
     "S801": Entry("unknown-run", "A run that does not exist", "The store has no run of this name."),
     "S802": Entry("run-exists", "A run of this name exists already", "Run names are unique within a store."),
     "S803": Entry(
@@ -338,6 +358,11 @@ CATALOGUE: Mapping[str, Entry] = {
         "test-not-recorded",
         "Records of a test that could not be written",
         "The test itself is not touched; prompt flow's tools find no detail, output or log of it.",
+    ),
+    "S815": Entry(
+        "no-snapshot",
+        "An exported run without a copy of its flow",
+        "The flow has changed since the run, or is gone, so what is there is not what ran.",
     ),
     "G901": Entry(
         "unknown-metric",

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = [
     "flow init", "flow validate", "flow test",
     "run create", "run list", "run show", "run show-details", "run show-metrics", "run update", "run archive",
-    "run restore", "run trace", "run delete",
+    "run restore", "run trace", "run export", "run delete",
     "doctor", "certify",
     "compare",
     "connection create", "connection list", "connection show", "connection delete",
@@ -31,7 +31,8 @@ COMMANDS = [
 PF_OPTIONS = {
     "flow init": ["--flow", "--type"],
     "flow validate": ["--source"],
-    "flow test": ["--flow", "--inputs", "--node", "--variant", "--environment-variables"],
+    "flow test": ["--flow", "--inputs", "--node", "--variant", "--environment-variables", "--collection",
+                  "--input", "--detail", "--config"],
     "run create": ["-f", "--file", "--flow", "--data", "--column-mapping", "--run", "--variant", "-n", "--name",
                    "--environment-variables", "--connections", "--set", "-s", "--stream"],
     "run list": ["-r", "--max-results", "--all-results", "--archived-only", "--include-archived", "-o", "--output"],

@@ -11,7 +11,6 @@ ABSENT: Mapping[str, str] = {
     "flow serve": "headrace flow test calls a flow once; until it can serve one, pf flow serve serves the same files.",
     "flow test --interactive": "Ask once with headrace flow test; --inputs FILE.json can hold the chat history.",
     "flow test --ui": "headrace flow test prints the outputs; headrace run trace draws where the time went.",
-    "run export": "headrace run show-details --name RUN --all-results -o json prints every line.",
     "run stream": "headrace run create shows its progress until it ends; headrace run show --name RUN shows a run.",
     "run visualize": "Look at headrace run show-details and run trace; headrace compare writes an HTML report.",
 }

@@ -63,6 +63,7 @@ TREE: Mapping[str, Branch | Place] = {
             "archive": _place("run_archive", "Leave a run out of lists."),
             "restore": _place("run_restore", "Put an archived run back on lists."),
             "trace": _place("run_trace", "Draw where the time of one line went."),
+            "export": _place("run_export", "Write a run into a folder, laid out as pf lays out its runs."),
             "delete": _place("run_delete", "Delete a run and everything recorded with it."),
         },
     ),

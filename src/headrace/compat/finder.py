@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType, ModuleType
 from typing import Any, cast
 
+from headrace.compat.refused_names import refusal
 from headrace.compat.served_names import SERVED
 from headrace.errors import Problem, nearest
 from headrace.source import Span
@@ -169,10 +170,12 @@ def _unserved(module: str, name: str, requester: FrameType | None) -> Problem:
     asked_by = f" ({span.file}:{span.line})" if span else ""
     near = nearest(name, [*SERVED.get(module, ())])
     meant = f'Did you mean "{near}"? ' if near else ""
+    reason, instead = refusal(module, name) or ("", "")
     if _real_folders(_ROOT):
         what = f"Neither headrace nor the installed promptflow has {module}.{name}{asked_by}."
-        fix = f"{meant}Check the name, or remove the import."
+        fix = f"{meant}{instead or 'Check the name, or remove the import.'}"
     else:
         what = f"headrace has no counterpart for {module}.{name}, and promptflow is not installed{asked_by}."
-        fix = f'{meant}Remove the import, or install promptflow as well: pip install "headrace[promptflow]".'
-    return Problem(code="T209", what=what, span=span, fix=fix)
+        install = 'install promptflow as well: pip install "headrace[promptflow]".'
+        fix = f"{meant}{instead} Or {install}" if instead else f"{meant}Remove the import, or {install}"
+    return Problem(code="T209", what=f"{what} {reason}".rstrip(), span=span, fix=fix)

@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Callable
 from typing import Any, SupportsFloat
 
 from headrace.tools.base import current_node
 
+_loggers: list[Callable[..., Any]] = []
+
+
+def add_metric_logger(logger_func: Callable[..., Any]) -> None:
+    """Tell a function of every metric: it is called with key and value, and ``variant_id`` if it takes that."""
+    if callable(logger_func) and logger_func not in _loggers:
+        _loggers.append(logger_func)
+
+
+def remove_metric_logger(logger_func: Callable[..., Any]) -> None:
+    """Tell it no longer.
+
+    Raises:
+        ValueError: It was not told.
+    """
+    _loggers.remove(logger_func)
+
 
 def log_metric(key: str, value: Any, variant_id: str | None = None) -> None:
-    """Record a metric of the run; the last value of a key wins, outside a run nothing happens.
+    """Record a metric of the run; the last value of a key wins, outside a run nothing is recorded.
 
     Args:
         key: Name of the metric.
         value: A number. Anything else is left out with a line on the standard error stream, because the metrics of
             runs are compared as numbers.
-        variant_id: Accepted and ignored, as prompt flow does.
+        variant_id: Only passed on to functions of :func:`add_metric_logger`.
     """
-    del variant_id
+    for tell in _loggers:
+        takes_variant = "variant_id" in inspect.signature(tell).parameters
+        tell(key, value, **({"variant_id": variant_id} if takes_variant else {}))
     context = current_node.get()
     if context is None:
         return

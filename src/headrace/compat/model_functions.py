@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from enum import Enum
 from typing import Any
 
+from headrace.compat.exception_families import exception_family
+from headrace.compat.exceptions import PromptflowException
+from headrace.compat.script_trace import open_script_span
+from headrace.compat.translation import translated
 from headrace.config import load_settings
 from headrace.domain.connection import Connection
 from headrace.domain.run import Usage
 from headrace.domain.tool import ToolSpec
+from headrace.errors import DefinitionError, NodeError, RemoteError
 from headrace.formats.template import load_template
 from headrace.providers.base import ModelClient
 from headrace.providers.registry import open_client
@@ -24,6 +31,8 @@ from headrace.tools.blocking import run_blocking
 from headrace.tools.connection_types import connection_type, is_stored, stored_connection
 from headrace.tools.llm import EmbeddingTool, ModelTool
 from headrace.tools.model_parameters import APIS, AZURE, CHAT, COMPLETION, FAMILIES, OPENAI
+
+_NO_ROLE = "E605"
 
 
 def azure_chat(connection: Any, prompt: str, deployment_name: str, **arguments: Any) -> Any:
@@ -46,10 +55,31 @@ def openai_completion(connection: Any, prompt: str, model: str = "", **arguments
     return _ask(OPENAI, COMPLETION, connection, prompt, {**arguments, "model": model})
 
 
+def llm(connection: Any, prompt: str, api: str = CHAT, **arguments: Any) -> Any:
+    """Ask any model; the connection's type says which service.
+
+    Raises:
+        TypeError: The connection leads to no model service.
+    """
+    family = FAMILIES.get(connection_type(type(connection)) or "", OPENAI)
+    unused = "model" if family == AZURE else "deployment_name"
+    given = {name: value for name, value in arguments.items() if name != unused}
+    return _ask(family, api, connection, prompt, given)
+
+
+class EmbeddingModel(str, Enum):  # noqa: UP042 - projects print it, and StrEnum prints differently
+    """Models for embeddings that OpenAI had."""
+
+    TEXT_EMBEDDING_ADA_002 = "text-embedding-ada-002"
+    TEXT_SEARCH_ADA_DOC_001 = "text-search-ada-doc-001"
+    TEXT_SEARCH_ADA_QUERY_001 = "text-search-ada-query-001"
+
+
 def embedding(connection: Any, input: str, deployment_name: str = "", model: str = "") -> Any:  # noqa: A002 - the signature that projects call
     """The embedding of a text."""
     kind = connection_type(type(connection)) or ""
-    arguments = {"input": input, "deployment_name": deployment_name, "model": model}
+    name = model.value if isinstance(model, Enum) else model
+    arguments = {"input": input, "deployment_name": deployment_name, "model": name}
     return _call(EmbeddingTool(_spec("embedding"), connection.name or "", kind), connection, arguments)
 
 
@@ -88,7 +118,8 @@ def _ask(family: str, operation: str, connection: Any, prompt: str, arguments: d
     if kind is None or FAMILIES.get(kind) != family:
         message = f"{type(connection).__name__} is not a connection that this function can use."
         raise TypeError(message)
-    template = load_template(str(prompt), "<prompt>")
+    with _known_errors():
+        template = load_template(str(prompt), "<prompt>")
     tool = ModelTool(_spec(operation), APIS[family, operation], connection.name or "", template)
     return _call(tool, connection, arguments)
 
@@ -97,7 +128,28 @@ def _spec(name: str) -> ToolSpec:
     return ToolSpec(name=name, parameters=(), takes_any=True)
 
 
+@contextmanager
+def _known_errors() -> Iterator[None]:
+    """Let a project catch what goes wrong by the names that promptflow's tools raise."""
+    try:
+        yield
+    except RemoteError as error:
+        raise translated(error, _kind("WrappedOpenAIError")) from error
+    except (DefinitionError, NodeError) as error:
+        is_role = error.problems[0].code == _NO_ROLE
+        raise translated(error, _kind("ChatAPIInvalidRole" if is_role else "JinjaTemplateError")) from error
+
+
+def _kind(name: str) -> type[PromptflowException]:
+    return exception_family("promptflow.tools.exception")[name]
+
+
 def _call(tool: ModelTool | EmbeddingTool, connection: Any, arguments: dict[str, Any]) -> Any:
+    with _known_errors():
+        return _call_model(tool, connection, arguments)
+
+
+def _call_model(tool: ModelTool | EmbeddingTool, connection: Any, arguments: dict[str, Any]) -> Any:
     context = current_node.get()
     escaped = tuple(arguments.pop("_inputs_to_escape", ()) or ())
     if context is not None and is_stored(connection) and not _is_running(context.loop):
@@ -116,6 +168,8 @@ def _call(tool: ModelTool | EmbeddingTool, connection: Any, arguments: dict[str,
         finally:
             if context is not None:
                 context.add_usage(own.usage)
+            else:
+                own.span.end()
             await client.close()
 
     return run_blocking(with_own_client)
@@ -150,7 +204,9 @@ def _own_context(context: NodeContext | None, client: ModelClient, escaped: tupl
             inputs_to_escape=escaped,
             usage=Usage(),
         )
-    span = ActiveSpan("script", trace_id=new_trace_id(), parent_id=None, sink=lambda _: None)
+    span = open_script_span("script", {}) or ActiveSpan(
+        "script", trace_id=new_trace_id(), parent_id=None, sink=lambda _: None
+    )
     return NodeContext(
         node="script",
         line_number=None,

@@ -31,3 +31,13 @@ def parse_chat(chat_str: str, **_: Any) -> list[chat.Message]:
         NodeError: E605 when it has no roles.
     """
     return chat.parse_chat(chat_str)
+
+
+def render_template_jinja2(template: str, **values: Any) -> str:
+    """Render a template.
+
+    Raises:
+        DefinitionError: F009 when the template cannot be parsed.
+        NodeError: E602 when it fails.
+    """
+    return load_template(template, "<prompt>").render(values)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Any, TypeVar
 
+from headrace.compat.operation_context import span_attributes
+from headrace.compat.script_trace import open_script_span, start_script_trace
 from headrace.telemetry.attributes import FUNCTION_NAME
+from headrace.telemetry.spans import ActiveSpan
 from headrace.tools.base import current_node
 from headrace.tools.current_span import parent_span, traced_span
 
@@ -20,7 +23,8 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 def trace(func: FunctionT | None = None) -> Any:
     """Decorate a function so that its calls are spans below the node that calls it.
 
-    Ordinary and asynchronous functions and generators work; outside a node they run as if undecorated.
+    Ordinary and asynchronous functions and generators work. Outside a node they run as if undecorated, unless
+    ``start_trace`` was called.
     """
     if func is None:
         return trace
@@ -39,9 +43,19 @@ def trace(func: FunctionT | None = None) -> Any:
     return traced
 
 
-def start_trace(*, resource_attributes: Any = None, collection: str | None = None, **_: Any) -> None:
-    """Accepted and without effect: headrace records spans anyway; OTEL variables say where else they go."""
-    del resource_attributes, collection
+def start_trace(
+    *, resource_attributes: Mapping[str, Any] | None = None, collection: str | None = None, **_: Any
+) -> None:
+    """Trace a script: its traced functions and model calls are sent to the collector that OTEL variables name.
+
+    Inside a node there is nothing to start, because headrace records spans anyway.
+
+    Args:
+        resource_attributes: What the first span of every trace carries.
+        collection: The same under the name ``collection``.
+    """
+    if current_node.get() is None:
+        start_script_trace(collection, resource_attributes)
 
 
 class ThreadPoolExecutorWithContext(ThreadPoolExecutor):
@@ -83,11 +97,10 @@ def _trace_async_generator(func: Callable[..., Any]) -> Any:
 @contextmanager
 def _span(func: Callable[..., Any], *, is_current: bool = True) -> Iterator[None]:
     """A span around a call. A generator's is not current: its consumer runs between its steps."""
-    context = current_node.get()
-    if context is None:
+    span = _open_span(func)
+    if span is None:
         yield
         return
-    span = parent_span(context).child(func.__name__, attributes={FUNCTION_NAME: func.__qualname__})
     token = traced_span.set(span) if is_current else None
     try:
         yield
@@ -99,3 +112,34 @@ def _span(func: Callable[..., Any], *, is_current: bool = True) -> Iterator[None
         if token is not None:
             traced_span.reset(token)
         span.end()
+
+
+def _open_span(func: Callable[..., Any]) -> ActiveSpan | None:
+    attributes = {FUNCTION_NAME: func.__qualname__, **span_attributes()}
+    context = current_node.get()
+    if context is None:
+        return open_script_span(func.__name__, attributes)
+    return parent_span(context).child(func.__name__, attributes=attributes)
+
+
+def is_tracing_disabled() -> bool:
+    """False: spans are always recorded."""
+    return False
+
+
+def inject_openai_api() -> None:
+    """Accepted and without effect: calls through headrace's own clients are traced anyway."""
+
+
+def recover_openai_api() -> None:
+    """Accepted and without effect, as there is nothing to undo."""
+
+
+def setup_exporter_from_environ() -> None:
+    """As :func:`start_trace`."""
+    start_trace()
+
+
+def enrich_prompt_template(template: str, variables: Mapping[str, Any], span: Any = None) -> None:
+    """Accepted and without effect: spans carry no prompts."""
+    del template, variables, span

@@ -100,6 +100,31 @@ class NodeVariants:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPrompt:
+    """What a prompty asks, and which model.
+
+    Attributes:
+        api: chat or completion.
+        configuration: Names a connection, or says itself where the model is; it may hold a key.
+        variables: Those of the process's environment that stand in where the configuration says nothing.
+        parameters: Parameters of the request, exactly as they are sent.
+        response: first for the text of the answer, all for everything that the service answers.
+        template: The text below the front matter.
+        first_line: Line of the file on which the template begins.
+        defaults: Inputs that a call may leave out, null ones included: a call by code is less strict than a run.
+    """
+
+    api: str
+    configuration: Mapping[str, Any] = field(repr=False)
+    variables: Mapping[str, str] = field(repr=False)
+    parameters: Mapping[str, Any]
+    response: str
+    template: str
+    first_line: int
+    defaults: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Flow:
     """A flow of any kind.
 
@@ -123,6 +148,7 @@ class Flow:
         init_values: What the constructor is given.
         unread_nodes: Names of nodes that the file lists and that are not in ``nodes``, because they are broken.
         sample: Inputs to try a flex flow or prompty with when none are given.
+        prompt: What a prompty asks.
     """
 
     name: str
@@ -144,6 +170,7 @@ class Flow:
     init_values: Mapping[str, Any] = field(default_factory=dict)
     unread_nodes: tuple[str, ...] = ()
     sample: Mapping[str, Any] = field(default_factory=dict)
+    prompt: ModelPrompt | None = None
 
     def node(self, name: str) -> Node | None:
         """The node of that name, if there is one."""

@@ -24,19 +24,27 @@ FLOW_FILE_NAMES = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex
 _SUFFIXES = (".yaml", ".yml", ".prompty")
 
 
-def load_flow(path: Path, changes: Mapping[str, Any] | None = None) -> Flow:
+def load_flow(
+    path: Path,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Flow:
     """Read a flow, given its folder or its file.
 
     Args:
         path: A flow folder or a flow file.
         changes: Values to read instead of what the file says, as :func:`headrace.formats.changes.change_data` takes
             them.
+        environment: Variables that a prompty may take values from; ``None`` leaves ``${env:NAME}`` as it is.
+        overrides: Taken for parts of a prompty's front matter.
 
     Raises:
         DefinitionError: Every problem of the file, warnings included, when at least one is an error.
         UsageError: C507 for a change that leads nowhere.
     """
-    flow, problems = read_flow(path, changes)
+    flow, problems = read_flow(path, changes, environment=environment, overrides=overrides)
     if flow is None:
         raise DefinitionError(*problems)
     raise_if_errors(problems)
@@ -44,13 +52,19 @@ def load_flow(path: Path, changes: Mapping[str, Any] | None = None) -> Flow:
 
 
 def read_flow(
-    path: Path, changes: Mapping[str, Any] | None = None
+    path: Path,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> tuple[Flow | None, tuple[Problem, ...]]:
     """Read as much of a flow as can be read, with everything that is wrong with it.
 
     Args:
         path: A flow folder or a flow file.
         changes: As :func:`load_flow` takes them; not for a prompty.
+        environment: As :func:`load_flow` takes it.
+        overrides: As :func:`load_flow` takes them.
 
     Returns:
         The flow without its broken parts (``None`` when the file is no flow at all), and all problems.
@@ -58,7 +72,7 @@ def read_flow(
     try:
         file = find_flow_file(path)
         if file.suffix == ".prompty":
-            return read_prompty(file)
+            return read_prompty(file, environment, overrides)
         data, source_map, problems = read_yaml(read_text(file), str(file))
     except DefinitionError as error:
         return None, error.problems

@@ -62,6 +62,15 @@ def check_includes(flow: Flow) -> tuple[Flow, tuple[Problem, ...]]:
     return replace(flow, additional_includes=found), (*missing, *_find_clashes(flow, sources))
 
 
+def without_includes(text: str, flow: Flow) -> str:
+    """The text of the flow file without its includes, for a copy of the folder that has them in it."""
+    pointer = ("additional_includes",)
+    key, value = flow.source_map.key_span(pointer), flow.source_map.span(pointer)
+    last = value.end_line - 1 if value.end_column == 1 else value.end_line
+    lines = text.splitlines(keepends=True)
+    return "".join(lines[: key.line - 1] + lines[max(last, key.line) :])
+
+
 def _find_sources(flow: Flow) -> tuple[list[tuple[Path, str]], list[Problem]]:
     """What to copy, each with its name in the copy, and what is missing."""
     found: list[tuple[Path, str]] = []

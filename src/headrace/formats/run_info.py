@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -213,3 +214,9 @@ def _tokens(usage: Usage) -> Record:
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
     }
+
+
+def file_name(text: str) -> str:
+    """A node's or variant's name as a part of a file name: one that cannot lead out of its folder."""
+    plain = re.sub(r'[\\/:*?"<>|\x00]', "_", text)
+    return plain if plain.strip(".") else plain.replace(".", "_")

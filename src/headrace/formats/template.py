@@ -70,6 +70,20 @@ class Template:
         shown = {found[1].strip() for found in _IMAGE.finditer(self.text)}
         return tuple(name for name in self.variables if name in shown) if shown else ()
 
+    @property
+    def start(self) -> Span:
+        """The place of its first character."""
+        return Span(file=self.file, line=self._first_line, column=1, end_line=self._first_line, end_column=1)
+
+    def span_of(self, name: str) -> Span:
+        """The place where a variable is first used."""
+        found = re.search(rf"\{{[{{%][^{{}}]*?\b({re.escape(name)})\b", self.text)
+        offset = found.start(1) if found else 0
+        before = self.text[:offset]
+        line = self._first_line + before.count("\n")
+        column = offset - before.rfind("\n")
+        return Span(file=self.file, line=line, column=column, end_line=line, end_column=column + len(name))
+
     def render(self, values: Mapping[str, Any]) -> str:
         """Render with ``values``; the text is returned untouched, final newline included.
 

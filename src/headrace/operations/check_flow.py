@@ -36,7 +36,7 @@ def check_flow(workspace: Workspace, path: Path) -> tuple[Problem, ...]:
         Errors and warnings in order of their place; empty when there is nothing to say.
     """
     try:
-        flow, problems = read_flow(path)
+        flow, problems = read_flow(path, environment=workspace.settings.environment)
     except DefinitionError as error:
         return error.problems
     if flow is None:

@@ -19,7 +19,7 @@ from headrace.domain.variant import Arm, Price
 from headrace.engine.runtime import Limits, PreparedFlow, prepare
 from headrace.engine.threads import ToolThreads
 from headrace.errors import DefinitionError, Problem, UsageError, raise_if_errors
-from headrace.formats.flow_file import load_flow
+from headrace.formats.flow_file import read_flow
 from headrace.formats.includes import open_includes
 from headrace.formats.multimedia import ImageReader
 from headrace.operations.workspace import Workspace
@@ -33,6 +33,7 @@ from headrace.tools.literals import read_literals
 from headrace.tools.project import loading_turn, project_in_use, working_folder
 from headrace.tools.registry import load_tool
 
+_UNSET_VALUES = ("F014", "R103")
 _CONNECTION_VALUE = re.compile(r"^\$\{([^.]+)\.([^.]+)\}$")
 
 
@@ -68,14 +69,17 @@ def loaded_flow(
 ) -> Iterator[LoadedFlow]:
     """Load, choose, check and plan a flow; the block runs in the flow's folder with its environment variables.
 
-    ``init`` is what the constructor of a flex flow's class is given.
+    ``init`` is what the constructor of a flex flow's class is given, and what is taken for parts of a prompty.
 
     Raises:
         DefinitionError: Everything that is wrong with the flow's files, at once.
         UsageError: The arm or an override does not fit the flow.
     """
-    flow = _choose(workspace, replace(load_flow(path), init_values=init or {}), arm, overrides or {})
-    variables = _environment(workspace, flow, environment_variables or {})
+    given = _replaced(workspace, environment_variables or {})
+    environment = {**workspace.settings.environment, **given}
+    flow, unread = _read(path, environment, init)
+    flow = _choose(workspace, replace(flow, init_values=init or {}), arm, overrides or {})
+    variables = {**_replaced(workspace, flow.environment_variables), **given}
     with (
         open_includes(flow) as folder,
         process_environment(variables),
@@ -84,7 +88,18 @@ def loaded_flow(
     ):
         with loading_turn():
             loaded = _load(workspace, flow, arm, folder, variables)
-        yield loaded
+        yield replace(loaded, warnings=(*unread, *loaded.warnings))
+
+
+def _read(
+    path: Path, environment: Mapping[str, str], overrides: Mapping[str, Any] | None
+) -> tuple[Flow, tuple[Problem, ...]]:
+    """The flow, and the warnings of its file that say what this run has no value for."""
+    flow, problems = read_flow(path, environment=environment, overrides=overrides)
+    if flow is None:
+        raise DefinitionError(*problems)
+    raise_if_errors(problems)
+    return flow, tuple(problem for problem in problems if problem.code in _UNSET_VALUES)
 
 
 @contextmanager
@@ -178,10 +193,10 @@ def _connection_type(workspace: Workspace) -> Callable[[str], str | None]:
     return look_up
 
 
-def _environment(workspace: Workspace, flow: Flow, given: Mapping[str, str]) -> dict[str, str]:
-    """The flow's environment variables with connection values filled in; those given by the caller win."""
+def _replaced(workspace: Workspace, variables: Mapping[str, str]) -> dict[str, str]:
+    """Environment variables with the values of connections that they name filled in."""
     values = {}
-    for name, text in {**flow.environment_variables, **given}.items():
+    for name, text in variables.items():
         match = _CONNECTION_VALUE.match(text)
         values[name] = (_connection_value(workspace, *match.groups()) or text) if match else text
     return values

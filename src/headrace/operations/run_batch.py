@@ -230,7 +230,11 @@ def _make_spec(
 
 
 def _models(flow: Flow) -> tuple[str, ...]:
-    """``connection/model`` of every llm node, each once."""
+    """``connection/model`` of every llm node, each once; of a prompty its type where it names no connection."""
+    if flow.prompt is not None:
+        asked = flow.prompt.configuration
+        model = asked.get("azure_deployment") or asked.get("model") or ""
+        return (f"{asked.get('connection') or asked.get('type')}/{model}",)
     found = {
         f"{node.connection}/{node.inputs.get('deployment_name') or node.inputs.get('model') or ''}": None
         for node in flow.nodes

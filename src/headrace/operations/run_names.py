@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import PurePath
 
 from headrace.domain.flow import DAG, Flow
 
@@ -20,7 +21,7 @@ def default_name(flow: Flow, choices: Mapping[str, str], now: datetime) -> str:
         now: When the run begins.
     """
     variants = [*(choices.values() or [_DEFAULT_VARIANT])] if flow.kind == DAG else []
-    words = [flow.name, *variants, now.strftime("%Y%m%d_%H%M%S_%f")]
+    words = [PurePath(flow.folder).name, *variants, now.strftime("%Y%m%d_%H%M%S_%f")]
     return re.sub(r"[^0-9A-Za-z_.-]", "_", "_".join(words))
 
 

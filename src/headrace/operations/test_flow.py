@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from headrace.domain.flow import Flow
+from headrace.domain.flow import DAG, Flow
 from headrace.domain.run import COMPLETED, LineResult, NodeResult
 from headrace.domain.variant import Arm, Variant
 from headrace.engine.aggregate import AggregationResult, run_aggregation
@@ -115,22 +115,31 @@ def run_test(
             loaded = replace(whole, plan=plan)
         else:
             loaded = whole
-            inputs, warnings = make_inputs(loaded.flow, request.inputs, None)
+            inputs, warnings = make_inputs(loaded.flow, request.inputs or _sample(loaded.flow), None)
         raise_if_errors(warnings)
         attributes = {COLLECTION: request.collection} if request.collection else {}
         line, aggregation = asyncio.run(_run(workspace, loaded, inputs, attributes, on_text))
-    outputs: Any = line.outputs
-    if request.node is not None:
-        outputs = line.outputs.get(request.node)
     return TestResult(
         flow=loaded.flow,
         line=line,
-        outputs=outputs,
+        outputs=_shown_outputs(loaded.flow, line, request.node),
         metrics=aggregation.metrics,
         aggregation=aggregation.nodes,
         warnings=(*loaded.warnings, *warnings),
         aggregation_problem=aggregation.problem,
     )
+
+
+def _sample(flow: Flow) -> Mapping[str, Any]:
+    """What a flow is tried with when no inputs are given; one without declared inputs takes it by itself."""
+    return flow.sample if flow.inputs else {}
+
+
+def _shown_outputs(flow: Flow, line: LineResult, node: str | None) -> Any:
+    """The outputs of a flow; of a single node, and of a flow that is one, what it returned."""
+    if node is not None:
+        return line.outputs.get(node)
+    return line.nodes[0].output if flow.kind != DAG and line.nodes else line.outputs
 
 
 async def _run(

@@ -12,7 +12,14 @@ from headrace.domain.flow import PROMPTY, Flow
 from headrace.domain.run import COMPLETED
 from headrace.errors import Problem
 from headrace.formats.multimedia import save_images
-from headrace.formats.run_info import Record, Recording, flow_output, render_detail, render_node_run
+from headrace.formats.run_info import (
+    Record,
+    Recording,
+    file_name,
+    flow_output,
+    render_detail,
+    render_node_run,
+)
 from headrace.formats.run_log import node_events, problem_event, render_log
 from headrace.operations.test_flow import TestRequest, TestResult
 from headrace.planning.select import parse_variant
@@ -81,9 +88,9 @@ def records_folder(flow: Flow) -> Path:
 def _stem(request: TestRequest) -> str:
     words = ["flow"]
     if request.node is not None:
-        words = ["flow", f"{request.node}.node"]
+        words = ["flow", f"{file_name(request.node)}.node"]
     elif request.variant is not None:
-        words = ["flow", *parse_variant(request.variant)]
+        words = ["flow", *(file_name(word) for word in parse_variant(request.variant))]
     return "-".join(words)
 
 
@@ -103,7 +110,7 @@ def _files(request: TestRequest, result: TestResult, folder: Path, stem: str) ->
         has_result=True,
         calls=render_calls(result.line.spans, result.line.nodes),
     )
-    log = "flow.log" if request.node is None else f"{request.node}.node.log"
+    log = "flow.log" if request.node is None else f"{file_name(request.node)}.node.log"
     yield log, _log(result)
     yield f"{stem}.detail.json", json_of(_detail(request, result, recording))
     if result.line.status == COMPLETED:

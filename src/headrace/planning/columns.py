@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from headrace.domain.dataset import ColumnMapping, Dataset, Line, MappedValue
-from headrace.domain.flow import Flow
+from headrace.domain.flow import PROMPTY, Flow
 from headrace.domain.run import COMPLETED, LineResult
 from headrace.errors import Problem, nearest
 from headrace.source import Span
@@ -66,7 +66,7 @@ def map_lines(
     if not missing and not any(mapped.source in tables for mapped in full.values()):
         problem = _no_reference(flow)
         # Without any mapping prompt flow runs every line on the defaults; a mapping of literals alone it refuses.
-        if flow.inputs and not mapping:
+        if (flow.inputs and not mapping) or (flow.kind == PROMPTY and not flow.inputs):
             problems.append(replace(problem, severity="warning"))
         else:
             missing.append(problem)
@@ -217,7 +217,10 @@ def _no_reference(flow: Flow) -> Problem:
     what = "No flow input is taken from data or from a run, so every line would be the same."
     name = next(iter(flow.inputs), "")
     fix = f"Map at least one input, for example {name}=${{data.{name}}}."
-    if not flow.inputs:
+    if flow.kind == PROMPTY and not flow.inputs:
+        what = "The prompty declares no inputs, so every line asks the same: its sample, if it has one."
+        fix = "Declare the inputs that the lines should give."
+    elif not flow.inputs:
         what = "The flow has no inputs, so there is nothing to run it over."
         fix = "Declare an input in the flow, or run it once with `headrace flow test`."
     return Problem(

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from headrace.domain.flow import NO_DEFAULT, Flow, FlowInput
+from headrace.domain.flow import NO_DEFAULT, PROMPTY, Flow, FlowInput
 from headrace.errors import Problem, nearest
 from headrace.source import Span
 
@@ -159,10 +159,13 @@ def _wrong_type(flow: Flow, declared: FlowInput, error: ConversionError, place: 
 
 def _unknown(flow: Flow, name: str, place: Span | None) -> Problem:
     guess = nearest(name, tuple(flow.inputs))
+    fix = f'Did you mean "{guess}"?' if guess else "Remove the value, or declare the input."
+    if flow.kind == PROMPTY and not flow.inputs:
+        fix = "Declare the inputs of the prompty: without them it takes its sample, if it has one."
     return Problem(
         code="T204",
         what=f"The flow has no input {name!r}; the value is ignored.",
         span=place or flow.source_map.key_span(("inputs",)),
-        fix=f'Did you mean "{guess}"?' if guess else "Remove the value, or declare the input.",
+        fix=fix,
         severity="warning",
     )

@@ -195,11 +195,21 @@ def _is_served(module: str, name: str, served: Mapping[str, Mapping[str, str]]) 
 
 def tool_problem(tool_id: str, node: str, span: Span) -> Problem | None:
     """M007 for a package tool that lives in the retiring service; ``None`` for any other."""
-    for start, fix in RETIRED_TOOLS.items():
-        if tool_id == start or tool_id.startswith(start + "."):
-            what = f"The node {node!r} uses the package tool {tool_id}, whose package belongs to the retiring service."
-            return Problem(code="M007", what=what, span=span, fix=fix)
-    return None
+    fix = retired_tool_fix(tool_id)
+    if fix is None:
+        return None
+    what = (
+        f"The node {node!r} uses the package tool {tool_id}, whose package belongs to the retiring service."
+    )
+    return Problem(code="M007", what=what, span=span, fix=fix)
+
+
+def retired_tool_fix(tool_id: str) -> str | None:
+    """What to do about a package tool that lives in the retiring service; ``None`` for any other."""
+    found = (
+        fix for start, fix in RETIRED_TOOLS.items() if tool_id == start or tool_id.startswith(start + ".")
+    )
+    return next(found, None)
 
 
 def _warning(code: str, what: str, fix: str, span: Span) -> Problem:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from headrace.domain.flow import Flow, Node
+from headrace.domain.flow import Flow, ModelPrompt, Node
 from headrace.domain.variant import Arm, ModelSpec, Variant
 from headrace.errors import Problem, UsageError, nearest
 from headrace.formats.arms import parse_variant
@@ -20,9 +20,9 @@ _MODEL_PARAMETERS = ("deployment_name", "model")
 def apply_arm(flow: Flow, arm: Arm, connection_type: Callable[[str], str | None]) -> Flow:
     """The flow as one arm runs it.
 
-    Nodes that the arm's variant names become that variant; all others keep their default. With a model, every
-    llm node gets its connection, its name (as ``deployment_name`` on Azure, else as ``model``) and its
-    parameters. Embedding nodes are left alone: another embedding model needs another index.
+    Nodes that the arm's variant names become that variant; all others keep their default. With a model, a prompty asks
+    that one, and every llm node gets its connection, its name (as ``deployment_name`` on Azure, else as ``model``)
+    and its parameters. Embedding nodes are left alone: another embedding model needs another index.
 
     Args:
         flow: As read.
@@ -39,6 +39,8 @@ def apply_arm(flow: Flow, arm: Arm, connection_type: Callable[[str], str | None]
     if arm.variant is not None:
         nodes.update(_chosen(flow, nodes, arm.variant))
     if arm.model is not None:
+        if flow.prompt is not None:
+            return replace(flow, prompt=_prompt_pointed_at(flow.prompt, arm.model))
         field_name = _model_field(connection_type(arm.model.connection))
         model_nodes = [node for node in nodes.values() if node.type == "llm"]
         if not model_nodes:
@@ -106,6 +108,11 @@ def _pointed_at(node: Node, model: ModelSpec, field_name: str) -> Node:
     inputs = {field_name: model.model, **inputs, **model.parameters}
     # The provider follows from the connection; a module of another one would contradict it.
     return replace(node, connection=model.connection, provider=None, module=None, inputs=inputs)
+
+
+def _prompt_pointed_at(prompt: ModelPrompt, model: ModelSpec) -> ModelPrompt:
+    configuration = {"connection": model.connection, "model": model.model}
+    return replace(prompt, configuration=configuration, parameters={**prompt.parameters, **model.parameters})
 
 
 def _no_model_node(flow: Flow, model: ModelSpec) -> Problem:

@@ -7,7 +7,6 @@ from typing import Any
 
 from headrace.errors import NodeError, at_place
 from headrace.formats.template import Template
-from headrace.source import file_span
 from headrace.tools.chat import Message, parse_chat
 from headrace.tools.escape import escape_values
 from headrace.tools.model_parameters import AZURE
@@ -47,7 +46,7 @@ def make_messages(
     try:
         return parse_chat(text, escaped.marks | marks)
     except NodeError as error:
-        raise at_place(error, file_span(template.file)) from error
+        raise at_place(error, template.start) from error
 
 
 def _as_chat_list(value: Any) -> Any:

@@ -17,9 +17,10 @@ from headrace.domain.tool import ToolParameter, ToolSpec
 from headrace.errors import DefinitionError, Problem, nearest
 from headrace.formats.positions import read_text
 from headrace.formats.template import Template, load_template
+from headrace.planning.retirement import retired_tool_fix
 from headrace.tools.base import ConnectionLookup, Tool
 from headrace.tools.binding import bind_function
-from headrace.tools.registry import PACKAGE_LOADERS
+from headrace.tools.registry import BUILT_IN_TOOLS, PACKAGE_LOADERS
 from headrace.tools.signature import Signature, read_signature
 from headrace.tools.sources import source_file
 from headrace.tools.user_code import run_user_code
@@ -58,7 +59,9 @@ def load_package_tool(node: Node, flow: Flow, folder: Path, connections: Connect
 
 def _find(tool_id: str, node: Node, flow: Flow) -> Mapping[str, Any]:
     """The description of a tool; ids that a tool had earlier count as well."""
-    available = list(PACKAGE_LOADERS)
+    if tool_id in BUILT_IN_TOOLS:
+        return BUILT_IN_TOOLS[tool_id]
+    available = [*PACKAGE_LOADERS, *BUILT_IN_TOOLS]
     failures: list[str] = []
     for entry_point in entry_points(group=GROUP):
         try:
@@ -71,17 +74,25 @@ def _find(tool_id: str, node: Node, flow: Flow) -> Mapping[str, Any]:
                 return dict(described)
         available.extend(offered)
     pointer = (*node.pointer, "source", "tool")
-    near = nearest(tool_id, available)
     raise DefinitionError(
         Problem(
             code="T207",
             what=f"The node {node.name!r} uses the package tool {tool_id!r}, which no installed package offers.",
             span=flow.source_map.span(pointer),
             pointer=pointer,
-            fix=f'Did you mean "{near}"?' if near else "Install the package that offers it.",
+            fix=_how_to_get(tool_id, available),
             detail=(*(f"available: {item}" for item in sorted(set(available))), *failures),
         )
     )
+
+
+def _how_to_get(tool_id: str, available: list[str]) -> str:
+    """What to do about a tool that nobody offers."""
+    instead = retired_tool_fix(tool_id)
+    if instead:
+        return f"Its package belongs to the retiring service and cannot be had without it. {instead}"
+    near = nearest(tool_id, available)
+    return f'Did you mean "{near}"?' if near else "Install the package that offers it."
 
 
 def _offered(entry_point: EntryPoint) -> dict[str, Any]:
@@ -171,6 +182,7 @@ def _replaced(
 def offered_tools() -> Iterator[str]:
     """Ids of all package tools that can be used here; packages that cannot be listed are left out."""
     yield from PACKAGE_LOADERS
+    yield from BUILT_IN_TOOLS
     for entry_point in entry_points(group=GROUP):
         try:
             yield from _offered(entry_point)

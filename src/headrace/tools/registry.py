@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from headrace.domain.flow import Flow, Node
 from headrace.errors import DefinitionError, Problem
@@ -15,6 +16,7 @@ LOADERS: Mapping[tuple[str, str], str] = {
     ("llm", "code"): "headrace.tools.llm:load_llm_tool",
     ("python", "code"): "headrace.tools.python:load_python_tool",
     ("python", "package"): "headrace.tools.package:load_package_tool",
+    ("prompty", "code"): "headrace.tools.prompty:load_prompty_tool",
     ("custom_llm", "package_with_prompt"): "headrace.tools.package:load_package_tool",
 }
 """Node type and source type to the import string of the loader."""
@@ -29,7 +31,39 @@ PACKAGE_LOADERS: Mapping[str, str] = {
     "promptflow.tools.openai.chat": "headrace.tools.llm:load_package_api",
     "promptflow.tools.openai.completion": "headrace.tools.llm:load_package_api",
 }
-"""Ids of package tools that headrace brings itself."""
+"""Ids of package tools that headrace brings itself, with a loader each."""
+
+_SENSITIVITY = {"type": ["string"]}
+_ANALYZE_TEXT = {
+    "module": "headrace.compat.content_safety",
+    "function": "analyze_text",
+    "inputs": {
+        "connection": {"type": ["AzureContentSafetyConnection"]},
+        "text": {"type": ["string"]},
+        "hate_category": _SENSITIVITY,
+        "sexual_category": _SENSITIVITY,
+        "self_harm_category": _SENSITIVITY,
+        "violence_category": _SENSITIVITY,
+    },
+}
+BUILT_IN_TOOLS: Mapping[str, Mapping[str, Any]] = {
+    "promptflow.tools.serpapi.SerpAPI.search": {
+        "module": "headrace.compat.serpapi",
+        "class_name": "SerpAPI",
+        "function": "search",
+        "inputs": {
+            "connection": {"type": ["SerpConnection"]},
+            "query": {"type": ["string"]},
+            "location": {"type": ["string"]},
+            "safe": {"type": ["string"]},
+            "num": {"type": ["int"]},
+            "engine": {"type": ["string"]},
+        },
+    },
+    "promptflow.tools.azure_content_safety.analyze_text": _ANALYZE_TEXT,
+    "content_safety_text.tools.content_safety_text_tool.analyze_text": _ANALYZE_TEXT,
+}
+"""Ids of package tools that headrace brings itself, described as packages describe theirs."""
 
 
 def load_tool(node: Node, flow: Flow, folder: Path, connections: ConnectionLookup) -> Tool:

@@ -95,6 +95,7 @@ def test_a_prompt_goes_to_the_parameter_that_is_annotated_so(tmp_path: Path) -> 
     [
         ("acme.ad", "python", "T207", "'acme.ad'"),
         ("nothing.like.it", "python", "T207", "no installed package offers"),
+        ("promptflow_vectordb.tool.common_index_lookup.search", "python", "T207", "retiring service"),
         ("acme.gone", "python", "T206", "acme_tools_gone"),
         ("acme.add", "custom_llm", "T206", "PromptTemplate"),
     ],
@@ -104,7 +105,7 @@ def test_what_cannot_be_loaded(tool: str, kind: str, code: str, words: str, tmp_
         load(tmp_path, tool, kind=kind)
     (problem,) = caught.value.problems
     assert problem.code == code
-    assert words in problem.what
+    assert words in f"{problem.what} {problem.fix}"
     assert problem.span is not None
     assert problem.span.line == 10
 

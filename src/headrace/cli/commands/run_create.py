@@ -17,6 +17,7 @@ from headrace.cli.workspace import command_workspace
 from headrace.domain.run import COMPLETED, Run
 from headrace.errors import ExitCode, Problem
 from headrace.formats.run_file import RunFile, apply_settings, read_run_file
+from headrace.operations.export_run import export_run, refuse_foreign_folder
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace
 
@@ -68,10 +69,20 @@ _SETTLED = ("flow", "data", "run", "variant", "model", "column_mapping", "connec
 @pairs_option("--set", "settings", help="Set any property of the run, e.g. display_name=… tags.team=….")
 @click.option("--display-name", metavar="TEXT", help="Title of the run.")
 @click.option("--max-concurrency", type=click.IntRange(min=1), metavar="N", help="Lines in flight at once.")
+@path_option(
+    "--output", help="Also write the run into this folder when it ends, as headrace run export does."
+)
 @click.option("-s", "--stream", is_flag=True, help="Show every line as soon as it is finished.")
 @click.pass_obj
 def command(
-    session: Session, /, *, file: Path | None, settings: Mapping[str, str], stream: bool, **options: Any
+    session: Session,
+    /,
+    *,
+    file: Path | None,
+    settings: Mapping[str, str],
+    output: Path | None,
+    stream: bool,
+    **options: Any,
 ) -> int:
     """Run a flow over every line of a data file.
 
@@ -86,9 +97,13 @@ def command(
         session.show_problems(*run_file.warnings)
     options["environment_variables"] = read_variables(options["environment_variables"], session.folder)
     request = make_request(run_file, options)
+    if output is not None:
+        refuse_foreign_folder(output, request.name)
     with command_workspace(session) as workspace, show_progress(session) as on_event:
         run = create_run(workspace, request, on_event)
         failure = find_failure(workspace, run)
+        if output is not None:
+            workspace.warn(export_run(workspace, run.spec.name, output))
     session.write_json(run_to_json(run, failure))
     return report_failures(session, run, failure)
 

@@ -1,0 +1,89 @@
+"""One HTTP request of a tool that is no model call: a web search, a content check. Blocks; run it in a thread."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode, urlsplit
+from urllib.request import Request, urlopen
+
+TIMEOUT_S = 60.0
+_SCHEMES = ("http", "https")
+
+
+class WebError(Exception):
+    """No answer came; the text says why, without the address, whose query may hold a key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebAnswer:
+    """An answer, whatever its status.
+
+    Attributes:
+        status: HTTP status.
+        text: The body.
+    """
+
+    status: int
+    text: str
+
+    def json(self) -> Any:
+        """The body as data.
+
+        Raises:
+            ValueError: It is not JSON.
+        """
+        return json.loads(self.text)
+
+
+def request(
+    url: str,
+    *,
+    query: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+    body: Any = None,
+    timeout_s: float = TIMEOUT_S,
+) -> WebAnswer:
+    """Send a GET, or a POST where there is a body, and wait for its answer. Proxies of the environment are used.
+
+    Args:
+        url: An http or https address.
+        query: Parameters of the address; those that are ``None`` are left out.
+        headers: Everything but length and content type.
+        body: Data to send as JSON.
+        timeout_s: Limit for each wait, seconds.
+
+    Raises:
+        WebError: No answer came.
+    """
+    if urlsplit(url).scheme not in _SCHEMES:
+        message = "the address does not begin with http:// or https://"
+        raise WebError(message)
+    given = {name: value for name, value in (query or {}).items() if value is not None}
+    content = None if body is None else json.dumps(body).encode()
+    asked = Request(  # noqa: S310 - the scheme is checked above
+        f"{url}?{urlencode(given)}" if given else url,
+        data=content,
+        headers={**(headers or {}), **({} if content is None else {"Content-Type": "application/json"})},
+    )
+    try:
+        with urlopen(asked, timeout=timeout_s) as answer:  # noqa: S310
+            return WebAnswer(status=answer.status, text=answer.read().decode("utf-8", "replace"))
+    except HTTPError as error:
+        with error:
+            return WebAnswer(status=error.code, text=error.read().decode("utf-8", "replace"))
+    except URLError as error:
+        raise WebError(_reason(error.reason)) from None
+    except OSError as error:
+        raise WebError(_reason(error)) from None
+
+
+def _reason(reason: Any) -> str:
+    if isinstance(reason, TimeoutError):
+        return "no answer in time"
+    if isinstance(reason, OSError) and reason.strerror:
+        return str(reason.strerror).lower()
+    return str(reason)
