@@ -20,7 +20,7 @@ from headrace.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [
-    "flow init", "flow validate", "flow test",
+    "flow init", "flow validate", "flow test", "flow serve",
     "run create", "run list", "run show", "run show-details", "run show-metrics", "run update", "run archive",
     "run restore", "run trace", "run export", "run delete",
     "doctor", "certify",
@@ -29,10 +29,12 @@ COMMANDS = [
     "model serve",
 ]  # fmt: skip
 PF_OPTIONS = {
-    "flow init": ["--flow", "--type"],
+    "flow init": ["--flow", "--type", "--entry", "--function", "--prompt-template", "-y", "--yes"],
     "flow validate": ["--source"],
     "flow test": ["--flow", "--inputs", "--node", "--variant", "--environment-variables", "--collection",
                   "--input", "--detail", "--config"],
+    "flow serve": ["--source", "--port", "--host", "--engine", "--environment-variables", "--init",
+                   "--skip-open-browser"],
     "run create": ["-f", "--file", "--flow", "--data", "--column-mapping", "--run", "--variant", "-n", "--name",
                    "--environment-variables", "--connections", "--set", "-s", "--stream"],
     "run list": ["-r", "--max-results", "--all-results", "--archived-only", "--include-archived", "-o", "--output"],

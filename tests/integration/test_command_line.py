@@ -615,3 +615,16 @@ def test_a_served_model_says_how_stock_prompt_flow_reaches_it_and_ends_well(
     assert (running.returncode, err.strip()) == (0, "Stopped.")
     assert f"  base_url: {base_url}\n" in said
     assert "  pf connection create --file baseline.yaml\n" in said
+
+
+def test_a_served_flow_answers_and_ends_well(process: Callable[..., subprocess.Popen[str]]) -> None:
+    running = process("flow", "serve", "--source", "flow", "--port", "0", "--skip-open-browser")
+    assert running.stdout is not None
+    said = list(iter(running.stdout.readline, "Ctrl-C stops the server.\n"))
+    url = said[0].split()[-1]
+    request = urllib.request.Request(url, json.dumps({"text": "é"}).encode())
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert json.load(answer)["out"]["text"] == "Say é é"
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=30)
+    assert (running.returncode, err.strip()) == (0, "Stopped.")

@@ -8,7 +8,6 @@ ABSENT: Mapping[str, str] = {
     "connection update": "headrace connection create --file FILE --overwrite replaces a connection.",
     "flow build": "headrace runs a flow from its folder; until it can pack one, pf flow build packs the same files.",
     "flow save": "headrace flow init --flow NAME starts a flow; put the function into its Python tool.",
-    "flow serve": "headrace flow test calls a flow once; until it can serve one, pf flow serve serves the same files.",
     "flow test --interactive": "Ask once with headrace flow test; --inputs FILE.json can hold the chat history.",
     "flow test --ui": "headrace flow test prints the outputs; headrace run trace draws where the time went.",
     "run stream": "headrace run create shows its progress until it ends; headrace run show --name RUN shows a run.",

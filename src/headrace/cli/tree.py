@@ -49,6 +49,7 @@ TREE: Mapping[str, Branch | Place] = {
             "init": _place("flow_init", "Create a flow that runs, to start from."),
             "validate": _place("flow_validate", "Check a flow and report every problem at once."),
             "test": _place("flow_test", "Run a flow, or one of its nodes, once."),
+            "serve": _place("flow_serve", "Serve a flow over HTTP."),
         },
     ),
     "run": Branch(

@@ -66,10 +66,13 @@ def loaded_flow(
     overrides: Mapping[str, str] | None = None,
     environment_variables: Mapping[str, str] | None = None,
     init: Mapping[str, Any] | None = None,
+    keeps_environment: bool = False,
 ) -> Iterator[LoadedFlow]:
     """Load, choose, check and plan a flow; the block runs in the flow's folder with its environment variables.
 
     ``init`` is what the constructor of a flex flow's class is given, and what is taken for parts of a prompty.
+    With ``keeps_environment``, variables that are set already stay as they are, unless ``environment_variables`` says
+    otherwise.
 
     Raises:
         DefinitionError: Everything that is wrong with the flow's files, at once.
@@ -79,7 +82,10 @@ def loaded_flow(
     environment = {**workspace.settings.environment, **given}
     flow, unread = _read(path, environment, init)
     flow = _choose(workspace, replace(flow, init_values=init or {}), arm, overrides or {})
-    variables = {**_replaced(workspace, flow.environment_variables), **given}
+    own = _replaced(workspace, flow.environment_variables)
+    if keeps_environment:
+        own = {name: text for name, text in own.items() if name not in workspace.settings.environment}
+    variables = {**own, **given}
     with (
         open_includes(flow) as folder,
         process_environment(variables),

@@ -41,6 +41,11 @@ class FunctionTool:
         self._fixed = fixed
         self._consumed = consumed
 
+    @property
+    def can_stream(self) -> bool:
+        """Whether it is a generator, whose items may be passed on one by one."""
+        return inspect.isgeneratorfunction(self._function) or inspect.isasyncgenfunction(self._function)
+
     def call(self, arguments: Mapping[str, Any], context: NodeContext) -> Any:
         """Call the function; generators come back as generators that print and trace for this node.
 

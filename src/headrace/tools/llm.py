@@ -63,6 +63,11 @@ class ModelTool:
         self._template = template
         self._parameters = frozenset(item.name for item in (_PROMPT, *spec.parameters, *api.parameters))
 
+    @property
+    def can_stream(self) -> bool:
+        """Whether the answer may come piece by piece, where the caller wants that."""
+        return self._api.operation == CHAT
+
     async def call(self, arguments: Mapping[str, Any], context: NodeContext) -> Any:
         """Ask the model.
 

@@ -1,0 +1,89 @@
+"""``headrace flow serve``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from headrace.cli.inputs import read_inputs, read_variables
+from headrace.cli.options import ManyValues, Verb, path_option, variables_option
+from headrace.cli.session import Session
+from headrace.cli.workspace import command_workspace
+from headrace.errors import ExitCode
+from headrace.operations.serve_flow import ServeRequest, serve_flow
+
+DEFAULT_HOST, DEFAULT_PORT = "localhost", 8080
+ENGINES = ("flask", "fastapi")
+
+
+@click.command(
+    "serve",
+    cls=Verb,
+    examples=(
+        ("On this machine", "headrace flow serve --source my_flow"),
+        ("For others, as in a container", "headrace flow serve --source my_flow --host 0.0.0.0 --port 80"),
+    ),
+)
+@path_option("--source", required=True, help="Flow folder, or flow file.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=DEFAULT_PORT,
+    metavar="PORT",
+    help=f"Default {DEFAULT_PORT}; 0 takes any.",
+)
+@click.option(
+    "--host", default=DEFAULT_HOST, metavar="ADDRESS", help=f"Where to listen; default {DEFAULT_HOST}."
+)
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    metavar="|".join(ENGINES),
+    help="Taken for the sake of pf's scripts; there is one server.",
+)
+@variables_option()
+@click.option(
+    "--init",
+    cls=ManyValues,
+    multiple=True,
+    metavar="KEY=VALUE...",
+    help="Arguments of a flex flow's class, or one .json file.",
+)
+@click.option("--skip-open-browser", is_flag=True, help="Taken likewise; no browser is ever opened.")
+@click.pass_obj
+def command(
+    session: Session,
+    *,
+    source: Path,
+    port: int,
+    host: str,
+    engine: str | None,
+    environment_variables: tuple[str, ...],
+    init: tuple[str, ...],
+    skip_open_browser: bool,
+) -> int:
+    """Serve a flow over HTTP.
+
+    POST a JSON object of inputs to /score; the outputs come back as JSON, or piece by piece to a
+    client that accepts text/event-stream. There are /health, /version, /swagger.json and
+    /feedback as well. Aggregation nodes do not run. Ends with Ctrl-C. Needs the extra serve.
+    """
+    del engine, skip_open_browser
+    request = ServeRequest(
+        source=source,
+        host=host,
+        port=port,
+        environment_variables=read_variables(environment_variables, session.folder),
+        init=read_inputs(init),
+    )
+
+    def on_ready(base_url: str) -> None:
+        session.write(f"{source} answers at {base_url}/score\nCtrl-C stops the server.")
+
+    with command_workspace(session) as workspace:
+        try:
+            serve_flow(workspace, request, on_ready)
+        except KeyboardInterrupt:  # the way to stop a server: nothing went wrong
+            session.note("\nStopped.")
+    return ExitCode.OK

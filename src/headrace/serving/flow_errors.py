@@ -1,0 +1,29 @@
+"""Problems as prompt flow's server says them: HTTP status and error JSON (promptflow-format: 10)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headrace.errors import Problem
+
+USER_ERROR, SYSTEM_ERROR = "UserError", "SystemError"
+_SERVER_FAULTS = frozenset({"E603"})
+"""Problems that the caller has no part in; what a tool or a model service raises counts as the caller's."""
+
+
+def error_body(*problems: Problem) -> dict[str, Any]:
+    """The JSON of an error, with the code of headrace beside prompt flow's word."""
+    kind = SYSTEM_ERROR if problems[0].code in _SERVER_FAULTS else USER_ERROR
+    message = " ".join(problem.what for problem in problems)
+    return {"error": {"code": kind, "message": message, "problem": problems[0].code}}
+
+
+def failure_status(problem: Problem) -> int:
+    """HTTP status for a line that failed or a request that does not fit."""
+    return 500 if problem.code in _SERVER_FAULTS else 400
+
+
+def refusal(status: int, message: str) -> dict[str, Any]:
+    """The JSON for a request that was not looked into further."""
+    kind = SYSTEM_ERROR if status >= 500 else USER_ERROR
+    return {"error": {"code": kind, "message": message}}

@@ -1,0 +1,47 @@
+"""From the body of a request to the inputs of a line (promptflow-format: 10)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from headrace.domain.flow import Flow
+from headrace.errors import Problem, UsageError
+from headrace.planning.convert import make_inputs
+
+
+def read_inputs(flow: Flow, body: bytes) -> dict[str, Any]:
+    """The inputs of one request: a JSON object, or any text for a flow of a single input.
+
+    Inputs that the flow does not have are ignored; those that are left out take their defaults.
+
+    Raises:
+        UsageError: T201 or T202 for every input that does not fit or is missing, D401 for a body that is no object.
+    """
+    given = _parse(flow, body)
+    missing = [name for name, item in flow.inputs.items() if name not in given and not item.has_default]
+    if missing:
+        what = f"Required input fields {missing} are missing in request data."
+        raise UsageError(Problem(code="T202", what=what, fix="Send a JSON object with all of them."))
+    values, problems = make_inputs(flow, {name: given[name] for name in flow.inputs if name in given})
+    errors = [problem for problem in problems if problem.severity == "error"]
+    if errors:
+        raise UsageError(*errors)
+    return values
+
+
+def _parse(flow: Flow, body: bytes) -> Mapping[str, Any]:
+    try:
+        given = json.loads(body)
+    except (ValueError, RecursionError):
+        names = list(flow.inputs)
+        if len(names) == 1:
+            return {names[0]: body.decode(errors="replace")}
+        what = f"The request is not JSON, and the flow has {len(names)} inputs."
+        fix = 'Send {"input": value, …} as JSON.'
+        raise UsageError(Problem(code="D401", what=what, fix=fix)) from None
+    if isinstance(given, dict):
+        return given
+    what = f"The request holds a {type(given).__name__}, not an object of input names and values."
+    raise UsageError(Problem(code="D401", what=what, fix='Send {"input": value, …}.'))

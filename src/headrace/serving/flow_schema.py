@@ -1,0 +1,95 @@
+"""The OpenAPI description of a served flow, in the form that prompt flow's server has (promptflow-format: 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from headrace.domain.flow import Flow, FlowInput, FlowOutput
+
+_FREE = {"type": "object", "additionalProperties": {}}
+_SCHEMAS: Mapping[str, Mapping[str, Any]] = {
+    "int": {"type": "integer"},
+    "double": {"type": "number"},
+    "bool": {"type": "boolean"},
+    "list": {"type": "array", "items": _FREE},
+    "object": _FREE,
+    "image": {"type": "object"},
+}
+_RESPONSES = {"400": {"description": "Invalid input"}, "default": {"description": "unexpected error"}}
+
+
+def describe_flow(flow: Flow, outputs: Sequence[str], example: Mapping[str, Any]) -> dict[str, Any]:
+    """The document of ``/swagger.json``.
+
+    Args:
+        flow: What is served.
+        outputs: Names of the outputs that are answered.
+        example: An example of the inputs.
+    """
+    inputs = {
+        "type": "object",
+        "properties": {name: _describe(item) for name, item in flow.inputs.items()},
+        "required": list(flow.inputs),
+    }
+    answered: dict[str, Any] = {"type": "object"}
+    if outputs:
+        answered["properties"] = {name: _describe(flow.outputs[name]) for name in outputs}
+    score = _operation(
+        f"run promptflow: {flow.name} with an given input",
+        "promptflow input data",
+        inputs,
+        answered,
+        {"example": dict(example)},
+    )
+    feedback = _operation("collect promptflow feedback", "promptflow feedback data", _FREE, _FREE, {})
+    flatten = {
+        "name": "flatten",
+        "in": "query",
+        "description": "flatten the feedback data into traced data",
+        "required": False,
+        "schema": {"type": "boolean"},
+    }
+    return {
+        "openapi": "3.0.0",
+        "info": {"title": f"Promptflow[{flow.name}] API", "version": "1.0.0", **_chat_fields(flow)},
+        "components": {"securitySchemes": {"bearerAuth": {"type": "http", "scheme": "bearer"}}},
+        "security": [{"bearerAuth": []}],
+        "paths": {"/score": {"post": score}, "/feedback": {"parameters": [flatten], "post": feedback}},
+    }
+
+
+def _operation(
+    summary: str, body: str, schema: Mapping[str, Any], answer: Mapping[str, Any], more: Mapping[str, Any]
+) -> dict[str, Any]:
+    done = {"description": "successful operation", "content": {"application/json": {"schema": answer}}}
+    return {
+        "summary": summary,
+        "requestBody": {
+            "description": body,
+            "required": True,
+            "content": {"application/json": {"schema": schema, **more}},
+        },
+        "responses": {"200": done, **_RESPONSES},
+    }
+
+
+def _describe(item: FlowInput | FlowOutput) -> dict[str, Any]:
+    schema = dict(_SCHEMAS.get(item.type, {"type": "string"}))
+    if item.description:
+        schema["description"] = item.description
+    if isinstance(item, FlowInput) and item.has_default and item.default:
+        schema["default"] = item.default
+    return schema
+
+
+def _chat_fields(flow: Flow) -> dict[str, str]:
+    named = {
+        "x-chat-input": [name for name, item in flow.inputs.items() if item.is_chat_input],
+        "x-chat-history": [name for name, item in flow.inputs.items() if item.is_chat_history],
+        "x-chat-output": [name for name, item in flow.outputs.items() if item.is_chat_output],
+    }
+    fields = {"x-flow-name": flow.name}
+    if flow.type == "chat":
+        fields["x-flow-type"] = flow.type
+    return fields | {field: names[0] for field, names in named.items() if names}

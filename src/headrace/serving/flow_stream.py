@@ -1,0 +1,86 @@
+"""The answer of a flow that streams, as server-sent events (promptflow-format: 10).
+
+The outputs that do not stream come first, in one event; then every piece in one of its own. There is no event that says
+that it was the last one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from headrace.domain.run import LineResult
+from headrace.engine.line import OnOutputs, OnText
+from headrace.serving.flow_errors import error_body, failure_status
+
+RunLine = Callable[[OnOutputs, OnText], Awaitable[LineResult]]
+
+
+class FlowStream(Response):
+    """Runs a line and sends what it has to say as soon as it is there; ends the line when the client goes.
+
+    A line that fails before its first event is answered as an error. One that fails later says so in its last event.
+
+    Args:
+        run: Runs the line.
+        answered: Takes away the outputs that may not be seen.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(self, run: RunLine, answered: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
+        super().__init__()
+        self._run = run
+        self._answered = answered
+        self._events: asyncio.Queue[dict[str, Any] | LineResult | None] = asyncio.Queue()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(self._run_line())
+            watching = group.create_task(_wait_until_gone(receive, running))
+            first = await self._events.get()
+            if isinstance(first, LineResult) and first.problem is not None:
+                response = JSONResponse(error_body(first.problem), failure_status(first.problem))
+                await response(scope, receive, send)
+            elif first is not None:
+                await self._send_events(first, send)
+            watching.cancel()
+
+    async def _run_line(self) -> None:
+        """Run the line; its result, or nothing when the client has gone, follows its events."""
+        line = None
+        try:
+            line = await self._run(self._hear, lambda name, piece: self._hear({name: piece}))
+        finally:
+            self._events.put_nowait(line)
+
+    def _hear(self, outputs: Mapping[str, Any]) -> None:
+        if shown := self._answered(outputs):
+            self._events.put_nowait(shown)
+
+    async def _send_events(self, item: dict[str, Any] | LineResult | None, send: Send) -> None:
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        while isinstance(item, dict):
+            await _send_event(item, send)
+            item = await self._events.get()
+        if item is not None and item.problem is not None:
+            await _send_event(error_body(item.problem), send)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _send_event(event: Mapping[str, Any], send: Send) -> None:
+    body = f"data: {json.dumps(event)}\n\n".encode()
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+async def _wait_until_gone(receive: Receive, running: asyncio.Task[Any]) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    running.cancel()
