@@ -201,12 +201,17 @@ CATALOGUE: Mapping[str, Entry] = {
     "D405": Entry(
         "unknown-data-format",
         "A data file of unknown format",
-        "Data is read from .jsonl, .csv, .tsv and .json files.",
+        "Data is read from .jsonl, .csv, .tsv, .json and .parquet files.",
     ),
     "D406": Entry(
         "mapping-without-reference",
         "A mapping that reads no data",
         "At least one input must come from the data or from a run.",
+    ),
+    "D407": Entry(
+        "unaligned-data",
+        "Data that does not belong to the run",
+        "Data and the run that is evaluated have different numbers of lines and nothing says which belong together.",
     ),
     "C501": Entry(
         "unknown-connection",
@@ -264,7 +269,7 @@ CATALOGUE: Mapping[str, Entry] = {
     "E603": Entry(
         "timed-out",
         "Something took longer than allowed",
-        "A node or a line ran into its time limit and was cut.",
+        "A node, a line or a whole run ran into its time limit and was cut.",
     ),
     "E604": Entry(
         "not-serializable", "An output that cannot be written as JSON", "Flow outputs must be plain data."

@@ -22,8 +22,11 @@ class Settings:
     Attributes:
         store: Path of the SQLite file (``HEADRACE_STORE``); ``None`` means ``.headrace/headrace.sqlite`` in the
             workspace: the nearest folder at or above the working directory that holds ``.headrace``.
-        max_concurrency: Lines in flight at once in a batch run (``HEADRACE_MAX_CONCURRENCY``).
+        max_concurrency: Lines in flight at once in a batch run (``HEADRACE_MAX_CONCURRENCY``, else
+            ``PF_WORKER_COUNT``).
         line_timeout_s: Limit for one line, seconds (``HEADRACE_LINE_TIMEOUT_S``, else ``PF_LINE_TIMEOUT_SEC``).
+        batch_timeout_s: Limit for all lines of a batch run together, seconds; ``None`` means none
+            (``HEADRACE_BATCH_TIMEOUT_S``, else ``PF_BATCH_TIMEOUT_SEC``).
         node_timeout_s: Limit for one node, seconds; ``None`` means only the line's (``HEADRACE_NODE_TIMEOUT_S``).
         model_timeout_s: Limit for one model request, seconds (``HEADRACE_MODEL_TIMEOUT_S``).
         max_retries: Retries after the first attempt of a model request (``HEADRACE_MAX_RETRIES``).
@@ -40,6 +43,7 @@ class Settings:
     store: str | None
     max_concurrency: int
     line_timeout_s: float
+    batch_timeout_s: float | None
     node_timeout_s: float | None
     model_timeout_s: float
     max_retries: int
@@ -59,11 +63,15 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     source = dict(os.environ if environment is None else environment)
     pf_timeout = _number(source, "PF_LINE_TIMEOUT_SEC", 600.0, at_least=_SHORTEST_S)
     line_timeout = _number(source, "HEADRACE_LINE_TIMEOUT_S", pf_timeout, at_least=_SHORTEST_S)
+    pf_batch_timeout = _number(source, "PF_BATCH_TIMEOUT_SEC", 0.0)
+    batch_timeout = _number(source, "HEADRACE_BATCH_TIMEOUT_S", pf_batch_timeout)
+    workers = _number(source, "PF_WORKER_COUNT", 64, at_least=1)
     node_timeout = _number(source, "HEADRACE_NODE_TIMEOUT_S", 0.0)
     return Settings(
         store=source.get("HEADRACE_STORE") or None,
-        max_concurrency=int(_number(source, "HEADRACE_MAX_CONCURRENCY", 64, at_least=1)),
+        max_concurrency=int(_number(source, "HEADRACE_MAX_CONCURRENCY", workers, at_least=1)),
         line_timeout_s=line_timeout,
+        batch_timeout_s=batch_timeout or None,
         node_timeout_s=node_timeout or None,
         model_timeout_s=_number(source, "HEADRACE_MODEL_TIMEOUT_S", 120.0, at_least=_SHORTEST_S),
         max_retries=int(_number(source, "HEADRACE_MAX_RETRIES", 8)),

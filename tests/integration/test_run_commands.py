@@ -246,3 +246,45 @@ def test_how_a_run_cannot_go_on(headrace: Call, arguments: tuple[str, ...], text
     done = headrace("run", "create", *arguments)
     assert done.code == 2
     assert text in done.err
+
+
+# Looking on
+
+
+def test_a_finished_run_is_streamed_whole(headrace: Call, folder: Path) -> None:
+    (folder / "flow/say.py").write_text(
+        SAY.replace("    return f", "    print('saying', n)\n    return f"), "utf-8"
+    )
+    made = make_failing(headrace, "--stream")
+    done = headrace("run", "stream", "-n", "base")
+    assert (made.code, done.code) == (1, 1)
+    assert done.data == made.data
+    for text in (
+        "line 0      Completed",
+        "  say: saying 2",
+        "line 1      Failed",
+        "E601 tool-failed: The tool",
+    ):
+        assert text in done.err
+        assert text in made.err
+
+
+def test_an_unknown_run_cannot_be_streamed(headrace: Call) -> None:
+    assert headrace("run", "stream", "-n", "none").code == 2
+
+
+def test_runs_are_written_as_one_page(headrace: Call, folder: Path, first: Done) -> None:
+    make_failing(headrace)
+    done = headrace("run", "visualize", "-n", "first")
+    path = folder / ".headrace/reports/first.html"
+    assert (done.code, done.out) == (0, f"{path}\n")
+    assert "0-dflt-" in path.read_text("utf-8")
+    done = headrace("run", "visualize", "-n", "first,base", "--html-path", "pages/both.html")
+    assert (done.code, done.out) == (0, "pages/both.html\n")
+    assert "2 runs side by side" in (folder / "pages/both.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("names", ["none", "first,none", ","])
+def test_unknown_runs_make_no_page(headrace: Call, folder: Path, first: Done, names: str) -> None:
+    assert headrace("run", "visualize", "-n", names, "--html-path", "page.html").code == 2
+    assert not (folder / "page.html").exists()

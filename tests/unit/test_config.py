@@ -14,6 +14,7 @@ def test_defaults() -> None:
     assert settings.store is None
     assert settings.max_concurrency == 64
     assert settings.line_timeout_s == 600
+    assert settings.batch_timeout_s is None
     assert settings.node_timeout_s is None
     assert settings.max_retries == 8
     assert settings.model_client == "wire"
@@ -23,6 +24,10 @@ def test_defaults() -> None:
 def test_our_name_wins_over_prompt_flows() -> None:
     assert load_settings({"PF_LINE_TIMEOUT_SEC": "5"}).line_timeout_s == 5
     assert load_settings({"PF_LINE_TIMEOUT_SEC": "5", "HEADRACE_LINE_TIMEOUT_S": "7"}).line_timeout_s == 7
+    assert load_settings({"PF_BATCH_TIMEOUT_SEC": "5"}).batch_timeout_s == 5
+    assert load_settings({"PF_BATCH_TIMEOUT_SEC": "5", "HEADRACE_BATCH_TIMEOUT_S": "7"}).batch_timeout_s == 7
+    assert load_settings({"PF_WORKER_COUNT": "5"}).max_concurrency == 5
+    assert load_settings({"PF_WORKER_COUNT": "5", "HEADRACE_MAX_CONCURRENCY": "7"}).max_concurrency == 7
 
 
 def test_the_endpoint_for_traces_wins_over_the_general_one() -> None:

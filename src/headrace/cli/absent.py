@@ -10,8 +10,6 @@ ABSENT: Mapping[str, str] = {
     "flow save": "headrace flow init --flow NAME starts a flow; put the function into its Python tool.",
     "flow test --interactive": "Ask once with headrace flow test; --inputs FILE.json can hold the chat history.",
     "flow test --ui": "headrace flow test prints the outputs; headrace run trace draws where the time went.",
-    "run stream": "headrace run create shows its progress until it ends; headrace run show --name RUN shows a run.",
-    "run visualize": "Look at headrace run show-details and run trace; headrace compare writes an HTML report.",
 }
 """Command path, or command path and option, without ``headrace``: one sentence."""
 

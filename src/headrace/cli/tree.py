@@ -60,6 +60,8 @@ TREE: Mapping[str, Branch | Place] = {
             "show": _place("run_show", "Show one run."),
             "show-details": _place("run_show_details", "Show the inputs and outputs of a run's lines."),
             "show-metrics": _place("run_show_metrics", "Show the metrics that a run logged."),
+            "stream": _place("run_stream", "Show the lines of a run as they are finished."),
+            "visualize": _place("run_visualize", "Show runs as a page in the browser."),
             "update": _place("run_update", "Change the title, description or tags of a run."),
             "archive": _place("run_archive", "Leave a run out of lists."),
             "restore": _place("run_restore", "Put an archived run back on lists."),

@@ -32,10 +32,28 @@ class PendingLine:
     problem: Problem | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchResult:
+    """What the lines left behind.
+
+    Attributes:
+        kept: What each succeeded line kept for aggregation nodes, in order of line number.
+        problem: Why the batch was cut before its end; ``None`` when every line was run.
+    """
+
+    kept: Sequence[Mapping[str, Any]]
+    problem: Problem | None = None
+
+
 class _Recorder:
-    """Gathers results and commits them in groups, in a thread, one transaction at a time."""
+    """Gathers results and commits them in groups, in a thread, one transaction at a time.
+
+    Attributes:
+        numbers: Of the lines that have a result.
+    """
 
     def __init__(self, record: Record, on_line: Callable[[LineResult], None]) -> None:
+        self.numbers: set[int] = set()
         self._record = record
         self._on_line = on_line
         self._waiting: list[LineResult] = []
@@ -44,6 +62,7 @@ class _Recorder:
         self._commit: asyncio.Future[None] | None = None
 
     def add(self, result: LineResult) -> None:
+        self.numbers.add(result.line_number)
         self._waiting.append(result)
         self._is_filled.set()
 
@@ -83,8 +102,10 @@ async def run_lines(
     record: Record,
     on_line: Callable[[LineResult], None],
     kept: Mapping[int, Mapping[str, Any]] | None = None,
-) -> list[Mapping[str, Any]]:
+) -> BatchResult:
     """Run all lines and record each.
+
+    Lines that have not come to an end when the flow's limit for the batch is over are recorded as failed.
 
     Args:
         flow: The prepared flow.
@@ -94,35 +115,63 @@ async def run_lines(
         on_line: Hears each line after its commit, on the event loop's thread.
         kept: What lines that need not be run, because they are recorded already, keep for aggregation nodes.
 
-    Returns:
-        What each succeeded line kept for aggregation nodes, in order of line number; ``kept`` is among it.
-
     Raises:
         StateError: When ``record`` does; lines that it committed before stay committed.
         asyncio.CancelledError: After what was finished has been recorded.
     """
     all_kept = dict(kept or {})
     recorder = _Recorder(record, on_line)
-    remaining = iter(lines)
+    problem = None
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(recorder.run())
-            async with asyncio.TaskGroup() as workers:
-                for _ in range(min(max_concurrency, len(lines))):
-                    workers.create_task(_work(flow, remaining, recorder, all_kept))
-                    # Let the line before put its request on the wire before the next one is prepared.
-                    await asyncio.sleep(0)
+            if not await _work_in_time(flow, lines, recorder, all_kept, max_concurrency):
+                problem = _cut(flow)
+                for pending in lines:
+                    if pending.line.number not in recorder.numbers:
+                        recorder.add(_refused(pending, problem))
             recorder.close()
     except BaseExceptionGroup as failures:
         raise _only(failures) from None
     finally:
         await recorder.finish()
-    return [all_kept[number] for number in sorted(all_kept)]
+    return BatchResult(kept=[all_kept[number] for number in sorted(all_kept)], problem=problem)
 
 
 def _only(failures: BaseExceptionGroup[BaseException]) -> BaseException:
     first = failures.exceptions[0]
     return _only(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+async def _work_in_time(
+    flow: PreparedFlow,
+    lines: Sequence[PendingLine],
+    recorder: _Recorder,
+    kept: dict[int, Mapping[str, Any]],
+    max_concurrency: int,
+) -> bool:
+    """Whether all lines came to an end within the limit of the batch."""
+    remaining = iter(lines)
+    try:
+        async with asyncio.timeout(flow.limits.batch_timeout_s) as limit, asyncio.TaskGroup() as workers:
+            for _ in range(min(max_concurrency, len(lines))):
+                workers.create_task(_work(flow, remaining, recorder, kept))
+                # Let the line before put its request on the wire before the next one is prepared.
+                await asyncio.sleep(0)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        return False
+    return True
+
+
+def _cut(flow: PreparedFlow) -> Problem:
+    return Problem(
+        code="E603",
+        what=f"The run took longer than {flow.limits.batch_timeout_s:g} s and was cut before this line had ended.",
+        span=flow.plan.flow.source_map.span(()),
+        fix="Raise HEADRACE_BATCH_TIMEOUT_S (or PF_BATCH_TIMEOUT_SEC), then go on with the run: --resume-from.",
+    )
 
 
 async def _work(

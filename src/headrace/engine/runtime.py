@@ -22,9 +22,10 @@ from headrace.tools.base import Tool
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Time limits in seconds; ``node_timeout_s`` is ``None`` when only the line's counts."""
+    """Time limits in seconds; those of the batch and of a node are ``None`` when only the line's counts."""
 
     line_timeout_s: float
+    batch_timeout_s: float | None = None
     node_timeout_s: float | None = None
 
 

@@ -1,18 +1,21 @@
 """Data files → :class:`~headrace.domain.dataset.Dataset`, every line with its place.
 
-Values are taken as they are written: JSON Lines keep their types, CSV and TSV hold text only. (Stock prompt
-flow reads JSON Lines as a table and so turns missing keys into NaN, whole numbers into floats and columns
-that are named like dates into dates. Here its results are not reproduced, on purpose.)
+Values are taken as they are written: JSON Lines keep their types, CSV and TSV hold text only, Parquet has types of
+its own. (Stock prompt flow reads JSON Lines as a table and so turns missing keys into NaN, whole numbers into floats
+and columns that are named like dates into dates. Here its results are not reproduced, on purpose.)
 """
 
 from __future__ import annotations
 
 import csv
+import glob
 import hashlib
 import io
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,10 @@ from headrace.errors import DefinitionError, Problem
 from headrace.formats.positions import decode_text, read_bytes
 from headrace.source import Span, file_span
 
-DATA_SUFFIXES = (".jsonl", ".csv", ".tsv", ".json")
+DATA_SUFFIXES = (".jsonl", ".csv", ".tsv", ".json", ".parquet")
+
+_PARQUET = "headrace.formats.parquet"
+"""Reached by name: few read it, and it looks for a package that is not always there."""
 
 _MAX_SHOWN = 20
 _TOO_MUCH = "The JSON is nested too deeply, or holds a number of thousands of digits."
@@ -31,15 +37,16 @@ csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 
 
 def read_dataset(path: Path, shown: str | None = None) -> Dataset:
-    """Read a data file, or all data files in a folder and below it in the order of their names.
+    """Read a data file, or all data files in a folder and below it: in the order of their names, folders last.
 
     Args:
-        path: ``.jsonl``, ``.csv``, ``.tsv`` or ``.json`` (a list of objects), or a folder of such files.
+        path: ``.jsonl``, ``.csv``, ``.tsv``, ``.json`` (a list of objects) or ``.parquet``, a folder of such files, or
+            a pattern such as ``data/*.jsonl`` or ``data/**/*.csv``.
         shown: How the user named it; used in spans instead of ``path``.
 
     Raises:
         DefinitionError: D401 for every broken line (the first 20, then a count), D402 when there is no line,
-            D405 for another kind of file, F003 for a repeated column, F001 and F011.
+            D405 for another kind of file where there is nothing else, C505 for Parquet without its extra, F001, F011.
     """
     name = shown or str(path)
     rows: list[tuple[dict[str, Any], Span]] = []
@@ -48,8 +55,7 @@ def read_dataset(path: Path, shown: str | None = None) -> Dataset:
     for file, file_name in _data_files(path, name):
         content = read_bytes(file, file_name)
         digest.update(content)
-        text = decode_text(content, file_name)
-        for item in _READERS[file.suffix](text, file_name):
+        for item in _READERS[file.suffix](content, file_name):
             if isinstance(item, Problem):
                 problems.append(item)
             else:
@@ -64,19 +70,45 @@ def read_dataset(path: Path, shown: str | None = None) -> Dataset:
 
 
 def _data_files(path: Path, name: str) -> list[tuple[Path, str]]:
-    if not path.is_dir():
-        if path.suffix not in DATA_SUFFIXES and path.exists():
-            raise DefinitionError(_unknown_format(name))
-        return [(path, name)]
-    found = []
-    for file in sorted(path.rglob("*")):
-        relative = file.relative_to(path)
-        if file.is_file() and not any(part.startswith(".") for part in relative.parts):
-            found.append((file, f"{name.rstrip('/')}/{relative.as_posix()}"))
-    strangers = [_unknown_format(file_name) for file, file_name in found if file.suffix not in DATA_SUFFIXES]
-    if strangers:
-        raise DefinitionError(*_capped(strangers))
-    return found
+    if path.is_dir():
+        found = list(_files_below(path, name))
+    elif glob.has_magic(str(path)) and not path.exists():
+        found = list(_matching_files(path, name))
+    else:
+        found = [(path, name)]
+    known = [
+        (file, file_name) for file, file_name in found if file.suffix in DATA_SUFFIXES or not file.exists()
+    ]
+    if found and not known:
+        raise DefinitionError(*_capped([_unknown_format(file_name) for _, file_name in found]))
+    return known
+
+
+def _files_below(folder: Path, name: str) -> Iterator[tuple[Path, str]]:
+    inside = sorted(item for item in folder.iterdir() if not item.name.startswith("."))
+    for item in sorted(inside, key=Path.is_dir):
+        item_name = f"{name.rstrip('/')}/{item.name}"
+        if item.is_dir():
+            yield from _files_below(item, item_name)
+        else:
+            yield item, item_name
+
+
+def _matching_files(pattern: Path, name: str) -> Iterator[tuple[Path, str]]:
+    """Files that a pattern names, and those in folders that it names.
+
+    Raises:
+        DefinitionError: F001 when there is none.
+    """
+    found_paths = glob.glob(str(pattern), recursive=True)  # noqa: PTH207 - a pattern may be absolute
+    matches = sorted(map(Path, found_paths))
+    if not matches:
+        fix = "Check the pattern; capital letters count, and ** stands for folders at any depth."
+        raise DefinitionError(Problem(code="F001", what=f"No file matches {name}.", fix=fix))
+    found: dict[Path, str] = {}
+    for match in matches:
+        found.update(_files_below(match, str(match)) if match.is_dir() else [(match, str(match))])
+    yield from found.items()
 
 
 def _unknown_format(name: str) -> Problem:
@@ -84,7 +116,7 @@ def _unknown_format(name: str) -> Problem:
         code="D405",
         what=f"{name} is not of a format that data can be read from.",
         span=file_span(name),
-        fix=f"Use one of {', '.join(DATA_SUFFIXES)}; in a data folder, move other files out of it.",
+        fix=f"Use one of {', '.join(DATA_SUFFIXES)}.",
     )
 
 
@@ -107,6 +139,18 @@ def _capped(problems: Sequence[Problem]) -> Sequence[Problem]:
 
 Rows = Iterator[tuple[dict[str, Any], Span] | Problem]
 """What a reader yields: a row with its place, or what is wrong with it."""
+
+
+Read = Callable[[str, str], Rows]
+
+
+def _of_text(read: Read) -> Callable[[bytes, str], Rows]:
+    return lambda content, file: read(decode_text(content, file), file)
+
+
+def _read_parquet(content: bytes, file: str) -> Rows:
+    rows: Rows = import_module(_PARQUET).read_parquet(content, file)
+    return rows
 
 
 def _read_jsonl(text: str, file: str) -> Rows:
@@ -173,7 +217,13 @@ def _read_tsv(text: str, file: str) -> Rows:
     return _read_table(text, file, "\t")
 
 
-_READERS = {".jsonl": _read_jsonl, ".json": _read_json, ".csv": _read_csv, ".tsv": _read_tsv}
+_READERS: Mapping[str, Callable[[bytes, str], Rows]] = {
+    ".jsonl": _of_text(_read_jsonl),
+    ".json": _of_text(_read_json),
+    ".csv": _of_text(_read_csv),
+    ".tsv": _of_text(_read_tsv),
+    ".parquet": _read_parquet,
+}
 
 
 def _read_table(text: str, file: str, delimiter: str) -> Rows:
@@ -198,34 +248,26 @@ def _read_table(text: str, file: str, delimiter: str) -> Rows:
         if not row:
             continue
         if header is None:
-            header = row
-            yield from _repeated_columns(header, span, delimiter)
-        elif len(row) == len(header):
-            yield dict(zip(header, row, strict=True)), span
+            header = _column_names(row)
+        elif len(row) <= len(header):
+            # Prompt flow reads cells that are missing at the end as empty ones.
+            yield dict(zip_longest(header, row, fillvalue="")), span
         else:
             what = f"The row has {len(row)} fields, but the header has {len(header)}."
-            yield _broken(
-                span, what, 'Add the missing fields, or quote fields that hold the delimiter with ".'
-            )
+            yield _broken(span, what, 'Quote fields that hold the delimiter with ".')
 
 
-def _repeated_columns(header: list[str], span: Span, delimiter: str) -> Iterator[Problem]:
-    places: dict[str, Span] = {}
-    column = 1
-    for name in header:
-        place = Span(
-            file=span.file, line=span.line, column=column, end_line=span.line, end_column=column + len(name)
-        )
-        column += len(name) + len(delimiter)
-        if name in places:
-            yield Problem(
-                code="F003",
-                what=f"The column {name!r} is in the header twice.",
-                span=place,
-                fix="Rename one of the two columns.",
-                related=(("first column of this name", places[name]),),
-            )
-        places.setdefault(name, place)
+def _column_names(header: Sequence[str]) -> list[str]:
+    """The columns as prompt flow names them: ``b``, ``b.1`` for a second ``b``, ``Unnamed: 2`` for none."""
+    names: dict[str, None] = {}
+    for index, text in enumerate(header):
+        name = first = text or f"Unnamed: {index}"
+        number = 0
+        while name in names or (number and name in header):
+            number += 1
+            name = f"{first}.{number}"
+        names[name] = None
+    return list(names)
 
 
 def _broken_json(file: str, line: int, column: int, message: str) -> Problem:

@@ -215,7 +215,7 @@ def place_images(dataset: Dataset, path: Path, message_format: str) -> Dataset:
 
     Args:
         dataset: As read.
-        path: The absolute path of the data file, or of the folder of data files.
+        path: The absolute path of the data file, of the folder of data files, or of their pattern.
         message_format: Which mappings stand for images.
     """
     if not any(has_forms(line.columns, message_format) for line in dataset.lines):
@@ -225,6 +225,8 @@ def place_images(dataset: Dataset, path: Path, message_format: str) -> Dataset:
         folder = path.parent
         if path.is_dir() and line.span is not None:
             folder = (path / Path(line.span.file).relative_to(dataset.path)).parent
+        elif not path.exists() and line.span is not None and str(path).endswith(dataset.path):
+            folder = Path(str(path).removesuffix(dataset.path), line.span.file).parent
         placed.append(replace(line, columns=_place_paths(line.columns, folder, message_format)))
     return replace(dataset, lines=tuple(placed))
 

@@ -44,6 +44,7 @@ class LoadedFlow:
     Attributes:
         limits: Time limits; a flow may set them among its environment variables.
         images: Reads images; relative paths begin at the working directory and at the flow's folder.
+        max_concurrency: Lines in flight at once in a batch run; a flow may set this as well.
         warnings: Findings that do not keep it from running.
     """
 
@@ -54,6 +55,7 @@ class LoadedFlow:
     price: Price | None
     limits: Limits
     images: ImageReader
+    max_concurrency: int
     warnings: tuple[Problem, ...]
 
 
@@ -151,7 +153,12 @@ def _load(
         tools=tools,
         folder=folder,
         price=arm.model.price if arm and arm.model else None,
-        limits=Limits(line_timeout_s=settings.line_timeout_s, node_timeout_s=settings.node_timeout_s),
+        limits=Limits(
+            line_timeout_s=settings.line_timeout_s,
+            batch_timeout_s=settings.batch_timeout_s,
+            node_timeout_s=settings.node_timeout_s,
+        ),
+        max_concurrency=settings.max_concurrency,
         images=images,
         warnings=problems,
     )

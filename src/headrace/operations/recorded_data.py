@@ -12,10 +12,10 @@ from headrace.formats.lines import read_dataset
 
 def unchanged_dataset(spec: RunSpec) -> Dataset | None:
     """The run's data; ``None`` when it had none, or when the file is gone or holds something else by now."""
-    if spec.data_path is None or not Path(spec.data_path).exists():
+    if spec.data_path is None:
         return None
     try:
         dataset = read_dataset(Path(spec.data_path))
-    except DefinitionError:  # changed since into something that cannot be read
+    except DefinitionError:  # gone, or changed since into something that cannot be read
         return None
     return dataset if dataset.digest == spec.data_digest else None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from headrace.domain.dataset import Dataset, Line
+from headrace.domain.dataset import Dataset
 from headrace.domain.flow import Flow
 from headrace.domain.run import CANCELED, COMPLETED, FAILED, LineResult, Run, RunSpec
 from headrace.domain.variant import Arm, Variant
@@ -17,21 +17,20 @@ from headrace.engine.aggregate import AggregationResult, run_aggregation
 from headrace.engine.batch import PendingLine, run_lines
 from headrace.engine.events import LineFinished, OnEvent, RunFinished, RunStarted
 from headrace.engine.plain import to_record
-from headrace.errors import DefinitionError, HeadraceError, Problem, raise_if_errors
+from headrace.errors import HeadraceError, Problem
 from headrace.formats.digest import flow_digest
 from headrace.formats.lines import read_dataset
-from headrace.formats.mapping import parse_mapping
 from headrace.formats.multimedia import place_images
 from headrace.operations.finished_lines import FinishedLines, find_finished, take_over
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
-from headrace.operations.recorded_data import unchanged_dataset
+from headrace.operations.run_lines import make_lines
 from headrace.operations.run_names import default_name, expand_title
 from headrace.operations.test_flow import make_arm
 from headrace.operations.workspace import Workspace
-from headrace.planning.columns import map_lines
-from headrace.planning.convert import make_inputs
 from headrace.telemetry.attributes import run_attributes
 from headrace.tools.output import hidden_output
+
+_CUT = "The run ran into its time limit: lines that had not ended have failed, and nothing was aggregated."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +101,11 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
         environment_variables=request.environment_variables,
         init=request.init,
     ) as loaded:
-        lines = _make_lines(workspace, request, loaded.flow, dataset, data_path)
+        if dataset is not None and data_path is not None:
+            dataset = place_images(dataset, Path(data_path), loaded.flow.message_format)
+        lines = make_lines(
+            workspace, loaded.flow, request.column_mapping, dataset, source_run=request.source_run
+        )
         workspace.warn(loaded.warnings)
         finished = find_finished(workspace, base, loaded, lines) if base is not None else None
         spec = _make_spec(
@@ -144,49 +147,6 @@ def _asked_again(request: RunRequest, spec: RunSpec) -> RunRequest:
         init=spec.init,
         description=request.description if request.description is not None else spec.description,
     )
-
-
-def _make_lines(
-    workspace: Workspace, request: RunRequest, flow: Flow, dataset: Dataset | None, data_path: str | None
-) -> list[PendingLine]:
-    mapping = parse_mapping(request.column_mapping)
-    source, source_columns = None, None
-    if request.source_run is not None:
-        base = workspace.store.read_run(request.source_run)
-        source = [item for item in workspace.store.read_lines(base.spec.name) if item.status == COMPLETED]
-        source_columns = _source_columns(base, source, flow.message_format)
-    elif dataset is None:
-        raise DefinitionError(
-            Problem(
-                code="D402",
-                what="A run needs data.",
-                fix="Give --data FILE, or --run NAME to read a run's outputs.",
-            )
-        )
-    if dataset is not None and data_path is not None:
-        dataset = place_images(dataset, Path(data_path), flow.message_format)
-    lines, problems = map_lines(flow, mapping, dataset, source, source_columns)
-    raise_if_errors(problems)
-    workspace.warn(problems)
-    return [_pending(flow, line) for line in lines]
-
-
-def _pending(flow: Flow, line: Line) -> PendingLine:
-    inputs, problems = make_inputs(flow, line.columns, line.span)
-    errors = [problem for problem in problems if problem.severity == "error"]
-    return PendingLine(line=line, inputs=inputs, problem=errors[0] if errors else None)
-
-
-def _source_columns(
-    base: Run, source: Sequence[LineResult], message_format: str
-) -> Mapping[int, Mapping[str, Any]]:
-    """The data columns of the base run; its recorded inputs where the data is not what it was."""
-    recorded = {item.line_number: item.inputs for item in source}
-    dataset = unchanged_dataset(base.spec)
-    if dataset is None:
-        return recorded
-    dataset = place_images(dataset, Path(dataset.path), message_format)
-    return {line.number: {**recorded.get(line.number, {}), **line.columns} for line in dataset.lines}
 
 
 def _make_spec(
@@ -295,7 +255,7 @@ async def _run(
     finished: FinishedLines | None,
     hear: OnEvent,
 ) -> AggregationResult:
-    max_concurrency = request.max_concurrency or workspace.settings.max_concurrency
+    max_concurrency = request.max_concurrency or loaded.max_concurrency
     attributes = run_attributes(spec.name, spec.arm)
 
     def on_line(result: LineResult) -> None:
@@ -314,7 +274,7 @@ async def _run(
     done = finished.kept if finished else {}
     session = FlowSession(workspace, loaded, max_threads=max_concurrency, attributes=attributes)
     async with session as flow:
-        kept = await run_lines(
+        batch = await run_lines(
             flow,
             [line for line in lines if line.line.number not in done],
             max_concurrency=max_concurrency,
@@ -322,4 +282,6 @@ async def _run(
             on_line=on_line,
             kept=done,
         )
-        return await run_aggregation(flow, kept)
+        if batch.problem is not None:  # as with prompt flow, no metrics over half of a run
+            return AggregationResult(problem=replace(batch.problem, what=_CUT))
+        return await run_aggregation(flow, batch.kept)

@@ -20,7 +20,8 @@ from headrace.source import Span
 Place = Callable[[str], Span | None]
 """Where the mapping of an input is written; ``None`` when it comes from a command line."""
 
-_LINE_NUMBER = "line_number"
+LINE_NUMBER = "line_number"
+"""The column by which data and runs are joined where both have it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +90,7 @@ def _make_tables(
         tables["data"] = _Table(name="the data", rows=rows, columns=dataset.columns)
     if source is not None:
         done = [result for result in source if result.status == COMPLETED]
-        outputs = {line.line_number: {_LINE_NUMBER: line.line_number, **line.outputs} for line in done}
+        outputs = {line.line_number: {LINE_NUMBER: line.line_number, **line.outputs} for line in done}
         tables["run.outputs"] = _table("the outputs of the run", outputs)
         if source_columns is not None:
             inputs = {line.line_number: source_columns.get(line.line_number, {}) for line in done}
@@ -99,7 +100,7 @@ def _make_tables(
 
 def _join_number(line: Line, *, is_joined: bool) -> int:
     # Exported outputs carry the number of the line they belong to, which is not always their position.
-    own = line.columns.get(_LINE_NUMBER)
+    own = line.columns.get(LINE_NUMBER)
     return own if is_joined and isinstance(own, int) and not isinstance(own, bool) else line.number
 
 

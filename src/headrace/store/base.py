@@ -100,8 +100,8 @@ class RunStore(Protocol):
         """Spans of one line, or of the aggregation nodes; empty when none are recorded."""
         ...
 
-    def done_lines(self, run: str) -> frozenset[int]:
-        """Numbers of the lines that are recorded as completed."""
+    def line_statuses(self, run: str) -> Mapping[int, str]:
+        """The status of every recorded line by its number."""
         ...
 
     def delete_run(self, run: str) -> None:

@@ -161,11 +161,11 @@ class MemoryStore:
                 text = recorded.lines.get(line_number, {"spans": _NO_SPANS})["spans"]
         return decode_spans(text)
 
-    def done_lines(self, run: str) -> frozenset[int]:
-        """Numbers of the completed lines; see the protocol."""
+    def line_statuses(self, run: str) -> Mapping[int, str]:
+        """The status of every line; see the protocol."""
         with self._lock:
             lines = self._find(run).lines
-            return frozenset(number for number, row in lines.items() if row["status"] == COMPLETED)
+            return {number: row["status"] for number, row in lines.items()}
 
     def delete_run(self, run: str) -> None:
         """Delete a run; see the protocol."""

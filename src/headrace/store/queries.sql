@@ -127,6 +127,6 @@ SELECT * FROM line WHERE run_id = :run_id AND line_number = :line_number;
 -- The spans of one line.
 SELECT spans FROM trace WHERE run_id = :run_id AND line_number = :line_number;
 
--- name: done_lines
--- Numbers of the lines that are recorded as completed.
-SELECT line_number FROM line WHERE run_id = :run_id AND status = 'Completed';
+-- name: line_statuses
+-- The status of every recorded line.
+SELECT line_number, status FROM line WHERE run_id = :run_id;

@@ -193,11 +193,11 @@ class SqliteStore:
             place = {"run_id": _run_id(connection, run), "line_number": line_number}
             return _spans(_rows(connection, "read_trace", place))
 
-    def done_lines(self, run: str) -> frozenset[int]:
-        """Numbers of the completed lines; see the protocol."""
+    def line_statuses(self, run: str) -> Mapping[int, str]:
+        """The status of every line; see the protocol."""
         with self._reading() as connection:
-            rows = _rows(connection, "done_lines", {"run_id": _run_id(connection, run)})
-            return frozenset(row["line_number"] for row in rows)
+            rows = _rows(connection, "line_statuses", {"run_id": _run_id(connection, run)})
+            return {row["line_number"]: row["status"] for row in rows}
 
     def delete_run(self, run: str) -> None:
         """Delete a run; see the protocol."""

@@ -18,7 +18,12 @@ HERE = Path(__file__).parent
 CASES = HERE / "cases"
 RECORDED = HERE / "recorded"
 
-STEP_KINDS = {"flow test": "test", "run create": "run"}
+STEP_KINDS = {
+    "flow test": "test",
+    "run create": "run",
+    **dict.fromkeys(("run show", "run list", "run show-metrics", "run update"), "show"),
+    **dict.fromkeys((f"connection {verb}" for verb in ("create", "update", "show", "list")), "show"),
+}
 """Command lines whose results are compared beyond success; any other is only run."""
 
 
@@ -36,7 +41,7 @@ class Step:
 
     @property
     def kind(self) -> str:
-        """``test``, ``run``, ``python``, or ``other`` for a command of which only success is compared."""
+        """``test``, ``run``, ``show``, ``python``, or ``other`` for a command of which only success is compared."""
         if self.script is not None:
             return "python"
         return STEP_KINDS.get(" ".join(self.words[:2]), "other")

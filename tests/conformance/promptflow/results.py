@@ -1,7 +1,8 @@
 """What a step gave, in a form that does not depend on the machine, and how both engines' are compared.
 
 A result is a mapping: ``succeeded``, ``requests`` that reached the model service, and by kind of step ``outputs``
-(test, python) or ``rows``, ``failed_lines``, ``metrics`` and, where the aggregation failed, ``failed_nodes`` (run).
+(test, python), ``shown`` (show) or ``rows``, ``failed_lines``, ``metrics`` and, where the aggregation failed,
+``failed_nodes`` (run).
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ from tests.support.model_server import Request
 
 INFORMATION = "error"
 """The key under which a recording keeps stock's error; it is not compared."""
+
+_INCIDENTAL = {
+    "created_on", "output", "output_path", "system_metrics", "error",
+    "created_date", "last_modified_date", "expiry_time",
+}  # fmt: skip
 
 _PATTERNS = (
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "{uuid}"),
@@ -41,6 +47,24 @@ def normalise(value: Any, places: Mapping[str, str]) -> Any:
     if isinstance(value, list | tuple):
         return [normalise(item, places) for item in value]
     return value
+
+
+def drop_incidental(shown: Any) -> Any:
+    """What a command shows, without times, places of files and the texts of errors."""
+    if isinstance(shown, list):
+        return [drop_incidental(item) for item in shown]
+    if not isinstance(shown, Mapping):
+        return shown
+    return {key: drop_incidental(item) for key, item in shown.items() if key not in _INCIDENTAL}
+
+
+def restrict(given: Any, expected: Any) -> Any:
+    """``given`` without the keys that ``expected`` does not have at the same place: what we show beyond stock."""
+    if isinstance(given, list) and isinstance(expected, list) and len(given) == len(expected):
+        return [restrict(*pair) for pair in zip(given, expected, strict=True)]
+    if isinstance(given, Mapping) and isinstance(expected, Mapping):
+        return {key: restrict(item, expected[key]) for key, item in given.items() if key in expected}
+    return given
 
 
 def make_places(folder: Path, home: Path, url: str) -> dict[str, str]:

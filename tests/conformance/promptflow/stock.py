@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 from tests.conformance.promptflow.case import Case, Step, filled
 from tests.conformance.promptflow.results import (
     INFORMATION,
+    drop_incidental,
     find_error,
     make_places,
     normalise,
@@ -105,8 +108,11 @@ class Stock:
             result["outputs"] = self._test_outputs(folder, printed)
         elif step.kind == "python":
             result["outputs"] = json.loads(printed.rstrip().splitlines()[-1])
+        elif step.kind == "show":
+            result["shown"] = drop_incidental(_printed_json(printed))
         elif step.kind == "run":
-            result.update(self._run_results(step.option("--name") or step.option("-n") or ""))
+            name = step.option("--name") or step.option("-n") or ""
+            result.update(self._run_results(name, _printed_json(printed) or {}))
         return result
 
     def _test_outputs(self, folder: Path, printed: str) -> Any:
@@ -119,14 +125,16 @@ class Stock:
         except ValueError:
             return printed.rstrip("\n").rpartition("INFO")[2]
 
-    def _run_results(self, name: str) -> dict[str, Any]:
+    def _run_results(self, name: str, shown: Mapping[str, Any]) -> dict[str, Any]:
+        if shown.get("status") != "Completed":  # stock exits with 0
+            return {"succeeded": False, INFORMATION: str(shown.get("error", {}).get("message"))[:300]}
         folder = self._home / ".promptflow" / ".runs" / name
         output = folder / "flow_outputs" / "output.jsonl"
         rows = output.read_text(encoding="utf-8").splitlines() if output.exists() else []
         errors = _read_json(folder / "error.json", {})
         result: dict[str, Any] = {
             "rows": sorted((json.loads(row) for row in rows), key=lambda row: row["line_number"]),
-            "failed_lines": sorted(set(_find_all(errors, "line_number"))),
+            "failed_lines": sorted({int(number) for number in _find_all(errors, "line_number")}),
             "metrics": _read_json(folder / "metrics.json", {}),
             "failed_nodes": sorted(set(_find_all(errors, "aggregation_node_name"))),
         }
@@ -154,6 +162,14 @@ class Stock:
         self._driver.stdin.flush()
         code: int = json.loads(self._driver.stdout.readline())["code"]
         return code
+
+
+def _printed_json(printed: str) -> Any:
+    """The first JSON document that begins a line; ``None`` where there is none."""
+    for found in re.finditer(r"^[{\[]", printed, re.MULTILINE):
+        with suppress(ValueError):
+            return json.JSONDecoder().raw_decode(printed, found.start())[0]
+    return None
 
 
 def _output_files(folder: Path) -> list[Path]:

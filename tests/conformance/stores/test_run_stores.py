@@ -201,7 +201,7 @@ def test_an_unknown_run_is_refused_by_every_method(
         lambda: store.read_lines(asked),
         lambda: store.read_line(asked, 0),
         lambda: store.read_spans(asked),
-        lambda: store.done_lines(asked),
+        lambda: store.line_statuses(asked),
         lambda: store.delete_run(asked),
     ]
     for method in methods:
@@ -373,9 +373,9 @@ def test_lines_that_are_not_recorded_are_none(first: RunStore) -> None:
     assert first.read_spans("first", 0) == ()
 
 
-def test_done_lines_are_the_completed_ones(first: RunStore) -> None:
-    first.append_lines("first", [a_line(0), a_line(1, status=FAILED), a_line(2, status=CANCELED), a_line(5)])
-    assert first.done_lines("first") == frozenset({0, 5})
+def test_the_status_of_every_line_can_be_read_alone(first: RunStore) -> None:
+    first.append_lines("first", [a_line(5), a_line(0), a_line(2, status=FAILED), a_line(3, status=CANCELED)])
+    assert first.line_statuses("first") == {0: COMPLETED, 2: FAILED, 3: CANCELED, 5: COMPLETED}
 
 
 def test_totals_are_counted_from_the_lines(first: RunStore) -> None:

@@ -95,16 +95,21 @@ def test_a_long_field_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "place", "code", "what"),
     [
-        ("a,b\n1,2\n1\n", "d.csv:3:1", "D401", "1 fields, but the header has 2"),
         ("a,b\n1,2,3\n", "d.csv:2:1", "D401", "3 fields"),
         ('a,b\n1,2\n3,"x\n5,6\n', "d.csv:3:1", "D401", "cannot be read"),
-        ("a,b,a\n1,2,3\n", "d.csv:1:5", "F003", "'a'"),
     ],
 )
 def test_broken_tables(tmp_path: Path, text: str, place: str, code: str, what: str) -> None:
     (problem,) = problems_of(tmp_path, text, "d.csv")
     assert (problem.code, str(problem.span)) == (code, place)
     assert what in problem.what
+
+
+def test_columns_and_cells_that_are_missing_or_twice_are_read_as_prompt_flow_does(tmp_path: Path) -> None:
+    dataset = read(tmp_path, "a,b,a,,a,a.1\n1,2,3,4,5,6\nx\n", "d.csv")
+    assert dataset.columns == ("a", "b", "a.2", "Unnamed: 3", "a.3", "a.1")
+    assert list(dataset.lines[0].columns.values()) == ["1", "2", "3", "4", "5", "6"]
+    assert list(dataset.lines[1].columns.values()) == ["x", "", "", "", "", ""]
 
 
 def test_json_list(tmp_path: Path) -> None:
@@ -141,18 +146,20 @@ def test_a_folder_is_read_in_the_order_of_names(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     dataset = read_dataset(tmp_path, "data/")
-    assert [line.columns["n"] for line in dataset.lines] == ["1", 2]
+    assert [line.columns["n"] for line in dataset.lines] == [2, "1"]
     assert [line.number for line in dataset.lines] == [0, 1]
-    assert [str(line.span) for line in dataset.lines] == ["data/a/z.csv:2:1", "data/b.jsonl:1:1"]
+    assert [str(line.span) for line in dataset.lines] == ["data/b.jsonl:1:1", "data/a/z.csv:2:1"]
 
 
-def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
+def test_other_files_in_a_folder_are_left_out_unless_there_is_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"a": 1}')
-    (tmp_path / "b.parquet").write_text("")
+    (tmp_path / "b.xlsx").write_text("")
+    assert len(read_dataset(tmp_path, "data").lines) == 1
+    (tmp_path / "a.jsonl").unlink()
     with pytest.raises(DefinitionError) as caught:
         read_dataset(tmp_path, "data")
     assert [(problem.code, str(problem.span)) for problem in caught.value.problems] == [
-        ("D405", "data/b.parquet:1:1")
+        ("D405", "data/b.xlsx:1:1")
     ]
 
 
@@ -189,3 +196,28 @@ def test_any_rows_are_read_back(
         folder, text.encode("utf-8", "surrogatepass") if is_list else text, "d.json" if is_list else "d.jsonl"
     )
     assert [line.columns for line in dataset.lines] == rows
+
+
+def test_patterns_name_files_and_folders(tmp_path: Path) -> None:
+    for name in ("a.jsonl", "b.jsonl", "deep/er/c.jsonl", ".hidden.jsonl", "other.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(
+            json.dumps({"name": name}) + "\n" if "jsonl" in name else "name\nother.csv\n"
+        )
+
+    def names(pattern: str) -> list[str]:
+        return [line.columns["name"] for line in read_dataset(tmp_path / pattern).lines]
+
+    assert names("*.jsonl") == ["a.jsonl", "b.jsonl"]
+    assert names("**/*.jsonl") == ["a.jsonl", "b.jsonl", "deep/er/c.jsonl"]
+    assert names("[ab].jsonl") == ["a.jsonl", "b.jsonl"]
+    assert names("d*") == ["deep/er/c.jsonl"]
+    with pytest.raises(DefinitionError) as caught:
+        read_dataset(tmp_path / "*.tsv", "*.tsv")
+    assert caught.value.problems[0].code == "F001"
+    assert caught.value.problems[0].what == "No file matches *.tsv."
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> None:
+    (tmp_path / "d[1].jsonl").write_text('{"a": 1}\n')
+    assert len(read_dataset(tmp_path / "d[1].jsonl").lines) == 1

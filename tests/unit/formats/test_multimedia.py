@@ -207,6 +207,17 @@ def test_paths_in_mappings_of_a_data_file_begin_at_its_folder(tmp_path: Path) ->
     assert place_images(dataset, data, VISION) is dataset
 
 
+def test_images_of_data_named_by_a_pattern_begin_at_the_file_that_they_stand_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data/deep").mkdir(parents=True)
+    (tmp_path / "data/deep/d.jsonl").write_text('{"i": {"data:image/png;path": "a.png"}}\n')
+    monkeypatch.chdir(tmp_path)
+    dataset = read_dataset(Path("data/**/*.jsonl"))
+    (line,) = place_images(dataset, tmp_path / "data/**/*.jsonl", BASIC).lines
+    assert line.columns == {"i": {"data:image/png;path": str(tmp_path / "data/deep/a.png")}}
+
+
 def test_paths_of_vision_items_begin_at_the_data_folder_too(tmp_path: Path) -> None:
     line = Line(number=0, columns={"x": [FILE, {"type": "text", "text": "a"}]})
     dataset = Dataset(path="d.jsonl", lines=(line,), columns=("x",), digest="")

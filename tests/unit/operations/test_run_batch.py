@@ -200,3 +200,50 @@ def test_the_record_knows_where_flow_and_data_are_from_any_folder(
     run = create_run(workspace, RunRequest(flow=Path("flow"), data=Path("data.jsonl")))
     assert run.spec.flow_path == str(tmp_path / "flow")
     assert run.spec.data_path == str(tmp_path / "data.jsonl")
+
+
+WAITING_ACT = """\
+import asyncio
+
+from promptflow.core import tool
+
+
+@tool
+async def act(kind: str):
+    if kind == "slow":
+        await asyncio.Event().wait()
+    return kind
+"""
+
+
+def test_a_run_that_takes_too_long_is_cut_and_nothing_is_aggregated(tmp_path: Path) -> None:
+    settings = load_settings(
+        {"HOME": str(tmp_path), "HEADRACE_STORE": "memory:", "PF_BATCH_TIMEOUT_SEC": "0.05"}
+    )
+    with open_workspace(settings, tmp_path) as workspace:
+        run = create_run(
+            workspace, a_request(tmp_path, "x", "slow", "y", "slow", "slow", "z", act=WAITING_ACT)
+        )
+        lines = list(workspace.store.read_lines("r"))
+    assert [line.problem and line.problem.code for line in lines] == [
+        None,
+        "E603",
+        None,
+        "E603",
+        "E603",
+        "E603",
+    ]
+    assert lines[1].inputs == {"kind": "slow"}
+    assert (run.status, run.problem and run.problem.code, run.metrics) == (COMPLETED, "E603", {})
+
+
+def test_a_flow_can_limit_the_lines_in_flight(workspace: Workspace, tmp_path: Path) -> None:
+    counting = WAITING_ACT.replace("@tool\nasync", "running = 0\n\n\n@tool\nasync").replace(
+        '    if kind == "slow":\n        await asyncio.Event().wait()\n    return kind',
+        "    global running\n    running += 1\n    for _ in range(50):\n        await asyncio.sleep(0)\n    seen = running\n    running -= 1\n    return seen",
+    )
+    request = replace(a_request(tmp_path, *"abcdef", act=counting), max_concurrency=None)
+    with (tmp_path / "flow/flow.dag.yaml").open("a", encoding="utf-8") as file:
+        file.write("environment_variables: {PF_WORKER_COUNT: 2}\n")
+    create_run(workspace, request)
+    assert max(line.outputs["first"] for line in workspace.store.read_lines("r")) == 2

@@ -109,7 +109,7 @@ def test_closing_moves_the_log_into_the_file_even_while_another_reads(
     filled: SqliteStore, open_it: Callable[..., SqliteStore], path: Path
 ) -> None:
     other = open_it()
-    assert other.done_lines("first") == frozenset({0, 1})
+    assert other.line_statuses("first").keys() == {0, 1}
     filled.close()
     with closing(sqlite3.connect(f"file:{path}?immutable=1", uri=True)) as connection:  # reads no log
         assert connection.execute("SELECT COUNT(*) FROM line").fetchone() == (2,)
@@ -150,7 +150,7 @@ def plan(path: Path, name: str, row: dict[str, object]) -> str:
     return "\n".join(row[3] for row in rows)
 
 
-@pytest.mark.parametrize("name", ["read_run", "list_runs", "done_lines"])
+@pytest.mark.parametrize("name", ["read_run", "list_runs", "line_statuses"])
 def test_totals_are_read_from_the_index_alone(filled: SqliteStore, path: Path, name: str) -> None:
     row = {"name": "first", "run_id": 1, "limit": 5, "experiment": None, "source_run": None}
     row |= {"is_archived": None}
@@ -337,10 +337,10 @@ def test_a_full_disk_says_so_and_loses_nothing(filled: SqliteStore, path: Path) 
     filled._connection.execute(f"PRAGMA max_page_count = {pages + 4}")
     with failing("S803", "disk is full", str(path)):
         filled.append_lines("first", [a_line(2), a_line(3, outputs={"text": "x" * MIB})])
-    assert filled.done_lines("first") == frozenset({0, 1})
+    assert filled.line_statuses("first").keys() == {0, 1}
     filled._connection.execute("PRAGMA max_page_count = 1000000")
     filled.append_lines("first", [a_line(2)])
-    assert filled.done_lines("first") == frozenset({0, 1, 2})
+    assert filled.line_statuses("first").keys() == {0, 1, 2}
 
 
 def test_a_file_size_limit_says_so_and_loses_nothing(filled: SqliteStore, path: Path) -> None:
@@ -352,12 +352,12 @@ def test_a_file_size_limit_says_so_and_loses_nothing(filled: SqliteStore, path: 
             filled.append_lines("first", [a_line(2, outputs={"text": "x" * 2 * MIB})])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert filled.done_lines("first") == frozenset({0, 1})
+    assert filled.line_statuses("first").keys() == {0, 1}
     filled.append_lines("first", [a_line(2, outputs={"text": "x" * 2 * MIB})])
-    assert filled.done_lines("first") == frozenset({0, 1, 2})
+    assert filled.line_statuses("first").keys() == {0, 1, 2}
 
 
 def test_a_value_beyond_the_limits_of_the_database_says_so(filled: SqliteStore) -> None:
     with failing("S803", "too large"):
         filled.append_lines("first", [a_line(2, start_ns=2**70)])
-    assert filled.done_lines("first") == frozenset({0, 1})
+    assert filled.line_statuses("first").keys() == {0, 1}

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
 from headrace.cli.inputs import read_variables
+from headrace.cli.line_report import render_line_report
 from headrace.cli.options import Verb, pairs_option, path_option, unquote, variables_option
 from headrace.cli.progress import show_progress
 from headrace.cli.run_view import find_first_failure, lines_failed_problem, run_to_json
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.workspace import command_workspace
 from headrace.domain.run import COMPLETED, Run
+from headrace.engine.events import LineFinished, OnEvent, RunEvent
 from headrace.errors import ExitCode, Problem
 from headrace.formats.run_file import RunFile, apply_settings, read_run_file
 from headrace.operations.export_run import export_run, refuse_foreign_folder
@@ -100,12 +103,21 @@ def command(
     if output is not None:
         refuse_foreign_folder(output, request.name)
     with command_workspace(session) as workspace, show_progress(session) as on_event:
-        run = create_run(workspace, request, on_event)
+        hear = partial(_hear_lines, session, workspace, on_event) if stream else on_event
+        run = create_run(workspace, request, hear)
         failure = find_failure(workspace, run)
         if output is not None:
             workspace.warn(export_run(workspace, run.spec.name, output))
     session.write_json(run_to_json(run, failure))
     return report_failures(session, run, failure)
+
+
+def _hear_lines(session: Session, workspace: Workspace, on_event: OnEvent, event: RunEvent) -> None:
+    on_event(event)
+    if isinstance(event, LineFinished):
+        line = workspace.store.read_line(event.run, event.line_number)
+        if line is not None:
+            session.note(render_line_report(line, ink=session.terminal.err))
 
 
 def make_request(file: RunFile, options: Mapping[str, Any]) -> RunRequest:

@@ -20,6 +20,7 @@ from headrace.evaluation.recommendation import ship_recommendation
 from headrace.evaluation.report.board import BoardRow, Cell, board_rows, signed_estimate
 from headrace.evaluation.report.headline import decision_of, headline
 from headrace.evaluation.report.methods import method_sentences, metric_facts
+from headrace.evaluation.report.page import render_header, render_page, render_section
 from headrace.evaluation.report.plots import (
     difference_axis,
     difference_scale,
@@ -28,7 +29,6 @@ from headrace.evaluation.report.plots import (
     quality_prices,
     scatter,
 )
-from headrace.evaluation.report.style import STYLE
 
 #: Lines shown with the answers of the arms.
 MAX_SAMPLE_LINES = 20
@@ -44,7 +44,6 @@ _SYMBOLS = {
     "baseline": "\N{BLACK CIRCLE}",
 }
 _JOINT = re.compile(r"([_./:-])")
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def render_html(comparison: Comparison, context: ReportContext) -> str:
@@ -64,27 +63,11 @@ def render_html(comparison: Comparison, context: ReportContext) -> str:
         _method_section(comparison),
         *_reproduce_section(comparison, context),
     ]
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en">',
-            "<head>",
-            '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(context.title)}</title>",
-            f"<style>{STYLE}</style>",
-            "</head>",
-            "<body>",
-            '<a class="skip" href="#board">Skip to the results</a>',
-            '<div class="page">',
-            *body,
-            "<footer>Made by headrace. Every number can be made again from the recorded runs.</footer>",
-            "</div>",
-            "</body>",
-            "</html>",
-            "",
-        ]
+    return render_page(
+        body,
+        title=context.title,
+        skip=("board", "Skip to the results"),
+        footer="Made by headrace. Every number can be made again from the recorded runs.",
     )
 
 
@@ -98,10 +81,7 @@ def _header(comparison: Comparison, context: ReportContext) -> str:
         "Baseline": comparison.baseline,
         "Created": f"{context.created_at:%Y-%m-%d %H:%M} UTC",
     }
-    entries = "".join(
-        f"<div><dt>{name}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items() if value
-    )
-    return f'<header><h1>{escape(context.title)}</h1><dl class="facts">{entries}</dl></header>'
+    return render_header(context.title, facts)
 
 
 def _verdict_card(comparison: Comparison, recommendation: Recommendation) -> str:
@@ -121,13 +101,15 @@ def _primary_sections(
     if metric is None:
         return
     name = escape(metric.spec.name)
-    yield _section(
+    yield render_section(
         "board",
         f"{name}, arm by arm",
         _lead(metric, context) + _board(comparison, metric, recommendation),
     )
     if metric.effects:
-        yield _section("effects", f"Difference to {escape(comparison.baseline)}", _forest(metric, comparison))
+        yield render_section(
+            "effects", f"Difference to {escape(comparison.baseline)}", _forest(metric, comparison)
+        )
     yield from _scatter_section(comparison, metric)
 
 
@@ -265,7 +247,7 @@ def _scatter_section(comparison: Comparison, metric: MetricComparison) -> Iterat
         f"{side.capitalize()} and further left is better. Filled: no other arm is as good and as cheap; "
         f"hollow: some arm is.{fallback}"
     )
-    yield _section(
+    yield render_section(
         "quality-cost",
         escape(title),
         f"<figure>{plot}<figcaption>{escape(caption)}</figcaption></figure>",
@@ -277,7 +259,7 @@ def _secondary_section(comparison: Comparison, context: ReportContext) -> Iterat
     if not others:
         return
     parts = [_secondary_metric(comparison, metric, context) for metric in others]
-    yield _section("other-metrics", "Other metrics", "".join(parts))
+    yield render_section("other-metrics", "Other metrics", "".join(parts))
 
 
 def _secondary_metric(comparison: Comparison, metric: MetricComparison, context: ReportContext) -> str:
@@ -305,7 +287,7 @@ def _secondary_metric(comparison: Comparison, metric: MetricComparison, context:
 
 def _caveat_section(comparison: Comparison) -> Iterator[str]:
     if comparison.warnings:
-        yield _section("caveats", "Before you trust this", _bullets(comparison.warnings))
+        yield render_section("caveats", "Before you trust this", _bullets(comparison.warnings))
 
 
 def _sample_section(context: ReportContext) -> Iterator[str]:
@@ -319,7 +301,7 @@ def _sample_section(context: ReportContext) -> Iterator[str]:
         else f"{wording.count(total, 'line')}."
     )
     lines = "".join(_sample(line, is_open=index == 0) for index, line in enumerate(shown))
-    yield _section("lines", "Lines that differ", f'<p class="lead">{lead}</p>{lines}')
+    yield render_section("lines", "Lines that differ", f'<p class="lead">{lead}</p>{lines}')
 
 
 def _sample(line: SampleLine, *, is_open: bool) -> str:
@@ -358,7 +340,7 @@ def _sample_row(output: SampleOutput) -> str:
 
 
 def _method_section(comparison: Comparison) -> str:
-    return _section("methods", "How the numbers were made", _bullets(method_sentences(comparison)))
+    return render_section("methods", "How the numbers were made", _bullets(method_sentences(comparison)))
 
 
 def _reproduce_section(comparison: Comparison, context: ReportContext) -> Iterator[str]:
@@ -366,15 +348,8 @@ def _reproduce_section(comparison: Comparison, context: ReportContext) -> Iterat
     settings = f"Seed {provenance.seed}, alpha {provenance.alpha:g}, family {provenance.family}."
     commands = f"<pre><code>{escape(chr(10).join(context.commands))}</code></pre>" if context.commands else ""
     yield (
-        _section("reproduce", "Make it again", f'{commands}<p class="lead">{escape(settings)}</p>')
+        render_section("reproduce", "Make it again", f'{commands}<p class="lead">{escape(settings)}</p>')
         + "</main>"
-    )
-
-
-def _section(identifier: str, heading: str, content: str) -> str:
-    return (
-        f'<section id="{identifier}" aria-labelledby="{identifier}-heading">'
-        f'<h2 id="{identifier}-heading">{heading}</h2>{content}</section>'
     )
 
 

@@ -1,0 +1,64 @@
+"""The frame of every HTML page: one file that loads nothing from anywhere and runs no script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from headrace.evaluation.report.style import STYLE
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def render_page(
+    body: Sequence[str], *, title: str, skip: tuple[str, str], footer: str, style: str = STYLE
+) -> str:
+    """Put ``body`` into a whole page.
+
+    Args:
+        body: HTML of the page, from the top down.
+        title: Of the browser's tab; plain text.
+        skip: Id of the element that keyboard users can jump to, and the text that offers it.
+        footer: Plain text.
+        style: The style sheet.
+    """
+    return "\n".join(
+        [
+            "<!doctype html>",
+            '<html lang="en">',
+            "<head>",
+            '<meta charset="utf-8">',
+            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f"<title>{escape(title)}</title>",
+            f"<style>{style}</style>",
+            "</head>",
+            "<body>",
+            f'<a class="skip" href="#{skip[0]}">{escape(skip[1])}</a>',
+            '<div class="page">',
+            *body,
+            f"<footer>{escape(footer)}</footer>",
+            "</div>",
+            "</body>",
+            "</html>",
+            "",
+        ]
+    )
+
+
+def render_header(title: str, facts: Mapping[str, str | None]) -> str:
+    """The heading of the page and a row of facts; facts without a value are left out."""
+    entries = "".join(
+        f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>"
+        for name, value in facts.items()
+        if value
+    )
+    return f'<header><h1>{escape(title)}</h1><dl class="facts">{entries}</dl></header>'
+
+
+def render_section(identifier: str, heading: str, content: str) -> str:
+    """A section with its heading; ``heading`` and ``content`` are HTML."""
+    return (
+        f'<section id="{identifier}" aria-labelledby="{identifier}-heading">'
+        f'<h2 id="{identifier}-heading">{heading}</h2>{content}</section>'
+    )

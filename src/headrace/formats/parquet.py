@@ -1,0 +1,60 @@
+"""Parquet files → rows. Needs the extra ``parquet``, which brings pyarrow; reached by name only.
+
+Numbers, texts, booleans, lists, structs and nulls keep their types. What JSON has no form for (dates, times, decimals)
+becomes its text, bytes become text as well.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+from headrace.errors import DefinitionError, Problem
+from headrace.source import Span, file_span
+
+_SCALARS = (str, int, float, bool, type(None))
+
+
+def read_parquet(content: bytes, file: str) -> Iterator[tuple[dict[str, Any], Span] | Problem]:
+    """The rows of a Parquet file; they have the place of the file, because there are no lines in it.
+
+    Args:
+        content: The whole file.
+        file: How the user named it.
+
+    Raises:
+        DefinitionError: C505 when pyarrow is not installed.
+    """
+    span = file_span(file)
+    try:
+        parquet = import_module("pyarrow.parquet")
+        errors = import_module("pyarrow").ArrowException
+    except ImportError as error:
+        raise DefinitionError(
+            Problem(
+                code="C505",
+                what="Parquet files are read with pyarrow, which is not installed.",
+                span=span,
+                fix="Install it with: pip install 'headrace[parquet]'. Or save the data as .jsonl.",
+            )
+        ) from error
+    try:
+        rows = parquet.read_table(io.BytesIO(content)).to_pylist()
+    except (errors, OSError, ValueError) as error:
+        what = f"This is not a Parquet file that pyarrow can read: {type(error).__name__}."
+        yield Problem(code="D401", what=what, span=span, fix="Write the file again.")
+        return
+    for row in rows:
+        yield {name: _plain(value) for name, value in row.items()}, span
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, _SCALARS):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,105 @@
+"""The lines of a run: rows of data and of an earlier run, joined and made into flow inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from headrace.domain.dataset import Dataset, Line
+from headrace.domain.flow import Flow
+from headrace.domain.run import COMPLETED, LineResult, Run
+from headrace.engine.batch import PendingLine
+from headrace.errors import DefinitionError, Problem, raise_if_errors
+from headrace.formats.mapping import parse_mapping
+from headrace.formats.multimedia import place_images
+from headrace.operations.recorded_data import unchanged_dataset
+from headrace.operations.workspace import Workspace
+from headrace.planning.columns import LINE_NUMBER, map_lines
+from headrace.planning.convert import make_inputs
+
+
+def make_lines(
+    workspace: Workspace,
+    flow: Flow,
+    mapping: Mapping[str, Any],
+    dataset: Dataset | None,
+    *,
+    source_run: str | None,
+) -> list[PendingLine]:
+    """Every line that a run has to do; a line whose values do not fit the flow is among them, with its problem.
+
+    Args:
+        workspace: For the store, and for warnings.
+        flow: Declares the inputs.
+        mapping: Flow input to mapping text or literal.
+        dataset: The data of the run.
+        source_run: The run whose outputs are read.
+
+    Raises:
+        DefinitionError: The mapping and the data do not fit: D402, D403, D404, D406, D407.
+        UsageError: S801 for an unknown run.
+    """
+    parsed = parse_mapping(mapping)
+    source, source_columns = None, None
+    if source_run is not None:
+        base = workspace.store.read_run(source_run)
+        base_data = unchanged_dataset(base.spec)
+        if dataset is not None:
+            _check_alignment(dataset, base, base_data)
+        source = [item for item in workspace.store.read_lines(base.spec.name) if item.status == COMPLETED]
+        source_columns = _source_columns(source, base_data, flow.message_format)
+    elif dataset is None:
+        raise DefinitionError(
+            Problem(
+                code="D402",
+                what="A run needs data.",
+                fix="Give --data FILE, or --run NAME to read a run's outputs.",
+            )
+        )
+    lines, problems = map_lines(flow, parsed, dataset, source, source_columns)
+    raise_if_errors(problems)
+    workspace.warn(problems)
+    return [_pending(flow, line) for line in lines]
+
+
+def _pending(flow: Flow, line: Line) -> PendingLine:
+    inputs, problems = make_inputs(flow, line.columns, line.span)
+    errors = [problem for problem in problems if problem.severity == "error"]
+    return PendingLine(line=line, inputs=inputs, problem=errors[0] if errors else None)
+
+
+def _source_columns(
+    source: Sequence[LineResult], base_data: Dataset | None, message_format: str
+) -> Mapping[int, Mapping[str, Any]]:
+    """The data columns of the base run; its recorded inputs where the data is not what it was."""
+    recorded = {item.line_number: item.inputs for item in source}
+    if base_data is None:
+        return recorded
+    base_data = place_images(base_data, Path(base_data.path), message_format)
+    return {line.number: {**recorded.get(line.number, {}), **line.columns} for line in base_data.lines}
+
+
+def _check_alignment(dataset: Dataset, base: Run, base_data: Dataset | None) -> None:
+    """Refuse data of another length than that of the base run: position alone would pair the wrong lines.
+
+    Raises:
+        DefinitionError: D407.
+    """
+    if base_data is not None:
+        n_lines = len(base_data.lines)
+    elif base.spec.data_path is not None and base.spec.source_run is None:
+        n_lines = base.n_lines
+    else:
+        return
+    if LINE_NUMBER in dataset.columns or len(dataset.lines) == n_lines:
+        return
+    raise DefinitionError(
+        Problem(
+            code="D407",
+            what=f"The data holds {len(dataset.lines):,} lines, but the run {base.spec.name!r} was made over "
+            f"{n_lines:,}, so it cannot be told which belong together.",
+            span=dataset.lines[0].span,
+            fix="Give the data that the run was made with, or say in a column line_number which line each belongs to.",
+        )
+    )
