@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import json
 import ssl
+import struct
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -380,7 +382,10 @@ def _answer_body(request: Request, reply: Reply) -> Any:
     if request.operation == "embeddings":
         given = request.body["input"]
         count = 1 if isinstance(given, str) else len(given)
-        data = [{"object": "embedding", "index": i, "embedding": list(reply.vector)} for i in range(count)]
+        vector: Any = list(reply.vector)
+        if request.body.get("encoding_format") == "base64":
+            vector = base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+        data = [{"object": "embedding", "index": i, "embedding": vector} for i in range(count)]
         usage = _usage(request, reply)
         del usage["completion_tokens"]
         return {"object": "list", "model": model, "data": data, "usage": usage}

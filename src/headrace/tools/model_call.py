@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+from base64 import b64decode
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
@@ -112,16 +114,26 @@ def answer_text(response: ModelResponse) -> str:
 
 
 def answer_vector(response: ModelResponse) -> list[float]:
-    """The first embedding.
+    """The first embedding: a list of numbers, or their 32-bit floats, little endian, in base64.
 
     Raises:
         RemoteRequestError: P707 when the answer has none.
     """
     data = response.body.get("data")
     vector = data[0].get("embedding") if isinstance(data, list) and data else None
+    if isinstance(vector, str):
+        return _decoded(vector)
     if not isinstance(vector, list):
         raise RemoteRequestError(_bad_answer("no embedding"))
     return vector
+
+
+def _decoded(text: str) -> list[float]:
+    try:
+        content = b64decode(text, validate=True)
+        return [number for (number,) in struct.iter_unpack("<f", content)]
+    except (ValueError, struct.error) as error:
+        raise RemoteRequestError(_bad_answer("an embedding that cannot be decoded")) from error
 
 
 def _first_choice(response: ModelResponse) -> Mapping[str, Any]:

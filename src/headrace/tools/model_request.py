@@ -93,8 +93,8 @@ def completion_request(api: ModelApi, prompt: str, arguments: Mapping[str, Any])
 
 
 def embedding_request(connection_type: str, model: str, text: Any) -> ModelRequest:
-    """An embedding request for one text."""
-    body: dict[str, Any] = {"input": text}
+    """An embedding request for one text; the numbers are asked for in base64, as the ``openai`` package does."""
+    body: dict[str, Any] = {"input": text, "encoding_format": "base64"}
     if connection_type == "serverless":
         body = {"input": [text], "encoding_format": "float"}
     return ModelRequest(operation="embeddings", model=model, body=body)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -205,8 +207,8 @@ class TestPackageTools:
     @pytest.mark.parametrize(
         ("connection", "arguments", "model", "body"),
         [
-            ("azure", {"deployment_name": "ada"}, "ada", {"input": "text"}),
-            ("openai", {}, "text-embedding-ada-002", {"input": "text"}),
+            ("azure", {"deployment_name": "ada"}, "ada", {"input": "text", "encoding_format": "base64"}),
+            ("openai", {}, "text-embedding-ada-002", {"input": "text", "encoding_format": "base64"}),
             ("serverless", {"model": "m"}, "m", {"input": ["text"], "encoding_format": "float"}),
         ],
     )
@@ -219,6 +221,17 @@ class TestPackageTools:
         (request,) = client.requests
         assert (request.operation, request.model, dict(request.body)) == ("embeddings", model, body)
         assert tool.mode == ASYNC
+
+    def test_an_embedding_in_base64_is_decoded(self, tmp_path: Path) -> None:
+        tool = package(tmp_path, "promptflow.tools.embedding.embedding", {"connection": "azure"})
+        content = base64.b64encode(struct.pack("<2f", 0.25, -2.0)).decode()
+        assert call_once(tool, {"input": "text"}, BadService({"data": [{"embedding": content}]})) == [
+            0.25,
+            -2.0,
+        ]
+        for broken in ("AAA=", "not base64"):
+            with pytest.raises(RemoteRequestError, match="P707"):
+                call_once(tool, {"input": "text"}, BadService({"data": [{"embedding": broken}]}))
 
     def test_an_answer_without_an_embedding(self, tmp_path: Path) -> None:
         tool = package(tmp_path, "promptflow.tools.embedding.embedding", {"connection": "azure"})
