@@ -16,6 +16,7 @@ from tests.support.reference_docs import DOCS, render_errors_page
 ROOT = DOCS.parent
 PAGES = sorted(path for path in (*DOCS.rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("flows/**/*.md")))
 LINK = re.compile(r"\[[^\]]+\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
+FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 HEADING = re.compile(r"^#{1,6} +(.+?) *$", re.MULTILINE)
 SHELL = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SETTING = re.compile(r'"((?:HEADRACE|PF|PROMPTFLOW|OTEL|OPENAI|AZURE_OPENAI)_[A-Z_]+)"')
@@ -54,7 +55,7 @@ def test_every_setting_is_documented_and_every_documented_setting_exists() -> No
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_links_lead_somewhere(page: Path) -> None:
-    for target, anchor in LINK.findall(page.read_text(encoding="utf-8")):
+    for target, anchor in LINK.findall(FENCE.sub("", page.read_text(encoding="utf-8"))):
         found = (page.parent / target).resolve() if target else page
         assert found.exists(), f"{_name(page)} links to {target}"
         if anchor:

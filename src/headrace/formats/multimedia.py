@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
+from uuid import UUID
 
 from headrace.domain.dataset import Dataset
 from headrace.domain.flow import DAG, Flow
@@ -369,7 +370,7 @@ def _is_address(text: str) -> bool:
 
 
 def _file_name(image: Image) -> str:
-    """Named after the content, so that the same image is the same file."""
+    """Named after the content, in the form of prompt flow's names, so that the same image is the same file."""
     ending = _UNSAFE.sub("", image.media_type.partition("/")[2]).strip(".")
-    digest = hashlib.sha256(image).hexdigest()[:32]
-    return f"{digest}.{ending}" if ending else digest
+    name = str(UUID(hashlib.sha256(image).hexdigest()[:32]))
+    return f"{name}.{ending}" if ending else name

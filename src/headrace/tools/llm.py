@@ -15,6 +15,7 @@ from headrace.formats.positions import read_text
 from headrace.formats.template import Template, load_template
 from headrace.source import Pointer
 from headrace.tools.base import ASYNC, ConnectionLookup, NodeContext, Tool
+from headrace.tools.chat import Message
 from headrace.tools.chat_prompt import make_messages
 from headrace.tools.connections import find_connection
 from headrace.tools.escape import PromptText
@@ -88,19 +89,25 @@ class ModelTool:
             return answer_text(
                 await call_model(client, completion_request(self._api, prompt, settings), context)
             )
-        messages = make_messages(
+        messages = self.make_messages(template, values, context, marks)
+        is_stream = (context.is_streaming or asks_for_stream(settings)) and not has_tools(settings)
+        request = chat_request(self._api, messages, settings, is_stream=is_stream)
+        if is_stream:
+            return stream_model(client, request, context)
+        message = answer_message(await call_model(client, request, context))
+        return message if has_tools(settings) else message["content"]
+
+    def make_messages(
+        self, template: Template, values: Mapping[str, Any], context: NodeContext, marks: frozenset[str]
+    ) -> list[Message]:
+        """The messages of a rendered prompt; ``marks`` are those of the template, which may be a rendered prompt."""
+        return make_messages(
             template,
             values,
             family=self._api.family,
             inputs_to_escape=context.inputs_to_escape,
             marks=marks,
         )
-        is_stream = (context.is_streaming or asks_for_stream(arguments)) and not has_tools(arguments)
-        request = chat_request(self._api, messages, settings, is_stream=is_stream)
-        if is_stream:
-            return stream_model(client, request, context)
-        message = answer_message(await call_model(client, request, context))
-        return message if has_tools(arguments) else message["content"]
 
     def _prompt(self, arguments: Mapping[str, Any], context: NodeContext) -> tuple[Template, frozenset[str]]:
         """The node's input ``prompt`` where it has one, also in place of the template of ``source.path``.
@@ -195,7 +202,7 @@ def load_package_llm(node: Node, flow: Flow, folder: Path, connections: Connecti
     Raises:
         DefinitionError: As :func:`load_llm_tool`; F007 for another api.
     """
-    connection = _input_connection(node, flow, tuple(FAMILIES), connections)
+    connection = input_connection(node, flow, tuple(FAMILIES), connections)
     operation = node.inputs.get("api") or CHAT
     if operation not in (CHAT, COMPLETION):
         pointer = (*node.pointer, "inputs", "api")
@@ -226,7 +233,7 @@ def load_package_api(node: Node, flow: Flow, folder: Path, connections: Connecti
     """
     _, _, module, operation = (node.source.tool or "").split(".")
     types = ("azure_open_ai",) if module == "aoai" else ("open_ai", "serverless", "baseline")
-    connection = _input_connection(node, flow, types, connections)
+    connection = input_connection(node, flow, types, connections)
     api = _api_of(connection, operation)
     spec = ToolSpec(name=node.name, parameters=(_CONNECTION, _PROMPT, *api.parameters), takes_any=True)
     return ModelTool(spec, api, connection.name, None)
@@ -238,7 +245,7 @@ def load_embedding(node: Node, flow: Flow, folder: Path, connections: Connection
     Raises:
         DefinitionError: C501 or C504 for the connection.
     """
-    connection = _input_connection(node, flow, tuple(FAMILIES), connections)
+    connection = input_connection(node, flow, tuple(FAMILIES), connections)
     parameters = (
         _CONNECTION,
         ToolParameter(name="input", types=("string",)),
@@ -253,9 +260,14 @@ def _load_template(node: Node, flow: Flow, folder: Path) -> Template:
     return load_template(read_text(source.path, source.shown), source.shown)
 
 
-def _input_connection(
+def input_connection(
     node: Node, flow: Flow, types: tuple[str, ...], connections: ConnectionLookup
 ) -> Connection:
+    """The connection that a node names by its input ``connection``.
+
+    Raises:
+        DefinitionError: C501 when it names none or an unknown one, C504 for another type.
+    """
     name = node.inputs.get("connection")
     pointer = (*node.pointer, "inputs", "connection")
     if not isinstance(name, str) or not name:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.domain.tool import ToolParameter
@@ -35,6 +35,7 @@ class ModelApi:
         model_parameter: The input that names the model: ``deployment_name`` on Azure, else ``model``.
         parameters: What a node may set, in order.
         reserved: Names that a template variable may not have.
+        fixed: What requests hold besides, whatever a node sets.
     """
 
     family: str
@@ -42,6 +43,7 @@ class ModelApi:
     model_parameter: str
     parameters: tuple[ToolParameter, ...]
     reserved: tuple[str, ...]
+    fixed: Mapping[str, Any] = field(default_factory=dict)
 
     def default(self, name: str) -> Any:
         """Default of a parameter; ``None`` for one that this API does not have."""
@@ -126,3 +128,12 @@ PACKAGE_LLM_PARAMETERS = (
     *(item for item in _SAMPLING if item.name != "user"),
 )
 """Parameters of the package tool ``promptflow.tools.llm.llm``, which takes both families and both APIs."""
+
+VISION_PARAMETERS = (
+    *_optional(
+        temperature=("double", 1.0), top_p=("double", 1.0), stop=("list", None), max_tokens=("int", None)
+    ),
+    *_optional(presence_penalty=("double", 0), frequency_penalty=("double", 0), seed=("int", None)),
+    *_optional(detail=("string", "auto")),
+)
+"""What a node of the vision tools may set besides connection and model; ``detail`` is taken and has no effect."""

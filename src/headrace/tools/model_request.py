@@ -26,7 +26,7 @@ def chat_request(
 ) -> ModelRequest:
     """A chat request.
 
-    Always sent: temperature, top_p, stream, and n on Azure. Sent only when set: everything else.
+    Always sent: temperature, top_p, stream, and n where the API has it. Sent only when set: everything else.
 
     Args:
         api: Which parameters there are.
@@ -44,7 +44,7 @@ def chat_request(
         "top_p": values.number("top_p"),
         "stream": is_stream,
     }
-    if api.family == AZURE:
+    if values.get("n") is not None:
         body["n"] = values.number("n")
     body |= _functions(api, values)
     if stop := values.get("stop"):
@@ -59,6 +59,7 @@ def chat_request(
             body[name] = value
     if user := values.get("user"):
         body["user"] = user
+    body |= api.fixed
     body |= {name: arguments[name] for name in PASSED_ON if arguments.get(name) not in (None, "")}
     return ModelRequest(operation="chat", model=values.model(), body=body)
 

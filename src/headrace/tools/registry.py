@@ -30,6 +30,9 @@ PACKAGE_LOADERS: Mapping[str, str] = {
     "promptflow.tools.aoai.completion": "headrace.tools.llm:load_package_api",
     "promptflow.tools.openai.chat": "headrace.tools.llm:load_package_api",
     "promptflow.tools.openai.completion": "headrace.tools.llm:load_package_api",
+    "promptflow.tools.aoai_gpt4v.AzureOpenAI.chat": "headrace.tools.vision:load_vision",
+    "promptflow.tools.openai_gpt4v.OpenAI.chat": "headrace.tools.vision:load_vision",
+    "promptflow.tools.llm_vision.llm_vision": "headrace.tools.vision:load_vision",
 }
 """Ids of package tools that headrace brings itself, with a loader each."""
 
