@@ -1,9 +1,8 @@
-"""``log_metric``: how an aggregation node reports a number about all lines."""
+"""``log_metric``: how an aggregation node reports something about all lines."""
 
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Callable
 from typing import Any, SupportsFloat
 
@@ -32,19 +31,13 @@ def log_metric(key: str, value: Any, variant_id: str | None = None) -> None:
 
     Args:
         key: Name of the metric.
-        value: A number. Anything else is left out with a line on the standard error stream, because the metrics of
-            runs are compared as numbers.
+        value: A number as a rule; as with prompt flow, anything that JSON can hold is kept.
         variant_id: Only passed on to functions of :func:`add_metric_logger`.
     """
     for tell in _loggers:
         takes_variant = "variant_id" in inspect.signature(tell).parameters
         tell(key, value, **({"variant_id": variant_id} if takes_variant else {}))
     context = current_node.get()
-    if context is None:
-        return
-    if isinstance(value, (int, float)):
-        context.metrics[key] = value
-    elif isinstance(value, SupportsFloat):
-        context.metrics[key] = float(value)
-    else:
-        sys.stderr.write(f"log_metric: {key!r} is a {type(value).__name__}, not a number, and is left out.\n")
+    if context is not None:
+        is_foreign_number = isinstance(value, SupportsFloat) and not isinstance(value, (int, float))
+        context.metrics[key] = float(value) if is_foreign_number else value

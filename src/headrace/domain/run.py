@@ -164,7 +164,7 @@ class Run:
     n_completed: int = 0
     n_failed: int = 0
     finished_at: datetime | None = None
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
     aggregation: tuple[NodeResult, ...] = ()
     problem: Problem | None = None
     usage: Usage = Usage()

@@ -10,7 +10,7 @@ from headrace.domain.reference import Reference
 from headrace.domain.run import BYPASSED, COMPLETED, LineResult, NodeResult
 from headrace.domain.span import SpanRecord
 from headrace.engine.line import NodeRunner
-from headrace.engine.masking import mask_nodes, mask_problem
+from headrace.engine.masking import mask_metrics, mask_nodes, mask_problem
 from headrace.engine.runtime import PreparedFlow, aggregated_references
 from headrace.engine.steps import Values
 from headrace.errors import HeadraceError, Problem
@@ -24,12 +24,12 @@ class AggregationResult:
     """What the aggregation nodes did.
 
     Attributes:
-        metrics: What they logged with ``log_metric``; the last write of a name wins.
+        metrics: What they logged with ``log_metric``, as plain data; the last write of a name wins.
         problem: The first failure; metrics logged before it are kept.
     """
 
     nodes: tuple[NodeResult, ...] = ()
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
     problem: Problem | None = None
     spans: tuple[SpanRecord, ...] = ()
 
@@ -100,7 +100,7 @@ async def run_aggregation(flow: PreparedFlow, kept_lines: Sequence[Mapping[str, 
         sink=sink,
         attributes=flow_attributes(name, None) | dict(flow.attributes),
     )
-    metrics: dict[str, float] = {}
+    metrics: dict[str, Any] = {}
     inside = frozenset(step.node.name for step in flow.plan.aggregation)
     runner = NodeRunner(
         flow, flow.aggregation, _Lists(kept_lines, inside), span, line_number=None, metrics=metrics
@@ -115,7 +115,7 @@ async def run_aggregation(flow: PreparedFlow, kept_lines: Sequence[Mapping[str, 
     secrets = flow.secrets()
     return AggregationResult(
         nodes=mask_nodes(runner.results, secrets),
-        metrics=metrics,
+        metrics=mask_metrics(metrics, secrets),
         problem=mask_problem(problem, secrets),
         spans=tuple(spans),
     )

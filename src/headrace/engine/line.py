@@ -54,7 +54,7 @@ class NodeRunner:
         *,
         line_number: int | None,
         is_streaming: bool = False,
-        metrics: dict[str, float] | None = None,
+        metrics: dict[str, Any] | None = None,
     ) -> None:
         self.results: list[NodeResult] = []
         self._flow = flow

@@ -8,6 +8,7 @@ from typing import Any
 
 from headrace.domain.flow import Flow
 from headrace.domain.run import LineResult, NodeResult
+from headrace.engine.plain import to_record
 from headrace.errors import Problem, Raised
 
 MASK = "******"
@@ -61,6 +62,12 @@ def mask_nodes(nodes: Collection[NodeResult], secrets: Collection[str]) -> tuple
         )
         for node in nodes
     )
+
+
+def mask_metrics(metrics: Mapping[str, Any], secrets: Collection[str]) -> dict[str, Any]:
+    """Metrics as plain data without secrets."""
+    words = _words(secrets)
+    return {name: _mask(to_record(value), words) for name, value in metrics.items()}
 
 
 def mask_problem(problem: Problem | None, secrets: Collection[str]) -> Problem | None:

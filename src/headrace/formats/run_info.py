@@ -41,7 +41,7 @@ class Recording:
 
 
 def render_detail(
-    line: LineResult, aggregation: Sequence[NodeResult], recording: Recording, metrics: Mapping[str, float]
+    line: LineResult, aggregation: Sequence[NodeResult], recording: Recording, metrics: Mapping[str, Any]
 ) -> Record:
     """What a test of a whole flow leaves in ``flow.detail.json``."""
     flow_run = render_flow_run(line, recording, inputs=line.inputs)

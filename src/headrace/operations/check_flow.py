@@ -12,7 +12,7 @@ from headrace.domain.flow import Flow, Node
 from headrace.errors import DefinitionError, Problem
 from headrace.formats.flow_file import read_flow
 from headrace.formats.includes import check_includes, open_includes
-from headrace.operations.prepare_flow import load_tools, tool_specs
+from headrace.operations.prepare_flow import check_environment, load_tools, tool_specs
 from headrace.operations.workspace import Workspace
 from headrace.planning import check
 from headrace.providers.loading import load_by_name
@@ -74,6 +74,7 @@ def _all_nodes(flow: Flow) -> Iterator[Node]:
 def _check_variants(workspace: Workspace, flow: Flow, folder: Path) -> Iterator[Problem]:
     """The problems of the flow as it stands, then those of every variant that is not the default."""
     tools, problems = load_tools(workspace, flow, flow.nodes, folder)
+    yield from check_environment(workspace, flow)
     yield from problems
     yield from check.check_flow(flow, tool_specs(tools))
     yield from _check_models(workspace, flow, flow.nodes, tools)

@@ -145,7 +145,7 @@ def _load(
     specs = tool_specs(tools)
     images = image_reader(workspace, flow, folder)
     flow, unread = read_literals(flow, specs, images)
-    problems = (*problems, *unread, *check_flow(flow, specs))
+    problems = (*check_environment(workspace, flow), *problems, *unread, *check_flow(flow, specs))
     raise_if_errors(problems)
     return LoadedFlow(
         flow=flow,
@@ -206,6 +206,17 @@ def _connection_type(workspace: Workspace) -> Callable[[str], str | None]:
     return look_up
 
 
+def check_environment(workspace: Workspace, flow: Flow) -> tuple[Problem, ...]:
+    """C501 for every connection that the flow's environment variables read and that does not exist."""
+    problems = []
+    for name, text in flow.environment_variables.items():
+        match = _CONNECTION_VALUE.match(text)
+        if match and workspace.connections.find(match[1]) is None:
+            span = flow.source_map.span(("environment_variables", name))
+            problems.append(replace(workspace.connections.unknown(match[1]), span=span))
+    return tuple(problems)
+
+
 def _replaced(workspace: Workspace, variables: Mapping[str, str]) -> dict[str, str]:
     """Environment variables with the values of connections that they name filled in."""
     values = {}
@@ -218,7 +229,7 @@ def _replaced(workspace: Workspace, variables: Mapping[str, str]) -> dict[str, s
 def _connection_value(workspace: Workspace, name: str, key: str) -> str | None:
     connection = workspace.connections.find(name)
     if connection is None:
-        return None  # not a connection: the text stays as it is, as prompt flow does
+        return None  # as with prompt flow, what the caller gave stays as it is
     if key in connection.secrets:
         return workspace.connections.secret(connection, key)
     value = connection.configs.get(key)

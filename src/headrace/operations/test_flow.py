@@ -65,7 +65,7 @@ class TestResult:
     flow: Flow
     line: LineResult
     outputs: Any
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, Any]
     aggregation: tuple[NodeResult, ...]
     warnings: tuple[Problem, ...]
     aggregation_problem: Problem | None = None

@@ -87,7 +87,8 @@ def _find_value(
 ) -> tuple[Any, Problem | None]:
     """The value for a reference, :data:`NO_DEFAULT` when there is none."""
     qualified = f"inputs.{reference.name}" if reference.kind == "input" else f"{reference.name}.output"
-    names = (binding.parameter, qualified, reference.name)
+    whole = reference.text[2:-1]
+    names = (binding.parameter, whole, qualified, reference.name)
     key = next((name for name in names if name in given), None)
     declared = flow.inputs.get(reference.name) if reference.kind == "input" else None
     if key is None:
@@ -96,8 +97,9 @@ def _find_value(
     try:
         if declared is not None:
             value = convert_input(given[key], declared.type)
-        elif key == binding.parameter:
+        elif key in (binding.parameter, whole):
             value = _parse_if_structured(given[key], step, spec, binding.parameter)
+            value = _inside(value, reference.path)
         else:
             value = _parse_if_structured(given[key], step, spec, binding.parameter, reference.path)
             value = follow_path(value, reference.path)
@@ -107,6 +109,14 @@ def _find_value(
         place = flow.source_map.span((*step.node.pointer, "inputs", binding.parameter))
         return NO_DEFAULT, _does_not_fit(step, key, f"{reference.text} asks it for {error}.", place)
     return _as_seen(step, reference, flow, value), None
+
+
+def _inside(value: Any, path: Sequence[PathPart]) -> Any:
+    """What the path leads to where a mapping is given that has it, as prompt flow does; else the value itself."""
+    try:
+        return follow_path(value, path) if isinstance(value, Mapping) else value
+    except PropertyNotFoundError:
+        return value
 
 
 def _as_seen(step: Step, reference: Reference, flow: Flow, value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from headrace.domain.run import LineResult, NodeResult, Run, RunSpec
 from headrace.domain.span import SpanRecord
@@ -43,7 +43,7 @@ class RunStore(Protocol):
         *,
         status: str,
         finished_at: datetime,
-        metrics: Mapping[str, float],
+        metrics: Mapping[str, Any],
         aggregation: Sequence[NodeResult] = (),
         problem: Problem | None = None,
         spans: Sequence[SpanRecord] = (),

@@ -75,7 +75,7 @@ class MemoryStore:
         *,
         status: str,
         finished_at: datetime,
-        metrics: Mapping[str, float],
+        metrics: Mapping[str, Any],
         aggregation: Sequence[NodeResult] = (),
         problem: Problem | None = None,
         spans: Sequence[SpanRecord] = (),

@@ -117,7 +117,7 @@ def finish_row(
     *,
     status: str,
     finished_at: datetime,
-    metrics: Mapping[str, float],
+    metrics: Mapping[str, Any],
     aggregation: Sequence[NodeResult],
     problem: Problem | None,
 ) -> dict[str, Any]:

@@ -109,7 +109,7 @@ class SqliteStore:
         *,
         status: str,
         finished_at: datetime,
-        metrics: Mapping[str, float],
+        metrics: Mapping[str, Any],
         aggregation: Sequence[NodeResult] = (),
         problem: Problem | None = None,
         spans: Sequence[SpanRecord] = (),

@@ -47,7 +47,7 @@ class NodeContext:
     price: Price | None = None
     inputs_to_escape: tuple[str, ...] = ()
     is_streaming: bool = False
-    metrics: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
     usage: Usage = Usage()
     logs: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)

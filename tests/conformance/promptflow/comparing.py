@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tests.conformance.promptflow.case import Case
 from tests.conformance.promptflow.ours import run_case
-from tests.conformance.promptflow.results import expected_results, restrict
+from tests.conformance.promptflow.results import compared, expected_results, restrict
 
 
 class Sides(NamedTuple):
@@ -28,6 +28,7 @@ def run_and_expect(case: Case, recording: Mapping[str, Any], folder: Path) -> Si
     """
     results = run_case(case, folder)
     problems = [code for result in results for code in result.pop("problems")]
+    results = [compared(result) for result in results]
     expected = expected_results(case, recording)
     for result, wanted in zip(results, expected, strict=True):
         if "shown" in result:

@@ -86,7 +86,9 @@ def requests_to_json(requests: Iterable[Request]) -> list[dict[str, Any]]:
 
 
 def compared(result: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a recorded result is compared."""
+    """What of a result is compared: of a step that failed nothing but that and its requests."""
+    if not result["succeeded"]:
+        return {"succeeded": False, "requests": result["requests"]}
     return {key: value for key, value in result.items() if key != INFORMATION}
 
 
@@ -98,7 +100,7 @@ def expected_results(case: Case, recording: Mapping[str, Any]) -> list[dict[str,
     results = [compared(result) for result in recording["steps"]]
     for number, changes in _changes(case, len(results)).items():
         result = {**results[number], **changes}
-        results[number] = {key: value for key, value in result.items() if value is not None}
+        results[number] = compared({key: value for key, value in result.items() if value is not None})
     return results
 
 

@@ -119,7 +119,8 @@ class Stock:
         """The outputs as stock writes them to a file beside the flow, else as it prints them."""
         written = _output_files(folder)
         if len(written) == 1:
-            return json.loads(written[0].read_text(encoding="utf-8"))
+            outputs = json.loads(written[0].read_text(encoding="utf-8"))
+            return {} if outputs == {"line_number": 0} else outputs  # what it writes for {}, which it prints
         try:
             return json.loads(printed[printed.index("\n{") + 1 if "\n{" in printed else 0 :])
         except ValueError:

@@ -106,6 +106,12 @@ def test_the_path_of_a_reference_is_followed_into_the_output_and_not_into_the_pa
     assert "asks it for z" in problems[0].what
 
 
+def test_the_value_of_a_whole_reference_may_be_given_by_its_text_and_inside_what_holds_it() -> None:
+    assert plan_alone("deep", up__output__k__z=5)[0] == {"x": 5}
+    assert plan_alone("deep", x={"k": {"z": 5}})[0] == {"x": 5}
+    assert plan_alone("deep", x={"k": 1})[0] == {"x": {"k": 1}}
+
+
 def test_an_aggregation_node_sees_lists_of_one() -> None:
     assert plan_alone("sum", up__output="[1, 2]")[0] == {"xs": ["[1, 2]"], "n": [3]}
     assert plan_alone("after", sum__output="[1, 2]")[0] == {"total": "[1, 2]"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -119,11 +120,17 @@ def _show(session: Session, result: TestResult) -> int:
     else:
         session.write_json(result.outputs)
     if result.metrics:
-        session.note("metrics: " + ", ".join(f"{name} = {value:g}" for name, value in result.metrics.items()))
+        session.note(
+            "metrics: " + ", ".join(f"{name} = {_text(value)}" for name, value in result.metrics.items())
+        )
     if result.aggregation_problem is not None:
         session.show_failure(result.aggregation_problem)
         return ExitCode.FAILED
     return ExitCode.OK
+
+
+def _text(metric: Any) -> str:
+    return f"{metric:g}" if isinstance(metric, (int, float)) else str(metric)
 
 
 def _render_nodes(line: LineResult) -> str:
