@@ -62,7 +62,7 @@ bench: $(VENV)/.dev $(STOCK)/.installed ## speed side by side with stock promptf
 	$(BIN)/python -m tests.bench --stock $(STOCK)
 
 conformance: $(VENV)/.dev $(STOCK)/.installed ## the conformance cases and every flow here under headrace and under live stock promptflow
-	HEADRACE_STOCK=$(STOCK) $(BIN)/python -m pytest -m live tests/conformance/stock tests/conformance/promptflow
+	HEADRACE_STOCK=$(STOCK) $(BIN)/python -m pytest -m live tests/conformance/stock tests/conformance/promptflow tests/conformance/promptflow_records
 
 lock: $(VENV)/.dev ## write constraints.txt from what is installed now
 	$(BIN)/python -m pip list --format=freeze --exclude headrace --exclude pip --exclude setuptools > constraints.txt

@@ -107,8 +107,10 @@ def aggregated_references(plan: Plan) -> tuple[Reference, ...]:
     inside = {step.node.name for step in plan.aggregation}
     found: dict[str, Reference] = {}
     for step in plan.aggregation:
-        for binding in step.bindings:
-            reference = binding.reference
+        asked = [binding.reference for binding in step.bindings]
+        if step.node.activate is not None and isinstance(step.node.activate.when, Reference):
+            asked.append(step.node.activate.when)
+        for reference in asked:
             if reference is not None and not (reference.kind == "node" and reference.name in inside):
                 found[reference.text] = reference
     return tuple(found.values())

@@ -9,7 +9,8 @@ from headrace.domain.flow import DAG
 from headrace.errors import Problem, Raised
 
 _USER = "UserError"
-_SYSTEM = "SystemError"
+_MODEL = "OpenAIError"
+_MODEL_TOOL = "Tool/promptflow.tools.openai"
 _INPUT = ("ValidationError", "InvalidFlowRequest")
 
 # Prompt flow's own words for what went wrong, outermost first, and the part of it that says so. A problem without a
@@ -20,7 +21,15 @@ _WORDS: Final[Mapping[str, tuple[tuple[str, ...], str]]] = {
     "E602": (("ToolValidationError", "JinjaTemplateError"), "Tool/promptflow.tools.template_rendering"),
     "E604": (("FlowOutputUnserializable",), "FlowExecutor"),
     "T201": ((*_INPUT, "InputTypeError"), "Executor"),
+    "P701": ((_MODEL, "AuthenticationError"), _MODEL_TOOL),
+    "P702": ((_MODEL, "RateLimitError"), _MODEL_TOOL),
+    "P703": ((_MODEL, "InternalServerError"), _MODEL_TOOL),
+    "P704": ((_MODEL, "APITimeoutError"), _MODEL_TOOL),
+    "P705": ((_MODEL, "BadRequestError"), _MODEL_TOOL),
+    "P706": ((_MODEL, "BadRequestError"), _MODEL_TOOL),
+    "P708": ((_MODEL, "APIConnectionError"), _MODEL_TOOL),
 }
+_IN_SCRIPT = (("ScriptExecutionError",), "Unknown")
 
 ErrorInfo = dict[str, Any]
 """An error dictionary."""
@@ -39,6 +48,8 @@ def render_error(problem: Problem, kind: str = DAG) -> ErrorInfo:
     if problem.raised is not None:
         return _raised_info(problem.raised, kind)
     words, place = _WORDS.get(problem.code, ((_class_name(problem.name),), "Executor"))
+    if kind != DAG and words[0] == _MODEL:
+        words, place = _IN_SCRIPT  # the model is called by the flow's own code there
     return _error_info(problem.what, words, place) | _debug_info(words[-1], problem.what, None)
 
 
@@ -65,6 +76,13 @@ def _raised_info(raised: Raised, kind: str) -> ErrorInfo:
         info["additionalInfo"] = [{"type": "FlexFlowExecutionErrorDetails", "info": details}]
     inner = {"type": raised.type, "message": raised.message, "stackTrace": raised.traceback}
     return info | _debug_info(word, message, {**inner, "innerException": None})
+
+
+def render_cancellation(node: str) -> ErrorInfo:
+    """The error dictionary of a node that was cut while it ran: its line was over before it."""
+    words = ("ToolCanceledError",)
+    message = f"Node {node!r} was cut: its line had failed or run out of time."
+    return _error_info(message, words, "Executor") | _debug_info(words[-1], message, None)
 
 
 def render_run_error(

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from headrace.domain.flow import DAG
-from headrace.domain.run import BYPASSED, COMPLETED, LineResult, NodeResult, Usage
-from headrace.formats.error_info import render_error
+from headrace.domain.run import BYPASSED, CANCELED, COMPLETED, LineResult, NodeResult, Usage
+from headrace.formats.error_info import render_cancellation, render_error
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FLOW_ID = "default_flow_id"
@@ -155,6 +155,9 @@ def render_node_run(
         index: Line number; ``None`` for an aggregation node and for a node that is tested alone.
     """
     is_bypassed = node.status == BYPASSED
+    error = render_error(node.problem) if node.problem is not None else None
+    if node.status == CANCELED and error is None:
+        error = render_cancellation(node.node)
     metrics: Record = {"duration": _seconds(node.start_ns, node.end_ns)}
     if node.usage.calls:
         metrics |= _tokens(node.usage)
@@ -166,7 +169,7 @@ def render_node_run(
         "inputs": None if is_bypassed else node.inputs,
         "output": node.output,
         "metrics": None,
-        "error": render_error(node.problem) if node.problem is not None else None,
+        "error": error,
         "parent_run_id": parent,
         "start_time": render_time(node.start_ns),
         "end_time": render_time(node.end_ns),

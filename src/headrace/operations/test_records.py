@@ -123,13 +123,15 @@ def _files(request: TestRequest, result: TestResult, folder: Path, stem: str) ->
 def _detail(request: TestRequest, result: TestResult, recording: Recording) -> Record:
     if request.node is None:
         return render_detail(result.line, result.aggregation, recording, result.metrics)
+    tested = result.flow.node(request.node)
+    is_aggregation = tested is not None and tested.is_aggregation
     return {
         "flow_runs": [],
         "node_runs": [
             render_node_run(
                 node,
                 recording,
-                run_id=f"{recording.run}_{node.node}_{recording.run}",
+                run_id=f"{recording.run}_{node.node}_{'reduce' if is_aggregation else recording.run}",
                 parent=recording.run,
                 index=None,
             )
