@@ -15,7 +15,6 @@ from headrace.formats.run_info import (
     Recording,
     batch_inputs,
     file_name,
-    flow_output,
     render_aggregation,
     render_flow_run,
     render_node_runs,
@@ -27,6 +26,7 @@ NODE_RECORDS: Final = "node_artifacts"
 LINE_LOGS: Final = "flow_logs"
 OUTPUTS: Final = "flow_outputs"
 SNAPSHOT: Final = "snapshot"
+OUTPUT_FILE: Final = f"{OUTPUTS}/output.jsonl"
 META: Final = "meta.json"
 ERRORS: Final = "error.json"
 
@@ -119,20 +119,26 @@ class LineRow(NamedTuple):
     text: str
 
 
-def render_line_rows(line: LineResult, recording: Recording) -> Iterator[LineRow]:
-    """The rows of one line: its inputs and, where it succeeded, its outputs in both forms that prompt flow keeps."""
+def render_table_rows(line: LineResult, recording: Recording) -> Iterator[LineRow]:
+    """The rows of one line in the tables that prompt flow keeps: its inputs and, where it succeeded, its outputs."""
     yield LineRow("inputs.jsonl", _strict_json(batch_inputs(line, recording)))
     if line.status == COMPLETED:
-        output = {name: value for name, value in flow_output(line).items() if name != "line_number"}
-        number = {"line_number": line.line_number}
-        yield LineRow("outputs.jsonl", _strict_json({**output, **number}))
-        yield LineRow(f"{OUTPUTS}/output.jsonl", _json({**number, **output}))
+        yield LineRow("outputs.jsonl", _strict_json({**_outputs(line), "line_number": line.line_number}))
+
+
+def render_output_row(line: LineResult) -> LineRow:
+    """The row of a line that succeeded in the file of outputs."""
+    return LineRow(OUTPUT_FILE, _json({"line_number": line.line_number, **_outputs(line)}))
+
+
+def _outputs(line: LineResult) -> Mapping[str, Any]:
+    return {name: value for name, value in line.outputs.items() if name != "line_number"}
 
 
 ROW_FILES: Final[Mapping[str, str]] = {
     "inputs.jsonl": "",
     "outputs.jsonl": "\n",
-    f"{OUTPUTS}/output.jsonl": "",
+    OUTPUT_FILE: "",
 }
 """The files that collect rows, with what stands in one that has no row."""
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from headrace.domain.flow import Flow
-from headrace.domain.run import LineResult, Run, RunSpec
+from headrace.domain.run import COMPLETED, LineResult, NodeResult, Run, RunSpec
 from headrace.errors import DefinitionError, Problem, UsageError
 from headrace.formats.digest import flow_digest
 from headrace.formats.flow_file import load_flow
+from headrace.formats.multimedia import recall_media, save_images
 from headrace.formats.run_folder import (
     ERRORS,
     FLOW_RECORDS,
@@ -27,13 +28,15 @@ from headrace.formats.run_folder import (
     ROW_FILES,
     RUN_KEY,
     SNAPSHOT,
+    LineRow,
     RunFile,
     render_aggregation_files,
     render_line_files,
-    render_line_rows,
+    render_output_row,
     render_run_files,
+    render_table_rows,
 )
-from headrace.formats.run_info import Recording
+from headrace.formats.run_info import Recording, file_name
 from headrace.formats.run_log import Event, node_events, problem_event
 from headrace.operations.new_files import cannot_write
 from headrace.operations.snapshot import copy_flow
@@ -151,9 +154,10 @@ def _write_run(workspace: Workspace, run: Run, flow: Flow | None, folder: Path) 
         rows = {path: stack.enter_context(_open(folder / path)) for path in ROW_FILES}
         for line in _read_lines(workspace, run):
             its = replace(recording, calls=render_calls(line.spans, line.nodes))
-            for file in render_line_files(line, its, process):
+            recorded = _with_image_files(line, folder, its)
+            for file in render_line_files(recorded, its, process):
                 _write(folder, file)
-            for row in render_line_rows(line, its):
+            for row in (*render_table_rows(recorded, its), *_output_rows(line, folder, its)):
                 rows[row.path].write(row.text + "\n")
             if line.problem is not None:
                 failures.append((line.line_number, line.problem))
@@ -164,7 +168,7 @@ def _write_run(workspace: Workspace, run: Run, flow: Flow | None, folder: Path) 
                 rows[path].write(empty)
     spans = workspace.store.read_spans(run.spec.name)
     its = replace(recording, calls=render_calls(spans, run.aggregation))
-    for file in render_aggregation_files(run.aggregation, its):
+    for file in render_aggregation_files(_nodes_with_image_files(run.aggregation, folder, its), its):
         _write(folder, file)
     events += node_events(run.aggregation, line_number=None, began_ns=_ns(run.created_at))
     events += _end_events(run)
@@ -187,6 +191,40 @@ def _read_lines(workspace: Workspace, run: Run) -> Iterator[LineResult]:
     """Lines with their spans, which a list of lines leaves out."""
     for line in workspace.store.read_lines(run.spec.name):
         yield replace(line, spans=workspace.store.read_spans(run.spec.name, line.line_number))
+
+
+def _with_image_files(line: LineResult, folder: Path, recording: Recording) -> LineResult:
+    """A line in which images are files: beside its record, and those of its nodes beside theirs."""
+    place = folder / FLOW_RECORDS
+    return replace(
+        line,
+        inputs=_save(line.inputs, place, recording),
+        outputs=_save(line.outputs, place, recording),
+        nodes=_nodes_with_image_files(line.nodes, folder, recording),
+    )
+
+
+def _nodes_with_image_files(
+    nodes: Sequence[NodeResult], folder: Path, recording: Recording
+) -> tuple[NodeResult, ...]:
+    places = [folder / NODE_RECORDS / file_name(node.node) for node in nodes]
+    return tuple(
+        replace(
+            node, inputs=_save(node.inputs, place, recording), output=_save(node.output, place, recording)
+        )
+        for node, place in zip(nodes, places, strict=True)
+    )
+
+
+def _output_rows(line: LineResult, folder: Path, recording: Recording) -> Iterator[LineRow]:
+    if line.status == COMPLETED:
+        outputs = _save(line.outputs, folder / OUTPUTS, recording, shown="")
+        yield render_output_row(replace(line, outputs=outputs))
+
+
+def _save(data: Any, folder: Path, recording: Recording, *, shown: str | None = None) -> Any:
+    images = recall_media(data, recording.message_format)
+    return save_images(images, folder, recording.message_format, shown=shown)
 
 
 def _end_events(run: Run) -> Iterator[Event]:

@@ -33,7 +33,7 @@ class RecordingStock(Stock):
         places = make_places(folder, self._home, url)
         if step.kind == "run":
             run = self._home / ".promptflow" / ".runs" / run_name(step)
-            return {"records": records_of_run(run, places)}
+            return {"records": records_of_run(run, {str(run): "{run}", **places})}
         return {"records": records_of_test(step, folder, places)}
 
 
@@ -59,7 +59,7 @@ def run_ours(case: Case, folder: Path) -> list[Records]:
                 target = folder / f"run_{number}"
                 with open_workspace(load_settings(variables), project) as workspace:
                     assert export_run(workspace, run_name(step), target) == ()
-                found.append(records_of_run(target, places))
+                found.append(records_of_run(target, {str(target): "{run}", **places}))
             else:
                 found.append(records_of_test(step, project, places))
     return found

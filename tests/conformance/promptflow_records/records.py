@@ -87,9 +87,10 @@ def _read(place: Path, root: Path, places: Mapping[str, str]) -> Records:
 def _content(file: Path, plain: Callable[[str], str]) -> Any:
     if "snapshot" in file.parts or file.suffix not in (".json", ".jsonl"):
         return None  # that it is there
-    text = plain(file.read_text(encoding="utf-8"))
+    text = file.read_text(encoding="utf-8")
     if file.name in _TABLES:
-        return [_table_row(row) for row in text.split("\n")]
+        return [plain(_table_row(row)) for row in text.split("\n")]
+    text = plain(text)
     if file.name in ("output.jsonl", "metrics.json") or file.name.endswith(".output.json"):
         return text.split("\n")  # key order and the form of numbers count
     data = _slim(json.loads(text))

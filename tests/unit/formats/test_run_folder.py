@@ -10,8 +10,9 @@ from headrace.formats.run_folder import (
     ROW_FILES,
     render_aggregation_files,
     render_line_files,
-    render_line_rows,
+    render_output_row,
     render_run_files,
+    render_table_rows,
 )
 from headrace.formats.run_info import Recording
 
@@ -83,16 +84,17 @@ def test_a_nodes_name_does_not_lead_out_of_the_folder() -> None:
 
 
 def test_rows_are_written_as_prompt_flow_writes_them() -> None:
-    assert dict(render_line_rows(LINE, RECORDING)) == {
+    rows = dict([*render_table_rows(LINE, RECORDING), render_output_row(LINE)])
+    assert rows == {
         "inputs.jsonl": '{"n":1,"line_number":12,"g":"x"}',
         "outputs.jsonl": '{"r":null,"t":"é","line_number":12}',
         "flow_outputs/output.jsonl": '{"line_number": 12, "r": NaN, "t": "é"}',
     }
-    assert set(dict(render_line_rows(LINE, RECORDING))) == set(ROW_FILES)
+    assert set(rows) == set(ROW_FILES)
 
 
 def test_a_failed_line_has_no_outputs() -> None:
-    assert [row.path for row in render_line_rows(FAILED_LINE, RECORDING)] == ["inputs.jsonl"]
+    assert [row.path for row in render_table_rows(FAILED_LINE, RECORDING)] == ["inputs.jsonl"]
 
 
 def run_files(*failures: tuple[int, Problem], **changes: Any) -> dict[str, Any]:
