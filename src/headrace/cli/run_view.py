@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from headrace.cli.table import Cell, Column, render_table
@@ -13,6 +14,7 @@ from headrace.cli.terminal import ELLIPSIS, Ink, one_line
 from headrace.cli.wording import duration, plural
 from headrace.domain.run import BYPASSED, CANCELED, COMPLETED, FAILED, RUNNING, LineResult, Run
 from headrace.errors import Problem
+from headrace.formats.run_folder import OUTPUT_PATH, OUTPUTS
 
 FAILED_CELL = "(Failed)"
 MAX_CELL = 2_000
@@ -45,7 +47,7 @@ def run_to_json(run: Run, first_failure: Problem | None = None) -> dict[str, Any
         "properties": _properties(run),
         "flow_name": spec.flow_name,
         "data": spec.data_path,
-        "output": None,  # the folder of a run that is written to files; ours are in the store
+        "output": _output_folder(run),
     }
     if spec.source_run:
         data["run"] = spec.source_run
@@ -63,6 +65,12 @@ def run_to_json(run: Run, first_failure: Problem | None = None) -> dict[str, Any
         "data_digest": spec.data_digest,
         "finished_on": run.finished_at.isoformat() if run.finished_at else None,
     }
+
+
+def _output_folder(run: Run) -> str | None:
+    """Where the outputs of a run are as files; ``None`` for a run that is in the store only."""
+    folder = run.spec.properties.get(OUTPUT_PATH)
+    return str(Path(folder) / OUTPUTS) if isinstance(folder, str) else None
 
 
 def _properties(run: Run) -> dict[str, Any]:

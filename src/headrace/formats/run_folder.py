@@ -30,6 +30,9 @@ OUTPUT_FILE: Final = f"{OUTPUTS}/output.jsonl"
 META: Final = "meta.json"
 ERRORS: Final = "error.json"
 
+OUTPUT_PATH: Final = "output_path"
+"""The property of a run that says into which folder it is written."""
+
 RUN_KEY: Final = "run"
 """The key of ``meta.json`` under which a folder says whose it is; prompt flow reads ``batch_size`` only."""
 

@@ -86,6 +86,12 @@ def test_what_a_run_does_not_have_is_left_out() -> None:
     assert data["tags"] is None
 
 
+def test_a_run_that_was_written_says_where_its_outputs_are() -> None:
+    data = run_to_json(a_run(spec={"properties": {"output_path": "/out/first"}}))
+    assert (data["output"], data["properties"]["output_path"]) == ("/out/first/flow_outputs", "/out/first")
+    assert run_to_json(a_run())["output"] is None
+
+
 def test_the_error_of_a_run_is_its_first_failed_line_or_its_own() -> None:
     failed = run_to_json(a_run(n_failed=1), FAILURE)["error"]
     assert failed["message"] == f"Failed to run 1/3 lines. First error message is: {FAILURE.what}"

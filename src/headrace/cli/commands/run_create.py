@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from headrace.domain.run import COMPLETED, Run
 from headrace.engine.events import LineFinished, OnEvent, RunEvent
 from headrace.errors import ExitCode, Problem
 from headrace.formats.run_file import RunFile, apply_settings, read_run_file
+from headrace.formats.run_folder import OUTPUT_PATH
 from headrace.operations.export_run import export_run, refuse_foreign_folder
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace
@@ -102,6 +104,8 @@ def command(
     request = make_request(run_file, options)
     if output is not None:
         refuse_foreign_folder(output, request.name)
+        kept = {**request.properties, OUTPUT_PATH: str(output.resolve())}
+        request = replace(request, properties=kept)
     with command_workspace(session) as workspace, show_progress(session) as on_event:
         hear = partial(_hear_lines, session, workspace, on_event) if stream else on_event
         run = create_run(workspace, request, hear)
