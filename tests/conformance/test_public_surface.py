@@ -20,12 +20,13 @@ from headrace.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [
-    "flow init", "flow validate", "flow test", "flow serve",
+    "flow init", "flow validate", "flow test", "flow serve", "flow build",
     "run create", "run list", "run show", "run show-details", "run show-metrics", "run stream", "run visualize",
     "run update", "run archive", "run restore", "run trace", "run export", "run delete",
     "doctor", "certify",
     "compare",
     "connection create", "connection list", "connection show", "connection delete",
+    "tool init", "tool list", "tool validate",
     "model serve",
 ]  # fmt: skip
 PF_OPTIONS = {
@@ -35,6 +36,10 @@ PF_OPTIONS = {
                   "--input", "--detail", "--config"],
     "flow serve": ["--source", "--port", "--host", "--engine", "--environment-variables", "--init",
                    "--skip-open-browser"],
+    "flow build": ["--source", "--output", "-f", "--format", "--variant", "--flow-only"],
+    "tool init": ["--tool", "--package", "--set"],
+    "tool list": ["--flow"],
+    "tool validate": ["--source"],
     "run create": ["-f", "--file", "--flow", "--data", "--column-mapping", "--run", "--variant", "-n", "--name",
                    "--environment-variables", "--connections", "--set", "-s", "--stream", "--resume-from"],
     "run list": ["-r", "--max-results", "--all-results", "--archived-only", "--include-archived", "-o", "--output"],

@@ -50,6 +50,7 @@ TREE: Mapping[str, Branch | Place] = {
             "validate": _place("flow_validate", "Check a flow and report every problem at once."),
             "test": _place("flow_test", "Run a flow, or one of its nodes, once."),
             "serve": _place("flow_serve", "Serve a flow over HTTP."),
+            "build": _place("flow_build", "Pack a flow for a container."),
         },
     ),
     "run": Branch(
@@ -83,6 +84,14 @@ TREE: Mapping[str, Branch | Place] = {
             "list": _place("connection_list", "List the connections that flows can use."),
             "show": _place("connection_show", "Show one connection, secrets masked."),
             "delete": _place("connection_delete", "Delete a stored connection."),
+        },
+    ),
+    "tool": Branch(
+        help="Write, list and check tools.",
+        commands={
+            "init": _place("tool_init", "Write a new tool to start from."),
+            "list": _place("tool_list", "List the package tools that can be used, and the tools of a flow."),
+            "validate": _place("tool_validate", "Check tools by themselves, without a flow."),
         },
     ),
     "model": Branch(

@@ -57,6 +57,22 @@ def load_package_tool(node: Node, flow: Flow, folder: Path, connections: Connect
     )
 
 
+def describe_packages() -> tuple[dict[str, dict[str, Any]], tuple[Problem, ...]]:
+    """The descriptions of all tools that installed packages offer, by id, and the packages that cannot be asked."""
+    tools: dict[str, dict[str, Any]] = {}
+    problems: list[Problem] = []
+    for entry_point in entry_points(group=GROUP):
+        try:
+            offered = _offered(entry_point)
+        except DefinitionError as error:
+            problems.extend(error.problems)
+            continue
+        package = entry_point.dist
+        origin = {"package": package.name, "package_version": package.version} if package else {}
+        tools |= {tool_id: {**origin, **described} for tool_id, described in offered.items()}
+    return tools, tuple(problems)
+
+
 def _find(tool_id: str, node: Node, flow: Flow) -> Mapping[str, Any]:
     """The description of a tool; ids that a tool had earlier count as well."""
     if tool_id in BUILT_IN_TOOLS:

@@ -18,7 +18,7 @@ from headrace.tools.binding import bind_function
 from headrace.tools.declaration import ToolProvider
 from headrace.tools.failure import UnservedNameError, failure_lines, failure_span
 from headrace.tools.project import activate_project
-from headrace.tools.signature import read_signature
+from headrace.tools.signature import Signature, read_signature
 from headrace.tools.sources import source_file
 from headrace.tools.user_code import execute_file, run_user_code
 
@@ -26,11 +26,17 @@ _REQUIREMENTS = ("requirements.txt", "requirement.txt")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """The one tool of a file: a function, or a method of a tool class."""
+class FoundTool:
+    """A tool of a file: a function, or a method of a tool class."""
 
     function: Callable[..., Any]
     provider: type[ToolProvider] | None
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What its decorator was given."""
+        options: Mapping[str, Any] = getattr(self.function, TOOL_MARK)
+        return options
 
     @property
     def init(self) -> Mapping[str, inspect.Parameter]:
@@ -45,16 +51,7 @@ def load_python_tool(node: Node, flow: Flow, folder: Path, connections: Connecti
         DefinitionError: F001 for a missing file, T206 when the file fails or does not hold exactly one tool, C501 to
             C504 for connections that cannot be injected, T203 and T205 for constructor inputs.
     """
-    source = source_file(node, flow, folder)
-    activate_project(folder)
-    module = run_user_code(
-        lambda: execute_file(source.path), lambda error: _import_problem(error, node, flow, folder)
-    )
-    found = _find_tool(module, node, flow, source.shown)
-    signature = run_user_code(
-        lambda: read_signature(found.function, name=found.function.__qualname__, init=found.init),
-        lambda error: _load_problem(f"The signature of its tool cannot be read: {error}", node, flow),
-    )
+    found, signature = find_python_tool(node, flow, folder)
     return bind_function(
         found.function,
         found.provider,
@@ -66,8 +63,27 @@ def load_python_tool(node: Node, flow: Flow, folder: Path, connections: Connecti
     )
 
 
-def _find_tool(module: types.ModuleType, node: Node, flow: Flow, shown: str) -> _Found:
-    found = list({id(item.function): item for item in _tools_of(module)}.values())
+def find_python_tool(node: Node, flow: Flow, folder: Path) -> tuple[FoundTool, Signature]:
+    """Execute the file of a python node and find its tool.
+
+    Raises:
+        DefinitionError: F001 for a missing file, T206 when the file fails or does not hold exactly one tool.
+    """
+    source = source_file(node, flow, folder)
+    activate_project(folder)
+    module = run_user_code(
+        lambda: execute_file(source.path), lambda error: _import_problem(error, node, flow, folder)
+    )
+    found = _find_tool(module, node, flow, source.shown)
+    signature = run_user_code(
+        lambda: read_signature(found.function, name=found.function.__qualname__, init=found.init),
+        lambda error: _load_problem(f"The signature of its tool cannot be read: {error}", node, flow),
+    )
+    return found, signature
+
+
+def _find_tool(module: types.ModuleType, node: Node, flow: Flow, shown: str) -> FoundTool:
+    found = list({id(item.function): item for item in tools_of(module)}.values())
     if len(found) == 1:
         return found[0]
     place = file_span(shown)
@@ -89,17 +105,17 @@ def _find_tool(module: types.ModuleType, node: Node, flow: Flow, shown: str) -> 
     raise DefinitionError(Problem(code="T206", what=what, span=place, fix=fix, related=related))
 
 
-def _tools_of(module: types.ModuleType) -> list[_Found]:
+def tools_of(module: types.ModuleType) -> list[FoundTool]:
     """Marked functions that are defined in the module, and marked methods of tool classes defined there."""
     found = []
     for value in vars(module).values():
         if getattr(value, "__module__", None) != module.__name__:
             continue
         if _is_marked(value):
-            found.append(_Found(function=value, provider=None))
+            found.append(FoundTool(function=value, provider=None))
         elif isinstance(value, type) and issubclass(value, ToolProvider):
             methods = inspect.getmembers(value, _is_marked)
-            found.extend(_Found(function=method, provider=value) for _, method in methods)
+            found.extend(FoundTool(function=method, provider=value) for _, method in methods)
     return found
 
 

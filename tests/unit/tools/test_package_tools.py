@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,7 +45,7 @@ def broken():
 
 
 @pytest.fixture(autouse=True)
-def installed(tmp_path: Path) -> None:
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two packages with tools, installed into a folder on the path."""
     site = tmp_path / "site"
     for name, function in (("acme_tools", "list_tools"), ("broken_tools", "broken")):
@@ -55,7 +54,7 @@ def installed(tmp_path: Path) -> None:
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
         (info / "entry_points.txt").write_text(f"[package_tools]\ntools = acme_tools:{function}\n")
     (site / "acme_tools.py").write_text(CODE)
-    sys.path.insert(0, str(site))
+    monkeypatch.syspath_prepend(str(site))
 
 
 def load(folder: Path, tool: str, inputs: Mapping[str, Any] | None = None, kind: str = "python") -> Any:
