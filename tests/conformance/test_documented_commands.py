@@ -27,6 +27,7 @@ SKIPPED = {
     "make demo": "needs make, and a virtual environment",
     "python3 -m venv": "needs a virtual environment",
     "pip install": "needs a package index",
+    "python -m headrace.compat": "runs a script of the reader's own; tests/integration/test_program.py runs others",
     "pytest": "is what runs this",
     "export OPENAI_API_KEY": "sets a variable of the shell",
     "export OTEL_EXPORTER_OTLP_ENDPOINT": "sets a variable of the shell, and needs a collector",

@@ -6,7 +6,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from headrace.cli.table import Cell, Column, render_table
@@ -14,7 +13,7 @@ from headrace.cli.terminal import ELLIPSIS, Ink, one_line
 from headrace.cli.wording import duration, plural
 from headrace.domain.run import BYPASSED, CANCELED, COMPLETED, FAILED, RUNNING, LineResult, Run
 from headrace.errors import Problem
-from headrace.formats.run_folder import OUTPUT_PATH, OUTPUTS
+from headrace.formats.run_summary import render_run_summary, run_duration_s
 
 FAILED_CELL = "(Failed)"
 MAX_CELL = 2_000
@@ -37,23 +36,7 @@ def run_to_json(run: Run, first_failure: Problem | None = None) -> dict[str, Any
         first_failure: Problem of the first line that failed.
     """
     spec = run.spec
-    data: dict[str, Any] = {
-        "name": spec.name,
-        "created_on": run.created_at.isoformat(),
-        "status": run.status,
-        "display_name": spec.display_name or spec.name,
-        "description": spec.description,
-        "tags": dict(spec.tags) or None,
-        "properties": _properties(run),
-        "flow_name": spec.flow_name,
-        "data": spec.data_path,
-        "output": _output_folder(run),
-    }
-    if spec.source_run:
-        data["run"] = spec.source_run
-    error = _error(run, first_failure)
-    if error:
-        data["error"] = error
+    data = render_run_summary(run, first_failure)
     return data | {
         "lines": {"total": run.n_lines, "completed": run.n_completed, "failed": run.n_failed},
         "metrics": dict(run.metrics),
@@ -64,57 +47,6 @@ def run_to_json(run: Run, first_failure: Problem | None = None) -> dict[str, Any
         "flow_digest": spec.flow_digest,
         "data_digest": spec.data_digest,
         "finished_on": run.finished_at.isoformat() if run.finished_at else None,
-    }
-
-
-def _output_folder(run: Run) -> str | None:
-    """Where the outputs of a run are as files; ``None`` for a run that is in the store only."""
-    folder = run.spec.properties.get(OUTPUT_PATH)
-    return str(Path(folder) / OUTPUTS) if isinstance(folder, str) else None
-
-
-def _properties(run: Run) -> dict[str, Any]:
-    """Prompt flow leaves entries without a value out; so do we."""
-    spec = run.spec
-    metrics: dict[str, Any] = {
-        "total_tokens": run.usage.total_tokens,
-        "prompt_tokens": run.usage.prompt_tokens,
-        "completion_tokens": run.usage.completion_tokens,
-    }
-    duration_s = run_duration_s(run)
-    if duration_s is not None:
-        metrics["duration"] = duration_s
-    entries = {
-        "flow_path": spec.flow_path,
-        "column_mapping": dict(spec.column_mapping) or None,
-        "node_variant": spec.variant,
-        "run": spec.source_run,
-        "resume_from": spec.resume_from,
-        **spec.properties,
-        "init_kwargs": dict(spec.init) or None,
-        "system_metrics": metrics,
-    }
-    return {key: value for key, value in entries.items() if value is not None}
-
-
-def run_duration_s(run: Run) -> float | None:
-    """Seconds from creation to the end; ``None`` for a run that has not ended."""
-    return (run.finished_at - run.created_at).total_seconds() if run.finished_at else None
-
-
-def _error(run: Run, first_failure: Problem | None) -> dict[str, Any] | None:
-    problem = run.problem or first_failure
-    if problem is None:
-        return None
-    lead = "" if run.problem else f"Failed to run {run.n_failed}/{run.n_lines} lines. "
-    return {
-        "message": f"{lead}First error message is: {problem.what}",
-        "messageFormat": "",
-        "messageParameters": {},
-        "referenceCode": "Runtime",
-        "code": "UserError",
-        "innerError": {"code": "SDKError", "innerError": {"code": "BulkRunException", "innerError": None}},
-        "problem": problem.to_json(),
     }
 
 

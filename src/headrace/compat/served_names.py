@@ -45,6 +45,15 @@ _ROOTS = _from(
 )
 _FLOWS = _from("sdk.flow", "Flow AsyncFlow")
 _LOAD_FLOW = _from("sdk.flow", "load_flow")
+_CLIENT = _from("sdk.client", "PFClient")
+_LOAD_RUN = _from("sdk.client", "load_run")
+_LOAD_CONNECTION = _from("sdk.connections", "load_connection")
+_RUN = _from("sdk.run", "Run")
+_OPERATIONS = {
+    **_from("sdk.runs", "RunOperations"),
+    **_from("sdk.flows", "FlowOperations"),
+}
+_CONNECTION_OPERATIONS = _from("sdk.connections", "ConnectionOperations")
 _FLOW_CONTEXT = _from("sdk.flow_context", "FlowContext")
 _VERSION = {"__version__": "headrace.compat.served_names:INTERFACE_VERSION"}
 _CONTEXT = _from("compat.operation_context", "OperationContext")
@@ -70,7 +79,7 @@ _CASES = _from("compat.files", "camel_to_snake load_json")
 _INJECTION = _from("compat.tracing", "inject_openai_api recover_openai_api")
 
 SERVED: Mapping[str, Mapping[str, str]] = {
-    "promptflow": {**_TOOL, **_METRICS, **_LOAD_FLOW, **_VERSION},
+    "promptflow": {**_TOOL, **_METRICS, **_CLIENT, **_LOAD_FLOW, **_LOAD_RUN, **_VERSION},
     "promptflow._version": {"VERSION": "headrace.compat.served_names:INTERFACE_VERSION"},
     "promptflow.core": {**_TOOL, **_METRICS, **_CONFIGURATIONS, **_FLOWS, **_VERSION},
     "promptflow.core._flow": _FLOWS,
@@ -88,18 +97,33 @@ SERVED: Mapping[str, Mapping[str, str]] = {
     "promptflow.entities": {
         **_SETTINGS,
         **_FLOW_CONTEXT,
+        **_RUN,
         **_from(
             "tools.connection_types",
             "AzureContentSafetyConnection AzureOpenAIConnection CognitiveSearchConnection CustomConnection "
             "FormRecognizerConnection OpenAIConnection SerpConnection QdrantConnection",
         ),
     },
-    "promptflow.client": _LOAD_FLOW,
+    "promptflow.client": {**_CLIENT, **_LOAD_FLOW, **_LOAD_RUN},
+    "promptflow.operations": {**_OPERATIONS, **_CONNECTION_OPERATIONS},
     "promptflow._sdk": {},
-    "promptflow._sdk._load_functions": _LOAD_FLOW,
+    "promptflow._sdk._constants": _from(
+        "compat.constants",
+        "CONNECTION_SCRUBBED_VALUE CONNECTION_SCRUBBED_VALUE_NO_CHANGE DEFAULT_ENCODING DEFAULT_VARIANT FLOW_META_JSON "
+        "FLOW_TOOLS_JSON FlowRunProperties FlowType LINE_NUMBER LOGGER_NAME ListViewType LocalStorageFilenames "
+        "MAX_RUN_LIST_RESULTS MAX_SHOW_DETAILS_RESULTS PROMPT_FLOW_DIR_NAME RunStatus SCRUBBED_VALUE "
+        "SCRUBBED_VALUE_NO_CHANGE SCRUBBED_VALUE_USER_INPUT",
+    ),
+    "promptflow._sdk._load_functions": {**_LOAD_FLOW, **_LOAD_RUN, **_LOAD_CONNECTION},
+    "promptflow._sdk._pf_client": _CLIENT,
+    "promptflow._sdk.entities._run": _RUN,
+    "promptflow._sdk.operations": _OPERATIONS,
+    "promptflow._sdk.operations._connection_operations": _CONNECTION_OPERATIONS,
+    "promptflow._sdk.operations._flow_operations": _from("sdk.flows", "FlowOperations"),
+    "promptflow._sdk.operations._run_operations": _from("sdk.runs", "RunOperations"),
     "promptflow._sdk._errors": _errors("_sdk._errors"),
     "promptflow._sdk._configuration": _errors("_sdk._configuration"),
-    "promptflow._sdk.entities": {**_CONNECTIONS, **_STORES, **_FLOW_CONTEXT},
+    "promptflow._sdk.entities": {**_CONNECTIONS, **_STORES, **_FLOW_CONTEXT, **_RUN},
     "promptflow._sdk.entities._connection": {**_CONNECTIONS, **_STORES},
     "promptflow._sdk.entities._flows": _FLOW_CONTEXT,
     "promptflow.contracts": {},

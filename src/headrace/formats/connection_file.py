@@ -34,7 +34,7 @@ _BOOK_KEEPING = (
     "scope",
 )  # fmt: skip
 _CUSTOM_KEYS = ("custom_type", "package", "package_version")
-_CUSTOM_PREFIX = "promptflow.connection."
+CUSTOM_PREFIX = "promptflow.connection."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +192,7 @@ def _read_custom(root: Block, name: str) -> Connection:
     for key in (*_CUSTOM_KEYS, "module"):
         text = root.text(key) if "custom_type" in root else None
         if text is not None:
-            plain[f"{_CUSTOM_PREFIX}{key}"] = text
+            plain[f"{CUSTOM_PREFIX}{key}"] = text
     if not secrets.data:
         root.missing("secrets", "A custom connection")
     return Connection(
@@ -252,10 +252,10 @@ def _secret_text(secret: Secret) -> str:
 def _fields(connection: Connection, secrets: Mapping[str, str]) -> dict[str, Any]:
     if connection.type != "custom":
         return {**connection.configs, **secrets}
-    own = {key: text for key, text in connection.configs.items() if not key.startswith(_CUSTOM_PREFIX)}
+    own = {key: text for key, text in connection.configs.items() if not key.startswith(CUSTOM_PREFIX)}
     strong = {
-        key.removeprefix(_CUSTOM_PREFIX): text
+        key.removeprefix(CUSTOM_PREFIX): text
         for key, text in connection.configs.items()
-        if key.startswith(_CUSTOM_PREFIX)
+        if key.startswith(CUSTOM_PREFIX)
     }
     return {**strong, "configs": own, "secrets": dict(secrets)}

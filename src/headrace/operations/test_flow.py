@@ -36,6 +36,7 @@ class TestRequest:
         variant: ``${node.variant}``.
         model: ``connection/model`` for every llm node.
         node: Run only this node.
+        init: What the constructor of a flex flow's class is given.
         collection: What the spans of the test are filed under, as prompt flow calls it.
     """
 
@@ -47,6 +48,7 @@ class TestRequest:
     model: str | None = None
     node: str | None = None
     environment_variables: Mapping[str, str] = field(default_factory=dict)
+    init: Mapping[str, Any] = field(default_factory=dict)
     collection: str | None = None
 
 
@@ -104,7 +106,11 @@ def run_test(
     """
     arm = make_arm(request.variant, request.model)
     with loaded_flow(
-        workspace, request.flow, arm=arm, environment_variables=request.environment_variables
+        workspace,
+        request.flow,
+        arm=arm,
+        environment_variables=request.environment_variables,
+        init=request.init,
     ) as whole:
         if request.node is not None:
             inputs: Mapping[str, Any] = {}

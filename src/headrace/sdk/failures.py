@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from headrace.compat.exceptions import ErrorTarget, UserErrorException
-from headrace.errors import DefinitionError, ExecutionError, Problem, UsageError
+from headrace.compat.exception_families import exception_family
+from headrace.compat.exceptions import ErrorTarget, SystemErrorException, UserErrorException
+from headrace.compat.translation import translated
+from headrace.errors import DefinitionError, ExecutionError, HeadraceError, Problem, StateError, UsageError
+
+_KINDS = {
+    "S801": "RunNotFoundError",
+    "S802": "RunExistsError",
+    "C501": "ConnectionNotFoundError",
+    "V301": "InvalidFlowError",
+    "V302": "InvalidFlowError",
+}
+"""Problem code to the exception by which prompt flow's client says the same."""
 
 
 class _UserError(UserErrorException):
@@ -57,3 +68,31 @@ def as_user_errors() -> Iterator[None]:
         raise FlowDefinitionError(*error.problems) from error
     except UsageError as error:
         raise FlowUsageError(*error.problems) from error
+
+
+@contextmanager
+def as_sdk_errors() -> Iterator[None]:
+    """Let code catch what is raised during the block by the names of ``promptflow._sdk._errors`` too.
+
+    Raises:
+        HeadraceError: Our error, which is a RunNotFoundError, RunExistsError, ConnectionNotFoundError or
+            InvalidFlowError where it says that, a SystemErrorException for the store, else a UserErrorException.
+    """
+    try:
+        yield
+    except HeadraceError as error:
+        if isinstance(error, (UserErrorException, SystemErrorException)):
+            raise
+        name = _KINDS.get(error.problems[0].code)
+        if name is not None:
+            raise translated(error, exception_family("promptflow._sdk._errors")[name]) from error
+        kind = SystemErrorException if isinstance(error, StateError) else UserErrorException
+        raise translated(error, kind) from error
+
+
+def run_failed(name: str, problem: Problem | None) -> HeadraceError:
+    """The InvalidRunStatusError for a run that failed as a whole."""
+    found = problem or Problem(code="E608", what=f"The run {name!r} failed.")
+    return translated(
+        ExecutionError(found), exception_family("promptflow._sdk._errors")["InvalidRunStatusError"]
+    )

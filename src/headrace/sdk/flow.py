@@ -102,7 +102,7 @@ class Flow:
         return opened[1]
 
     def _open(self) -> FlowCalls:
-        settings, given = split_connections(self.context)
+        settings, given = split_connections(self.context.connections)
         workspace = join_workspace(self)
         if given:
             workspace = workspace.with_connections(given)

@@ -27,11 +27,13 @@ class FlowContext:
     streaming: bool | None = None
 
 
-def split_connections(context: FlowContext) -> tuple[dict[str, str], dict[str, Connection]]:
+def split_connections(
+    connections: Mapping[str, Mapping[str, Any]] | None,
+) -> tuple[dict[str, str], dict[str, Connection]]:
     """The settings of nodes as texts, and the connections among them that are objects, by name."""
     settings: dict[str, str] = {}
     given: dict[str, Connection] = {}
-    for node, values in (context.connections or {}).items():
+    for node, values in (connections or {}).items():
         for key, value in values.items():
             if isinstance(value, ConnectionObject):
                 name = value.name or f"{node}.{key}"

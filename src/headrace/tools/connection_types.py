@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 from headrace.config import load_settings
 from headrace.domain.connection import Connection
 from headrace.domain.connection import Secret as StoredSecret
+from headrace.formats.connection_file import CUSTOM_PREFIX, render_connection
 from headrace.providers.loading import load_by_name
 from headrace.tools.blocking import run_blocking
 from headrace.tools.value_types import Secret
@@ -57,6 +58,9 @@ class ConnectionObject:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
+
+    def __str__(self) -> str:
+        return render_connection(kept_connection(self), show_secrets=False)
 
     def __getitem__(self, key: str) -> Any:
         for fields in (self.secrets, self.configs):
@@ -362,15 +366,34 @@ def stored_connection(value: Any) -> Connection:
     Raises:
         TypeError: The object is not a connection to a model service.
     """
-    type_name = connection_type(type(value))
-    if type_name not in ("azure_open_ai", "open_ai", "serverless"):
+    if connection_type(type(value)) not in ("azure_open_ai", "open_ai", "serverless"):
         message = f"A connection to a model service is needed, but a {type(value).__name__} was given."
         raise TypeError(message)
+    return kept_connection(value)
+
+
+def kept_connection(value: ConnectionObject) -> Connection:
+    """The form in which a connection object is kept; that of a project's own class remembers the class.
+
+    Raises:
+        TypeError: Its class stands for no type of connection.
+    """
+    cls = type(value)
+    type_name = connection_type(cls)
+    if type_name is None:
+        message = f"{cls.__name__} is no type of connection."
+        raise TypeError(message)
+    own = (
+        {"custom_type": cls.__name__, "module": cls.__module__}
+        if issubclass(cls, CustomStrongTypeConnection)
+        else {}
+    )
+    strong = {f"{CUSTOM_PREFIX}{name}": text for name, text in own.items()}
     return Connection(
-        name=value.name or type(value).__name__,
+        name=value.name or cls.__name__,
         type=type_name,
-        configs={name: item for name, item in value.configs.items() if item is not None},
-        secrets={name: StoredSecret(value=item) for name, item in value.secrets.items() if item},
+        configs={name: str(item) for name, item in value.configs.items() if item is not None} | strong,
+        secrets={name: StoredSecret(value=str(item)) for name, item in value.secrets.items() if item},
         origin="made by code",
     )
 

@@ -1,0 +1,133 @@
+"""``PFClient().flows``: trying, checking and describing flows (promptflow-format: 9.12)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from headrace.domain.run import COMPLETED
+from headrace.errors import DefinitionError, Problem, UsageError, raise_if_errors
+from headrace.formats.lines import read_dataset
+from headrace.operations.check_flow import check_flow
+from headrace.operations.test_flow import TestRequest, run_test
+from headrace.operations.workspace import Workspace, at_work
+from headrace.sdk.failures import FlowFailedError, as_sdk_errors
+from headrace.sdk.runs import in_free_thread
+from headrace.source import pointer_text
+
+
+class ValidationResult:
+    """What is wrong with a flow.
+
+    Attributes:
+        problems: All findings, warnings included.
+    """
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing keeps the flow from running."""
+        return not any(problem.severity == "error" for problem in self.problems)
+
+    @property
+    def error_messages(self) -> dict[str, str]:
+        """Place in the flow file to what is wrong there."""
+        errors = [problem for problem in self.problems if problem.severity == "error"]
+        return {pointer_text(problem.pointer) or str(problem.span or "*"): problem.what for problem in errors}
+
+    def __repr__(self) -> str:
+        data: dict[str, Any] = {"result": "Succeeded" if self.passed else "Failed"}
+        if self.problems:
+            data["errors"] = [problem.to_json() for problem in self.problems]
+        return json.dumps(data, indent=2)
+
+
+class FlowOperations:
+    """Flows as files. Made by :class:`PFClient`."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def test(
+        self,
+        flow: str | PathLike[str],
+        *,
+        inputs: Mapping[str, Any] | str | PathLike[str] | None = None,
+        variant: str | None = None,
+        node: str | None = None,
+        environment_variables: Mapping[str, Any] | None = None,
+        init: Mapping[str, Any] | None = None,
+        **_: Any,
+    ) -> Any:
+        """Run a flow, or one of its nodes, once.
+
+        Args:
+            flow: Flow folder or file.
+            inputs: Flow inputs (or the node's), or the path of a JSON file, or of one whose first line counts.
+            variant: ``${node.variant}``.
+            node: Run only this node.
+            environment_variables: Set while the flow runs.
+            init: Arguments for the constructor of a flex flow's class.
+
+        Returns:
+            The outputs; of a single node and of a flex flow what it returned.
+
+        Raises:
+            UserErrorException: The flow or an input is wrong, or the flow failed.
+        """
+        with as_sdk_errors():
+            request = TestRequest(
+                flow=Path(flow),
+                inputs=_read_inputs(inputs),
+                variant=variant,
+                node=node,
+                environment_variables={
+                    name: str(item) for name, item in (environment_variables or {}).items()
+                },
+                init=init or {},
+            )
+            with at_work(self._workspace):
+                result = in_free_thread(lambda: run_test(self._workspace, request))
+            if result.line.status != COMPLETED and result.line.problem is not None:
+                raise FlowFailedError(result.line.problem)
+            return result.outputs
+
+    def validate(
+        self,
+        flow: str | PathLike[str],
+        *,
+        raise_error: bool = False,
+        **_: Any,
+    ) -> ValidationResult:
+        """Everything that is wrong with a flow.
+
+        Raises:
+            UserErrorException: Something is, and ``raise_error`` is set.
+        """
+        problems = check_flow(self._workspace, Path(flow))
+        if raise_error:
+            with as_sdk_errors():
+                raise_if_errors(problems)
+        return ValidationResult(problems)
+
+
+def _read_inputs(inputs: Mapping[str, Any] | str | PathLike[str] | None) -> Mapping[str, Any]:
+    if inputs is None or isinstance(inputs, Mapping):
+        return inputs or {}
+    path = Path(inputs)
+    if path.suffix != ".json":
+        return dict(read_dataset(path).lines[0].columns)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DefinitionError(
+            Problem(code="D401", what=f"{path} is not JSON.", fix="Write one object.")
+        ) from error
+    if not isinstance(data, dict):
+        raise UsageError(Problem(code="C507", what="Inputs are an object of names and values."))
+    return data
