@@ -67,6 +67,11 @@ CATALOGUE: Mapping[str, Entry] = {
         "A key that means nothing here",
         "The key is ignored; it is often a misspelling of a known one.",
     ),
+    "F016": Entry(
+        "bad-entry",
+        "An entry that cannot be read",
+        "The entry of a flex flow names a function or class of a module: module:name.",
+    ),
     "F020": Entry(
         "reserved-node",
         "A node that no reference can name",
@@ -158,6 +163,21 @@ CATALOGUE: Mapping[str, Entry] = {
         "unreadable-image",
         "An image that cannot be read",
         "A value that stands for an image is none: of another form, no base64, no file, or nothing at its address.",
+    ),
+    "T211": Entry(
+        "entry-not-loaded",
+        "An entry that cannot be loaded",
+        "Importing its module failed, the module has no such function or class, or the class cannot be made.",
+    ),
+    "T212": Entry(
+        "other-signature",
+        "A signature in the file that is not that of the code",
+        "What a flex flow declares as inputs, outputs and init has the names that the code of its entry has.",
+    ),
+    "T213": Entry(
+        "unfit-signature",
+        "A signature that a flow cannot feed",
+        "Inputs are plain data, given by name; __aggregate__ takes the list of what the lines returned.",
     ),
     "V301": Entry(
         "unknown-variant",

@@ -18,8 +18,8 @@ _LINES = "headrace.formats.lines"
 """Reached by name: most tests of a flow read no data file."""
 
 
-def read_inputs(texts: Sequence[str]) -> Mapping[str, Any]:
-    """Flow inputs: ``key=value`` texts, a ``.json`` file (all of it), or a ``.jsonl`` file (its first line).
+def read_inputs(texts: Sequence[str], option: str = "--inputs") -> Mapping[str, Any]:
+    """What ``option`` takes: ``key=value`` texts, a ``.json`` file (all of it), or a ``.jsonl`` file (its first line).
 
     Raises:
         UsageError: C507 for a text that is neither.
@@ -32,7 +32,7 @@ def read_inputs(texts: Sequence[str]) -> Mapping[str, Any]:
         if path.suffix == ".jsonl":
             first: Mapping[str, Any] = import_module(_LINES).read_dataset(path).lines[0].columns
             return first
-    return parse_pairs("--inputs", texts)
+    return parse_pairs(option, texts)
 
 
 def _read_object(path: Path) -> Mapping[str, Any]:

@@ -265,6 +265,17 @@ def pairs_option(*names: str, help: str, **attributes: Any) -> Callable[..., Any
     return click.option(*names, multiple=True, help=help, **attributes)
 
 
+def init_option() -> Callable[[Any], Any]:
+    """``--init``: what the class of a flex flow is made with."""
+    return click.option(
+        "--init",
+        cls=ManyValues,
+        multiple=True,
+        metavar="KEY=VALUE...",
+        help="What the class of a flex flow is made with, or one .json file.",
+    )
+
+
 def variables_option() -> Callable[..., Any]:
     """``--environment-variables`` as texts, for :func:`headrace.cli.inputs.read_variables`."""
     return click.option(

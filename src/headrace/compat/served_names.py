@@ -36,7 +36,7 @@ _CONNECTIONS = _from(
 )
 _STORES = _from("tools.connection_types", "QdrantConnection WeaviateConnection")
 _CONFIGURATIONS = _from(
-    "compat.model_configuration", "ModelConfiguration AzureOpenAIModelConfiguration OpenAIModelConfiguration"
+    "tools.model_configuration", "ModelConfiguration AzureOpenAIModelConfiguration OpenAIModelConfiguration"
 )
 _TYPES = _from("tools.value_types", "Secret PromptTemplate FilePath AssistantDefinition")
 _TARGETS = _from("compat.exceptions", "ErrorCategory ErrorTarget")

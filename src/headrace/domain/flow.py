@@ -18,6 +18,9 @@ DAG = "dag"
 FLEX = "flex"
 PROMPTY = "prompty"
 
+AGGREGATE = "__aggregate__"
+"""Method of a flex flow's class that sees all lines; as a node of the flow it has the same name."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowInput:
@@ -144,8 +147,10 @@ class Flow:
         additional_includes: Paths relative to the folder, merged into a copy of it before running.
         source_map: Where each value of the file stands.
         entry: ``module:callable`` of a flex flow.
+        code: Folder of a flex flow's modules, relative to ``folder``.
         init: Parameters of the constructor of a flex flow's class, as its file declares them.
         init_values: What the constructor is given.
+        sample_init: What it is given when nothing else is.
         unread_nodes: Names of nodes that the file lists and that are not in ``nodes``, because they are broken.
         sample: Inputs to try a flex flow or prompty with when none are given.
         prompt: What a prompty asks.
@@ -166,8 +171,10 @@ class Flow:
     display_name: str | None = None
     message_format: str = BASIC
     entry: str | None = None
+    code: str = "."
     init: Mapping[str, FlowInput] = field(default_factory=dict)
     init_values: Mapping[str, Any] = field(default_factory=dict)
+    sample_init: Mapping[str, Any] = field(default_factory=dict)
     unread_nodes: tuple[str, ...] = ()
     sample: Mapping[str, Any] = field(default_factory=dict)
     prompt: ModelPrompt | None = None

@@ -22,3 +22,6 @@ INPUT_TYPES: Final = (
     "assistant_definition",
 )
 """The exact type names that flow inputs and outputs may have (promptflow-format: 1.2)."""
+
+ANY: Final = "any"
+"""Type of an input of a flex flow whose value is passed as it is given; no file may name it."""

@@ -18,7 +18,7 @@ from headrace.domain.span import SpanRecord
 from headrace.engine.images import read_images
 from headrace.engine.invoke import invoke
 from headrace.engine.masking import mask_line
-from headrace.engine.outputs import name_result
+from headrace.engine.outputs import RESULT, has_names, name_result
 from headrace.engine.plain import NotPlainError, to_plain, to_record
 from headrace.engine.runtime import PreparedFlow
 from headrace.engine.steps import LineState, StepGraph, Values, make_arguments
@@ -386,12 +386,18 @@ async def _name_result(
 ) -> dict[str, Any]:
     """The outputs of a flow of one node: what its node returned."""
     (step,) = flow.plan.steps
-    with _output_place(flow, step.node.name):
-        value = values.resolve_output(Reference(text="", kind="node", name=step.node.name))
+    node = step.node.name
+    with _output_place(flow, node):
+        value = values.resolve_output(Reference(text="", kind="node", name=node))
         if is_stream(value):
-            value = texts[step.node.name] = await _collect_output(flow, step.node.name, value, on_text)
-        named = name_result(value)
-        return {str(name): to_plain(item, flow.images.message_format) for name, item in named.items()}
+            value = texts[node] = await _collect_output(flow, node, value, on_text)
+        outputs = {}
+        for name, item in name_result(value).items():
+            whole = await _collect_output(flow, node, item, on_text) if is_stream(item) else item
+            outputs[str(name)] = to_plain(whole, flow.images.message_format)
+    # What an aggregation sees of the line: its outputs, or the result itself where it has no names.
+    values.outputs[node] = outputs if has_names(value) else outputs[RESULT]
+    return outputs
 
 
 @contextmanager

@@ -6,8 +6,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from headrace.domain.flow import DAG, Flow
+from headrace.domain.run import LineResult
+
 RESULT = "output"
 """Name of a result that has no names of its own."""
+
+
+def has_names(value: Any) -> bool:
+    """Whether a result is outputs by name: a mapping, or an object of a dataclass."""
+    return isinstance(value, Mapping) or (dataclasses.is_dataclass(value) and not isinstance(value, type))
 
 
 def name_result(value: Any) -> Mapping[str, Any]:
@@ -17,3 +25,10 @@ def name_result(value: Any) -> Mapping[str, Any]:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     return {RESULT: value}
+
+
+def bare_result(flow: Flow, line: LineResult) -> Any:
+    """What a caller gets: the outputs of a flow; of a flow of one node what that returned, where it has no names."""
+    if flow.kind == DAG or set(line.outputs) != {RESULT} or isinstance(line.nodes[0].output, Mapping):
+        return line.outputs
+    return line.outputs[RESULT]

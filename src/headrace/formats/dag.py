@@ -5,15 +5,14 @@ Everything that prompt flow accepts is accepted; what it ignores is ignored with
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from headrace.domain.flow import NO_DEFAULT, Flow, FlowInput, FlowOutput
 from headrace.domain.multimedia import BASIC, MESSAGE_FORMATS
 from headrace.domain.values import INPUT_TYPES
 from headrace.formats.nodes import read_nodes, value_or_reference
 from headrace.formats.shape import WARNING, Block
+from headrace.formats.surroundings import read_environment, read_includes
 
 _FLOW_KEYS = (
     "$schema", "id", "name", "display_name", "description", "type", "language", "message_format", "tags",
@@ -51,8 +50,8 @@ def read_dag(root: Block, file: Path) -> Flow:
         nodes=nodes.nodes,
         node_variants=nodes.variants,
         unread_nodes=nodes.unread,
-        environment_variables=_read_environment(root.block("environment_variables")),
-        additional_includes=_read_includes(root),
+        environment_variables=read_environment(root),
+        additional_includes=read_includes(root),
         source_map=root.findings.source_map,
     )
 
@@ -101,22 +100,3 @@ def _read_value_type(block: Block, owner: str) -> str:
         return "object"
     word = block.word("type", INPUT_TYPES, hints=_TYPE_HINTS)
     return word if word in INPUT_TYPES else "object"
-
-
-def _read_environment(block: Block) -> dict[str, str]:
-    return {name: _environment_text(value) for name, value in block.data.items()}
-
-
-def _environment_text(value: Any) -> str:
-    return json.dumps(value, default=str) if isinstance(value, (dict, list)) else str(value)
-
-
-def _read_includes(root: Block) -> tuple[str, ...]:
-    includes = []
-    for pointer, value in root.items("additional_includes"):
-        if isinstance(value, str) and value:
-            includes.append(value)
-        else:
-            what = "An include should be the path of a file or folder."
-            root.findings.add("F005", pointer, what, "Write a path here.")
-    return tuple(includes)

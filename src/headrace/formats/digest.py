@@ -22,9 +22,11 @@ def flow_digest(flow: Flow) -> str:
         64 hexadecimal digits.
     """
     folder = Path(flow.folder)
-    files = {Path(flow.file).name: Path(flow.folder) / Path(flow.file).name}
+    file = folder / Path(flow.file).name
+    files = {file.name: file} if file.is_file() else {}  # an entry of a package has no file of its own
     files.update((_relative(file, folder), file) for file in _code_files(folder))
-    for name in (*_source_paths(flow), *flow.additional_includes):
+    code = [flow.code] if flow.code.startswith("..") else []
+    for name in (*_source_paths(flow), *code, *flow.additional_includes):
         target = folder / name
         if target.is_file():
             files[name] = target

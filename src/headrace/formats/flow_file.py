@@ -14,7 +14,7 @@ from headrace.domain.flow import Flow
 from headrace.errors import DefinitionError, Problem, raise_if_errors
 from headrace.formats.changes import change_data
 from headrace.formats.dag import read_dag
-from headrace.formats.flex import read_flex
+from headrace.formats.flex import entry_flow, is_entry, read_flex
 from headrace.formats.positions import read_text, read_yaml
 from headrace.formats.prompty import read_prompty
 from headrace.formats.shape import Block, Findings, by_place
@@ -61,7 +61,7 @@ def read_flow(
     """Read as much of a flow as can be read, with everything that is wrong with it.
 
     Args:
-        path: A flow folder or a flow file.
+        path: A flow folder or a flow file; or ``module:callable``, with the folder of the module before it.
         changes: As :func:`load_flow` takes them; not for a prompty.
         environment: As :func:`load_flow` takes it.
         overrides: As :func:`load_flow` takes them.
@@ -69,6 +69,8 @@ def read_flow(
     Returns:
         The flow without its broken parts (``None`` when the file is no flow at all), and all problems.
     """
+    if is_entry(path.name) and not path.exists():
+        return entry_flow(path.name, path.parent), ()
     try:
         file = find_flow_file(path)
         if file.suffix == ".prompty":

@@ -36,6 +36,17 @@ def open_includes(flow: Flow) -> Iterator[Path]:
         yield target
 
 
+def code_folder(flow: Flow, folder: Path) -> Path:
+    """Where a flow's modules are imported from and its code runs: the folder itself, but for a flex flow with ``code``.
+
+    Args:
+        flow: The flow.
+        folder: Where its files are while it runs, see :func:`open_includes`.
+    """
+    place = (Path(flow.folder) / flow.code).resolve()
+    return folder / place.relative_to(flow.folder) if place.is_relative_to(flow.folder) else place
+
+
 def copy_merged(flow: Flow, target: Path) -> None:
     """Copy a flow's folder with its includes to ``target``, which does not exist.
 

@@ -9,6 +9,7 @@ from typing import Any
 from headrace.domain.run import LineResult
 from headrace.engine.line import run_line
 from headrace.errors import raise_if_errors
+from headrace.formats.includes import code_folder
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow
 from headrace.operations.workspace import Workspace, at_work
 from headrace.planning.convert import make_inputs
@@ -63,7 +64,7 @@ class FlowCalls:
             attributes={},
             open_client=self._shared_clients(context),
         )
-        with at_work(self._workspace), project_in_use(self._loaded.folder):
+        with at_work(self._workspace), project_in_use(code_folder(self._loaded.flow, self._loaded.folder)):
             async with session as flow:
                 line = await run_line(
                     flow,

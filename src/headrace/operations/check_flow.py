@@ -11,10 +11,11 @@ from headrace.config import process_environment
 from headrace.domain.flow import Flow, Node
 from headrace.errors import DefinitionError, Problem
 from headrace.formats.flow_file import read_flow
-from headrace.formats.includes import check_includes, open_includes
+from headrace.formats.includes import check_includes, code_folder, open_includes
 from headrace.operations.prepare_flow import check_environment, load_tools, tool_specs
 from headrace.operations.workspace import Workspace
 from headrace.planning import check
+from headrace.planning.complete import complete_flow
 from headrace.providers.loading import load_by_name
 from headrace.tools.project import working_folder
 from headrace.tools.registry import PACKAGE_LOADERS
@@ -50,7 +51,7 @@ def _check_inside(workspace: Workspace, flow: Flow) -> tuple[Problem, ...]:
     with (
         open_includes(there) as folder,
         process_environment(flow.environment_variables),
-        working_folder(folder),
+        working_folder(code_folder(there, folder)),
     ):
         found = (*problems, *_check_variants(workspace, there, folder))
     lost = {Path(text).name for text in flow.additional_includes if text not in there.additional_includes}
@@ -76,7 +77,8 @@ def _check_variants(workspace: Workspace, flow: Flow, folder: Path) -> Iterator[
     tools, problems = load_tools(workspace, flow, flow.nodes, folder)
     yield from check_environment(workspace, flow)
     yield from problems
-    yield from check.check_flow(flow, tool_specs(tools))
+    specs = tool_specs(tools)
+    yield from check.check_flow(complete_flow(flow, specs), specs)
     yield from _check_models(workspace, flow, flow.nodes, tools)
     for variants in flow.node_variants.values():
         for node in (node for name, node in variants.variants.items() if name != variants.default):

@@ -13,22 +13,23 @@ from typing import Any
 from headrace import compat
 from headrace.config import load_settings, process_environment
 from headrace.domain.connection import Connection
-from headrace.domain.flow import Flow, Node
+from headrace.domain.flow import AGGREGATE, Flow, Node
 from headrace.domain.tool import ToolSpec
 from headrace.domain.variant import Arm, Price
 from headrace.engine.runtime import Limits, PreparedFlow, prepare
 from headrace.engine.threads import ToolThreads
 from headrace.errors import DefinitionError, Problem, UsageError, raise_if_errors
 from headrace.formats.flow_file import read_flow
-from headrace.formats.includes import open_includes
+from headrace.formats.includes import code_folder, open_includes
 from headrace.formats.multimedia import ImageReader
 from headrace.operations.workspace import Workspace
 from headrace.planning.check import check_flow
+from headrace.planning.complete import complete_flow
 from headrace.planning.override import apply_overrides
 from headrace.planning.plan import Plan, make_plan
 from headrace.planning.select import apply_arm
 from headrace.providers.base import ModelClient
-from headrace.tools.base import Tool
+from headrace.tools.base import StartingTool, Tool
 from headrace.tools.literals import read_literals
 from headrace.tools.project import loading_turn, project_in_use, working_folder
 from headrace.tools.registry import load_tool
@@ -83,7 +84,8 @@ def loaded_flow(
     given = _replaced(workspace, environment_variables or {})
     environment = {**workspace.settings.environment, **given}
     flow, unread = _read(path, environment, init)
-    flow = _choose(workspace, replace(flow, init_values=init or {}), arm, overrides or {})
+    flow = replace(flow, init_values=init or flow.sample_init)
+    flow = _choose(workspace, flow, arm, overrides or {})
     own = _replaced(workspace, flow.environment_variables)
     if keeps_environment:
         own = {name: text for name, text in own.items() if name not in workspace.settings.environment}
@@ -91,8 +93,8 @@ def loaded_flow(
     with (
         open_includes(flow) as folder,
         process_environment(variables),
-        working_folder(folder),
-        project_in_use(folder),
+        working_folder(code_folder(flow, folder)),
+        project_in_use(code_folder(flow, folder)),
     ):
         with loading_turn():
             loaded = _load(workspace, flow, arm, folder, variables)
@@ -122,9 +124,10 @@ def callable_flow(
         DefinitionError: Everything that is wrong with the flow's files, at once.
         UsageError: The arm or an override does not fit the flow.
     """
-    flow = _choose(workspace, flow, arm, overrides or {})
+    flow = _choose(workspace, replace(flow, init_values=flow.sample_init), arm, overrides or {})
     with open_includes(flow) as folder:
-        with loading_turn(), working_folder(folder, is_brief=True), project_in_use(folder):
+        place = code_folder(flow, folder)
+        with loading_turn(), working_folder(place, is_brief=True), project_in_use(place):
             loaded = _load(workspace, flow, arm, folder, {})
         yield loaded
 
@@ -144,9 +147,12 @@ def _load(
     tools, problems = load_tools(workspace, flow, flow.nodes, folder)
     specs = tool_specs(tools)
     images = image_reader(workspace, flow, folder)
-    flow, unread = read_literals(flow, specs, images)
+    flow, unread = read_literals(complete_flow(flow, specs), specs, images)
     problems = (*check_environment(workspace, flow), *problems, *unread, *check_flow(flow, specs))
     raise_if_errors(problems)
+    for tool in tools.values():
+        if isinstance(tool, StartingTool):
+            tool.start()
     return LoadedFlow(
         flow=flow,
         plan=make_plan(flow, specs),
@@ -181,7 +187,9 @@ def load_tools(
     problems: list[Problem] = []
     for node in nodes:
         try:
-            tools[node.name] = load_tool(node, flow, folder, workspace.connections)
+            tool = tools[node.name] = load_tool(node, flow, folder, workspace.connections)
+            if isinstance(tool, StartingTool) and tool.aggregation is not None:
+                tools[AGGREGATE] = tool.aggregation
         except DefinitionError as error:
             problems.extend(error.problems)
     return tools, tuple(problems)

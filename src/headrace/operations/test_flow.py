@@ -13,6 +13,7 @@ from headrace.domain.run import COMPLETED, LineResult, NodeResult
 from headrace.domain.variant import Arm, Variant
 from headrace.engine.aggregate import AggregationResult, run_aggregation
 from headrace.engine.line import run_line
+from headrace.engine.outputs import bare_result
 from headrace.errors import Problem, raise_if_errors
 from headrace.formats.arms import parse_model
 from headrace.operations.given_images import read_given_images
@@ -142,10 +143,10 @@ def _sample(flow: Flow) -> Mapping[str, Any]:
 
 
 def _shown_outputs(flow: Flow, line: LineResult, node: str | None) -> Any:
-    """The outputs of a flow; of a single node, and of a flow that is one, what it returned."""
+    """The outputs of a flow, or what a single node returned."""
     if node is not None:
         return line.outputs.get(node)
-    return line.nodes[0].output if flow.kind != DAG and line.nodes else line.outputs
+    return bare_result(flow, line)
 
 
 async def _run(
@@ -160,6 +161,6 @@ async def _run(
         kept: dict[str, Any] = {}
         hear = None if on_text is None else (lambda _, piece: on_text(piece))
         line = await run_line(flow, inputs, line_number=0, on_text=hear, kept=kept)
-        if line.status != COMPLETED:
+        if line.status != COMPLETED or loaded.flow.kind != DAG:  # __aggregate__ belongs to runs over data
             return line, AggregationResult()
         return line, await run_aggregation(flow, [kept])

@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any, NoReturn, Self
 
 from headrace.domain.run import LineResult
+from headrace.engine.outputs import bare_result
 from headrace.errors import DefinitionError, Problem
 from headrace.formats.flow_file import load_flow as read_flow
 from headrace.operations.call_flow import FlowCalls
@@ -52,6 +53,7 @@ class Flow:
         path = caller_folder() / path  # the working directory may be another one when the flow is called
         with as_user_errors():
             flow = read_flow(path)
+        self._flow = flow
         self.name = flow.name
         self.path = Path(flow.file)
         self.code = Path(flow.folder)
@@ -88,7 +90,12 @@ class Flow:
             FlowFailedError: The flow failed.
         """
         with as_user_errors():
-            return _invocation(self._calls().call(inputs))
+            return self._invocation(self._calls().call(inputs))
+
+    def _invocation(self, line: LineResult) -> Invocation:
+        if line.problem is not None:
+            raise FlowFailedError(line.problem)
+        return Invocation(output=bare_result(self._flow, line), line=line)
 
     def _calls(self) -> FlowCalls:
         """The loaded flow under the context as it is now; loaded anew when that has changed."""
@@ -136,7 +143,7 @@ class AsyncFlow(Flow):
             FlowFailedError: The flow failed.
         """
         with as_user_errors():
-            return _invocation(await self._calls().run(inputs))
+            return self._invocation(await self._calls().run(inputs))
 
 
 def load_flow(source: str | PathLike[str], **_: Any) -> Flow:
@@ -146,12 +153,6 @@ def load_flow(source: str | PathLike[str], **_: Any) -> Flow:
         FlowDefinitionError: There is no flow, or its file is wrong.
     """
     return Flow.load(source)
-
-
-def _invocation(line: LineResult) -> Invocation:
-    if line.problem is not None:
-        raise FlowFailedError(line.problem)
-    return Invocation(output=line.outputs, line=line)
 
 
 def _refuse_positions(args: tuple[Any, ...]) -> None:

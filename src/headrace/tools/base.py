@@ -7,7 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from headrace.domain.connection import Connection
 from headrace.domain.run import Usage
@@ -95,6 +95,25 @@ class Tool(Protocol):
         Raises:
             HeadraceError: What went wrong, with a place in the user's files.
             Exception: Whatever the user's own code raises; the engine turns it into a NodeError.
+        """
+        ...
+
+
+@runtime_checkable
+class StartingTool(Protocol):
+    """A tool that begins once per run, before the first line, and may see all lines at the end.
+
+    Attributes:
+        aggregation: The tool of its aggregation node; ``None`` when it has none.
+    """
+
+    aggregation: Tool | None
+
+    def start(self) -> None:
+        """Get ready for lines.
+
+        Raises:
+            DefinitionError: It cannot.
         """
         ...
 

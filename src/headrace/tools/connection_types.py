@@ -332,6 +332,12 @@ def connection_type(cls: type) -> str | None:
     return _TYPES.get(cls.__name__)
 
 
+def named_class(name: str) -> type | None:
+    """The connection class of that name, if there is one."""
+    found = globals().get(name)
+    return found if is_connection_class(found) and not name.startswith("_") else None
+
+
 def make_connection_object(
     connection: Connection, cls: type, secret: Callable[[Connection, str], str | None]
 ) -> Any:

@@ -83,15 +83,18 @@ def inject_connections(
         types = [type_name for type_name in by_type if type_name]
         try:
             connection = find_connection(name, types, flow, node, pointer, lookup)
-            objects[parameter] = _make(connection, by_type[connection.type], lookup)
+            objects[parameter] = make_connection(connection, by_type[connection.type], lookup)
         except HeadraceError as error:
             problems.extend(at_place(error, flow.source_map.span(pointer), pointer).problems)
-        except TypeError as error:
-            problems.append(_incomplete(connection, error, flow, pointer))
     return objects, tuple(problems)
 
 
-def _make(connection: Connection, cls: type, lookup: ConnectionLookup) -> Any:
+def make_connection(connection: Connection, cls: type, lookup: ConnectionLookup) -> Any:
+    """The object of class ``cls`` for a connection.
+
+    Raises:
+        DefinitionError: C503 for secrets without a value, C502 when the class needs a field that it lacks.
+    """
     unset = [name for name in connection.secrets if lookup.secret(connection, name) is None]
     if unset:
         raise DefinitionError(
@@ -102,15 +105,16 @@ def _make(connection: Connection, cls: type, lookup: ConnectionLookup) -> Any:
                 fix="Put the secret into the connection, or name an environment variable there: ${env:NAME}.",
             )
         )
-    return make_connection_object(connection, cls, lookup.secret)
+    try:
+        return make_connection_object(connection, cls, lookup.secret)
+    except TypeError as error:
+        raise DefinitionError(_incomplete(connection, error)) from error
 
 
-def _incomplete(connection: Connection, error: TypeError, flow: Flow, pointer: Pointer) -> Problem:
+def _incomplete(connection: Connection, error: TypeError) -> Problem:
     return Problem(
         code="C502",
         what=f"The connection {connection.name!r} ({connection.origin}) is not complete: {error}",
-        span=flow.source_map.span(pointer),
-        pointer=pointer,
         fix="Add the missing field to the connection.",
     )
 

@@ -61,7 +61,7 @@ def describe_failure(error: BaseException, *, node: str, folder: Path, flow_plac
 def failure_span(error: BaseException, folder: Path, flow_file: str) -> Span | None:
     """The innermost line of the project that the exception passed through; ``None`` when it touched none."""
     if isinstance(error, SyntaxError) and error.filename:
-        shown = _shown(error.filename, folder, flow_file)
+        shown = shown_path(error.filename, folder, flow_file)
         if shown:
             line, column = error.lineno or 1, max(error.offset or 1, 1)
             return Span(file=shown, line=line, column=column, end_line=line, end_column=column + 1)
@@ -107,12 +107,12 @@ def _own_frames(
     ours = [index for index, frame in enumerate(frames) if Path(frame.filename).is_relative_to(_HEADRACE)]
     # What stands before our first frame is the program that uses us, not the flow.
     for frame in frames[ours[0] :] if ours else frames:
-        shown = _shown(frame.filename, folder, flow_file)
+        shown = shown_path(frame.filename, folder, flow_file)
         if shown:
             yield shown, frame
 
 
-def _shown(file: str, folder: Path, flow_file: str) -> str | None:
+def shown_path(file: str, folder: Path, flow_file: str) -> str | None:
     """A file as the user would name it, when it is the user's own: not Python's, a package's or ours."""
     if file.startswith("<"):
         return None

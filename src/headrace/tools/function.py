@@ -35,7 +35,7 @@ class FunctionTool:
         consumed: frozenset[str] = frozenset(),
     ) -> None:
         self.spec = spec
-        self.mode = _mode(function)
+        self.mode = call_mode(function)
         self._function = function
         self._folder = folder
         self._fixed = fixed
@@ -55,20 +55,32 @@ class FunctionTool:
         if self._folder is not None:
             activate_project(self._folder)
         given = {name: value for name, value in arguments.items() if name not in self._consumed}
-        values = {**given, **self._fixed}
-        if self.mode == ASYNC:
-            return self._call_async(values, context)
-        with capture_output(context.logs):
-            result = self._function(**values)
-        return _in_context(result, context)
-
-    async def _call_async(self, values: Mapping[str, Any], context: NodeContext) -> Any:
-        with capture_output(context.logs):
-            result = await self._function(**values)
-        return _in_context(result, context)
+        return call_function(self._function, {**given, **self._fixed}, context, self.mode)
 
 
-def _mode(function: Callable[..., Any]) -> str:
+def call_function(
+    function: Callable[..., Any], values: Mapping[str, Any], context: NodeContext, mode: str
+) -> Any:
+    """Call a function for a node: what it prints is kept, and a generator's code knows the node as well.
+
+    Raises:
+        Exception: Whatever the function raises.
+    """
+    if mode == ASYNC:
+        return _call_async(function, values, context)
+    with capture_output(context.logs):
+        result = function(**values)
+    return _in_context(result, context)
+
+
+async def _call_async(function: Callable[..., Any], values: Mapping[str, Any], context: NodeContext) -> Any:
+    with capture_output(context.logs):
+        result = await function(**values)
+    return _in_context(result, context)
+
+
+def call_mode(function: Callable[..., Any]) -> str:
+    """How a function wants to be called: :data:`ASYNC`, :data:`INLINE` or :data:`THREAD`."""
     if inspect.iscoroutinefunction(function):
         return ASYNC
     if inspect.isasyncgenfunction(function):

@@ -77,7 +77,9 @@ def _run_step(step: Step, project: Path, variables: Mapping[str, str], url: str)
         made = session.written is not None
         result.update(_run_results(step, project, variables) if made else {"succeeded": False})
     elif step.kind == "test" and code == 0:
-        result["outputs"] = session.written
+        # A flex flow or prompty shows its bare result; what stock writes to the file has a name.
+        is_bare = not isinstance(session.written, dict) and step.option("--node") is None
+        result["outputs"] = {"output": session.written} if is_bare else session.written
     elif step.kind == "show" and code == 0:
         result["shown"] = drop_incidental(session.written)
     return result

@@ -10,7 +10,6 @@ from tests.support.tool_nodes import call, make_context, python_node
 
 from headrace.compat import model_functions, sdk_clients, templates
 from headrace.compat.exceptions import ErrorTarget, PromptflowException, UserErrorException
-from headrace.compat.model_configuration import AzureOpenAIModelConfiguration, OpenAIModelConfiguration
 from headrace.domain.span import SpanRecord
 from headrace.errors import AccessDeniedError, NodeError
 from headrace.providers.fake import FakeModelClient, FakeReply
@@ -20,6 +19,7 @@ from headrace.tools.connection_types import (
     SerpConnection,
     ServerlessConnection,
 )
+from headrace.tools.model_configuration import AzureOpenAIModelConfiguration, OpenAIModelConfiguration
 
 CODE = """
 from promptflow.core import tool

@@ -197,14 +197,6 @@ def test_missing_path_and_wrong_suffix(tmp_path: Path) -> None:
         find_flow_file(write(tmp_path, "x", "notes.txt"))
 
 
-@pytest.mark.parametrize(("name", "text"), [("flow.flex.yaml", "entry: a:b\n")])
-def test_other_kinds_are_named_honestly(tmp_path: Path, name: str, text: str) -> None:
-    flow, problems = read_flow(write(tmp_path, text, name))
-    assert flow is None
-    assert [problem.code for problem in problems] == ["F010"]
-    assert "cannot be run yet" in problems[0].what
-
-
 BROKEN = """\
 inputs:
   a: {type: str}

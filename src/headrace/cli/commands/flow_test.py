@@ -10,7 +10,15 @@ from typing import Any
 import click
 
 from headrace.cli.inputs import read_inputs, read_variables
-from headrace.cli.options import ManyValues, Verb, pairs_option, path_option, unquote, variables_option
+from headrace.cli.options import (
+    ManyValues,
+    Verb,
+    init_option,
+    pairs_option,
+    path_option,
+    unquote,
+    variables_option,
+)
 from headrace.cli.session import Session
 from headrace.cli.wording import duration, plural
 from headrace.cli.workspace import command_workspace
@@ -31,12 +39,16 @@ from headrace.operations.test_records import print_images, write_test_records
             "headrace flow test --flow my_flow --variant '${answer.few_shot}' --model my_aoai/gpt-4o-mini",
         ),
         (
+            "A function or class without a flow file",
+            "headrace flow test --flow my_module:Grader --init threshold=0.5 --inputs answer=yes",
+        ),
+        (
             "One node, its references given by hand",
             "headrace flow test --flow my_flow --node answer --inputs search.output='[\"text\"]'",
         ),
     ),
 )
-@path_option("--flow", required=True, help="Flow folder, or flow file.")
+@path_option("--flow", required=True, help="Flow folder, or flow file, or module:callable.")
 @click.option(
     "--inputs",
     cls=ManyValues,
@@ -47,6 +59,7 @@ from headrace.operations.test_records import print_images, write_test_records
 @click.option("--node", metavar="NODE", callback=unquote, help="Run only this node.")
 @click.option("--variant", metavar="'${NODE.VARIANT}'", callback=unquote, help="Use this variant of a node.")
 @click.option("--model", metavar="CONNECTION/MODEL", help="Point every llm node at this model.")
+@init_option()
 @variables_option()
 @click.option("--stream", is_flag=True, help="Show the model's answer on standard error as it is written.")
 @path_option(
@@ -70,6 +83,7 @@ def command(
     node: str | None,
     variant: str | None,
     model: str | None,
+    init: tuple[str, ...],
     environment_variables: tuple[str, ...],
     stream: bool,
     detail: Path | None,
@@ -91,6 +105,7 @@ def command(
         model=model,
         node=node,
         environment_variables=read_variables(environment_variables, session.folder),
+        init=read_inputs(init, "--init"),
         collection=collection,
     )
     with command_workspace(session) as workspace:

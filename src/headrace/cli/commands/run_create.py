@@ -10,9 +10,9 @@ from typing import Any
 
 import click
 
-from headrace.cli.inputs import read_variables
+from headrace.cli.inputs import read_inputs, read_variables
 from headrace.cli.line_report import render_line_report
-from headrace.cli.options import Verb, pairs_option, path_option, unquote, variables_option
+from headrace.cli.options import Verb, init_option, pairs_option, path_option, unquote, variables_option
 from headrace.cli.progress import show_progress
 from headrace.cli.run_view import find_first_failure, lines_failed_problem, run_to_json
 from headrace.cli.session import Session, fail_usage
@@ -51,7 +51,7 @@ _SETTLED = ("flow", "data", "run", "variant", "model", "column_mapping", "connec
 @path_option(
     "-f", "--file", "file", help="Run file: a YAML of these options; paths in it are relative to it."
 )
-@click.option("--flow", metavar="PATH", help="Flow folder, or flow file.")
+@click.option("--flow", metavar="PATH", help="Flow folder, or flow file, or module:callable.")
 @click.option(
     "--data", metavar="PATH", help="Lines: a .jsonl, .csv, .tsv or .json file, or a folder of them."
 )
@@ -65,6 +65,7 @@ _SETTLED = ("flow", "data", "run", "variant", "model", "column_mapping", "connec
 @click.option("--variant", metavar="'${NODE.VARIANT}'", callback=unquote, help="Use this variant of a node.")
 @click.option("--model", metavar="CONNECTION/MODEL", help="Point every llm node at this model.")
 @click.option("-n", "--name", metavar="NAME", help="Name of the run; default: flow, variant and time.")
+@init_option()
 @variables_option()
 @pairs_option(
     "--connections",
@@ -100,6 +101,7 @@ def command(
     run_file = apply_settings(read_run_file(file) if file else RunFile(), settings)
     if run_file.warnings and not session.is_quiet:
         session.show_problems(*run_file.warnings)
+    options["init"] = read_inputs(options["init"], "--init")
     options["environment_variables"] = read_variables(options["environment_variables"], session.folder)
     request = make_request(run_file, options)
     if output is not None:
@@ -135,7 +137,7 @@ def make_request(file: RunFile, options: Mapping[str, Any]) -> RunRequest:
         texts["run"] = options["source_run"]
     mapping = {**file.mappings.get("column_mapping", {}), **options["column_mapping"]}
     connections = _node_fields(file.mappings.get("connections", {})) | dict(options["connections"])
-    init = file.mappings.get("init", {})
+    init = {**file.mappings.get("init", {}), **options["init"]}
     if "resume_from" in texts:
         settled = {
             "column_mapping": mapping,

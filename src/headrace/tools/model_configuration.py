@@ -58,6 +58,14 @@ class OpenAIModelConfiguration(ModelConfiguration):
         )
 
 
+def named_class(name: str) -> type[ModelConfiguration] | None:
+    """The configuration class of that name, if there is one."""
+    classes: dict[str, type[ModelConfiguration]] = {
+        item.__name__: item for item in (AzureOpenAIModelConfiguration, OpenAIModelConfiguration)
+    }
+    return classes.get(name)
+
+
 def _check_exclusive(connection: str | None, *settings: str | None) -> None:
     if connection and any(settings):
         message = "A model configuration takes either a connection or its own settings, not both."

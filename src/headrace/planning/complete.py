@@ -1,0 +1,44 @@
+"""What a flex flow's file leaves to its code: the flow as it is once its entry is loaded (promptflow-format: 6.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from headrace.domain.flow import AGGREGATE, FLEX, Flow, FlowInput, Node
+from headrace.domain.reference import Reference
+from headrace.domain.tool import ToolSpec
+
+
+def complete_flow(flow: Flow, specs: Mapping[str, ToolSpec]) -> Flow:
+    """The flow with the inputs that its entry takes, and with a node for its ``__aggregate__``.
+
+    Args:
+        flow: As read; any other than a flex flow is returned as it is.
+        specs: Signatures of its tools by node name, that of ``__aggregate__`` among them where there is one.
+    """
+    node = flow.nodes[0] if flow.kind == FLEX and flow.nodes else None
+    spec = specs.get(node.name) if node else None
+    if node is None or spec is None:
+        return flow
+    inputs = {
+        item.name: FlowInput(
+            name=item.name,
+            type=item.types[0],
+            default=item.default,
+            description=flow.inputs[item.name].description if item.name in flow.inputs else None,
+        )
+        for item in spec.parameters
+    }
+    references = {name: Reference(text=f"${{inputs.{name}}}", kind="input", name=name) for name in inputs}
+    nodes = [replace(node, inputs=references)]
+    if AGGREGATE in specs:
+        nodes.append(_aggregation_node(node, specs[AGGREGATE]))
+    return replace(flow, inputs=inputs, nodes=tuple(nodes))
+
+
+def _aggregation_node(node: Node, spec: ToolSpec) -> Node:
+    output = Reference(text=f"${{{node.name}.output}}", kind="node", name=node.name)
+    return replace(
+        node, name=AGGREGATE, inputs={item.name: output for item in spec.parameters}, is_aggregation=True
+    )
