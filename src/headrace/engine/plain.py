@@ -9,12 +9,18 @@ from enum import Enum
 from typing import Any
 
 from headrace.domain.multimedia import BASIC, Image, Text, media_form
+from headrace.domain.values import MAX_INTEGER_BITS
 
 _SCALARS = (str, int, float, bool, type(None))
+_LONG_INTEGER = "whole number of thousands of digits"
 
 
 class NotPlainError(TypeError):
     """A value has no plain form; ``args[0]`` is the name of its type."""
+
+
+class TooLongError(NotPlainError):
+    """An integer has so many digits that Python refuses to write it."""
 
 
 def to_plain(value: Any, message_format: str = BASIC) -> Any:
@@ -27,6 +33,8 @@ def to_plain(value: Any, message_format: str = BASIC) -> Any:
     """
     kind = type(value)
     if kind in _SCALARS:
+        if kind is int and value.bit_length() > MAX_INTEGER_BITS:
+            raise TooLongError(_LONG_INTEGER)
         return value
     if kind is dict or isinstance(value, Mapping):
         return {str(key): to_plain(item, message_format) for key, item in value.items()}
@@ -55,6 +63,8 @@ def to_record(value: Any, message_format: str = BASIC) -> Any:
     """Like :func:`to_plain`, but what has no plain form is kept as its ``repr``, cut at 1,000 characters."""
     try:
         return to_plain(value, message_format)
+    except TooLongError:  # its repr cannot be written either
+        return f"<{type(value).__name__} with a {_LONG_INTEGER}>"
     except NotPlainError:
         return repr(value)[:1000]
     except RecursionError:

@@ -14,11 +14,9 @@ from typing import Any, Protocol
 
 from headrace.domain.run import RUNNING, LineResult, NodeResult, Run, RunSpec, Usage
 from headrace.domain.span import SpanRecord
+from headrace.domain.values import MAX_INTEGER_BITS
 from headrace.domain.variant import ModelSpec, Price
 from headrace.errors import Problem, problem_from_json
-
-# Python refuses to print integers of more than 4,300 digits; 2 ** 14_000 has 4,215.
-_MAX_INTEGER_BITS = 14_000
 
 
 class Row(Protocol):
@@ -39,7 +37,7 @@ def encode_json(value: Any) -> str:
 
 def _without_huge_integers(value: Any) -> Any:
     if isinstance(value, int):
-        return value if value.bit_length() <= _MAX_INTEGER_BITS else None
+        return value if value.bit_length() <= MAX_INTEGER_BITS else None
     if isinstance(value, Mapping):
         return {key: _without_huge_integers(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -51,3 +51,10 @@ def test_a_value_that_contains_itself_is_recorded_without_recursing() -> None:
     loop: list[object] = []
     loop.append(loop)
     assert to_record(loop) == "<list that is nested too deeply>"
+
+
+def test_an_integer_that_python_refuses_to_write_has_no_plain_form_and_is_recorded_by_its_type() -> None:
+    assert to_plain([10**4000]) == [10**4000]
+    with pytest.raises(NotPlainError, match="thousands of digits"):
+        to_plain({"n": 10**5000})
+    assert to_record([10**5000]) == "<list with a whole number of thousands of digits>"
