@@ -25,5 +25,6 @@ INPUT_TYPES: Final = (
 
 ANY: Final = "any"
 """Type of an input of a flex flow whose value is passed as it is given; no file may name it."""
+
 MAX_INTEGER_BITS: Final = 14_000
 """Python refuses to write integers of more than 4,300 digits; 2 ** 14,000 has 4,215."""

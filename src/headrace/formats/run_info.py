@@ -133,7 +133,9 @@ def render_node_runs(line: LineResult, recording: Recording) -> list[Record]:
 
 
 def render_aggregation(nodes: Sequence[NodeResult], recording: Recording) -> list[Record]:
-    """The records of the aggregation nodes of a run."""
+    """The records of the aggregation nodes of a run; the aggregation of a flex flow has none."""
+    if recording.kind != DAG:
+        return []
     return [
         render_node_run(
             node, recording, run_id=f"{recording.run}_{node.node}_reduce", parent=recording.run, index=None

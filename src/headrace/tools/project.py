@@ -38,18 +38,23 @@ def activate_project(folder: Path) -> None:
     Costs next to nothing while the same project stays active.
     """
     path = str(folder)
-    if _active == [path]:
+    if _is_active(path):
         return
     with _lock:
-        if _active == [path]:
+        if _is_active(path):
             return
-        if _active:
+        if _active and _active != [path]:
             _put_away(_active[0], path)
         if path in sys.path:
             sys.path.remove(path)
         sys.path.insert(0, path)
         sys.modules.update(_put_aside.pop(path, {}))
         _active[:] = [path]
+
+
+def _is_active(path: str) -> bool:
+    # Code of the user may have taken the folder off the path since.
+    return _active == [path] and path in sys.path
 
 
 @contextmanager

@@ -149,6 +149,7 @@ def test_calls_stand_with_their_node_and_below_the_flow() -> None:
 def test_a_flow_without_nodes_has_the_record_of_the_line_alone() -> None:
     recording = Recording(run="r", kind=FLEX, calls={"a": [{"name": "a"}]})
     assert render_node_runs(a_line(a_node()), recording) == []
+    assert render_aggregation([a_node("s")], recording) == []
     assert render_flow_run(a_line(a_node()), recording, inputs={})["api_calls"] == [{"name": "a"}]
 
 
