@@ -25,7 +25,7 @@ COMMANDS = [
     "run update", "run archive", "run restore", "run trace", "run export", "run delete",
     "doctor", "certify",
     "compare",
-    "connection create", "connection list", "connection show", "connection delete",
+    "connection create", "connection update", "connection list", "connection show", "connection delete",
     "tool init", "tool list", "tool validate",
     "model serve",
 ]  # fmt: skip
@@ -53,6 +53,8 @@ PF_OPTIONS = {
     "run restore": ["-n", "--name"],
     "run delete": ["-n", "--name", "-y", "--yes"],
     "connection create": ["-f", "--file", "-n", "--name", "--set"],
+    "connection update": ["-n", "--name", "--set"],
+    "connection list": ["-r", "--max-results", "--all-results"],
     "connection show": ["-n", "--name"],
     "connection delete": ["-n", "--name"],
 }  # fmt: skip

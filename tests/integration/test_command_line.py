@@ -521,15 +521,54 @@ def test_a_connection_is_kept_shown_without_its_key_and_deleted(headrace: Call, 
     table = headrace("connection", "list", "-o", "table")
     for done in (made, shown, listed, table):
         assert "hidden" not in done.out + done.err
-    assert [item["name"] for item in listed.data] == ["baseline", "mine"]
+    assert [item["name"] for item in listed.data] == ["mine", "baseline"]
+    assert [item["name"] for item in headrace("connection", "list", "-r", "1").data] == ["mine"]
     assert "http://localhost:1/v1" in table.out
     taken = headrace("connection", "create", "-f", "c.yaml", "--set", "api_key=other")
-    assert (taken.code, "--overwrite" in taken.err) == (2, True)
-    assert headrace("connection", "create", "-f", "c.yaml", "--set", "api_key=other", "--overwrite").code == 0
+    assert (taken.code, "in place of what was there" in taken.err) == (0, True)
     assert headrace("connection", "delete", "-n", "mine").code == 2
     assert headrace("connection", "delete", "-n", "mine", "--yes").code == 0
+    assert headrace("connection", "delete", "-n", "mine", "--yes") == (
+        0, "", "There is no connection mine; nothing was deleted.\n"
+    )  # fmt: skip
     gone = headrace("connection", "show", "-n", "mine")
     assert (gone.code, "C501" in gone.err) == (2, True)
+
+
+def test_fields_of_a_connection_are_changed_one_by_one(headrace: Call, folder: Path) -> None:
+    (folder / "c.yaml").write_text(CONNECTION, encoding="utf-8")
+    assert (
+        headrace("connection", "create", "-f", "c.yaml", "--set", "api_key=sk-hidden", "unheard=x").code == 0
+    )
+    done = headrace("connection", "update", "-n", "mine", "--set", "organization=org")
+    assert (done.code, done.data["organization"], done.data["api_key"]) == (0, "org", "******")
+    kept = (folder / ".headrace/connections/mine.yaml").read_text("utf-8")
+    assert "sk-hidden" in kept
+    (folder / "d.yaml").write_text("type: open_ai\napi_key: <no-change>\nbase_url: http://localhost:2/v1\n")
+    assert headrace("connection", "update", "-n", "mine", "-f", "d.yaml").data["organization"] == "org"
+    kept = (folder / ".headrace/connections/mine.yaml").read_text("utf-8")
+    assert "sk-hidden" in kept
+    assert "localhost:2" in kept
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (("-n", "none", "--set", "api_key=k"), 2, "C501"),
+        (("-n", "baseline", "--set", "api_key=k"), 2, "not kept in a file"),
+        (("-n", "mine"), 2, "Nothing is to be changed"),
+        (("-n", "mine", "--set", "api_key=<user-input>"), 3, "no terminal to ask"),
+    ],
+)
+def test_how_a_connection_cannot_be_changed(
+    headrace: Call, folder: Path, arguments: tuple[str, ...], code: int, text: str
+) -> None:
+    (folder / "c.yaml").write_text(CONNECTION, encoding="utf-8")
+    headrace("connection", "create", "-f", "c.yaml", "--set", "api_key=sk-hidden")
+    done = headrace("connection", "update", *arguments)
+    assert done.code == code
+    assert text in done.err
+    assert "sk-hidden" in (folder / ".headrace/connections/mine.yaml").read_text("utf-8")
 
 
 def test_a_connection_for_every_project_lies_in_the_home(headrace: Call, folder: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 ABSENT: Mapping[str, str] = {
-    "connection update": "headrace connection create --file FILE --overwrite replaces a connection.",
     "flow save": "headrace flow init --flow NAME starts a flow; put the function into its Python tool.",
     "flow test --interactive": "Ask once with headrace flow test; --inputs FILE.json can hold the chat history.",
     "flow test --ui": "headrace flow test prints the outputs; headrace run trace draws where the time went.",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
+
 from headrace.cli.session import fail_usage
 from headrace.domain.connection import Connection, Secret
 from headrace.errors import DefinitionError, Problem
+from headrace.formats.connection_file import NO_CHANGE
 from headrace.formats.env_file import read_env_file
 from headrace.formats.positions import load_yaml, read_text
 from headrace.source import Pointer, SourceMap, file_span, pointer_text
@@ -63,6 +67,36 @@ def override_fields(data: dict[str, Any], name: str | None, settings: Mapping[st
                 f'--set cannot set "{key}".', "Write FIELD=VALUE, secrets.NAME=VALUE or configs.NAME=VALUE."
             )
     return changed | ({"name": name} if name else {})
+
+
+def merge_fields(stored: dict[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    """``stored`` with the fields of ``data`` on top; ``<no-change>`` and ``******`` leave what is stored.
+
+    Fields of another type of connection replace all that is stored.
+    """
+    if data.get("type") not in (None, stored["type"]):
+        return {**data, "name": stored["name"]}
+    merged = dict(stored)
+    for key, value in data.items():
+        if key in _GROUPS and isinstance(value, Mapping):
+            merged[key] = {**merged.get(key, {}), **_changed(value)}
+        else:
+            merged.update(_changed({key: value}))
+    return {**merged, "name": stored["name"]}
+
+
+def _changed(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: value for key, value in fields.items() if not (isinstance(value, str) and value in NO_CHANGE)
+    }
+
+
+def ask_at_terminal(secret: str) -> str | None:
+    """Ask the person at the terminal, if there is one, for a secret."""
+    if not sys.stdin.isatty():
+        return None
+    answer: str = click.prompt(secret, hide_input=True, err=True)
+    return answer
 
 
 def fill_secrets(connection: Connection, places: SourceMap, ask: Ask) -> Connection:

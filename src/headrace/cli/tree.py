@@ -81,6 +81,7 @@ TREE: Mapping[str, Branch | Place] = {
         help="Keep the addresses and keys of model services.",
         commands={
             "create": _place("connection_create", "Store a connection from a file."),
+            "update": _place("connection_update", "Change fields of a stored connection."),
             "list": _place("connection_list", "List the connections that flows can use."),
             "show": _place("connection_show", "Show one connection, secrets masked."),
             "delete": _place("connection_delete", "Delete a stored connection."),

@@ -13,13 +13,13 @@ A secret of the form ``${env:NAME}`` is kept as the name of the variable and rea
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from headrace.domain.connection import Connection, Secret
-from headrace.errors import DefinitionError, nearest
+from headrace.errors import DefinitionError, Problem, nearest
 from headrace.formats.positions import dump_yaml, load_yaml, read_text
 from headrace.formats.shape import Block, Findings, root_block
 from headrace.source import SourceMap
@@ -27,7 +27,10 @@ from headrace.source import SourceMap
 SCRUBBED = "******"
 """What stands for a secret wherever it is shown."""
 
-_PLACEHOLDERS = frozenset(("<user-input>", "<no-change>", SCRUBBED, ""))
+NO_CHANGE = frozenset(("<no-change>", SCRUBBED))
+"""Values of a file that leave what is stored as it is; a connection that is new has to be asked for them."""
+
+_PLACEHOLDERS = NO_CHANGE | {"<user-input>", ""}
 _VARIABLE = re.compile(r"\$\{env:([^}]+)\}")
 _BOOK_KEEPING = (
     "$schema", "name", "type", "module", "class", "created_date", "last_modified_date", "expiry_time",
@@ -35,6 +38,7 @@ _BOOK_KEEPING = (
 )  # fmt: skip
 _CUSTOM_KEYS = ("custom_type", "package", "package_version")
 CUSTOM_PREFIX = "promptflow.connection."
+_MODULE, _VECTOR_MODULE = "promptflow.connections", "promptflow_vectordb.connections"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,27 +120,33 @@ def load_connection(path: Path) -> Connection:
     return replace(connection, name=connection.name or path.stem, origin=str(path))
 
 
-def connection_from_mapping(data: Any, source_map: SourceMap | None = None) -> Connection:
+def connection_from_mapping(
+    data: Any, source_map: SourceMap | None = None, on_unknown: Callable[[Problem], None] | None = None
+) -> Connection:
     """Make a connection from the mapping that a connection file holds.
 
     Args:
         data: Plain data, keys as in a file.
         source_map: Where the values stand; without it problems have no place.
+        on_unknown: Hears of every unknown field, as a warning; without it they are errors.
 
     Raises:
         DefinitionError: C502 for every field that is missing, unknown or of the wrong kind.
     """
     findings = Findings(source_map or SourceMap(file="", values={}, keys={}))
-    connection = _read(root_block(data, findings))
-    if findings.problems or connection is None:
-        problems = [replace(problem, code="C502") for problem in findings.problems]
-        if source_map is None:
-            problems = [replace(problem, span=None, related=()) for problem in problems]
+    connection = _read(root_block(data, findings), "warning" if on_unknown else "error")
+    problems = [replace(problem, code="C502") for problem in findings.problems]
+    if source_map is None:
+        problems = [replace(problem, span=None, related=()) for problem in problems]
+    if findings.has_errors() or connection is None:
         raise DefinitionError(*problems)
+    for problem in problems:
+        if on_unknown is not None:
+            on_unknown(problem)
     return connection
 
 
-def _read(root: Block) -> Connection | None:
+def _read(root: Block, unknown: str) -> Connection | None:
     if not root.data:
         return None
     name = root.text("name") or ""
@@ -152,8 +162,8 @@ def _read(root: Block) -> Connection | None:
         root.findings.add("C502", ("type",), f"There is no connection type {word!r}.", fix)
         return None
     if word == "custom":
-        return _read_custom(root, name)
-    _check_fields(root, word, kind)
+        return _read_custom(root, name, unknown)
+    _check_fields(root, word, kind, unknown)
     configs = {}
     for config_name, default in kind.configs.items():
         text = root.text(config_name) or default
@@ -171,22 +181,22 @@ def _type_word(word: str) -> str:
     return word
 
 
-def _check_fields(root: Block, word: str, kind: ConnectionType) -> None:
+def _check_fields(root: Block, word: str, kind: ConnectionType, unknown: str) -> None:
     fields = (*kind.configs, *kind.secrets)
     for key in root.data:
         if key not in fields and key not in _BOOK_KEEPING:
             guess = nearest(key, fields)
             fix = f'Did you mean "{guess}"?' if guess else f"Fields: {', '.join(fields) or 'none'}."
             what = f"A connection of type {word} has no field {key!r}."
-            root.findings.add("C502", root.at(key), what, fix, at_key=True)
+            root.findings.add("C502", root.at(key), what, fix, severity=unknown, at_key=True)
     for key in kind.required:
         if root.data.get(key) in (None, ""):
             root.missing(key, f"A connection of type {word}")
 
 
-def _read_custom(root: Block, name: str) -> Connection:
+def _read_custom(root: Block, name: str, unknown: str) -> Connection:
     known = (*_BOOK_KEEPING, *_CUSTOM_KEYS, "configs", "secrets")
-    root.check_keys(known, "A custom connection", severity="error")
+    root.check_keys(known, "A custom connection", severity=unknown)
     configs, secrets = root.block("configs"), root.block("secrets")
     plain = {key: configs.text(key) or "" for key in configs.data}
     for key in (*_CUSTOM_KEYS, "module"):
@@ -227,20 +237,28 @@ def render_connection(connection: Connection, *, show_secrets: bool) -> str:
         show_secrets: Whether secret values are written as they are; else as ``******``. The names of
             environment variables are no secrets and always written.
     """
-    if show_secrets:
-        texts = {key: _secret_text(secret) for key, secret in connection.secrets.items()}
-    else:
-        texts = {
-            key: _secret_text(secret) if secret.value is None else SCRUBBED
-            for key, secret in connection.secrets.items()
-        }
-    return dump_yaml({"name": connection.name, "type": connection.type, **_fields(connection, texts)})
+    return dump_yaml(connection_to_data(connection, show_secrets=show_secrets))
+
+
+def connection_to_data(connection: Connection, *, show_secrets: bool) -> dict[str, Any]:
+    """A connection as the mapping that :func:`connection_from_mapping` reads; see :func:`render_connection`."""
+    texts = {
+        key: _secret_text(secret) if show_secrets or secret.value is None else SCRUBBED
+        for key, secret in connection.secrets.items()
+    }
+    return {"name": connection.name, "type": connection.type, **_fields(connection, texts)}
 
 
 def connection_to_json(connection: Connection) -> dict[str, Any]:
     """A connection as plain data for people and programs, every secret as ``******``."""
     texts = dict.fromkeys(connection.secrets, SCRUBBED)
-    return {"name": connection.name, "type": connection.type, **_fields(connection, texts)}
+    module = _VECTOR_MODULE if connection.type in ("qdrant", "weaviate") else _MODULE
+    return {
+        "name": connection.name,
+        "module": module,
+        "type": connection.type,
+        **_fields(connection, texts),
+    }
 
 
 def _secret_text(secret: Secret) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from headrace.config import STATE_FOLDER
 from headrace.domain.connection import Connection
-from headrace.errors import Problem, StateError, UsageError
+from headrace.errors import Problem, StateError
 from headrace.formats.connection_file import render_connection
 
 FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 _.-]{0,127}")
@@ -38,23 +38,13 @@ def stored_names(folder: Path) -> tuple[str, ...]:
     return tuple(sorted({path.stem for path in paths if FILE_NAME.fullmatch(path.stem)}))
 
 
-def write_file(folder: Path, connection: Connection, *, is_replacing: bool) -> Path:
+def write_file(folder: Path, connection: Connection) -> Path:
     """Write a connection with its secrets: mode 0600 in a folder of mode 0700 that version control ignores.
 
     Raises:
-        UsageError: S806 when the file exists and is not to be replaced.
         StateError: S808 when it cannot be written.
     """
-    existing = find_file(folder, connection.name)
-    if existing is not None and not is_replacing:
-        raise UsageError(
-            Problem(
-                code="S806",
-                what=f'The connection "{connection.name}" exists already in {existing}.',
-                fix="Choose another name, or ask for the file to be replaced.",
-            )
-        )
-    path = existing or folder / f"{connection.name}.yaml"
+    path = find_file(folder, connection.name) or folder / f"{connection.name}.yaml"
     text = render_connection(connection, show_secrets=True)
     try:
         _make_private_folder(folder)

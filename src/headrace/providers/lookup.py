@@ -97,10 +97,11 @@ class Connections:
         return tuple(sorted(known))
 
     def list_connections(self) -> tuple[tuple[Connection, ...], tuple[Problem, ...]]:
-        """Every connection by name, and the problems of those that cannot be read."""
+        """Every connection by name, stored ones first, and the problems of those that cannot be read."""
         found: list[Connection] = []
         problems: list[Problem] = []
-        for name in self.names():
+        stored = {name for folder in self._folders for name in stored_names(folder)}
+        for name in sorted(self.names(), key=lambda name: (name not in stored, name)):
             try:
                 connection = self.find(name)
             except DefinitionError as error:
@@ -139,19 +140,18 @@ class Connections:
         hint = _FROM_ENVIRONMENT.get(name, hint)
         return Problem(code="C501", what=f'There is no connection "{name}".', fix=hint + SEARCH_ORDER)
 
-    def create(self, connection: Connection, *, for_person: bool = False, is_replacing: bool = False) -> Path:
-        """Write a connection to its file, readable for its owner only.
+    def create(self, connection: Connection, *, for_person: bool = False) -> Path:
+        """Write a connection to its file, readable for its owner only; one of this name is replaced.
 
         Args:
             connection: What to keep, secrets included.
             for_person: In ``~/.headrace`` instead of the workspace.
-            is_replacing: Overwrite a file of this name.
 
         Returns:
             The file.
 
         Raises:
-            UsageError: C507 for a name that cannot be a file name, S806 when there is one already.
+            UsageError: C507 for a name that cannot be a file name.
             StateError: S808 when the file cannot be written.
         """
         if not FILE_NAME.fullmatch(connection.name):
@@ -163,7 +163,28 @@ class Connections:
                 )
             )
         folder = self._folders[1 if for_person else 0]
-        return write_file(folder, connection, is_replacing=is_replacing)
+        return write_file(folder, connection)
+
+    def stored(self, name: str) -> Connection:
+        """The connection as the nearest file of this name keeps it: without overrides, variables by name.
+
+        Raises:
+            UsageError: C501 when no file keeps a connection of this name.
+            DefinitionError: C502 when the file is wrong.
+        """
+        found = self._find_in_files(name)
+        if found is None:
+            raise UsageError(self._not_in_a_file(name))
+        return found
+
+    def update(self, connection: Connection) -> Path:
+        """Write a connection over the nearest file of its name, which is there.
+
+        Raises:
+            StateError: S808 when the file cannot be written.
+        """
+        folder = next(folder for folder in self._folders if find_file(folder, connection.name))
+        return write_file(folder, connection)
 
     def delete(self, name: str) -> Path:
         """Delete the nearest file of this name.
@@ -177,15 +198,16 @@ class Connections:
             if path is not None:
                 delete_file(path)
                 return path
-        if name in self.names():
-            raise UsageError(
-                Problem(
-                    code="C501",
-                    what=f'The connection "{name}" is not kept in a file.',
-                    fix="Unset the environment variables that it comes from; the built-in one always stays.",
-                )
-            )
-        raise UsageError(self.unknown(name))
+        raise UsageError(self._not_in_a_file(name))
+
+    def _not_in_a_file(self, name: str) -> Problem:
+        if name not in self.names():
+            return self.unknown(name)
+        return Problem(
+            code="C501",
+            what=f'The connection "{name}" is not kept in a file.',
+            fix="Change the environment variables that it comes from; the built-in one always stays.",
+        )
 
     def _find_in_files(self, name: str) -> Connection | None:
         for folder in self._folders:

@@ -40,7 +40,7 @@ class ConnectionOperations:
             message = "Name is required to create or update connection."
             raise exception_family("promptflow._sdk._errors")["ConnectionNameNotSetError"](message)
         with as_sdk_errors():
-            self._workspace.connections.create(kept_connection(connection), is_replacing=True)
+            self._workspace.connections.create(kept_connection(connection))
         return self.get(connection.name)
 
     def get(self, name: str, **_: Any) -> ConnectionObject:

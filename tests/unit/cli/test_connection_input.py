@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from headrace.cli.connection_input import fill_secrets, override_fields, read_connection_data
+from headrace.cli.connection_input import fill_secrets, merge_fields, override_fields, read_connection_data
 from headrace.cli.connection_view import address_of, render_connections
 from headrace.cli.terminal import Ink
 from headrace.domain.connection import Connection, Secret
@@ -33,6 +33,33 @@ def test_set_overrides_fields_and_those_of_custom_connections() -> None:
     assert data == {"type": "custom", "secrets": {"token": "old"}}
     with pytest.raises(UsageError):
         override_fields(data, None, {"other.x": "1"})
+
+
+def test_fields_of_a_file_are_merged_and_placeholders_keep_what_is_stored() -> None:
+    stored = {
+        "name": "s",
+        "type": "custom",
+        "configs": {"a": "1", "b": "2"},
+        "secrets": {"t": "old", "u": "kept"},
+    }
+    data = {"name": "x", "type": "custom", "configs": {"b": "3"}, "secrets": {"t": "new", "u": "<no-change>"}}
+    assert merge_fields(stored, data) == {
+        "name": "s",
+        "type": "custom",
+        "configs": {"a": "1", "b": "3"},
+        "secrets": {"t": "new", "u": "kept"},
+    }
+    plain = {"name": "o", "type": "open_ai", "api_key": "k"}
+    assert merge_fields(plain, {"api_key": "******", "organization": "org"}) == {
+        **plain,
+        "organization": "org",
+    }
+
+
+def test_fields_of_another_type_replace_what_is_stored() -> None:
+    stored = {"name": "s", "type": "custom", "secrets": {"t": "old"}}
+    data = {"name": "x", "type": "open_ai", "api_key": "k"}
+    assert merge_fields(stored, data) == {"name": "s", "type": "open_ai", "api_key": "k"}
 
 
 def test_an_env_file_makes_a_custom_connection_of_secrets(tmp_path: Path) -> None:

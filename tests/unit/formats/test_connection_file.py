@@ -139,6 +139,20 @@ def test_every_type_is_written_and_read_back(kind: str) -> None:
     assert connection_from_mapping({"name": "n", "type": entry.class_name, **fields}) == connection
 
 
+@pytest.mark.parametrize(
+    "text", ["type: open_ai\napi_key: k\nfoo: x\n", "type: custom\nsecrets: {k: v}\nfoo: x\n"]
+)
+def test_unknown_fields_are_warned_of_where_somebody_listens(text: str) -> None:
+    data, source_map = load_yaml(text, "c.yaml")
+    heard: list[Problem] = []
+    assert connection_from_mapping(data, source_map, heard.append).type == data["type"]
+    assert [(item.code, item.severity, item.span and item.span.line) for item in heard] == [
+        ("C502", "warning", 3)
+    ]
+    with pytest.raises(DefinitionError):
+        connection_from_mapping(data, source_map)
+
+
 def test_secrets_are_shown_on_request_only() -> None:
     connection = connection_of(AZURE)
     assert "s3cret" in render_connection(connection, show_secrets=True)
@@ -152,6 +166,7 @@ def test_secrets_are_shown_on_request_only() -> None:
     custom = connection_of("name: a\ntype: custom\nsecrets: {t: s3cret, v: '${env:V}'}\n")
     assert connection_to_json(custom) == {
         "name": "a",
+        "module": "promptflow.connections",
         "type": "custom",
         "configs": {},
         "secrets": {"t": "******", "v": "******"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -217,7 +218,7 @@ def test_list_holds_what_can_be_read_and_the_problems_of_the_rest(tmp_path: Path
     keep(tmp_path / "work", "good.yaml", open_ai_text("http://x"))
     keep(tmp_path / "work", "bad.yaml", "type: open_ai\n")
     found, problems = connections(tmp_path).list_connections()
-    assert [connection.name for connection in found] == ["baseline", "good"]
+    assert [connection.name for connection in found] == ["good", "baseline"]
     assert [problem.code for problem in problems] == ["C502"]
 
 
@@ -258,15 +259,11 @@ def test_create_for_the_person(tmp_path: Path) -> None:
     assert "${env:X}" in path.read_text(encoding="utf-8")
 
 
-def test_create_replaces_only_when_asked_to(tmp_path: Path) -> None:
+def test_create_replaces_what_is_there(tmp_path: Path) -> None:
     lookup = connections(tmp_path)
     first = Connection(name="mine", type="open_ai", secrets={"api_key": Secret(value="first")})
     second = Connection(name="mine", type="open_ai", secrets={"api_key": Secret(value="second")})
-    lookup.create(first)
-    with pytest.raises(UsageError) as caught:
-        lookup.create(second)
-    assert caught.value.problems[0].code == "S806"
-    lookup.create(second, is_replacing=True)
+    assert lookup.create(first) == lookup.create(second)
     found = lookup.find("mine")
     assert found is not None
     assert lookup.secret(found, "api_key") == "second"
@@ -279,6 +276,24 @@ def test_names_that_are_no_file_names(tmp_path: Path, name: str) -> None:
         lookup.create(Connection(name=name, type="open_ai"))
     assert caught.value.problems[0].code == "C507"
     assert lookup.find(name) is None
+
+
+def test_what_is_stored_is_read_without_overrides_and_written_back_where_it_was(tmp_path: Path) -> None:
+    lookup = connections(tmp_path, MINE_API_KEY="from the environment")
+    stored = Connection(name="mine", type="open_ai", secrets={"api_key": Secret(variable="X")})
+    path = lookup.create(stored, for_person=True)
+    found = lookup.stored("mine")
+    assert (found.secrets, found.origin) == (stored.secrets, str(path))
+    assert lookup.update(replace(found, configs={"organization": "o"})) == path
+    assert lookup.stored("mine").configs == {"organization": "o"}
+
+
+@pytest.mark.parametrize(("name", "text"), [("baseline", "not kept in a file"), ("none", "no connection")])
+def test_what_is_in_no_file_is_not_stored(tmp_path: Path, name: str, text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        connections(tmp_path).stored(name)
+    assert caught.value.problems[0].code == "C501"
+    assert text in caught.value.problems[0].what
 
 
 def test_delete_of_what_is_in_no_file(tmp_path: Path) -> None:

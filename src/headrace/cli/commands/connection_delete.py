@@ -7,7 +7,7 @@ import click
 from headrace.cli.options import Verb, yes_option
 from headrace.cli.session import Session
 from headrace.cli.workspace import command_workspace
-from headrace.errors import ExitCode, UsageError
+from headrace.errors import ExitCode
 
 
 @click.command(
@@ -21,11 +21,13 @@ from headrace.errors import ExitCode, UsageError
 def command(session: Session, *, name: str, yes: bool) -> int:
     """Delete a stored connection.
 
-    Deletes the nearest file of that name; asks first, unless --yes is given.
+    Deletes the nearest file of that name; asks first, unless --yes is given. As with pf, deleting
+    what does not exist is no error.
     """
     with command_workspace(session) as workspace:
         if name not in workspace.connections.names():
-            raise UsageError(workspace.connections.unknown(name))
+            session.note(f"There is no connection {name}; nothing was deleted.")
+            return ExitCode.OK
         if not yes and not session.confirm(f"Delete connection {name}?"):
             session.note("Nothing was deleted.")
             return ExitCode.FAILED

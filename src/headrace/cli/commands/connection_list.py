@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from headrace.cli.connection_view import render_connections
-from headrace.cli.options import Verb, choose_form, form_option
+from headrace.cli.options import Verb, choose_form, form_option, limit_options
 from headrace.cli.session import Session
 from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode
@@ -17,9 +17,10 @@ from headrace.formats.connection_file import connection_to_json
     cls=Verb,
     examples=(("Names, types, addresses", "headrace connection list"),),
 )
+@limit_options(50)
 @form_option("json", "table", help="How to print; default: table at a terminal, else json.")
 @click.pass_obj
-def command(session: Session, *, form: str | None) -> int:
+def command(session: Session, *, max_results: int, all_results: bool, form: str | None) -> int:
     """List the connections that flows can use.
 
     Stored ones, those that the environment describes (OPENAI_API_KEY, AZURE_OPENAI_ENDPOINT),
@@ -27,6 +28,7 @@ def command(session: Session, *, form: str | None) -> int:
     """
     with command_workspace(session) as workspace:
         connections, problems = workspace.connections.list_connections()
+    connections = connections if all_results else connections[:max_results]
     terminal = session.terminal
     if choose_form(form, session) == "json":
         session.write_json([connection_to_json(connection) for connection in connections])
