@@ -356,7 +356,7 @@ async def _make_outputs(
     on_outputs: OnOutputs | None,
 ) -> dict[str, Any]:
     if flow.plan.flow.kind != DAG:
-        return await _name_result(flow, values, texts, on_text)
+        return await _name_result(flow, values, texts, on_text, on_outputs)
     inside = {step.node.name for step in flow.plan.aggregation}
     outputs: dict[str, Any] = {}
     streams: dict[str, Any] = {}
@@ -382,7 +382,11 @@ async def _make_outputs(
 
 
 async def _name_result(
-    flow: PreparedFlow, values: Values, texts: dict[str, str], on_text: OnText | None
+    flow: PreparedFlow,
+    values: Values,
+    texts: dict[str, str],
+    on_text: OnText | None,
+    on_outputs: OnOutputs | None,
 ) -> dict[str, Any]:
     """The outputs of a flow of one node: what its node returned."""
     (step,) = flow.plan.steps
@@ -390,6 +394,8 @@ async def _name_result(
     with _output_place(flow, node):
         value = values.resolve_output(Reference(text="", kind="node", name=node))
         if is_stream(value):
+            if on_outputs is not None:
+                on_outputs({})
             value = texts[node] = await _collect_output(flow, node, value, on_text)
         outputs = {}
         for name, item in name_result(value).items():

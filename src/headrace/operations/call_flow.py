@@ -6,15 +6,18 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
+from headrace.domain.flow import DAG, Flow
+from headrace.domain.reference import Reference
 from headrace.domain.run import LineResult
 from headrace.engine.line import run_line
 from headrace.errors import raise_if_errors
 from headrace.formats.includes import code_folder
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow
+from headrace.operations.stream_call import StreamedCall
 from headrace.operations.workspace import Workspace, at_work
 from headrace.planning.convert import make_inputs
 from headrace.tools.base import NodeContext, current_node
-from headrace.tools.blocking import run_blocking
+from headrace.tools.blocking import run_blocking, start_beside
 from headrace.tools.current_span import parent_span
 from headrace.tools.project import project_in_use
 
@@ -45,8 +48,7 @@ class FlowCalls:
         Raises:
             DefinitionError: T201 or T202 for inputs that do not fit.
         """
-        context = current_node.get()
-        return run_blocking(lambda: self.run(inputs), context.loop if context else None)
+        return run_blocking(lambda: self.run(inputs), current_loop())
 
     async def run(self, inputs: Mapping[str, Any]) -> LineResult:
         """Run one line on the running event loop; a failure of the flow is a result.
@@ -54,8 +56,25 @@ class FlowCalls:
         Raises:
             DefinitionError: T201 or T202 for inputs that do not fit.
         """
+        return await self._run(self._convert(inputs))
+
+    def stream(self, inputs: Mapping[str, Any]) -> StreamedCall:
+        """Run one line beside the caller, who can read its outputs while they are made.
+
+        Raises:
+            DefinitionError: T201 or T202 for inputs that do not fit.
+        """
+        values = self._convert(inputs)
+        call = StreamedCall(_stream_names(self._loaded.flow))
+        start_beside(lambda: self._run(values, call), current_loop(), call.finish)
+        return call
+
+    def _convert(self, inputs: Mapping[str, Any]) -> Mapping[str, Any]:
         values, problems = make_inputs(self._loaded.flow, inputs)
         raise_if_errors(problems)
+        return values
+
+    async def _run(self, values: Mapping[str, Any], call: StreamedCall | None = None) -> LineResult:
         context = current_node.get()
         session = FlowSession(
             self._workspace,
@@ -71,6 +90,8 @@ class FlowCalls:
                     values,
                     line_number=(context.line_number if context else None) or 0,
                     parent=parent_span(context) if context else None,
+                    on_text=call.hear_text if call else None,
+                    on_outputs=call.hear_outputs if call else None,
                 )
         if context is not None:
             context.add_usage(line.usage)
@@ -79,3 +100,20 @@ class FlowCalls:
     def _shared_clients(self, context: NodeContext | None) -> Any:
         is_here = context is not None and context.loop is asyncio.get_running_loop()
         return context.open_client if context and is_here and self._is_sharing_clients else None
+
+
+def current_loop() -> asyncio.AbstractEventLoop | None:
+    """The event loop of the run that the calling code belongs to, if it belongs to one."""
+    context = current_node.get()
+    return context.loop if context else None
+
+
+def _stream_names(flow: Flow) -> tuple[str, ...]:
+    """Outputs that may stream: those of ordinary nodes; of a flow of one node that node."""
+    ordinary = [node.name for node in flow.nodes if not node.is_aggregation]
+    if flow.kind != DAG:
+        return tuple(ordinary)
+    references = {name: output.value for name, output in flow.outputs.items()}
+    return tuple(
+        name for name, value in references.items() if isinstance(value, Reference) and value.name in ordinary
+    )

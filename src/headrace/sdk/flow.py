@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import weakref
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from os import PathLike
@@ -11,12 +12,14 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NoReturn, Self
 
+from headrace.domain.flow import DAG
 from headrace.domain.run import LineResult
 from headrace.engine.outputs import bare_result
 from headrace.errors import DefinitionError, Problem
 from headrace.formats.flow_file import load_flow as read_flow
 from headrace.operations.call_flow import FlowCalls
 from headrace.operations.prepare_flow import callable_flow
+from headrace.operations.stream_call import StreamedCall
 from headrace.operations.test_flow import make_arm
 from headrace.sdk.failures import FlowFailedError, as_user_errors
 from headrace.sdk.flow_context import FlowContext, split_connections
@@ -47,6 +50,7 @@ class Flow:
         path: The flow file.
         code: The flow's folder.
         name: The flow's name.
+        streams_by_default: Whether outputs that stream are generators when the context does not say.
     """
 
     def __init__(self, path: Path) -> None:
@@ -60,6 +64,7 @@ class Flow:
         self.inputs = {name: item.type for name, item in flow.inputs.items()}
         self.outputs = {name: item.type for name, item in flow.outputs.items()}
         self.context = FlowContext()
+        self.streams_by_default = True
         self._lock = Lock()
         self._opened: tuple[Any, FlowCalls] | None = None
 
@@ -73,14 +78,19 @@ class Flow:
         return cls(Path(source))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the flow once and return its outputs.
+        """Run the flow once and return its outputs; with streaming, generators stand for those that stream.
 
         Raises:
             FlowDefinitionError: The flow, or an input, is wrong.
             FlowFailedError: The flow failed.
         """
         _refuse_positions(args)
-        return self.invoke(kwargs).output
+        if not self._is_streaming():
+            return self.invoke(kwargs).output
+        with as_user_errors():
+            call = self._calls().stream(kwargs)
+            first = call.outputs.result()
+        return self._streamed(first, lambda name: _read(call, name))
 
     def invoke(self, inputs: Mapping[str, Any]) -> Invocation:
         """Run the flow once and return its outputs with the record of the call.
@@ -91,6 +101,24 @@ class Flow:
         """
         with as_user_errors():
             return self._invocation(self._calls().call(inputs))
+
+    def _is_streaming(self) -> bool:
+        return self.streams_by_default if self.context.streaming is None else self.context.streaming
+
+    def _streamed(
+        self, first: tuple[Mapping[str, Any], tuple[str, ...]] | LineResult, read: Callable[[str], Any]
+    ) -> Any:
+        """The outputs, with a generator for each that streams."""
+        if isinstance(first, LineResult):
+            return self._invocation(first).output
+        outputs, streams = first
+        if self._flow.kind != DAG:
+            return read(streams[0])
+        return {
+            name: read(name) if name in streams else outputs[name]
+            for name in self._flow.outputs
+            if name in streams or name in outputs
+        }
 
     def _invocation(self, line: LineResult) -> Invocation:
         if line.problem is not None:
@@ -133,7 +161,12 @@ class AsyncFlow(Flow):
             FlowFailedError: The flow failed.
         """
         _refuse_positions(args)
-        return (await self.invoke(kwargs)).output
+        if not self._is_streaming():
+            return (await self.invoke(kwargs)).output
+        with as_user_errors():
+            call = self._calls().stream(kwargs)
+            first = await asyncio.wrap_future(call.outputs)
+        return self._streamed(first, lambda name: _read_async(call, name))
 
     async def invoke(self, inputs: Mapping[str, Any]) -> Invocation:  # type: ignore[override]
         """Run the flow once and return its outputs with the record of the call.
@@ -147,12 +180,27 @@ class AsyncFlow(Flow):
 
 
 def load_flow(source: str | PathLike[str], **_: Any) -> Flow:
-    """Load a flow from its folder or file, relative to the working directory.
+    """Load a flow from its folder or file, relative to the working directory; its outputs stream only when asked to.
 
     Raises:
         FlowDefinitionError: There is no flow, or its file is wrong.
     """
-    return Flow.load(source)
+    flow = Flow.load(source)
+    flow.streams_by_default = False
+    return flow
+
+
+def _read(call: StreamedCall, name: str) -> Iterator[str]:
+    yield from call.read(name)
+    if call.problem is not None:
+        raise FlowFailedError(call.problem)
+
+
+async def _read_async(call: StreamedCall, name: str) -> AsyncIterator[str]:
+    async for piece in call.read_async(name):
+        yield piece
+    if call.problem is not None:
+        raise FlowFailedError(call.problem)
 
 
 def _refuse_positions(args: tuple[Any, ...]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, TypeVar
 
@@ -33,6 +33,26 @@ def run_outside_loop(job: Callable[[], T]) -> T:
         return job()
     with ThreadPoolExecutor(max_workers=1) as threads:
         return threads.submit(copy_context().run, job).result()
+
+
+def start_beside(
+    make: Callable[[], Coroutine[Any, Any, T]],
+    loop: asyncio.AbstractEventLoop | None,
+    on_end: Callable[[Future[T]], None],
+) -> None:
+    """Run a coroutine beside the caller, who can wait for what it does without keeping it from running.
+
+    Args:
+        make: Makes the coroutine; called where it will run.
+        loop: Loop that the coroutine's resources belong to, as for :func:`run_blocking`.
+        on_end: Hears the end, wherever the coroutine ran.
+    """
+    if loop is not None and loop is not _running_loop() and loop.is_running():
+        asyncio.run_coroutine_threadsafe(make(), loop).add_done_callback(on_end)
+        return
+    threads = ThreadPoolExecutor(max_workers=1)
+    threads.submit(copy_context().run, lambda: asyncio.run(make())).add_done_callback(on_end)
+    threads.shutdown(wait=False)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
