@@ -24,7 +24,12 @@ AGGREGATE = "__aggregate__"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlowInput:
-    """One flow input; ``default`` is :data:`NO_DEFAULT` when a value must be given."""
+    """One flow input.
+
+    Attributes:
+        default: :data:`NO_DEFAULT` when a value must be given.
+        prefers_column: A data column of its name counts in place of the default, without a mapping.
+    """
 
     name: str
     type: str
@@ -32,6 +37,7 @@ class FlowInput:
     description: str | None = None
     is_chat_input: bool = False
     is_chat_history: bool = False
+    prefers_column: bool = False
 
     @property
     def has_default(self) -> bool:

@@ -19,11 +19,13 @@ class ToolParameter:
         types: Type names of the format (int, double, bool, string, list, object, prompt_template, image, …) or
             connection class names; literals are converted to the first.
         is_required: No default: a node that does not set it fails.
+        is_default_declared: The default stands in the flow's file and not in the code.
     """
 
     name: str
     types: tuple[str, ...]
     default: Any = NO_DEFAULT
+    is_default_declared: bool = False
 
     @property
     def is_required(self) -> bool:

@@ -58,7 +58,7 @@ def map_lines(
         given at all. An error among them leaves no lines.
     """
     tables = _make_tables(dataset, source, source_columns)
-    full = _complete(flow, mapping)
+    full = _complete(flow, mapping, dataset)
     problems = [_unknown_input(flow, name, place) for name in mapping if name not in flow.inputs]
     if any(not table.rows for table in tables.values()):
         return (), (*problems, *(_empty(table, flow) for table in tables.values() if not table.rows))
@@ -109,13 +109,14 @@ def _table(name: str, rows: Mapping[int, Mapping[str, Any]]) -> _Table:
     return _Table(name=name, rows=rows, columns=tuple(columns))
 
 
-def _complete(flow: Flow, mapping: ColumnMapping) -> dict[str, MappedValue]:
+def _complete(flow: Flow, mapping: ColumnMapping, dataset: Dataset | None) -> dict[str, MappedValue]:
     """The mapping of every input that has one, by the default rule where none is given."""
+    columns = dataset.columns if dataset else ()
     full: dict[str, MappedValue] = {}
     for name, declared in flow.inputs.items():
         if name in mapping:
             full[name] = mapping[name]
-        elif not declared.has_default:
+        elif not declared.has_default or (declared.prefers_column and name in columns):
             full[name] = MappedValue(source="data", column=name)
     return full
 

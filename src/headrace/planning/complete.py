@@ -26,6 +26,7 @@ def complete_flow(flow: Flow, specs: Mapping[str, ToolSpec]) -> Flow:
             name=item.name,
             type=item.types[0],
             default=item.default,
+            prefers_column=item.is_default_declared,
             description=flow.inputs[item.name].description if item.name in flow.inputs else None,
         )
         for item in spec.parameters

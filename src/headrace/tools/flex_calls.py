@@ -164,7 +164,12 @@ def _log(result: Any, context: NodeContext) -> Any:
 
 def _spec(name: str, signature: EntrySignature) -> ToolSpec:
     parameters = tuple(
-        ToolParameter(name=item.name, types=(item.type_name,), default=item.default)
+        ToolParameter(
+            name=item.name,
+            types=(item.type_name,),
+            default=item.default,
+            is_default_declared=item.is_default_declared,
+        )
         for item in signature.inputs.values()
     )
     return ToolSpec(name=name, parameters=parameters)

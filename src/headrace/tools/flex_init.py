@@ -16,7 +16,7 @@ from headrace.source import Pointer
 from headrace.tools.base import ConnectionLookup
 from headrace.tools.connection_types import CONNECTION_CLASSES, ConnectionObject, connection_type
 from headrace.tools.connections import find_connection, make_connection
-from headrace.tools.flex_signature import EntryParameter, EntrySignature
+from headrace.tools.flex_signature import EntryParameter, EntrySignature, is_given_default
 from headrace.tools.model_configuration import AzureOpenAIModelConfiguration, ModelConfiguration
 
 
@@ -35,7 +35,7 @@ def make_init_values(signature: EntrySignature, flow: Flow, lookup: ConnectionLo
     values: dict[str, Any] = {}
     problems: list[Problem] = []
     given = {
-        **{name: item.default for name, item in flow.init.items() if item.has_default},
+        **{name: item.default for name, item in flow.init.items() if is_given_default(item)},
         **flow.init_values,
     }
     for name, value in given.items():

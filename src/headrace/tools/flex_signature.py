@@ -15,9 +15,7 @@ from headrace.domain.flow import NO_DEFAULT, Flow, FlowInput
 from headrace.domain.values import ANY
 from headrace.errors import Problem, nearest
 from headrace.source import Span
-from headrace.tools import model_configuration
 from headrace.tools.connection_types import is_connection_class
-from headrace.tools.connection_types import named_class as connection_class
 from headrace.tools.model_configuration import ModelConfiguration
 
 RESULT = "output"
@@ -47,12 +45,14 @@ class EntryParameter:
     Attributes:
         type_name: Of the format.
         default: In the code; or in the file, where that has one.
+        is_default_declared: The file has a default, and the code has none.
         object_class: Connection or model configuration that it wants, if it does.
     """
 
     name: str
     type_name: str
     default: Any = NO_DEFAULT
+    is_default_declared: bool = False
     object_class: Class | None = None
 
 
@@ -219,11 +219,19 @@ def complete_signature(
 def _completed(found: EntryParameter, declared: FlowInput | None) -> EntryParameter:
     if declared is None:
         return found
-    default = declared.default if declared.has_default else found.default
-    named = connection_class(declared.type) or model_configuration.named_class(declared.type)
-    object_class = found.object_class or named
-    kind = ANY if default is None else declared.type
-    return replace(found, type_name=kind, default=default, object_class=object_class)
+    has_default = is_given_default(declared)
+    default = declared.default if has_default else found.default
+    return replace(
+        found,
+        type_name=ANY if default is None else declared.type,
+        default=default,
+        is_default_declared=has_default and found.default is NO_DEFAULT,
+    )
+
+
+def is_given_default(declared: FlowInput) -> bool:
+    """Whether the file gives a default; empty text stands for none, as under prompt flow."""
+    return declared.has_default and declared.default != ""
 
 
 def _differences(

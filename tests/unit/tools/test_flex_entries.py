@@ -339,9 +339,10 @@ def test_connections_are_named_and_arrive_as_objects(tmp_path: Path) -> None:
     (problem,) = problems_of(tmp_path, code, init={"c": {"a": 1}})
     assert problem.code == "T203"
     declared = "entry: m:f\ninit:\n  c: {type: OpenAIConnection}\n"
-    code = "class f:\n    def __init__(self, c): self.c = c\n    def __call__(self): return self.c.api_key\n"
+    code = "class f:\n    def __init__(self, c): self.c = c\n    def __call__(self): return self.c\n"
     lookup = MemoryConnections(connection("mine", "open_ai", {"api_key": "k"}))
-    assert call_once(load(tmp_path / "other", code, declared, init={"c": "mine"}, lookup=lookup)) == "k"
+    # The annotation in the code decides, as under prompt flow, not the type in the file.
+    assert call_once(load(tmp_path / "other", code, declared, init={"c": "mine"}, lookup=lookup)) == "mine"
 
 
 def test_an_aggregation_gets_lines_by_attribute_and_gives_numbers(
