@@ -10,8 +10,10 @@ from headrace.domain.flow import Flow
 from headrace.domain.run import LineResult, NodeResult
 from headrace.engine.plain import to_record
 from headrace.errors import Problem, Raised
+from headrace.tools.model_configuration import ModelConfiguration
 
 MASK = "******"
+_SECRET_SETTINGS = ("api_key",)
 _SHORTEST = 8
 """Shorter values are placeholders or words of the language; masking them would spoil ordinary text."""
 
@@ -23,6 +25,36 @@ def secret_inputs(flow: Flow, inputs: Mapping[str, Any]) -> tuple[str, ...]:
         for name, declared in flow.inputs.items()
         if declared.type == "secret" and inputs.get(name)
     )
+
+
+def secret_settings(settings: Any) -> tuple[str, ...]:
+    """Keys among the settings that a flow was given, e.g. in the model configuration of a constructor."""
+    if isinstance(settings, Mapping):
+        own = [str(value) for name, value in settings.items() if name in _SECRET_SETTINGS and value]
+        return (*own, *(word for value in settings.values() for word in secret_settings(value)))
+    return secret_settings(vars(settings)) if isinstance(settings, ModelConfiguration) else ()
+
+
+def mask_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as they are recorded: plain, and with :data:`MASK` for the keys among them."""
+    words = set(secret_settings(settings))
+    return {name: _mask_words(to_record(value), words) for name, value in settings.items()}
+
+
+def _mask_words(value: Any, words: Collection[str]) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _mask_words(item, words) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_mask_words(item, words) for item in value]
+    return MASK if isinstance(value, str) and value in words else value
+
+
+def is_masked(settings: Any) -> bool:
+    """Whether :func:`mask_settings` has left something out."""
+    values = (
+        settings.values() if isinstance(settings, Mapping) else settings if isinstance(settings, list) else ()
+    )
+    return settings == MASK or any(is_masked(value) for value in values)
 
 
 def mask_line(result: LineResult, secrets: Collection[str], flow: Flow) -> LineResult:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from headrace.domain.connection import Connection
 from headrace.domain.flow import AGGREGATE, Flow, Node
 from headrace.domain.tool import ToolSpec
 from headrace.domain.variant import Arm, Price
+from headrace.engine.masking import secret_settings
 from headrace.engine.runtime import Limits, PreparedFlow, prepare
 from headrace.engine.threads import ToolThreads
 from headrace.errors import DefinitionError, Problem, UsageError, raise_if_errors
@@ -282,7 +283,7 @@ class FlowSession:
             threads=self._threads,
             limits=self._loaded.limits,
             price=self._loaded.price,
-            secrets=self._workspace.connections.revealed,
+            secrets=self._secrets,
             span_sink=self._workspace.span_sink,
             attributes=self._attributes,
             images=self._loaded.images,
@@ -293,6 +294,10 @@ class FlowSession:
         async with AsyncExitStack() as stack:  # every client is closed, even after one that cannot be
             for client in self._clients.values():
                 stack.push_async_callback(client.close)
+
+    def _secrets(self) -> Collection[str]:
+        given = secret_settings(self._loaded.flow.init_values)
+        return self._workspace.connections.revealed().union(given)
 
     def _client(self, wanted: str | Connection) -> ModelClient:
         key = wanted if isinstance(wanted, str) else _connection_key(wanted)

@@ -16,8 +16,9 @@ from headrace.domain.variant import Arm, Variant
 from headrace.engine.aggregate import AggregationResult, run_aggregation
 from headrace.engine.batch import PendingLine, run_lines
 from headrace.engine.events import LineFinished, OnEvent, RunFinished, RunStarted
+from headrace.engine.masking import is_masked, mask_settings
 from headrace.engine.plain import to_record
-from headrace.errors import HeadraceError, Problem
+from headrace.errors import HeadraceError, Problem, UsageError
 from headrace.formats.digest import flow_digest
 from headrace.formats.lines import read_dataset
 from headrace.formats.multimedia import place_images
@@ -130,7 +131,15 @@ def _ignore(_: Any) -> None:
 
 
 def _asked_again(request: RunRequest, spec: RunSpec) -> RunRequest:
-    """What ``spec`` asked for, under the names and notes of ``request``."""
+    """What ``spec`` asked for, under the names and notes of ``request``.
+
+    Raises:
+        UsageError: C507 when it was given a key, which is not recorded.
+    """
+    if is_masked(spec.init):
+        what = f"The run {spec.name!r} was given a key with --init, which is not recorded."
+        fix = "Make a new run, and name a connection in place of the key: then it can be resumed."
+        raise UsageError(Problem(code="C507", what=what, fix=fix))
     choices = dict(re.findall(r"\$\{([^.{}]+)\.([^{}]+)\}", spec.variant or ""))
     variant = Variant(name="/".join(choices.values()), choices=choices) if choices else None
     has_arm = variant is not None or spec.chosen_model is not None
@@ -176,7 +185,7 @@ def _make_spec(
         model=", ".join(_models(flow)) or None,
         chosen_model=arm.model if arm else None,
         connections=request.connections,
-        init={name: to_record(value) for name, value in request.init.items()},
+        init=mask_settings(request.init),
         experiment=request.experiment,
         judgement=request.judgement,
         repeat=request.repeat,

@@ -26,7 +26,7 @@ from headrace.tools.flex_signature import (
     complete_signature,
     read_entry_signature,
 )
-from headrace.tools.project import activate_project
+from headrace.tools.project import activate_project, forget_changed_modules, note_modules
 from headrace.tools.user_code import run_user_code
 
 
@@ -63,8 +63,10 @@ class _Loading:
         """The function or class that the entry names."""
         folder = code_folder(self.flow, self.folder)
         activate_project(folder)
+        forget_changed_modules(folder)
         module_name, _, name = (self.flow.entry or "").partition(":")
         module = run_user_code(lambda: _import(module_name, folder), self._import_problem)
+        note_modules(folder)
         found = getattr(module, name, None)
         if found is None:
             names = [

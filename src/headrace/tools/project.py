@@ -27,6 +27,7 @@ _loads = threading.Lock()
 _is_loading: ContextVar[bool] = ContextVar("headrace_is_loading", default=False)
 _active: list[str] = []  # at most one folder
 _in_use: Counter[str] = Counter()
+_noted: dict[str, tuple[int, int]] = {}  # file to the time of its last change and its size
 _put_aside: dict[str, dict[str, ModuleType]] = {}
 _stays: list[_Stay] = []  # in order of entering
 _own_folder: ContextVar[str | None] = ContextVar("headrace_own_folder", default=None)
@@ -55,6 +56,38 @@ def activate_project(folder: Path) -> None:
 def _is_active(path: str) -> bool:
     # Code of the user may have taken the folder off the path since.
     return _active == [path] and path in sys.path
+
+
+def forget_changed_modules(folder: Path) -> None:
+    """Forget the imported modules of a project when a file of one has changed since it was noted.
+
+    A process that lives on, such as a notebook, would go on with the code that it read first.
+    """
+    own = _modules_of(folder)
+    if any(file in _noted and _noted[file] != _state_of(file) for file in own.values()):
+        for name, file in own.items():
+            sys.modules.pop(name, None)
+            _noted.pop(file, None)
+
+
+def note_modules(folder: Path) -> None:
+    """Note the files of the imported modules of a project as they are now."""
+    _noted.update((file, _state_of(file)) for file in _modules_of(folder).values())
+
+
+def _modules_of(folder: Path) -> dict[str, str]:
+    """Imported modules of a project by name, with their files."""
+    path = str(folder)
+    modules = list(sys.modules.items())
+    return {name: module.__file__ or "" for name, module in modules if _is_of(module, path)}
+
+
+def _state_of(file: str) -> tuple[int, int]:
+    try:
+        state = os.stat(file)  # noqa: PTH116 - for every module
+    except OSError:
+        return 0, 0
+    return state.st_mtime_ns, state.st_size
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ def write(folder: Path, code: str, file: str = "entry: m:f\n", **files: str) -> 
     folder.mkdir(exist_ok=True)
     (folder / "flow.flex.yaml").write_text(file, encoding="utf-8")
     for name, text in {"m.py": code, **files}.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.write_text(text, encoding="utf-8")
     return load_flow(folder)
 
 
@@ -222,6 +225,15 @@ def test_the_module_of_the_project_counts_even_when_one_of_its_name_is_imported(
     assert call_once(tool) == "mine"
     tool = load(tmp_path, "", "entry: json:f\n", **{"json.py": "def f(): return 'mine'\n"})
     assert call_once(tool) == "mine"
+
+
+def test_modules_whose_files_have_changed_are_read_again(tmp_path: Path) -> None:
+    entry = "from h import WORD\nN = []\ndef f(): return WORD, len(N)\n"
+    tool = load(tmp_path, entry, **{"h.py": "WORD = 'one'\n"})
+    assert call_once(tool) == ("one", 0)
+    sys.modules["m"].N.append(1)
+    assert call_once(load(tmp_path, entry)) == ("one", 1)
+    assert call_once(load(tmp_path, entry, **{"h.py": "WORD = 'another'\n"})) == ("another", 0)
 
 
 def test_code_and_packages(tmp_path: Path) -> None:
