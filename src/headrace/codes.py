@@ -379,6 +379,16 @@ CATALOGUE: Mapping[str, Entry] = {
         "A run that has not ended",
         "Another process may still be at work on the run, or it was killed and could not close it.",
     ),
+    "S811": Entry(
+        "not-resumable",
+        "A run that cannot be gone on with",
+        "The run does not know what data it was made with: it was read from a folder.",
+    ),
+    "S812": Entry(
+        "not-a-run-folder",
+        "Not the folder of a run",
+        "The folder does not hold the records of a run in prompt flow's layout.",
+    ),
     "S814": Entry(
         "test-not-recorded",
         "Records of a test that could not be written",

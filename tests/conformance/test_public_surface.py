@@ -41,7 +41,7 @@ PF_OPTIONS = {
     "tool list": ["--flow"],
     "tool validate": ["--source"],
     "run create": ["-f", "--file", "--flow", "--data", "--column-mapping", "--run", "--variant", "-n", "--name",
-                   "--environment-variables", "--connections", "--set", "-s", "--stream", "--resume-from"],
+                   "--environment-variables", "--connections", "--set", "-s", "--stream", "--resume-from", "--source"],
     "run list": ["-r", "--max-results", "--all-results", "--archived-only", "--include-archived", "-o", "--output"],
     "run show": ["-n", "--name"],
     "run show-details": ["-n", "--name", "-r", "--max-results", "--all-results"],

@@ -288,3 +288,53 @@ def test_runs_are_written_as_one_page(headrace: Call, folder: Path, first: Done)
 def test_unknown_runs_make_no_page(headrace: Call, folder: Path, first: Done, names: str) -> None:
     assert headrace("run", "visualize", "-n", names, "--html-path", "page.html").code == 2
     assert not (folder / "page.html").exists()
+
+
+# Runs from folders
+
+
+def test_a_run_that_was_written_into_a_folder_can_be_taken_over(headrace: Call) -> None:
+    make_failing(headrace)
+    assert headrace("run", "export", "-n", "base", "--output", "folder").code == 0
+    done = headrace("run", "create", "--source", "folder", "--name", "copy", "--set", "tags.a=b")
+    assert (done.code, done.data["status"], done.data["tags"]) == (0, "Completed", {"a": "b"})
+    assert lines(headrace, "copy") == lines(headrace, "base") == ["0-w0-x", None, "2-w2-x"]
+    first, copy = (
+        headrace("run", "show-details", "-n", name, "-o", "json").data[1] for name in ("base", "copy")
+    )
+    assert copy["inputs"] == first["inputs"]
+    assert (copy["problem"]["code"], copy["problem"]["raised"]) == ("E601", first["problem"]["raised"])
+    metrics = headrace("run", "show-metrics", "-n", "base").out
+    assert headrace("run", "show-metrics", "-n", "copy").out == metrics
+    judged = headrace(
+        "run", "create", "--flow", "flow", "--run", "copy", "--name", "judged",
+        "--column-mapping", "n=${run.inputs.n}", "word=${run.outputs.out}",
+    )  # fmt: skip
+    assert judged.code == 0
+    assert lines(headrace, "judged") == ["0-0-w0-x-", "2-2-w2-x-"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "text"),
+    [
+        (
+            ("--source", "folder", "--flow", "flow", "--data", "data.jsonl"),
+            2,
+            "--flow, --data cannot be given",
+        ),
+        (("--source", "none"), 3, "S812"),
+        (("--source", "folder", "--name", "base"), 2, "exists already"),
+    ],
+)
+def test_how_a_run_cannot_be_taken_over(
+    headrace: Call, arguments: tuple[str, ...], code: int, text: str
+) -> None:
+    make_failing(headrace)
+    headrace("run", "export", "-n", "base", "--output", "folder")
+    done = headrace("run", "create", *arguments)
+    assert done.code == code
+    assert text in done.err
+
+
+def test_archived_runs_alone_and_with_the_others_contradict_each_other(headrace: Call) -> None:
+    assert headrace("run", "list", "--archived-only", "--include-archived").code == 2

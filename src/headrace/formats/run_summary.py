@@ -7,6 +7,7 @@ from typing import Any
 
 from headrace.domain.run import Run
 from headrace.errors import Problem
+from headrace.formats.error_info import render_error
 from headrace.formats.run_folder import OUTPUT_PATH, OUTPUTS
 
 
@@ -84,7 +85,7 @@ def _error(run: Run, first_failure: Problem | None) -> dict[str, Any] | None:
         return None
     lead = "" if run.problem else f"Failed to run {run.n_failed}/{run.n_lines} lines. "
     return {
-        "message": f"{lead}First error message is: {problem.what}",
+        "message": f"{lead}First error message is: {render_error(problem)['message']}",
         "messageFormat": "",
         "messageParameters": {},
         "referenceCode": "Runtime",

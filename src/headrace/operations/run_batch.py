@@ -88,6 +88,7 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
     """
     base = workspace.store.read_run(request.resume_from) if request.resume_from is not None else None
     if base is not None:
+        _check_resumable(base.spec)
         request = _asked_again(request, base.spec)
     arm = request.arm or make_arm(request.variant, request.model)
     dataset = read_dataset(request.data) if request.data is not None else None
@@ -128,6 +129,22 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
 
 def _ignore(_: Any) -> None:
     """Nobody listens."""
+
+
+def _check_resumable(spec: RunSpec) -> None:
+    """Refuse a run that does not say what its lines were made of.
+
+    Raises:
+        UsageError: S811.
+    """
+    if spec.data_path is None and spec.source_run is None:
+        raise UsageError(
+            Problem(
+                code="S811",
+                what=f"The run {spec.name!r} was read from a folder and does not know its data.",
+                fix="Make a new run with --flow and --data.",
+            )
+        )
 
 
 def _asked_again(request: RunRequest, spec: RunSpec) -> RunRequest:

@@ -23,10 +23,14 @@ from headrace.errors import ExitCode, Problem
 from headrace.formats.run_file import RunFile, apply_settings, read_run_file
 from headrace.formats.run_folder import OUTPUT_PATH
 from headrace.operations.export_run import export_run, refuse_foreign_folder
+from headrace.operations.import_run import ImportRequest, import_run
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace
 
 _TEXT_OPTIONS = ("flow", "data", "variant", "name", "display_name", "resume_from")
+_RUN_OPTIONS = (
+    "flow", "data", "source_run", "column_mapping", "resume_from", "variant", "model", "init", "connections",
+)  # fmt: skip
 _SETTLED = ("flow", "data", "run", "variant", "model", "column_mapping", "connections", "init")
 
 
@@ -46,6 +50,7 @@ _SETTLED = ("flow", "data", "run", "variant", "model", "column_mapping", "connec
         ),
         ("From a run file, with another name", "headrace run create --file run.yaml --name second"),
         ("Run again what failed or is missing", "headrace run create --resume-from first --name third"),
+        ("A run of stock prompt flow", "headrace run create --source ~/.promptflow/.runs/first"),
     ),
 )
 @path_option(
@@ -53,7 +58,9 @@ _SETTLED = ("flow", "data", "run", "variant", "model", "column_mapping", "connec
 )
 @click.option("--flow", metavar="PATH", help="Flow folder, or flow file, or module:callable.")
 @click.option(
-    "--data", metavar="PATH", help="Lines: a .jsonl, .csv, .tsv or .json file, or a folder of them."
+    "--data",
+    metavar="PATH",
+    help="Lines: a .jsonl, .csv, .tsv, .json or .parquet file, a folder of them, or a pattern.",
 )
 @click.option("--run", "source_run", metavar="RUN", help="Read the outputs of this run, to evaluate it.")
 @pairs_option(
@@ -62,6 +69,7 @@ _SETTLED = ("flow", "data", "run", "variant", "model", "column_mapping", "connec
 @click.option(
     "--resume-from", metavar="RUN", help="Go on with this run: keep its finished lines, run the others again."
 )
+@path_option("--source", help="Take over a run from its folder, as stock prompt flow keeps or downloads it.")
 @click.option("--variant", metavar="'${NODE.VARIANT}'", callback=unquote, help="Use this variant of a node.")
 @click.option("--model", metavar="CONNECTION/MODEL", help="Point every llm node at this model.")
 @click.option("-n", "--name", metavar="NAME", help="Name of the run; default: flow, variant and time.")
@@ -87,6 +95,7 @@ def command(
     file: Path | None,
     settings: Mapping[str, str],
     output: Path | None,
+    source: Path | None,
     stream: bool,
     **options: Any,
 ) -> int:
@@ -101,6 +110,8 @@ def command(
     run_file = apply_settings(read_run_file(file) if file else RunFile(), settings)
     if run_file.warnings and not session.is_quiet:
         session.show_problems(*run_file.warnings)
+    if source is not None:
+        return _take_over(session, _import_request(source, run_file, options))
     options["init"] = read_inputs(options["init"], "--init")
     options["environment_variables"] = read_variables(options["environment_variables"], session.folder)
     request = make_request(run_file, options)
@@ -116,6 +127,33 @@ def command(
             workspace.warn(export_run(workspace, run.spec.name, output))
     session.write_json(run_to_json(run, failure))
     return report_failures(session, run, failure)
+
+
+def _take_over(session: Session, request: ImportRequest) -> ExitCode:
+    with command_workspace(session) as workspace:
+        run = import_run(workspace, request)
+        failure = find_failure(workspace, run)
+    session.write_json(run_to_json(run, failure))
+    return ExitCode.OK
+
+
+def _import_request(source: Path, file: RunFile, options: Mapping[str, Any]) -> ImportRequest:
+    """What to take over.
+
+    Raises:
+        UsageError: C507 when something else than a name and notes is given.
+    """
+    refused = [f"--{name.replace('_', '-')}" for name in _RUN_OPTIONS if options[name]]
+    if refused:
+        fail_usage(f"--source takes over a run that has ended; {', '.join(refused)} cannot be given with it.")
+    return ImportRequest(
+        folder=source,
+        name=options["name"] or file.texts.get("name"),
+        display_name=options["display_name"] or file.texts.get("display_name"),
+        description=file.texts.get("description"),
+        tags=_texts(file.mappings.get("tags", {}), {}),
+        properties=file.mappings.get("properties", {}),
+    )
 
 
 def _hear_lines(session: Session, workspace: Workspace, on_event: OnEvent, event: RunEvent) -> None:

@@ -10,7 +10,7 @@ import click
 
 from headrace.cli.options import Verb, choose_form, form_option, limit_options
 from headrace.cli.run_view import count_evaluations, is_folded, render_run_table, run_to_json
-from headrace.cli.session import Session
+from headrace.cli.session import Session, fail_usage
 from headrace.cli.wording import plural
 from headrace.cli.workspace import command_workspace
 from headrace.domain.run import Run
@@ -60,6 +60,8 @@ def command(
     left out, so that every row is an answer to something you asked; the column evaluations counts
     them. Evaluation runs that you created yourself are listed. Archived runs are left out as well.
     """
+    if archived_only and include_archived:
+        fail_usage("--archived-only and --include-archived contradict each other.", "Give one of them.")
     limit = None if all_results else max_results
     is_archived = True if archived_only else None if include_archived else False
     with command_workspace(session) as workspace:
