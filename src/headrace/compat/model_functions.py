@@ -6,28 +6,21 @@ span of the node and counts towards its tokens.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from enum import Enum
 from typing import Any
 
 from headrace.compat.exception_families import exception_family
 from headrace.compat.exceptions import PromptflowException
-from headrace.compat.script_trace import open_script_span
+from headrace.compat.model_calls import wait_for_model
 from headrace.compat.translation import translated
 from headrace.config import load_settings
 from headrace.domain.connection import Connection
-from headrace.domain.run import Usage
 from headrace.domain.tool import ToolSpec
 from headrace.errors import DefinitionError, NodeError, RemoteError
 from headrace.formats.template import load_template
-from headrace.providers.base import ModelClient
 from headrace.providers.registry import open_client
-from headrace.telemetry.spans import ActiveSpan, new_trace_id
-from headrace.tools.base import NodeContext, current_node
-from headrace.tools.blocking import run_blocking
 from headrace.tools.connection_types import connection_type, is_stored, stored_connection
 from headrace.tools.llm import EmbeddingTool, ModelTool
 from headrace.tools.model_parameters import APIS, AZURE, CHAT, COMPLETION, FAMILIES, OPENAI
@@ -80,7 +73,7 @@ def embedding(connection: Any, input: str, deployment_name: str = "", model: str
     kind = connection_type(type(connection)) or ""
     name = model.value if isinstance(model, Enum) else model
     arguments = {"input": input, "deployment_name": deployment_name, "model": name}
-    return _call(EmbeddingTool(_spec("embedding"), connection.name or "", kind), connection, arguments)
+    return _call(EmbeddingTool(_spec("embedding"), _target(connection), kind), connection, arguments)
 
 
 class AzureOpenAI:
@@ -120,7 +113,7 @@ def _ask(family: str, operation: str, connection: Any, prompt: str, arguments: d
         raise TypeError(message)
     with _known_errors():
         template = load_template(str(prompt), "<prompt>")
-    tool = ModelTool(_spec(operation), APIS[family, operation], connection.name or "", template)
+    tool = ModelTool(_spec(operation), APIS[family, operation], _target(connection), template)
     return _call(tool, connection, arguments)
 
 
@@ -145,84 +138,19 @@ def _kind(name: str) -> type[PromptflowException]:
 
 
 def _call(tool: ModelTool | EmbeddingTool, connection: Any, arguments: dict[str, Any]) -> Any:
-    with _known_errors():
-        return _call_model(tool, connection, arguments)
-
-
-def _call_model(tool: ModelTool | EmbeddingTool, connection: Any, arguments: dict[str, Any]) -> Any:
-    context = current_node.get()
-    escaped = tuple(arguments.pop("_inputs_to_escape", ()) or ())
-    if context is not None and is_stored(connection) and not _is_running(context.loop):
-        shared = replace(context, is_streaming=False, inputs_to_escape=escaped, usage=Usage())
-        try:
-            return run_blocking(_collected(tool, arguments, shared), context.loop)
-        finally:
-            context.add_usage(shared.usage)
     stored = stored_connection(connection)
-
-    async def with_own_client() -> Any:
-        client = open_client(stored, _secret, load_settings())
-        own = _own_context(context, client, escaped)
-        try:
-            return await _collected(tool, arguments, own)()
-        finally:
-            if context is not None:
-                context.add_usage(own.usage)
-            else:
-                own.span.end()
-            await client.close()
-
-    return run_blocking(with_own_client)
-
-
-def _collected(
-    tool: ModelTool | EmbeddingTool, arguments: dict[str, Any], context: NodeContext
-) -> Callable[[], Coroutine[Any, Any, Any]]:
-    """Call the tool; a stream is read to its end, because the caller cannot wait for pieces."""
-
-    async def call() -> Any:
-        answer = await tool.call(arguments, context)
-        if isinstance(answer, AsyncGenerator):
-            return _iterate([str(piece) async for piece in answer])
-        return answer
-
-    return call
-
-
-def _iterate(pieces: list[str]) -> Iterator[str]:
-    yield from pieces
-
-
-def _own_context(context: NodeContext | None, client: ModelClient, escaped: tuple[str, ...]) -> NodeContext:
-    loop = asyncio.get_running_loop()
-    if context is not None:
-        return replace(
-            context,
-            open_client=lambda _: client,
-            loop=loop,
-            is_streaming=False,
-            inputs_to_escape=escaped,
-            usage=Usage(),
+    escaped = tuple(arguments.pop("_inputs_to_escape", ()) or ())
+    with _known_errors():
+        return wait_for_model(
+            lambda context: tool.call(arguments, context),
+            lambda _: open_client(stored, _secret, load_settings()),
+            escaped=escaped,
         )
-    span = open_script_span("script", {}) or ActiveSpan(
-        "script", trace_id=new_trace_id(), parent_id=None, sink=lambda _: None
-    )
-    return NodeContext(
-        node="script",
-        line_number=None,
-        span=span,
-        open_client=lambda _: client,
-        loop=loop,
-        inputs_to_escape=escaped,
-    )
 
 
-def _is_running(loop: asyncio.AbstractEventLoop) -> bool:
-    """Whether this thread is the one that runs ``loop``: then it cannot wait for it."""
-    try:
-        return asyncio.get_running_loop() is loop
-    except RuntimeError:
-        return False
+def _target(connection: Any) -> str | Connection:
+    """What leads to a run's client: the name of a stored connection, else what the object holds."""
+    return str(connection.name) if is_stored(connection) else stored_connection(connection)
 
 
 def _secret(connection: Connection, field_name: str) -> str | None:

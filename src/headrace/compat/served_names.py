@@ -43,7 +43,7 @@ _TARGETS = _from("compat.exceptions", "ErrorCategory ErrorTarget")
 _ROOTS = _from(
     "compat.exceptions", "PromptflowException SystemErrorException UserErrorException ValidationException"
 )
-_FLOWS = _from("sdk.flow", "Flow AsyncFlow")
+_FLOWS = {**_from("sdk.flow", "Flow AsyncFlow"), **_from("sdk.prompty", "Prompty AsyncPrompty")}
 _LOAD_FLOW = _from("sdk.flow", "load_flow")
 _CLIENT = _from("sdk.client", "PFClient")
 _LOAD_RUN = _from("sdk.client", "load_run")
@@ -85,6 +85,13 @@ SERVED: Mapping[str, Mapping[str, str]] = {
     "promptflow.core._flow": _FLOWS,
     "promptflow.core._connection": {**_CONNECTIONS, **_STORES},
     "promptflow.core._model_configuration": _CONFIGURATIONS,
+    "promptflow.core._prompty_utils": {
+        **_from(
+            "compat.prompty_parts",
+            "build_messages convert_model_configuration_to_connection convert_prompt_template",
+        ),
+        **_from("compat.templates", "parse_chat"),
+    },
     "promptflow.core._errors": _errors("core._errors"),
     "promptflow.connections": _CONNECTIONS,
     "promptflow.constants": _from("compat.constants", "ConnectionAuthMode ConnectionDefaultApiVersion"),

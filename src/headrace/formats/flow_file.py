@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ from headrace.formats.changes import change_data
 from headrace.formats.dag import read_dag
 from headrace.formats.flex import entry_flow, is_entry, read_flex
 from headrace.formats.positions import read_text, read_yaml
-from headrace.formats.prompty import read_prompty
 from headrace.formats.shape import Block, Findings, by_place
 from headrace.source import file_span
 
 FLOW_FILE_NAMES = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex.yml")
 _SUFFIXES = (".yaml", ".yml", ".prompty")
+_PROMPTY = "headrace.formats.prompty"
+"""Reached by name: it parses templates, which many flows have none of."""
 
 
 def load_flow(
@@ -74,7 +76,7 @@ def read_flow(
     try:
         file = find_flow_file(path)
         if file.suffix == ".prompty":
-            return read_prompty(file, environment, overrides)
+            return _read_prompty(file, environment, overrides)
         data, source_map, problems = read_yaml(read_text(file), str(file))
     except DefinitionError as error:
         return None, error.problems
@@ -82,6 +84,15 @@ def read_flow(
         change_data(data, changes)
     flow, found = _read_data(data, file, Findings(source_map, list(problems)))
     return flow, tuple(sorted(found, key=by_place))
+
+
+def _read_prompty(
+    file: Path, environment: Mapping[str, str] | None, overrides: Mapping[str, Any] | None
+) -> tuple[Flow | None, tuple[Problem, ...]]:
+    found: tuple[Flow | None, tuple[Problem, ...]] = import_module(_PROMPTY).read_prompty(
+        file, environment, overrides
+    )
+    return found
 
 
 def _read_data(data: Any, file: Path, findings: Findings) -> tuple[Flow | None, list[Problem]]:

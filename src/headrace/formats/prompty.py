@@ -35,7 +35,7 @@ CONFIGURATION_TYPES = ("azure_openai", "openai", "AzureOpenAI", "OpenAI")
 _TYPE_HINTS = {"azure_open_ai": "azure_openai", "azure": "azure_openai", "open_ai": "openai"}
 _KEYS = ("name", "description", "authors", "tags", "model", "inputs", "outputs", "sample", "template")
 _MODEL_KEYS = ("api", "configuration", "parameters", "response")
-_CONFIGURATION_KEYS = (
+CONFIGURATION_KEYS = (
     "type", "azure_deployment", "azure_endpoint", "api_version", "api_key", "model", "base_url", "organization",
     "connection",
 )  # fmt: skip
@@ -94,7 +94,8 @@ def _check_keys(root: Block) -> None:
 
 
 def _make_flow(root: Block, file: Path, prompt: ModelPrompt) -> Flow:
-    name = root.text("name") or file.stem
+    given = root.data.get("name")
+    name = file.stem if given in (None, "") or isinstance(given, (dict, list)) else str(given)
     inputs = _read_inputs(root.block("inputs"))
     connection = prompt.configuration.get("connection")
     node = Node(
@@ -157,7 +158,7 @@ def _read_prompt(root: Block, text: PromptyText, variables: Mapping[str, str]) -
 
 def _check_configuration(block: Block) -> None:
     """A connection's own type decides; where there is none, the configuration has to say it."""
-    block.check_keys(_CONFIGURATION_KEYS, "The configuration")
+    block.check_keys(CONFIGURATION_KEYS, "The configuration")
     if block.data.get("connection"):
         return
     if block.required_text("type", "The configuration") is None:
@@ -228,6 +229,8 @@ def _read_sample(root: Block, file: Path) -> Mapping[str, Any]:
     before = len(root.findings.problems)
     if isinstance(sample, str) and sample.endswith(".json"):
         sample = _sample_file(root, file, sample.removeprefix("file:"))
+    elif isinstance(sample, str) and sample.startswith("${"):
+        return {}  # a file that could not be read, which was reported
     elif sample is not None and not isinstance(sample, dict):
         what = "The sample should be a mapping of inputs, or the path of a .json file with one."
         root.findings.add("F005", ("sample",), what, "Write a mapping here.")

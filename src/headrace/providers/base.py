@@ -16,8 +16,8 @@ class ModelRequest:
     Attributes:
         operation: chat, completion or embeddings.
         model: Model name; the deployment name on Azure.
-        body: The JSON body without ``model``: ``messages``/``prompt``/``input`` and parameters, exactly as they
-            reach the service.
+        body: The JSON body: ``messages``/``prompt``/``input`` and parameters, exactly as they reach the service;
+            without ``model``, unless that is to be sent otherwise.
         headers: Further HTTP headers.
     """
 

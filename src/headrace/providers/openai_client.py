@@ -109,7 +109,7 @@ class OpenAIPackageClient:
                 body = await client.post(
                     self._endpoint.url(request.operation, request.model),
                     cast_to=object,
-                    body={**request.body, "model": request.model},
+                    body={"model": request.model, **request.body},
                     options=await self._options(request),
                 )
         except _ERRORS as error:
@@ -133,7 +133,7 @@ class OpenAIPackageClient:
             events = await self._open_client().post(
                 self._endpoint.url(request.operation, request.model),
                 cast_to=object,
-                body={**request.body, "model": request.model, "stream": True},
+                body={"model": request.model, **request.body, "stream": True},
                 options=await self._options(request),
                 stream=True,
                 stream_cls=openai.AsyncStream[Any],

@@ -82,7 +82,7 @@ class OpenAIWireClient:
 
     async def send(self, request: ModelRequest) -> ModelResponse:
         """Send one request, retrying what is retryable; see the protocol."""
-        attempt = partial(self._attempt, request, _encode({**request.body, "model": request.model}))
+        attempt = partial(self._attempt, request, _encode({"model": request.model, **request.body}))
         response, retries = await send_with_retries(attempt, self._policy, self._sleep, self._jitter)
         return replace(response, retries=retries) if retries else response
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from threading import Lock
-from typing import Any, NoReturn, Self
+from typing import Any, ClassVar, NoReturn, Self
 
 from headrace.domain.flow import DAG
 from headrace.domain.run import LineResult
@@ -23,6 +23,7 @@ from headrace.operations.stream_call import StreamedCall
 from headrace.operations.test_flow import make_arm
 from headrace.sdk.failures import FlowFailedError, as_user_errors
 from headrace.sdk.flow_context import FlowContext, split_connections
+from headrace.sdk.prompty import PROMPTY_SUFFIX, AsyncPrompty, Prompty
 from headrace.sdk.session import join_workspace
 from headrace.tools.project import caller_folder
 
@@ -53,6 +54,8 @@ class Flow:
         streams_by_default: Whether outputs that stream are generators when the context does not say.
     """
 
+    _prompty: ClassVar[type[Prompty]] = Prompty
+
     def __init__(self, path: Path) -> None:
         path = caller_folder() / path  # the working directory may be another one when the flow is called
         with as_user_errors():
@@ -69,12 +72,18 @@ class Flow:
         self._opened: tuple[Any, FlowCalls] | None = None
 
     @classmethod
-    def load(cls, source: str | PathLike[str], **_: Any) -> Self:
+    def load(cls, source: str | PathLike[str], **kwargs: Any) -> Self | Prompty:
         """Load a flow from its folder or file, relative to the working directory.
+
+        Args:
+            source: The folder or file.
+            kwargs: Parts of a prompty; see :meth:`headrace.sdk.prompty.Prompty.load`.
 
         Raises:
             FlowDefinitionError: There is no flow, or its file is wrong.
         """
+        if Path(source).suffix == PROMPTY_SUFFIX:
+            return cls._prompty.load(source, **kwargs)
         return cls(Path(source))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -153,6 +162,8 @@ class Flow:
 class AsyncFlow(Flow):
     """A flow whose calls are awaited."""
 
+    _prompty: ClassVar[type[Prompty]] = AsyncPrompty
+
     async def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the flow once on the running event loop and return its outputs.
 
@@ -179,14 +190,19 @@ class AsyncFlow(Flow):
             return self._invocation(await self._calls().run(inputs))
 
 
-def load_flow(source: str | PathLike[str], **_: Any) -> Flow:
+def load_flow(source: str | PathLike[str], **kwargs: Any) -> Flow | Prompty:
     """Load a flow from its folder or file, relative to the working directory; its outputs stream only when asked to.
+
+    Args:
+        source: The folder or file.
+        kwargs: Parts of a prompty; see :meth:`headrace.sdk.prompty.Prompty.load`.
 
     Raises:
         FlowDefinitionError: There is no flow, or its file is wrong.
     """
-    flow = Flow.load(source)
-    flow.streams_by_default = False
+    flow = Flow.load(source, **kwargs)
+    if isinstance(flow, Flow):
+        flow.streams_by_default = False
     return flow
 
 

@@ -31,12 +31,13 @@ _TOOL_CALLS = re.compile(r"tool_calls\s*:(?=[^\S\n]*\n)\s*+(?=\[)")
 _LITERAL_ERRORS = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
 
 
-def parse_chat(text: str, marks: Collection[str] = ()) -> list[Message]:
+def parse_chat(text: str, marks: Collection[str] = (), *, is_call_last: bool = False) -> list[Message]:
     """Cut a rendered prompt into messages; no text at all gives no messages.
 
     Args:
         text: The rendered prompt.
         marks: Marks of :func:`headrace.tools.escape.escape_values`; removed from the messages.
+        is_call_last: A list of tool calls that text follows is text itself, as in prompties; else that text is dropped.
 
     Raises:
         NodeError: E605 when text stands before the first role line, or when a function or tool message
@@ -47,19 +48,19 @@ def parse_chat(text: str, marks: Collection[str] = ()) -> list[Message]:
         raise NodeError(_no_role(chunks[0]))
     messages: list[Message] = []
     for role, chunk in zip(chunks[1::2], chunks[2::2], strict=True):
-        message = _parse_message(role.lower(), chunk)
+        message = _parse_message(role.lower(), chunk, is_call_last=is_call_last)
         messages.append(restore(message, marks) if marks else message)
     return messages
 
 
-def _parse_message(role: str, chunk: str) -> Message:
+def _parse_message(role: str, chunk: str, *, is_call_last: bool) -> Message:
     if role == "tool":
         found = _TOOL_CALL_ID.search(chunk)
         if found is None:
             raise NodeError(_bad_message(role, "tool_call_id"))
         return {"role": role, "tool_call_id": found.group(1), "content": found.group(2).strip()}
     if role == "assistant":
-        calls = parse_tool_calls(chunk)
+        calls = parse_tool_calls(chunk, is_last=is_call_last)
         if calls is not None:
             return {"role": role, "tool_calls": calls}
     found = _NAME.search(chunk)
@@ -70,17 +71,18 @@ def _parse_message(role: str, chunk: str) -> Message:
     return {"role": role, "content": chunk.strip()}
 
 
-def parse_tool_calls(chunk: str) -> list[Any] | None:
+def parse_tool_calls(chunk: str, *, is_last: bool = False) -> list[Any] | None:
     """The list after a line ``tool_calls:``, written as Python or JSON literal; ``None`` when there is none.
 
-    Text around it is dropped, as prompt flow does; unlike there, the list may hold lists itself.
+    Text around it is dropped, as prompt flow does; unlike there, the list may hold lists itself. With ``is_last`` a
+    list that text follows is none.
     """
     found = _TOOL_CALLS.search(chunk)
     if found is None:
         return None
     text = chunk[found.end() :]
     end = _list_end(text)
-    if end is None:
+    if end is None or (is_last and text[end:].strip()):
         return None
     readers: tuple[Callable[[str], Any], ...] = (ast.literal_eval, json.loads)
     for read in readers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from headrace.errors import NodeError, at_place
@@ -26,6 +26,7 @@ def make_messages(
     family: str,
     inputs_to_escape: Collection[str],
     marks: frozenset[str] = frozenset(),
+    parse: Callable[[str, Collection[str]], list[Message]] = parse_chat,
 ) -> list[Message]:
     """Render a chat prompt and cut it into messages.
 
@@ -35,6 +36,7 @@ def make_messages(
         family: Azure's tools print lists line by line, the others as Python does.
         inputs_to_escape: Values that come straight from flow inputs and may not open a message.
         marks: Marks that the template itself holds, because it is a rendered prompt.
+        parse: Cuts the rendered text.
 
     Raises:
         NodeError: E602 when rendering fails, E605 when the text has no roles.
@@ -44,7 +46,7 @@ def make_messages(
     escaped = escape_values(values, inputs_to_escape)
     text = template.render(escaped.values)
     try:
-        return parse_chat(text, escaped.marks | marks)
+        return parse(text, escaped.marks | marks)
     except NodeError as error:
         raise at_place(error, template.start) from error
 

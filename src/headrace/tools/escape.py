@@ -91,7 +91,8 @@ def restore(value: Any, marks: Collection[str]) -> Any:
     """Remove marks from a text, or from all texts inside lists and mappings."""
     if isinstance(value, str):
         for mark in marks:
-            value = value.replace(mark, "")
+            # In a list or mapping that was printed as Python or JSON does, a mark stands as an escape sequence.
+            value = value.replace(mark, "").replace(ascii(mark)[1:-1], "")
         return value
     if isinstance(value, list):
         return [restore(item, marks) for item in value]

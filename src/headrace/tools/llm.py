@@ -51,13 +51,15 @@ class ModelTool:
     Args:
         spec: What the node may set.
         api: Which API of which family.
-        connection: Name of the connection.
+        connection: The connection, or its name.
         template: The prompt; ``None`` when only the node's input ``prompt`` can hold it.
     """
 
     mode = ASYNC
 
-    def __init__(self, spec: ToolSpec, api: ModelApi, connection: str, template: Template | None) -> None:
+    def __init__(
+        self, spec: ToolSpec, api: ModelApi, connection: str | Connection, template: Template | None
+    ) -> None:
         self.spec = spec
         self._api = api
         self._connection = connection
@@ -141,7 +143,7 @@ class EmbeddingTool:
 
     mode = ASYNC
 
-    def __init__(self, spec: ToolSpec, connection: str, connection_type: str) -> None:
+    def __init__(self, spec: ToolSpec, connection: str | Connection, connection_type: str) -> None:
         self.spec = spec
         self._connection = connection
         self._connection_type = connection_type

@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
+from headrace.providers.loading import load_by_name
+
+_MIXED = "headrace.compat.exception_families:promptflow.core._errors.InvalidConnectionError"
+"""What projects catch; reached by name, because compat stands above."""
+
 
 class ModelConfiguration:
     """Base of both configurations."""
@@ -69,4 +74,4 @@ def named_class(name: str) -> type[ModelConfiguration] | None:
 def _check_exclusive(connection: str | None, *settings: str | None) -> None:
     if connection and any(settings):
         message = "A model configuration takes either a connection or its own settings, not both."
-        raise ValueError(message)
+        raise load_by_name(_MIXED)(message)

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from headrace.domain.connection import Connection
 from headrace.domain.flow import Flow, ModelPrompt, Node
+from headrace.domain.multimedia import Image
 from headrace.domain.tool import ToolParameter, ToolSpec
 from headrace.errors import DefinitionError, NodeError, Problem, RemoteRequestError
 from headrace.formats.template import Template, load_template
 from headrace.providers.base import ModelRequest, ModelResponse
 from headrace.source import Pointer
-from headrace.tools.base import ASYNC, ConnectionLookup, NodeContext, Tool
-from headrace.tools.chat import Message
+from headrace.tools.base import ASYNC, ConnectionLookup, NodeContext
+from headrace.tools.chat import Message, parse_chat
 from headrace.tools.chat_prompt import make_messages
+from headrace.tools.image_lines import give_images_lines, place_images
 from headrace.tools.model_call import answer_message, answer_text, call_model, stream_model
 from headrace.tools.model_parameters import CHAT, COMPLETION, OPENAI
 from headrace.tools.model_request import check_function_call, check_functions, check_tool_choice, check_tools
 from headrace.tools.prompty_connection import find_model
+from headrace.tools.prompty_images import has_images, read_images
 
 _CALLS = ("tool_calls", "function_call", "function_calls")
 # Arguments of the openai package's methods, not parameters of a request.
@@ -66,11 +71,14 @@ class PromptyTool:
             answer with ``response: all``.
 
         Raises:
-            NodeError: E602 or E605 for the prompt.
+            NodeError: E602 or E605 for the prompt, T210 or C509 for an image.
             DefinitionError: T202 for an input without a value.
             RemoteError: The service does not give a usable answer; P709 when it is not what the prompty declares.
         """
-        request = self.request(self.render(arguments))
+        values = take_inputs(self._flow, arguments)
+        if has_images(values):
+            values = await asyncio.to_thread(read_images, self._flow, values)
+        request = self.request(self._render(values))
         client = context.open_client(self._connection)
         if self._is_streamed(context):
             pieces = stream_model(client, request, context)
@@ -81,13 +89,23 @@ class PromptyTool:
         """The messages, or the text of a completion, for the given inputs.
 
         Raises:
-            NodeError: E602 or E605 for the prompt.
+            NodeError: E602 or E605 for the prompt, T210 or C509 for an image.
             DefinitionError: T202 for an input without a value.
         """
         values = take_inputs(self._flow, arguments)
+        return self._render(read_images(self._flow, values) if has_images(values) else values)
+
+    def _render(self, values: Mapping[str, Any]) -> list[Message] | str:
         if self._prompt.api == COMPLETION:
             return self._template.render(values)
-        return make_messages(self._template, values, family=OPENAI, inputs_to_escape=tuple(values))
+        messages = make_messages(
+            self._template,
+            values,
+            family=OPENAI,
+            inputs_to_escape=tuple(values),
+            parse=partial(parse_chat, is_call_last=True),
+        )
+        return place_images(messages, (value for value in values.values() if isinstance(value, Image)))
 
     def request(self, prompt: list[Message] | str) -> ModelRequest:
         """The request: the parameters as they are written, the model, and the prompt."""
@@ -95,6 +113,8 @@ class PromptyTool:
         body = {
             name: value for name, value in parameters.items() if name not in (*_PACKAGE_ARGUMENTS, "model")
         }
+        if not self._model:
+            body["model"] = None
         body |= _choices(parameters)
         body |= _mapping(parameters.get("extra_body"))
         body["prompt" if self._prompt.api == COMPLETION else "messages"] = prompt
@@ -186,7 +206,7 @@ def take_inputs(flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: given[name] if name in given else defaults[name] for name in names}
 
 
-def load_prompty_tool(node: Node, flow: Flow, folder: Path, connections: ConnectionLookup) -> Tool:
+def load_prompty_tool(node: Node, flow: Flow, folder: Path, connections: ConnectionLookup) -> PromptyTool:
     """Load the only node of a prompty.
 
     Raises:
@@ -199,7 +219,7 @@ def load_prompty_tool(node: Node, flow: Flow, folder: Path, connections: Connect
     connection: str | Connection | None = None
     model = ""
     try:
-        template = load_template(prompt.template, flow.file, prompt.first_line)
+        template = load_template(give_images_lines(prompt.template), flow.file, prompt.first_line)
     except DefinitionError as error:
         problems += error.problems
     try:
@@ -223,13 +243,12 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _choices(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """``auto`` where tools or functions are given without a choice."""
-    chosen = {}
+    """``auto`` where tools or functions are given without a choice; with both, the tools count."""
     if "tools" in parameters:
-        chosen["tool_choice"] = check_tool_choice(parameters.get("tool_choice"))
+        return {"tool_choice": check_tool_choice(parameters.get("tool_choice"))}
     if "functions" in parameters:
-        chosen["function_call"] = check_function_call(parameters.get("function_call"))
-    return chosen
+        return {"function_call": check_function_call(parameters.get("function_call"))}
+    return {}
 
 
 def _check_parameters(flow: Flow, parameters: Mapping[str, Any]) -> Iterator[Problem]:

@@ -106,7 +106,7 @@ def test_configurations_take_a_connection_or_settings() -> None:
         OpenAIConnection(api_key="k", base_url="https://host"), "m"
     )
     assert (openai.base_url, openai.model) == ("https://host", "m")
-    with pytest.raises(ValueError, match="not both"):
+    with pytest.raises(UserErrorException, match="not both"):
         OpenAIModelConfiguration(model="m", api_key="k", connection="c")
 
 

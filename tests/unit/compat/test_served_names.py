@@ -53,7 +53,7 @@ def test_installing_twice_leaves_one_finder_in_front() -> None:
 @pytest.mark.parametrize(
     ("statement", "name"),
     [
-        ("from promptflow.core import Prompty", "promptflow.core.Prompty"),
+        ("from promptflow.core import Newer", "promptflow.core.Newer"),
         ("from promptflow.client import PFClient, load_flow", "promptflow.client.PFClient"),
         ("import promptflow.azure", "promptflow.azure"),
         ("from promptflow.core._newer import Newer", "promptflow.core._newer"),

@@ -108,7 +108,7 @@ def test_text_of_a_caller_opens_no_message(tmp_path: Path) -> None:
         (f"tools: [{TOOL}]\ntool_choice:", {"tool_choice": "auto"}),
         (f"functions: [{FUNCTION}]", {"function_call": "auto"}),
         (f"functions: [{FUNCTION}]\nfunction_call: {{name: w}}", {"function_call": {"name": "w"}}),
-        (f"tools: [{TOOL}]\nfunctions: [{FUNCTION}]", {"tool_choice": "auto", "function_call": "auto"}),
+        (f"tools: [{TOOL}]\nfunctions: [{FUNCTION}]", {"tool_choice": "auto"}),
         ("tool_choice: auto", {"tool_choice": "auto"}),
         ("function_call: none", {"function_call": "none"}),
     ],

@@ -255,9 +255,9 @@ class TestLoading:
         assert "nosuch_package" in (problem.fix or "")
 
     def test_a_name_that_is_not_served_points_at_the_import(self, tmp_path: Path) -> None:
-        (problem,) = problems_of(tmp_path, "\nfrom promptflow.core import Prompty, tool\n")
+        (problem,) = problems_of(tmp_path, "\nfrom promptflow.core import Newer, tool\n")
         assert problem.code == "T209"
-        assert "promptflow.core.Prompty" in problem.what
+        assert "promptflow.core.Newer" in problem.what
         assert str(problem.span).startswith(f"{tmp_path}/tool.py:2:")
 
     def test_a_missing_file_and_its_near_name(self, tmp_path: Path) -> None:
