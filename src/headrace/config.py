@@ -136,6 +136,12 @@ def user_folder(settings: Settings) -> Path:
     return Path(home) / STATE_FOLDER
 
 
+def promptflow_folder(settings: Settings) -> Path:
+    """Where prompt flow keeps what is the person's own, ``~/.promptflow``: its settings are read here as well."""
+    chosen = settings.environment.get("PF_HOME_DIRECTORY")
+    return Path(chosen).expanduser() if chosen else user_folder(settings).with_name(".promptflow")
+
+
 @contextmanager
 def process_environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Set environment variables for the duration of a block, overwriting existing ones, then restore them.

@@ -27,6 +27,8 @@ COMMANDS = [
     "compare",
     "connection create", "connection update", "connection list", "connection show", "connection delete",
     "tool init", "tool list", "tool validate",
+    "trace delete",
+    "config set", "config show",
     "model serve",
 ]  # fmt: skip
 PF_OPTIONS = {
@@ -37,6 +39,8 @@ PF_OPTIONS = {
     "flow serve": ["--source", "--port", "--host", "--engine", "--environment-variables", "--init",
                    "--skip-open-browser"],
     "flow build": ["--source", "--output", "-f", "--format", "--variant", "--flow-only"],
+    "trace delete": ["--run", "--collection", "--started-before", "-y", "--yes"],
+    "config set": ["--path"],
     "tool init": ["--tool", "--package", "--set"],
     "tool list": ["--flow"],
     "tool validate": ["--source"],

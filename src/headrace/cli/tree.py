@@ -95,6 +95,21 @@ TREE: Mapping[str, Branch | Place] = {
             "validate": _place("tool_validate", "Check tools by themselves, without a flow."),
         },
     ),
+    "trace": Branch(
+        help="Keep the recorded spans in order.",
+        commands={
+            "delete": _place(
+                "trace_delete", "Delete the spans of runs; the runs stay, with their lines and metrics."
+            ),
+        },
+    ),
+    "config": Branch(
+        help="Read and change prompt flow's settings.",
+        commands={
+            "set": _place("config_set", "Change prompt flow's settings."),
+            "show": _place("config_show", "Show prompt flow's settings that count in this folder."),
+        },
+    ),
     "model": Branch(
         help="Offer models to other programs.",
         commands={"serve": _place("model_serve", "Serve a model on an OpenAI-compatible address.")},

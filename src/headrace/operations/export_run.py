@@ -44,19 +44,6 @@ from headrace.operations.workspace import Workspace
 from headrace.telemetry.api_calls import render_calls
 
 _FOLDERS = (FLOW_RECORDS, NODE_RECORDS, LINE_LOGS, OUTPUTS)
-FLOW_FOLDER_MACRO = "${flow_directory}"
-
-
-def expand_run_folder(setting: str, flow: Path, run: str) -> Path:
-    """The folder of a run where the setting ``run.output_path`` says where runs belong.
-
-    Args:
-        setting: A folder; :data:`FLOW_FOLDER_MACRO` in it is the flow's folder.
-        flow: Flow folder or file.
-        run: Name of the run.
-    """
-    folder = flow if flow.is_dir() else flow.parent
-    return Path(setting.replace(FLOW_FOLDER_MACRO, str(folder.resolve()))).expanduser() / run
 
 
 def refuse_foreign_folder(folder: Path, run: str | None) -> None:

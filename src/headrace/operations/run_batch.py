@@ -22,6 +22,8 @@ from headrace.errors import HeadraceError, Problem, UsageError
 from headrace.formats.digest import flow_digest
 from headrace.formats.lines import read_dataset
 from headrace.formats.multimedia import place_images
+from headrace.formats.pf_config import expand_run_folder
+from headrace.formats.run_folder import OUTPUT_PATH
 from headrace.operations.finished_lines import FinishedLines, find_finished, take_over
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
 from headrace.operations.run_lines import make_lines
@@ -50,6 +52,8 @@ class RunRequest:
         init: Arguments for the constructor of a flex flow's class.
         resume_from: The run to go on with: its flow as it is now, its data, mapping, choices and connections, and its
             finished lines; only names, notes, environment variables and concurrency are read from the request.
+        runs_folder: The setting ``run.output_path``: the run will be written into a folder of its name there, which is
+            noted among its properties. Nothing is written by running alone.
         judgement: See :class:`~headrace.domain.run.RunSpec`.
     """
 
@@ -70,6 +74,7 @@ class RunRequest:
     tags: Mapping[str, str] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
     max_concurrency: int | None = None
+    runs_folder: str | None = None
     experiment: str | None = None
     judgement: Mapping[str, Any] = field(default_factory=dict)
     repeat: int = 0
@@ -187,8 +192,13 @@ def _make_spec(
 ) -> RunSpec:
     choices = arm.variant.choices if arm and arm.variant else {}
     now = workspace.now()
+    name = request.name or default_name(flow, choices, now)
+    properties = {key: to_record(value) for key, value in request.properties.items()}
+    if request.runs_folder:
+        folder = expand_run_folder(request.runs_folder, Path(flow_path), name)
+        properties.setdefault(OUTPUT_PATH, str(folder))
     return RunSpec(
-        name=request.name or default_name(flow, choices, now),
+        name=name,
         flow_path=flow_path,
         flow_name=flow.name,
         flow_digest=flow_digest(flow),
@@ -211,7 +221,7 @@ def _make_spec(
         ),
         description=request.description,
         tags=request.tags,
-        properties={name: to_record(value) for name, value in request.properties.items()},
+        properties=properties,
     )
 
 

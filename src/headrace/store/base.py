@@ -104,6 +104,19 @@ class RunStore(Protocol):
         """The status of every recorded line by its number."""
         ...
 
+    def delete_spans(self, run: str, *, started_before_ns: int | None = None) -> int:
+        """Delete the spans of a run's lines and of its aggregation nodes; the lines themselves stay.
+
+        Args:
+            run: Name of the run.
+            started_before_ns: Only of lines that began before, in nanoseconds since the Unix epoch; spans of
+                aggregation nodes go when all lines of the run did.
+
+        Returns:
+            Of how many lines there were spans; the aggregation counts as one.
+        """
+        ...
+
     def delete_run(self, run: str) -> None:
         """Delete a run with its lines and spans."""
         ...

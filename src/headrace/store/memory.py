@@ -167,6 +167,20 @@ class MemoryStore:
             lines = self._find(run).lines
             return {number: row["status"] for number, row in lines.items()}
 
+    def delete_spans(self, run: str, *, started_before_ns: int | None = None) -> int:
+        """Delete the spans of a run; see the protocol."""
+        with self._lock:
+            recorded = self._find(run)
+            lines = recorded.lines.values()
+            old = [row for row in lines if started_before_ns is None or row["start_ns"] < started_before_ns]
+            n_deleted = sum(1 for row in old if row["spans"] != _NO_SPANS)
+            for row in old:
+                row["spans"] = _NO_SPANS
+            if len(old) == len(lines):
+                n_deleted += int(recorded.aggregation_spans != _NO_SPANS)
+                recorded.aggregation_spans = _NO_SPANS
+            return n_deleted
+
     def delete_run(self, run: str) -> None:
         """Delete a run; see the protocol."""
         with self._lock:

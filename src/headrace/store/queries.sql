@@ -92,6 +92,20 @@ SELECT name FROM run ORDER BY id;
 -- Delete a run; its lines and spans go with it.
 DELETE FROM run WHERE name = :name;
 
+-- name: delete_spans
+-- Delete the spans of a run's lines that began before a time, and of the aggregation when all of them did.
+DELETE FROM trace
+WHERE run_id = :run_id AND spans <> :none AND (
+    :started_before_ns IS NULL
+    OR line_number IN (
+        SELECT line_number FROM line WHERE run_id = :run_id AND start_ns < :started_before_ns
+    )
+    OR (
+        line_number = -1
+        AND NOT EXISTS (SELECT 1 FROM line WHERE run_id = :run_id AND start_ns >= :started_before_ns)
+    )
+);
+
 -- name: append_line
 -- Record what one line did, replacing what was recorded for it before.
 INSERT INTO line (

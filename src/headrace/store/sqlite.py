@@ -199,6 +199,12 @@ class SqliteStore:
             rows = _rows(connection, "line_statuses", {"run_id": _run_id(connection, run)})
             return {row["line_number"]: row["status"] for row in rows}
 
+    def delete_spans(self, run: str, *, started_before_ns: int | None = None) -> int:
+        """Delete the spans of a run; see the protocol."""
+        with self._changing(run) as (connection, run_id):
+            row = {"run_id": run_id, "started_before_ns": started_before_ns, "none": encode_spans(())}
+            return _execute(connection, "delete_spans", row).rowcount
+
     def delete_run(self, run: str) -> None:
         """Delete a run; see the protocol."""
         with self._changing(run) as (connection, _):

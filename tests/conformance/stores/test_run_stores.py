@@ -202,6 +202,7 @@ def test_an_unknown_run_is_refused_by_every_method(
         lambda: store.read_line(asked, 0),
         lambda: store.read_spans(asked),
         lambda: store.line_statuses(asked),
+        lambda: store.delete_spans(asked),
         lambda: store.delete_run(asked),
     ]
     for method in methods:
@@ -283,6 +284,20 @@ def test_a_deleted_run_takes_its_lines_and_spans_with_it(first: RunStore) -> Non
     assert list(first.read_lines("first")) == []
     assert first.read_spans("first") == ()
     assert first.read_spans("first", 0) == ()
+
+
+def test_spans_can_be_deleted_and_the_lines_stay(first: RunStore) -> None:
+    early, late = a_line(0, start_ns=100, spans=(a_span(),)), a_line(1, start_ns=200, spans=(a_span(),))
+    first.append_lines("first", [early, late, a_line(2, start_ns=50, spans=())])
+    first.finish_run("first", status=COMPLETED, finished_at=a_time(1), metrics={}, spans=[a_span()])
+    assert first.delete_spans("first", started_before_ns=100) == 0
+    assert first.delete_spans("first", started_before_ns=101) == 1
+    assert [len(first.read_spans("first", number)) for number in (0, 1)] == [0, 1]
+    assert first.read_spans("first") == (a_span(),)
+    assert first.delete_spans("first", started_before_ns=201) == 2
+    assert first.read_spans("first") == ()
+    assert first.delete_spans("first") == 0
+    assert [line.line_number for line in first.read_lines("first")] == [0, 1, 2]
 
 
 # Lines

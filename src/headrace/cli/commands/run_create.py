@@ -22,6 +22,7 @@ from headrace.engine.events import LineFinished, OnEvent, RunEvent
 from headrace.errors import ExitCode, Problem
 from headrace.formats.run_file import RunFile, apply_settings, read_run_file
 from headrace.formats.run_folder import OUTPUT_PATH
+from headrace.operations.configuration import runs_folder
 from headrace.operations.export_run import export_run, refuse_foreign_folder
 from headrace.operations.import_run import ImportRequest, import_run
 from headrace.operations.run_batch import RunRequest, create_run
@@ -119,12 +120,15 @@ def command(
         refuse_foreign_folder(output, request.name)
         kept = {**request.properties, OUTPUT_PATH: str(output.resolve())}
         request = replace(request, properties=kept)
+    else:
+        request = replace(request, runs_folder=runs_folder(session.settings, session.folder))
     with command_workspace(session) as workspace, show_progress(session) as on_event:
         hear = partial(_hear_lines, session, workspace, on_event) if stream else on_event
         run = create_run(workspace, request, hear)
         failure = find_failure(workspace, run)
-        if output is not None:
-            workspace.warn(export_run(workspace, run.spec.name, output))
+        folder = run.spec.properties.get(OUTPUT_PATH)
+        if isinstance(folder, str) and (output is not None or request.runs_folder):
+            workspace.warn(export_run(workspace, run.spec.name, Path(folder)))
     session.write_json(run_to_json(run, failure))
     return report_failures(session, run, failure)
 
