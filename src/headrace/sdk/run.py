@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.domain import run as domain
+from headrace.errors import Problem
 from headrace.formats.positions import dump_yaml
 from headrace.formats.run_summary import render_run_properties, render_run_summary, run_duration_s
 
@@ -69,14 +70,21 @@ class Run:
         self.given_properties = dict(properties or {})
         self.recorded: domain.Run | None = None
         self._write_files: Callable[[], Path] | None = None
+        self._find_failure: Callable[[], Problem | None] | None = None
 
     @classmethod
-    def from_record(cls, recorded: domain.Run, write_files: Callable[[], Path]) -> Run:
+    def from_record(
+        cls,
+        recorded: domain.Run,
+        write_files: Callable[[], Path],
+        find_failure: Callable[[], Problem | None],
+    ) -> Run:
         """The run that a store has.
 
         Args:
             recorded: As it was read.
             write_files: Writes its files, if that was not done before, and returns their folder.
+            find_failure: Finds why its first failed line failed.
         """
         spec = recorded.spec
         made = cls(
@@ -94,6 +102,7 @@ class Run:
         )
         made.recorded = recorded
         made._write_files = write_files
+        made._find_failure = find_failure
         return made
 
     @property
@@ -156,7 +165,8 @@ class Run:
                 "tags": self.tags,
             }
         else:
-            data = render_run_summary(self.recorded, folder=str(self._output_path))
+            failure = self._find_failure() if self._find_failure and self.recorded.n_failed else None
+            data = render_run_summary(self.recorded, failure, folder=str(self._output_path))
         if exclude_properties:
             data.pop("properties", None)
         return data

@@ -225,7 +225,11 @@ class RunOperations:
                 self._workspace.warn(export_run(self._workspace, name, folder))
             return folder
 
-        return Run.from_record(recorded, write_files)
+        def find_failure() -> Problem | None:
+            lines = self._workspace.store.read_lines(name)
+            return next((line.problem for line in lines if line.problem is not None), None)
+
+        return Run.from_record(recorded, write_files, find_failure)
 
 
 def in_free_thread(work: Callable[[], T]) -> T:

@@ -242,7 +242,7 @@ class CustomConnection(ConnectionObject):
 
     def __init__(
         self,
-        secrets: Mapping[str, Any] | None = None,
+        secrets: Mapping[str, Any] | None,
         configs: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> None:
@@ -263,11 +263,11 @@ class CustomConnection(ConnectionObject):
 class CustomStrongTypeConnection(ConnectionObject):
     """Base of connection classes that a project declares by annotations; ``Secret`` marks the secrets."""
 
-    TYPE = "CustomStrongType"
+    TYPE = "NotSet"
 
     def __init__(
         self,
-        secrets: Mapping[str, Any] | None = None,
+        secrets: Mapping[str, Any] | None,
         configs: Mapping[str, Any] | None = None,
         **fields: Any,
     ) -> None:

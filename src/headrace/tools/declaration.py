@@ -24,6 +24,7 @@ class ToolType(str, Enum):  # noqa: UP042 - projects print it, and StrEnum print
     PYTHON = "python"
     CSHARP = "csharp"
     PROMPT = "prompt"
+    _ACTION = "action"
     CUSTOM_LLM = "custom_llm"
 
 

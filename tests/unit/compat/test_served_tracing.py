@@ -117,8 +117,8 @@ class Half:
         return 0.5
 
 
-def test_metrics_are_numbers_and_the_last_one_wins(capsys: pytest.CaptureFixture[str]) -> None:
-    async def run() -> dict[str, float]:
+def test_the_last_metric_of_a_key_wins() -> None:
+    async def run() -> dict[str, Any]:
         context = make_context()
         current_node.set(context)
         log_metric("a", 1)
@@ -127,5 +127,4 @@ def test_metrics_are_numbers_and_the_last_one_wins(capsys: pytest.CaptureFixture
         log_metric("c", {"not": "a number"})
         return context.metrics
 
-    assert asyncio.run(run()) == {"a": 2.5, "b": 0.5}
-    assert "'c' is a dict" in capsys.readouterr().err
+    assert asyncio.run(run()) == {"a": 2.5, "b": 0.5, "c": {"not": "a number"}}

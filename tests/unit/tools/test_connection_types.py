@@ -53,8 +53,8 @@ def test_identity_instead_of_a_key_leaves_no_key() -> None:
 
 @pytest.mark.parametrize("cls", CONNECTION_CLASSES.values())
 def test_nothing_prints_a_secret(cls: Any) -> None:
-    names = {**getattr(cls, "SECRETS", {}), **getattr(cls, "FIELDS", {})} or {"secrets": None}
-    made = cls(**{name: {"token": "hush"} if name == "secrets" else "hush" for name in names})
+    secrets = dict.fromkeys(getattr(cls, "SECRETS", {}), "hush") or {"secrets": {"token": "hush"}}
+    made = cls(**secrets, **dict.fromkeys(getattr(cls, "FIELDS", {}), "plain"))
     assert "hush" not in f"{made!r} {made}"
     assert is_connection_class(cls)
 
