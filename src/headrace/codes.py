@@ -193,7 +193,7 @@ CATALOGUE: Mapping[str, Entry] = {
     "V304": Entry(
         "no-model-node",
         "A model was chosen but the flow has no model node",
-        "Only llm nodes can be pointed at another model.",
+        "Only llm nodes, prompties and the model configurations of flex flows can be pointed at another model.",
     ),
     "V305": Entry(
         "unknown-arm",

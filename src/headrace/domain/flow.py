@@ -8,6 +8,7 @@ from typing import Any
 
 from headrace.domain.multimedia import BASIC
 from headrace.domain.reference import Reference
+from headrace.domain.variant import ModelSpec
 from headrace.source import SourceMap
 
 NO_DEFAULT: Any = type("NoDefault", (), {"__repr__": lambda _: "<no default>"})()
@@ -158,6 +159,7 @@ class Flow:
         init_values: What the constructor is given.
         sample_init: What it is given when nothing else is.
         unread_nodes: Names of nodes that the file lists and that are not in ``nodes``, because they are broken.
+        model: What the model configurations of a flex flow's constructor are pointed at; ``None`` leaves them as given.
         sample: Inputs to try a flex flow or prompty with when none are given.
         prompt: What a prompty asks.
     """
@@ -181,9 +183,15 @@ class Flow:
     init: Mapping[str, FlowInput] = field(default_factory=dict)
     init_values: Mapping[str, Any] = field(default_factory=dict)
     sample_init: Mapping[str, Any] = field(default_factory=dict)
+    model: ModelSpec | None = None
     unread_nodes: tuple[str, ...] = ()
     sample: Mapping[str, Any] = field(default_factory=dict)
     prompt: ModelPrompt | None = None
+
+    @property
+    def knows_outputs(self) -> bool:
+        """Whether ``outputs`` names all outputs that a line may have; a flow of one node need not say."""
+        return self.kind == DAG or bool(self.outputs)
 
     def node(self, name: str) -> Node | None:
         """The node of that name, if there is one."""

@@ -41,6 +41,7 @@ class ToolSpec:
         reserved: Names that a template variable may not have.
         template_variables: What its template takes from outside.
         image_variables: Those of them that the template shows as an image: ``![image]({{name}})``.
+        outputs: Names of the results of a flow's entry; empty where its code does not say.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ToolSpec:
     reserved: tuple[str, ...] = ()
     template_variables: tuple[str, ...] = ()
     image_variables: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
 
     def parameter(self, name: str) -> ToolParameter | None:
         """The parameter of that name, if there is one."""

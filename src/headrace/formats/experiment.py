@@ -40,6 +40,7 @@ from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.variant import Arm, ModelSpec, Price, Variant
 from headrace.errors import DefinitionError, HeadraceError, UsageError, nearest
 from headrace.formats.arms import make_arms, parse_model, parse_variant
+from headrace.formats.flex import is_entry
 from headrace.formats.mapping import parse_mapping
 from headrace.formats.positions import read_text, read_yaml
 from headrace.formats.shape import Block, Findings, by_place, root_block
@@ -108,7 +109,7 @@ def _read_path(block: Block, key: str, file: Path, default: str | None = None) -
         block.missing(key, "The experiment" if not block.pointer else "The evaluator")
         return ""
     target = file.parent / text
-    if not target.exists():
+    if not target.exists() and not (key == "flow" and is_entry(target.name)):
         pointer = block.at(key) if key in block else block.pointer
         fix = "Correct the path; it is relative to the folder of the experiment file."
         block.findings.add("F001", pointer, f"{text} does not exist.", fix)

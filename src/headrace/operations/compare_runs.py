@@ -84,7 +84,7 @@ def run_experiment(
 
 def _check_experiment(workspace: Workspace, experiment: Experiment) -> None:
     dataset = read_dataset(Path(experiment.data_path))
-    outputs: dict[str, None] = {}
+    arms: list[Flow] = []
     problems: list[Problem] = []
     for arm in experiment.arms:
         with loaded_flow(
@@ -93,7 +93,7 @@ def _check_experiment(workspace: Workspace, experiment: Experiment) -> None:
             arm=arm,
             environment_variables=experiment.environment_variables,
         ) as loaded:
-            outputs.update(dict.fromkeys(loaded.flow.outputs))
+            arms.append(loaded.flow)
             problems += map_lines(
                 loaded.flow,
                 parse_mapping(experiment.column_mapping),
@@ -106,7 +106,7 @@ def _check_experiment(workspace: Workspace, experiment: Experiment) -> None:
     for evaluator in experiment.evaluators:
         with loaded_flow(workspace, Path(evaluator.flow_path)) as loaded:
             flows[evaluator.name] = loaded.flow
-        problems += _check_evaluator(experiment, evaluator, loaded.flow, dataset, tuple(outputs))
+        problems += _check_evaluator(experiment, evaluator, loaded.flow, dataset, arms)
     unknown = _check_metrics(experiment, flows)
     if experiment.file is None:  # asked for on the command line: no file is wrong
         raise_if_errors(tuple(dict.fromkeys(problems)))
@@ -116,20 +116,25 @@ def _check_experiment(workspace: Workspace, experiment: Experiment) -> None:
 
 
 def _check_evaluator(
-    experiment: Experiment, evaluator: EvaluatorSpec, flow: Flow, dataset: Dataset, outputs: Sequence[str]
+    experiment: Experiment, evaluator: EvaluatorSpec, flow: Flow, dataset: Dataset, arms: Sequence[Flow]
 ) -> tuple[Problem, ...]:
     """Map one imagined line, which has every column that a real one may have."""
     line = dataset.lines[0]
-    imagined = LineResult(
-        line_number=line.number, status=COMPLETED, inputs={}, outputs=dict.fromkeys(outputs)
-    )
     mapping = parse_mapping(evaluator.column_mapping)
+    outputs = {name for arm in arms for name in arm.outputs}
+    if not all(arm.knows_outputs for arm in arms):
+        outputs |= {item.column for item in mapping.values() if item.source == "run.outputs" and item.column}
+    imagined = LineResult(
+        line_number=line.number, status=COMPLETED, inputs={}, outputs=dict.fromkeys(sorted(outputs))
+    )
     columns = {line.number: dict.fromkeys(dataset.columns)}
     place = partial(experiment.place, *evaluator.pointer, "column_mapping")
     return map_lines(flow, mapping, dataset, [imagined], columns, place=place)[1]
 
 
 def _check_metrics(experiment: Experiment, flows: Mapping[str, Flow]) -> tuple[Problem, ...]:
+    if not all(flow.knows_outputs for flow in flows.values()):
+        return ()  # what there is shows when it has run
     known = [name for flow in flows.values() for name in flow.outputs]
     known += [f"{evaluator}.{name}" for evaluator, flow in flows.items() for name in flow.outputs]
     return tuple(

@@ -231,6 +231,8 @@ def _models(flow: Flow) -> tuple[str, ...]:
         asked = flow.prompt.configuration
         model = asked.get("azure_deployment") or asked.get("model") or ""
         return (f"{asked.get('connection') or asked.get('type')}/{model}",)
+    if flow.model is not None:
+        return (f"{flow.model.connection}/{flow.model.model}",)
     found = {
         f"{node.connection}/{node.inputs.get('deployment_name') or node.inputs.get('model') or ''}": None
         for node in flow.nodes

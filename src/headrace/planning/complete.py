@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from headrace.domain.flow import AGGREGATE, FLEX, Flow, FlowInput, Node
+from headrace.domain.flow import AGGREGATE, FLEX, Flow, FlowInput, FlowOutput, Node
 from headrace.domain.reference import Reference
 from headrace.domain.tool import ToolSpec
 
 
 def complete_flow(flow: Flow, specs: Mapping[str, ToolSpec]) -> Flow:
-    """The flow with the inputs that its entry takes, and with a node for its ``__aggregate__``.
+    """The flow with the inputs and outputs that its entry has, and with a node for its ``__aggregate__``.
 
     Args:
         flow: As read; any other than a flex flow is returned as it is.
@@ -35,7 +35,8 @@ def complete_flow(flow: Flow, specs: Mapping[str, ToolSpec]) -> Flow:
     nodes = [replace(node, inputs=references)]
     if AGGREGATE in specs:
         nodes.append(_aggregation_node(node, specs[AGGREGATE]))
-    return replace(flow, inputs=inputs, nodes=tuple(nodes))
+    named = {name: FlowOutput(name=name, type="object", value=None) for name in spec.outputs}
+    return replace(flow, inputs=inputs, outputs=flow.outputs or named, nodes=tuple(nodes))
 
 
 def _aggregation_node(node: Node, spec: ToolSpec) -> Node:

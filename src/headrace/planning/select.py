@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from headrace.domain.flow import Flow, ModelPrompt, Node
+from headrace.domain.flow import FLEX, Flow, ModelPrompt, Node
 from headrace.domain.variant import Arm, ModelSpec, Variant
 from headrace.errors import Problem, UsageError, nearest
 from headrace.formats.arms import parse_variant
@@ -21,8 +21,9 @@ def apply_arm(flow: Flow, arm: Arm, connection_type: Callable[[str], str | None]
     """The flow as one arm runs it.
 
     Nodes that the arm's variant names become that variant; all others keep their default. With a model, a prompty asks
-    that one, and every llm node gets its connection, its name (as ``deployment_name`` on Azure, else as ``model``)
-    and its parameters. Embedding nodes are left alone: another embedding model needs another index.
+    that one, the model configurations of a flex flow's constructor name it, and every llm node gets its connection,
+    its name (as ``deployment_name`` on Azure, else as ``model``) and its parameters. Embedding nodes are left alone:
+    another embedding model needs another index.
 
     Args:
         flow: As read.
@@ -39,6 +40,8 @@ def apply_arm(flow: Flow, arm: Arm, connection_type: Callable[[str], str | None]
     if arm.variant is not None:
         nodes.update(_chosen(flow, nodes, arm.variant))
     if arm.model is not None:
+        if flow.kind == FLEX:
+            return replace(flow, model=arm.model)
         if flow.prompt is not None:
             return replace(flow, prompt=_prompt_pointed_at(flow.prompt, arm.model))
         field_name = _model_field(connection_type(arm.model.connection))

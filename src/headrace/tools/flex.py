@@ -19,7 +19,7 @@ from headrace.source import Span
 from headrace.tools.base import ConnectionLookup, Tool
 from headrace.tools.failure import UnservedNameError, failure_lines, failure_span, shown_path
 from headrace.tools.flex_calls import ClassTool, EntryTool
-from headrace.tools.flex_init import make_init_values
+from headrace.tools.flex_init import make_init_values, model_parameters
 from headrace.tools.flex_signature import (
     AnnotationError,
     EntrySignature,
@@ -102,8 +102,22 @@ class _Loading:
         except _RefusedError as error:
             raise DefinitionError(self._annotation_problem(error.reason, place)) from error
         signature, problems = complete_signature(found, self.flow, place)
-        raise_if_errors((*problems, *self._aggregation_problems(entry)))
+        raise_if_errors((*problems, *self._aggregation_problems(entry), *self._model_problems(signature)))
         return signature
+
+    def _model_problems(self, signature: EntrySignature) -> list[Problem]:
+        """V304 where a model was chosen for the flow that it has no use for."""
+        model = self.flow.model
+        if model is None:
+            return []
+        what, fix = "", ""
+        if not model_parameters(signature):
+            what = f"The model {model.name!r} was chosen, but {self.flow.entry} takes no model configuration."
+            fix = "Annotate a parameter of the constructor with OpenAIModelConfiguration, or with the one for Azure."
+        elif model.parameters:
+            what = f"The model {model.name!r} sets {', '.join(model.parameters)}, which a model configuration cannot."
+            fix = "Leave the parameters out, and set them in the code."
+        return [replace(self.problem(what, fix), code="V304")] if what else []
 
     def _aggregation_problems(self, entry: Any) -> list[Problem]:
         method = getattr(entry, AGGREGATE, None) if isinstance(entry, type) else None

@@ -172,4 +172,4 @@ def _spec(name: str, signature: EntrySignature) -> ToolSpec:
         )
         for item in signature.inputs.values()
     )
-    return ToolSpec(name=name, parameters=parameters)
+    return ToolSpec(name=name, parameters=parameters, outputs=signature.outputs or ())

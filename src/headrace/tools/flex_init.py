@@ -37,6 +37,7 @@ def make_init_values(signature: EntrySignature, flow: Flow, lookup: ConnectionLo
     given = {
         **{name: item.default for name, item in flow.init.items() if is_given_default(item)},
         **flow.init_values,
+        **_chosen_model(signature, flow),
     }
     for name, value in given.items():
         try:
@@ -51,6 +52,33 @@ def make_init_values(signature: EntrySignature, flow: Flow, lookup: ConnectionLo
     if problems:
         raise DefinitionError(*problems)
     return values
+
+
+def _chosen_model(signature: EntrySignature, flow: Flow) -> dict[str, Mapping[str, str]]:
+    """A configuration for every parameter that takes one, where a model was chosen for the whole flow."""
+    if flow.model is None:
+        return {}
+    chosen = {"connection": flow.model.connection}
+    return {
+        item.name: {**chosen, _model_setting(item.object_class): flow.model.model}
+        for item in model_parameters(signature)
+        if item.object_class is not None
+    }
+
+
+def model_parameters(signature: EntrySignature) -> list[EntryParameter]:
+    """The parameters of a constructor that take a model configuration."""
+    return [
+        item
+        for item in signature.init.values()
+        if item.object_class is not None and issubclass(item.object_class, ModelConfiguration)
+    ]
+
+
+def _model_setting(cls: type[Any]) -> str:
+    """What a configuration calls its model: its first setting."""
+    name: str = dataclasses.fields(cls)[0].name
+    return name
 
 
 class _Maker:
@@ -134,13 +162,13 @@ class _Maker:
             str(value["connection"]), kinds, self._flow, self._node, pointer, self._lookup
         )
         made = make_connection(connection, CONNECTION_CLASSES[connection.type], self._lookup)
-        model = value["azure_deployment" if is_azure else "model"]
+        model = value[_model_setting(cls)]
         make: Any = cls  # both classes have it, each with a name of its own for the model
         return make.from_connection(made, model)
 
     def _check_settings(self, name: str, cls: type[ModelConfiguration], value: Mapping[str, Any]) -> None:
         known = [item.name for item in dataclasses.fields(cls)]  # type: ignore[arg-type]
-        model = known[0]
+        model = _model_setting(cls)
         for key in value:
             if key not in known:
                 guess = nearest(str(key), known)

@@ -16,7 +16,10 @@ from tests.support.tool_nodes import served_names
 from headrace.config import load_settings
 from headrace.domain.flow import AGGREGATE
 from headrace.domain.run import COMPLETED
+from headrace.domain.variant import Arm, ModelSpec
 from headrace.errors import DefinitionError, UsageError
+from headrace.formats.experiment import load_experiment
+from headrace.operations.compare_runs import run_experiment
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.test_flow import TestRequest, run_test
 from headrace.operations.workspace import Workspace, open_workspace
@@ -134,3 +137,75 @@ class Grader:
     assert "a-secret-key" not in repr((run, list(workspace.store.read_lines("r"))))
     with pytest.raises(UsageError, match="a key with --init"):
         create_run(workspace, RunRequest(flow=Path(), resume_from="r", name="again"))
+
+
+ASKS = """
+from promptflow.core import OpenAIModelConfiguration
+
+
+class Grader:
+    def __init__(self, model: OpenAIModelConfiguration, other: OpenAIModelConfiguration = None, word: str = ""):
+        self.models = [model, other]
+
+    def __call__(self, text: str):
+        return [[item.model, item.api_key] for item in self.models]
+"""
+
+
+def test_a_model_that_is_chosen_for_the_flow_is_what_its_configurations_name(tmp_path: Path) -> None:
+    settings = load_settings({"HOME": str(tmp_path), "OPENAI_API_KEY": "key", "HEADRACE_STORE": "memory:"})
+    request = a_request(tmp_path, ASKS, init={"model": {"model": "m", "api_key": "k"}})
+    with open_workspace(settings, tmp_path) as workspace, chdir(tmp_path):
+        run = create_run(workspace, replace(request, model="openai/gpt"))
+        assert run.spec.model == "openai/gpt"
+        (line, *_) = workspace.store.read_lines("r")
+        assert line.outputs == {"output": [["gpt", "key"], ["gpt", "key"]]}
+
+
+def test_a_flow_that_takes_no_model_configuration_refuses_a_model(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    a_request(tmp_path)
+    with pytest.raises(DefinitionError, match=r"V304.*no model configuration"):
+        run_test(workspace, TestRequest(flow=Path("grader:Grader"), inputs={"text": "a"}, model="baseline/b"))
+
+
+def test_parameters_of_a_chosen_model_have_to_be_set_in_the_code(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    request = a_request(tmp_path, ASKS)
+    model = ModelSpec(name="cold", connection="baseline", model="m", parameters={"temperature": 0})
+    with pytest.raises(DefinitionError, match=r"V304.*temperature"):
+        create_run(workspace, replace(request, arm=Arm(name="cold", model=model)))
+
+
+JUDGE = """
+class Judge:
+    def __call__(self, answer: str, text: str):
+        return {"correct": float(answer.startswith("good"))}
+"""
+
+
+def test_arms_of_a_flex_flow_are_compared_though_it_announces_no_outputs(tmp_path: Path) -> None:
+    settings = load_settings({"HOME": str(tmp_path), "OPENAI_API_KEY": "key", "HEADRACE_STORE": "memory:"})
+    a_request(
+        tmp_path,
+        ASKS.replace(
+            "[[item.model, item.api_key] for item in self.models]", "{'said': self.models[0].model}"
+        ),
+    )
+    (tmp_path / "judge.py").write_text(JUDGE, encoding="utf-8")
+    (tmp_path / "experiment.yaml").write_text(
+        "flow: grader:Grader\ndata: data.jsonl\nmodels: [openai/good, openai/bad]\n"
+        "evaluators: [{name: judge, flow: judge:Judge, column_mapping: {answer: '${run.outputs.said}', text: '${data.text}'}}]\n"
+        "metrics: [correct]\n",
+        encoding="utf-8",
+    )
+    with open_workspace(settings, tmp_path) as workspace, chdir(tmp_path):
+        result = run_experiment(workspace, load_experiment(Path("experiment.yaml")))
+        (metric,) = result.comparison.metrics
+        assert [score.mean.value for score in metric.scores if score.mean] == [1.0, 0.0]
+        unknown = (tmp_path / "experiment.yaml").read_text(encoding="utf-8").replace("[correct]", "[corect]")
+        (tmp_path / "experiment.yaml").write_text(unknown, encoding="utf-8")
+        with pytest.raises(UsageError, match="G901"):
+            run_experiment(workspace, load_experiment(Path("experiment.yaml")))
