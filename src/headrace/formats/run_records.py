@@ -66,7 +66,9 @@ def read_run_records(folder: Path) -> RunRecords:
             aggregation.append(result)
         else:
             nodes.setdefault(row["line_number"], []).append(result)
-    lines = [_line(row, nodes.get(row["line_number"], ())) for row in rows if row.get("line_number") is not None]
+    lines = [
+        _line(row, nodes.get(row["line_number"], ())) for row in rows if row.get("line_number") is not None
+    ]
     snapshot = folder / SNAPSHOT
     return RunRecords(
         lines=tuple(sorted(lines, key=lambda line: line.line_number)),
@@ -93,7 +95,9 @@ def _rows(folder: Path) -> Iterator[Mapping[str, Any]]:
         for number, text in enumerate(read_text(path).splitlines(), start=1):
             if text.strip():
                 row = _parse(text, path, number)
-                if not isinstance(row.get("run_info"), dict) or not isinstance(row.get("line_number"), int | None):
+                if not isinstance(row.get("run_info"), dict) or not isinstance(
+                    row.get("line_number"), int | None
+                ):
                     raise _broken(path, number)
                 yield row
 
@@ -115,7 +119,9 @@ def _parse(text: str, path: Path, line: int) -> Mapping[str, Any]:
 def _broken(path: Path, line: int) -> DefinitionError:
     span = Span(file=str(path), line=line, column=1, end_line=line, end_column=2)
     what = "This is not a record of a run as prompt flow writes it."
-    return DefinitionError(Problem(code="D401", what=what, span=span, fix="Copy or download the folder again."))
+    return DefinitionError(
+        Problem(code="D401", what=what, span=span, fix="Copy or download the folder again.")
+    )
 
 
 def _line(row: Mapping[str, Any], nodes: list[NodeResult] | tuple[()]) -> LineResult:
