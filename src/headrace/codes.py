@@ -67,6 +67,11 @@ CATALOGUE: Mapping[str, Entry] = {
         "A key that means nothing here",
         "The key is ignored; it is often a misspelling of a known one.",
     ),
+    "F013": Entry(
+        "not-a-chat-flow",
+        "A flow that cannot be chatted with",
+        "A chat needs one chat input, an input for the history, and one chat output where the flow has outputs.",
+    ),
     "F016": Entry(
         "bad-entry",
         "An entry that cannot be read",

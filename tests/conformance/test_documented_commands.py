@@ -33,6 +33,7 @@ SKIPPED = {
     "export OTEL_EXPORTER_OTLP_ENDPOINT": "sets a variable of the shell, and needs a collector",
     "headrace flow test --flow flows/ask_docs --model openai/gpt-4o-mini": "needs a key",
     "headrace compare flows/ask_docs/experiment.yaml": "runs in test_the_readme_shows_the_board_of_the_demo",
+    "headrace flow test --flow my_chat --interactive": "needs somebody to talk with; tests/unit/cli/test_chat.py talks",
     "pf ": "needs stock prompt flow",
 }
 """What does not run here, by how it begins, and why."""

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 
 ABSENT: Mapping[str, str] = {
     "flow save": "headrace flow init --flow NAME starts a flow; put the function into its Python tool.",
-    "flow test --interactive": "Ask once with headrace flow test; --inputs FILE.json can hold the chat history.",
     "service": "No service is needed: runs and spans are in one file that headrace run list and run trace read.",
     "upgrade": "Upgrade with what installed it, such as pip install --upgrade headrace.",
-    "flow test --ui": "headrace flow test prints the outputs; headrace run trace draws where the time went.",
 }
 """Command path, or command path and option, without ``headrace``: one sentence."""
 

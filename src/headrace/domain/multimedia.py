@@ -162,6 +162,11 @@ def replace_media(data: Any, replace: Callable[[MediaForm], Any]) -> Any:
     return data
 
 
+def media_values(data: Any) -> Any:
+    """A copy of plain data in which every image and text is the object again."""
+    return replace_media(data, lambda form: form.value)
+
+
 def inline_media(data: Any, message_format: str) -> Any:
     """A copy of plain data as an HTTP answer holds it: every image in base64, also one that has an address."""
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headrace.domain.flow import DAG, Flow
+from headrace.domain.multimedia import MediaForm
 from headrace.domain.run import LineResult
 
 RESULT = "output"
@@ -29,6 +30,8 @@ def name_result(value: Any) -> Mapping[str, Any]:
 
 def bare_result(flow: Flow, line: LineResult) -> Any:
     """What a caller gets: the outputs of a flow; of a flow of one node what that returned, where it has no names."""
-    if flow.kind == DAG or set(line.outputs) != {RESULT} or isinstance(line.nodes[0].output, Mapping):
+    if flow.kind == DAG or set(line.outputs) != {RESULT}:
         return line.outputs
-    return line.outputs[RESULT]
+    returned = line.nodes[0].output
+    has_names = isinstance(returned, Mapping) and not isinstance(returned, MediaForm)
+    return line.outputs if has_names else line.outputs[RESULT]

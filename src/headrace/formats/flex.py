@@ -22,7 +22,7 @@ _FLOW_KEYS = (
     "$schema", "entry", "code", "display_name", "description", "type", "language", "tags", "environment",
     "environment_variables", "additional_includes", "inputs", "outputs", "init", "sample",
 )  # fmt: skip
-_PORT_KEYS = ("type", "default", "description")
+_PORT_KEYS = ("type", "default", "description", "is_chat_input", "is_chat_history", "is_chat_output")
 _TYPES = ("string", "int", "double", "bool", "list", "object")
 _OBJECTS = (
     "AzureOpenAIModelConfiguration", "OpenAIModelConfiguration", "AzureOpenAIConnection", "OpenAIConnection",
@@ -54,7 +54,12 @@ def read_flex(root: Block, file: Path) -> Flow | None:
     inputs = _read_inputs(root, "inputs", _TYPES)
     init = _read_inputs(root, "init", (*_TYPES, *_OBJECTS))
     outputs = {
-        name: FlowOutput(name=name, type=item.type, value=None)
+        name: FlowOutput(
+            name=name,
+            type=item.type,
+            value=None,
+            is_chat_output=root.block("outputs").block(name).flag("is_chat_output"),
+        )
         for name, item in _read_inputs(root, "outputs", _TYPES).items()
     }
     entry = _read_entry(root)
@@ -149,6 +154,8 @@ def _read_inputs(root: Block, section: str, types: Sequence[str]) -> dict[str, F
             type=kind if kind is not None and kind in types else "object",
             default=item.data.get("default", NO_DEFAULT),
             description=item.note("description"),
+            is_chat_input=item.flag("is_chat_input"),
+            is_chat_history=item.flag("is_chat_history"),
         )
     return found
 

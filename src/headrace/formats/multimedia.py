@@ -211,6 +211,35 @@ def image_problem(error: ImageError, owner: str, span: Span | None, pointer: Poi
     return Problem(code="T210", what=what, span=span, pointer=pointer, fix=error.fix)
 
 
+def check_sent_images(flow: Flow, values: Mapping[str, Any]) -> tuple[Problem, ...]:
+    """T210 for every value that names a file, for inputs that come from another machine.
+
+    Who sends them has no business with the files here; base64 and addresses are fine.
+    """
+    if flow.kind != DAG:
+        return ()
+    problems = []
+    for name, value in values.items():
+        declared = flow.inputs.get(name)
+        if declared is not None and _names_file(value, declared.type, flow.message_format):
+            error = ImageError(reason="it names a file of the server", fix="Send base64, or an address.")
+            pointer = ("inputs", name)
+            place = flow.source_map.span(pointer)
+            problems.append(image_problem(error, f"The flow input {name!r}", place, pointer))
+    return tuple(problems)
+
+
+def _names_file(value: Any, type_name: str, message_format: str) -> bool:
+    if isinstance(value, str):
+        return type_name == "image" and bool(value) and _decode(value) is None and not _is_address(value)
+    if type_name not in TYPES_WITH_IMAGES:
+        return False
+    if isinstance(value, Mapping) and is_media_form(value, message_format):
+        return value.get("type") != "text" and _parts(value, message_format)[1] == "path"
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return any(_names_file(item, "object", message_format) for item in items)
+
+
 def place_images(dataset: Dataset, path: Path, message_format: str) -> Dataset:
     """Data in which the relative paths of image mappings begin at the folder of the file that they stand in.
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from headrace import compat
 from headrace.config import process_environment
 from headrace.domain.flow import Flow, Node
+from headrace.domain.tool import ToolSpec
 from headrace.errors import DefinitionError, Problem
 from headrace.formats.flow_file import read_flow
 from headrace.formats.includes import check_includes, code_folder, open_includes
+from headrace.formats.multimedia import ImageReader
 from headrace.operations.prepare_flow import check_environment, load_tools, tool_specs
 from headrace.operations.workspace import Workspace
 from headrace.planning import check
+from headrace.planning.chat import find_chat_ports
 from headrace.planning.complete import complete_flow
 from headrace.providers.loading import load_by_name
+from headrace.tools.literals import read_literals
 from headrace.tools.project import working_folder
 from headrace.tools.registry import PACKAGE_LOADERS
 
@@ -78,7 +82,8 @@ def _check_variants(workspace: Workspace, flow: Flow, folder: Path) -> Iterator[
     yield from check_environment(workspace, flow)
     yield from problems
     specs = tool_specs(tools)
-    yield from check.check_flow(complete_flow(flow, specs), specs)
+    yield from _check_nodes(complete_flow(flow, specs), specs, folder)
+    yield from _check_chat(flow)
     yield from _check_models(workspace, flow, flow.nodes, tools)
     for variants in flow.node_variants.values():
         for node in (node for name, node in variants.variants.items() if name != variants.default):
@@ -87,8 +92,23 @@ def _check_variants(workspace: Workspace, flow: Flow, folder: Path) -> Iterator[
             )
             variant_tools, problems = load_tools(workspace, flow, (node,), folder)
             yield from problems
-            yield from check.check_flow(chosen, tool_specs({**tools, **variant_tools}))
+            yield from _check_nodes(chosen, tool_specs({**tools, **variant_tools}), folder)
             yield from _check_models(workspace, flow, (node,), variant_tools)
+
+
+def _check_nodes(flow: Flow, specs: Mapping[str, ToolSpec], folder: Path) -> Iterator[Problem]:
+    """What is wrong with the nodes, also with the files that their literals name; addresses are not asked."""
+    reader = ImageReader(message_format=flow.message_format, folders=(folder,), fetch=lambda _: b"")
+    _, problems = read_literals(flow, specs, reader)
+    yield from problems
+    yield from check.check_flow(flow, specs)
+
+
+def _check_chat(flow: Flow) -> Iterator[Problem]:
+    """What keeps a flow that says it is a chat from being one; it runs all the same."""
+    if flow.type == "chat":
+        for problem in find_chat_ports(flow)[1]:
+            yield replace(problem, severity="warning")
 
 
 def _check_models(

@@ -45,7 +45,7 @@ class LoadedFlow:
 
     Attributes:
         limits: Time limits; a flow may set them among its environment variables.
-        images: Reads images; relative paths begin at the working directory and at the flow's folder.
+        images: Reads images; relative paths begin at the working directory, else at the flow's folder.
         max_concurrency: Lines in flight at once in a batch run; a flow may set this as well.
         warnings: Findings that do not keep it from running.
     """
@@ -175,7 +175,7 @@ def image_reader(workspace: Workspace, flow: Flow, folder: Path) -> ImageReader:
     """What reads the images of a flow; ``folder`` is where its files are while it runs."""
     return ImageReader(
         message_format=flow.message_format,
-        folders=tuple(dict.fromkeys((Path.cwd(), folder))),
+        folders=(Path(), folder),
         fetch=workspace.fetch_image,
     )
 

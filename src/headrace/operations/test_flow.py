@@ -12,8 +12,9 @@ from headrace.domain.flow import DAG, Flow
 from headrace.domain.run import COMPLETED, LineResult, NodeResult
 from headrace.domain.variant import Arm, Variant
 from headrace.engine.aggregate import AggregationResult, run_aggregation
-from headrace.engine.line import run_line
+from headrace.engine.line import OnText, run_line
 from headrace.engine.outputs import bare_result
+from headrace.engine.runtime import PreparedFlow
 from headrace.errors import Problem, raise_if_errors
 from headrace.formats.arms import parse_model
 from headrace.operations.given_images import read_given_images
@@ -24,7 +25,8 @@ from headrace.planning.select import parse_variant
 from headrace.planning.single_node import make_single_node_plan
 from headrace.telemetry.attributes import COLLECTION
 
-_MAX_THREADS = 16
+MAX_THREADS = 16
+"""Threads for ordinary Python tools of one line, as many as prompt flow has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,8 +126,7 @@ def run_test(
             loaded = whole
             inputs, warnings = make_inputs(loaded.flow, request.inputs or _sample(loaded.flow), None)
         raise_if_errors(warnings)
-        attributes = {COLLECTION: request.collection} if request.collection else {}
-        line, aggregation = asyncio.run(_run(workspace, loaded, inputs, attributes, on_text))
+        line, aggregation = asyncio.run(_run(workspace, loaded, inputs, span_attributes(request), on_text))
     return TestResult(
         flow=loaded.flow,
         line=line,
@@ -156,11 +157,22 @@ async def _run(
     attributes: Mapping[str, str],
     on_text: Callable[[str], None] | None,
 ) -> tuple[LineResult, AggregationResult]:
-    session = FlowSession(workspace, loaded, max_threads=_MAX_THREADS, attributes=attributes)
+    session = FlowSession(workspace, loaded, max_threads=MAX_THREADS, attributes=attributes)
     async with session as flow:
-        kept: dict[str, Any] = {}
-        hear = None if on_text is None else (lambda _, piece: on_text(piece))
-        line = await run_line(flow, inputs, line_number=0, on_text=hear, kept=kept)
-        if line.status != COMPLETED or loaded.flow.kind != DAG:  # __aggregate__ belongs to runs over data
-            return line, AggregationResult()
-        return line, await run_aggregation(flow, [kept])
+        return await run_once(flow, inputs, None if on_text is None else (lambda _, piece: on_text(piece)))
+
+
+async def run_once(
+    flow: PreparedFlow, inputs: Mapping[str, Any], on_text: OnText | None
+) -> tuple[LineResult, AggregationResult]:
+    """Run one line and, when it completes, the aggregation nodes over it."""
+    kept: dict[str, Any] = {}
+    line = await run_line(flow, inputs, line_number=0, on_text=on_text, kept=kept)
+    if line.status != COMPLETED or flow.plan.flow.kind != DAG:  # __aggregate__ belongs to runs over data
+        return line, AggregationResult()
+    return line, await run_aggregation(flow, [kept])
+
+
+def span_attributes(request: TestRequest) -> dict[str, str]:
+    """Attributes of the flow spans of a test."""
+    return {COLLECTION: request.collection} if request.collection else {}

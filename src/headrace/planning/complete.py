@@ -22,12 +22,11 @@ def complete_flow(flow: Flow, specs: Mapping[str, ToolSpec]) -> Flow:
     if node is None or spec is None:
         return flow
     inputs = {
-        item.name: FlowInput(
-            name=item.name,
+        item.name: replace(
+            flow.inputs.get(item.name) or FlowInput(name=item.name, type=item.types[0]),
             type=item.types[0],
             default=item.default,
             prefers_column=item.is_default_declared,
-            description=flow.inputs[item.name].description if item.name in flow.inputs else None,
         )
         for item in spec.parameters
     }

@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Any, ClassVar, NoReturn, Self
 
 from headrace.domain.flow import DAG
+from headrace.domain.multimedia import media_values
 from headrace.domain.run import LineResult
 from headrace.engine.outputs import bare_result
 from headrace.errors import DefinitionError, Problem
@@ -124,7 +125,7 @@ class Flow:
         if self._flow.kind != DAG:
             return read(streams[0])
         return {
-            name: read(name) if name in streams else outputs[name]
+            name: read(name) if name in streams else media_values(outputs[name])
             for name in self._flow.outputs
             if name in streams or name in outputs
         }
@@ -132,7 +133,7 @@ class Flow:
     def _invocation(self, line: LineResult) -> Invocation:
         if line.problem is not None:
             raise FlowFailedError(line.problem)
-        return Invocation(output=bare_result(self._flow, line), line=line)
+        return Invocation(output=media_values(bare_result(self._flow, line)), line=line)
 
     def _calls(self) -> FlowCalls:
         """The loaded flow under the context as it is now; loaded anew when that has changed."""

@@ -28,6 +28,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from headrace.domain.flow import DAG
+from headrace.domain.multimedia import MediaForm, inline_media
 from headrace.domain.run import LineResult
 from headrace.engine.line import run_line
 from headrace.engine.runtime import PreparedFlow
@@ -178,16 +179,21 @@ class _FlowEndpoint:
         )
 
     def _answered(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
-        """The outputs that may be seen."""
-        if self._flow.plan.flow.kind != DAG and self._served.fields is None:
-            return dict(outputs)
-        names = self._served.answered() if self._served.fields is None else self._served.fields
-        return {name: value for name, value in outputs.items() if name in names}
+        """The outputs that may be seen, images in base64."""
+        shown = outputs
+        if self._flow.plan.flow.kind == DAG or self._served.fields is not None:
+            names = self._served.answered() if self._served.fields is None else self._served.fields
+            shown = {name: value for name, value in outputs.items() if name in names}
+        return {name: self._inline(value) for name, value in shown.items()}
+
+    def _inline(self, value: Any) -> Any:
+        return inline_media(value, self._flow.plan.flow.message_format)
 
     def _answer(self, line: LineResult) -> Any:
         """What a whole answer holds; of a flow of one node, what that returned."""
         value = line.outputs if self._flow.plan.flow.kind == DAG else line.nodes[0].output
-        return self._answered(value) if isinstance(value, Mapping) else value
+        is_image = isinstance(value, MediaForm)
+        return self._answered(value) if isinstance(value, Mapping) and not is_image else self._inline(value)
 
     def _check_page(self, request: Request) -> None:
         """Refuse what a page of another site sends: its browser would hide the answer, but the flow would run."""

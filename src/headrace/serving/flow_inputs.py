@@ -8,6 +8,7 @@ from typing import Any
 
 from headrace.domain.flow import Flow
 from headrace.errors import Problem, UsageError
+from headrace.formats.multimedia import check_sent_images
 from headrace.planning.convert import make_inputs
 
 
@@ -17,7 +18,8 @@ def read_inputs(flow: Flow, body: bytes) -> dict[str, Any]:
     Inputs that the flow does not have are ignored; those that are left out take their defaults.
 
     Raises:
-        UsageError: T201 or T202 for every input that does not fit or is missing, D401 for a body that is no object.
+        UsageError: T201, T202 or T210 for every input that does not fit, is missing or names a file, D401 for a body
+            that is no object.
     """
     given = _parse(flow, body)
     missing = [name for name, item in flow.inputs.items() if name not in given and not item.has_default]
@@ -25,6 +27,8 @@ def read_inputs(flow: Flow, body: bytes) -> dict[str, Any]:
         what = f"Required input fields {missing} are missing in request data."
         raise UsageError(Problem(code="T202", what=what, fix="Send a JSON object with all of them."))
     values, problems = make_inputs(flow, {name: given[name] for name in flow.inputs if name in given})
+    sent = {name: value for name, value in values.items() if name in given}
+    problems = (*problems, *check_sent_images(flow, sent))
     errors = [problem for problem in problems if problem.severity == "error"]
     if errors:
         raise UsageError(*errors)

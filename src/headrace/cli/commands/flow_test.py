@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from headrace.cli.chat import run_chat
 from headrace.cli.inputs import read_inputs, read_variables
 from headrace.cli.options import (
     ManyValues,
@@ -19,13 +20,15 @@ from headrace.cli.options import (
     unquote,
     variables_option,
 )
-from headrace.cli.session import Session
+from headrace.cli.session import Session, fail_usage
 from headrace.cli.wording import duration, plural
 from headrace.cli.workspace import command_workspace
 from headrace.domain.run import LineResult
 from headrace.errors import ExitCode, failure_exit_code
 from headrace.operations.test_flow import TestRequest, TestResult, run_test
 from headrace.operations.test_records import print_images, write_test_records
+
+_NO_PAGE = "headrace has no page to chat on."
 
 
 @click.command(
@@ -65,6 +68,7 @@ from headrace.operations.test_records import print_images, write_test_records
 @path_option(
     "--detail", help="Folder for the records of the test, instead of .promptflow in the flow's folder."
 )
+@click.option("--interactive", is_flag=True, help="Talk with a chat flow in the terminal.")
 @click.option(
     "--collection",
     metavar="NAME",
@@ -74,6 +78,11 @@ from headrace.operations.test_records import print_images, write_test_records
     "--input", "input_file", metavar="FILE", hidden=True, help="Accepted as in pf: a file for --inputs."
 )
 @pairs_option("--config", hidden=True, help="Accepted as in pf and without effect.")
+@click.option("--multi-modal", is_flag=True, hidden=True, help="Accepted as in pf: --interactive.")
+@click.option(
+    "--ui", is_flag=True, hidden=True, help="Of pf: a page to chat on, which headrace does not have."
+)
+@click.option("--skip-open-browser", is_flag=True, hidden=True, expose_value=False, help="Accepted as in pf.")
 @click.pass_obj
 def command(
     session: Session,
@@ -87,6 +96,9 @@ def command(
     environment_variables: tuple[str, ...],
     stream: bool,
     detail: Path | None,
+    interactive: bool,
+    multi_modal: bool,
+    ui: bool,
     collection: str | None,
     input_file: str | None,
     config: Mapping[str, str],
@@ -97,7 +109,14 @@ def command(
     Inputs that are not given take the defaults of the flow file. Detail, output and log of the
     test are left in the folder .promptflow beside the flow, as pf does. Ends with exit code 1
     when the flow fails.
+
+    With --interactive every line of standard input is a message to a chat flow; the end of input
+    or Ctrl-C ends the chat.
     """
+    if ui:
+        fail_usage(_NO_PAGE, "Chat in the terminal: --interactive. Over HTTP: headrace flow serve.")
+    if (interactive or multi_modal) and node is not None:
+        fail_usage("A chat is with a whole flow, not with one node of it.", "Leave out --node.")
     request = TestRequest(
         flow=flow,
         inputs=read_inputs(inputs or ([input_file] if input_file else [])),
@@ -108,6 +127,11 @@ def command(
         init=read_inputs(init, "--init"),
         collection=collection,
     )
+    if interactive or multi_modal:
+        if multi_modal:
+            session.note(f"{_NO_PAGE} This is the chat in the terminal.")
+        with command_workspace(session) as workspace:
+            return run_chat(session, workspace, request, detail)
     with command_workspace(session) as workspace:
         result = run_test(workspace, request, _write_piece if stream else None)
         workspace.warn(write_test_records(request, result, detail))
