@@ -24,14 +24,16 @@ Ask = Callable[[str], str | None]
 """Asks a person for the named secret without showing what is typed; ``None`` where nobody can answer."""
 
 
-def read_connection_data(path: Path) -> tuple[dict[str, Any], SourceMap]:
+def read_connection_data(
+    path: Path, environment: Mapping[str, str] | None = None
+) -> tuple[dict[str, Any], SourceMap]:
     """The raw fields of a connection file; every entry of a ``.env`` file is a secret of a custom connection.
 
     Raises:
         DefinitionError: The file is missing or is not a mapping.
     """
     if path.name.endswith(".env"):
-        data: Any = {"type": "custom", "secrets": dict(read_env_file(path))}
+        data: Any = {"type": "custom", "secrets": read_env_file(path, environment)}
         return data, SourceMap(file=str(path), values={}, keys={})
     data, places = load_yaml(read_text(path), str(path))
     if not isinstance(data, dict):

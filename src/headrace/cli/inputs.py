@@ -62,8 +62,15 @@ def _read_object(path: Path) -> Mapping[str, Any]:
     return data
 
 
-def read_variables(texts: Sequence[str], folder: Path) -> dict[str, str]:
+def read_variables(
+    texts: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Environment variables: ``key=value`` texts and ``.env`` files; an empty text is the nearest ``.env``.
+
+    Args:
+        texts: As they were given.
+        folder: Where the search for the nearest ``.env`` begins.
+        environment: What ``${NAME}`` in an ``.env`` file stands for.
 
     Raises:
         UsageError: C507 for a text that is neither.
@@ -73,9 +80,9 @@ def read_variables(texts: Sequence[str], folder: Path) -> dict[str, str]:
     for text in texts:
         if not text:
             nearest = find_env_file(folder)
-            variables |= read_env_file(nearest) if nearest else {}
+            variables |= read_env_file(nearest, environment) if nearest else {}
         elif "=" not in text and text.endswith(".env"):
-            variables |= read_env_file(Path(text))
+            variables |= read_env_file(Path(text), environment)
         else:
             variables |= parse_pairs("--environment-variables", [text])
     return variables

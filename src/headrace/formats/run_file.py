@@ -52,8 +52,12 @@ class RunFile:
         return beside if beside.exists() or not Path(text).exists() else Path(text)
 
 
-def read_run_file(path: Path) -> RunFile:
+def read_run_file(path: Path, environment: Mapping[str, str] | None = None) -> RunFile:
     """Read a run file.
+
+    Args:
+        path: The file.
+        environment: What ``${NAME}`` in an ``.env`` file stands for.
 
     Raises:
         DefinitionError: The file is missing, is not YAML, or has values of the wrong shape.
@@ -73,7 +77,7 @@ def read_run_file(path: Path) -> RunFile:
     mappings = {key: data[key] for key in _MAPPING_KEYS if isinstance(data.get(key), dict)}
     variables = data.get("environment_variables")
     if isinstance(variables, str):
-        mappings["environment_variables"] = read_env_file(path.parent / variables)
+        mappings["environment_variables"] = read_env_file(path.parent / variables, environment)
     return RunFile(
         texts={key: str(data[key]) for key in _TEXT_KEYS if data.get(key) is not None},
         mappings=mappings,

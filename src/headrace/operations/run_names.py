@@ -22,7 +22,7 @@ def default_name(flow: Flow, choices: Mapping[str, str], now: datetime) -> str:
     """
     variants = [*(choices.values() or [_DEFAULT_VARIANT])] if flow.kind == DAG else []
     words = [PurePath(flow.folder).name, *variants, now.strftime("%Y%m%d_%H%M%S_%f")]
-    return re.sub(r"[^0-9A-Za-z_.-]", "_", "_".join(words))
+    return re.sub(r"[\W_]+", "_", "_".join(words))
 
 
 def expand_title(

@@ -14,14 +14,14 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 
 
 def test_a_run_is_named_after_flow_variant_and_time(tmp_path: Path) -> None:
-    folder = tmp_path / "my flow ü"
+    folder = tmp_path / "my-flow  ü"
     folder.mkdir()
     (folder / "flow.dag.yaml").write_text("inputs: {}\noutputs: {}\nnodes: []\n")
     flow = load_flow(folder)
-    assert default_name(flow, {}, NOW) == "my_flow___variant_0_20260102_030405_678901"
-    assert default_name(flow, {"ask": "short"}, NOW) == "my_flow___short_20260102_030405_678901"
+    assert default_name(flow, {}, NOW) == "my_flow_ü_variant_0_20260102_030405_678901"
+    assert default_name(flow, {"ask": "short"}, NOW) == "my_flow_ü_short_20260102_030405_678901"
     for kind in (FLEX, PROMPTY):
-        assert default_name(replace(flow, kind=kind), {}, NOW) == "my_flow___20260102_030405_678901"
+        assert default_name(replace(flow, kind=kind), {}, NOW) == "my_flow_ü_20260102_030405_678901"
 
 
 @pytest.mark.parametrize(

@@ -240,7 +240,9 @@ def _arguments(session: Session, given: Mapping[str, Any]) -> CompareArguments:
         if name not in given:
             fail_usage(f"headrace compare --flow needs --{name}.", f"Give --{name} PATH.")
     changes = {name: split_names(given[name]) for name in ("variants", "models", "metrics") if name in given}
-    variables = read_variables(given.get("environment_variables", ()), session.folder)
+    variables = read_variables(
+        given.get("environment_variables", ()), session.folder, session.settings.environment
+    )
     return CompareArguments(**{**given, **changes, "environment_variables": variables})
 
 

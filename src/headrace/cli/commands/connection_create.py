@@ -48,7 +48,7 @@ def command(
     looked up each time the connection is used, so that no key needs to be stored. As with pf, a
     connection of the same name is replaced, whatever its type.
     """
-    data, places = read_connection_data(file)
+    data, places = read_connection_data(file, session.settings.environment)
     data = override_fields(data, name, settings)
     if not data.get("name"):
         fail_usage("The connection has no name.", "Give it one with --name NAME.")

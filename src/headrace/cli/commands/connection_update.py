@@ -48,7 +48,11 @@ def command(session: Session, *, name: str, settings: Mapping[str, str], file: P
     """
     if not settings and file is None:
         fail_usage("Nothing is to be changed.", "Give --set FIELD=VALUE, or --file FILE.")
-    data, places = read_connection_data(file) if file else ({}, SourceMap(file="", values={}, keys={}))
+    data, places = (
+        read_connection_data(file, session.settings.environment)
+        if file
+        else ({}, SourceMap(file="", values={}, keys={}))
+    )
     with command_workspace(session) as workspace:
         stored = connection_to_data(workspace.connections.stored(name), show_secrets=True)
         data = override_fields(merge_fields(stored, data), None, settings)

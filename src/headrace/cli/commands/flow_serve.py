@@ -74,7 +74,9 @@ def command(
         source=source,
         host=host,
         port=port,
-        environment_variables=read_variables(environment_variables, session.folder),
+        environment_variables=read_variables(
+            environment_variables, session.folder, session.settings.environment
+        ),
         init=read_inputs(init),
     )
 

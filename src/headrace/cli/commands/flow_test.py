@@ -123,7 +123,9 @@ def command(
         variant=variant,
         model=model,
         node=node,
-        environment_variables=read_variables(environment_variables, session.folder),
+        environment_variables=read_variables(
+            environment_variables, session.folder, session.settings.environment
+        ),
         init=read_inputs(init, "--init"),
         collection=collection,
     )

@@ -108,13 +108,17 @@ def command(
     default keep it unless they are mapped. --resume-from goes on with the flow's files as they are
     now; a line whose inputs have changed since is run again as well.
     """
-    run_file = apply_settings(read_run_file(file) if file else RunFile(), settings)
+    run_file = apply_settings(
+        read_run_file(file, session.settings.environment) if file else RunFile(), settings
+    )
     if run_file.warnings and not session.is_quiet:
         session.show_problems(*run_file.warnings)
     if source is not None:
         return _take_over(session, _import_request(source, run_file, options))
     options["init"] = read_inputs(options["init"], "--init")
-    options["environment_variables"] = read_variables(options["environment_variables"], session.folder)
+    options["environment_variables"] = read_variables(
+        options["environment_variables"], session.folder, session.settings.environment
+    )
     request = make_request(run_file, options)
     if output is not None:
         refuse_foreign_folder(output, request.name)
