@@ -42,7 +42,10 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     ),
     "promptflow.contracts.tool": (_INSIDE, _TOOL),
     "promptflow.contracts._run_management": (_INSIDE, _SDK),
-    "promptflow.contracts.multimedia": (_INSIDE, "Use `Image` of this module, which headrace serves."),
+    "promptflow.contracts.multimedia": (
+        _INSIDE,
+        "Use `Image` and `Text` of this module, which headrace serves.",
+    ),
     "promptflow.connections:ConnectionProvider": (_INSIDE, "Find connections with PFClient().connections."),
     "promptflow.core._connection": (_INSIDE, "Use the classes of promptflow.connections."),
     "promptflow.core._connection_provider": (_INSIDE, "Find connections with PFClient().connections."),

@@ -136,7 +136,7 @@ SERVED: Mapping[str, Mapping[str, str]] = {
     "promptflow.contracts": {},
     "promptflow.contracts._errors": _errors("contracts._errors"),
     "promptflow.contracts.types": {**_TYPES, **_ATTRIBUTES},
-    "promptflow.contracts.multimedia": {"Image": "headrace.domain.multimedia:Image"},
+    "promptflow.contracts.multimedia": _from("domain.multimedia", "Image Text"),
     "promptflow.contracts.run_info": _from("compat.run_contracts", "Status RunInfo FlowRunInfo"),
     "promptflow.contracts.run_mode": _from("compat.run_contracts", "RunMode"),
     "promptflow.contracts.tool": {
@@ -217,6 +217,11 @@ SERVED: Mapping[str, Mapping[str, str]] = {
         **_LOGGERS,
         **_from("compat.loggers", "LoggerFactory get_cli_sdk_logger get_pf_logging_level PF_LOGGING_LEVEL"),
     },
+    "promptflow._utils.multimedia_utils": _from(
+        "compat.multimedia",
+        "BasicMultimediaProcessor ImageProcessor MultimediaProcessor OpenaiVisionMultimediaProcessor "
+        "load_multimedia_data_recursively persist_multimedia_data resolve_multimedia_data_recursively",
+    ),
     "promptflow._utils.thread_utils": _from("compat.asynchronous", "ThreadWithContextVars"),
     "promptflow._utils.utils": {
         **_CASES,

@@ -148,10 +148,10 @@ class ImageReader:
         """Base64, an address or a path, tried in this order."""
         if not text:
             raise ImageError(reason="the text is empty", fix="Give base64, an address, or a path.")
-        content = _decode(text)
+        content = decode_base64(text)
         if content is not None:
             return Image(content)
-        if _is_address(text):
+        if is_address(text):
             return Image(self.fetch(text), source_url=text)
         return Image(self._read_file(text))
 
@@ -168,7 +168,7 @@ class ImageReader:
             return Image(self._read_file(content), media_type)
         if kind == "url":
             return Image(self.fetch(content), media_type, content)
-        decoded = _decode(content)
+        decoded = decode_base64(content)
         if decoded is None:
             raise ImageError(reason="its content is not base64", fix="Give the bytes of the image in base64.")
         return Image(decoded, media_type)
@@ -231,7 +231,7 @@ def check_sent_images(flow: Flow, values: Mapping[str, Any]) -> tuple[Problem, .
 
 def _names_file(value: Any, type_name: str, message_format: str) -> bool:
     if isinstance(value, str):
-        return type_name == "image" and bool(value) and _decode(value) is None and not _is_address(value)
+        return type_name == "image" and bool(value) and decode_base64(value) is None and not is_address(value)
     if type_name not in TYPES_WITH_IMAGES:
         return False
     if isinstance(value, Mapping) and is_media_form(value, message_format):
@@ -257,7 +257,7 @@ def place_images(dataset: Dataset, path: Path, message_format: str) -> Dataset:
             folder = (path / Path(line.span.file).relative_to(dataset.path)).parent
         elif not path.exists() and line.span is not None and str(path).endswith(dataset.path):
             folder = Path(str(path).removesuffix(dataset.path), line.span.file).parent
-        placed.append(replace(line, columns=_place_paths(line.columns, folder, message_format)))
+        placed.append(replace(line, columns=place_paths(line.columns, folder, message_format)))
     return replace(dataset, lines=tuple(placed))
 
 
@@ -269,14 +269,13 @@ def has_forms(value: Any, message_format: str) -> bool:
     return isinstance(value, list) and any(has_forms(item, message_format) for item in value)
 
 
-def _place_paths(value: Any, folder: Path, message_format: str) -> Any:
+def place_paths(value: Any, folder: Path, message_format: str) -> Any:
+    """A copy of data in which the relative paths of image mappings begin at ``folder``."""
     if isinstance(value, Mapping):
         if is_media_form(value, message_format):
             return _place_path(value, folder, message_format)
-        return {name: _place_paths(item, folder, message_format) for name, item in value.items()}
-    return (
-        [_place_paths(item, folder, message_format) for item in value] if isinstance(value, list) else value
-    )
+        return {name: place_paths(item, folder, message_format) for name, item in value.items()}
+    return [place_paths(item, folder, message_format) for item in value] if isinstance(value, list) else value
 
 
 def read_prompt_images(
@@ -353,7 +352,7 @@ def _recall(form: Mapping[str, Any], message_format: str) -> Any:
     if form.get("type") == "text" and message_format == VISION:
         return MediaForm(form, Text.deserialize(form))
     media_type, kind, content = _parts(form, message_format)
-    decoded = _decode(content) if kind == "base64" and isinstance(content, str) else None
+    decoded = decode_base64(content) if kind == "base64" and isinstance(content, str) else None
     return form if decoded is None else MediaForm(form, Image(decoded, media_type))
 
 
@@ -377,10 +376,10 @@ def _parts(form: Mapping[str, Any], message_format: str) -> tuple[str | None, st
     if form["type"] == "image_file":
         return None, "path", form["image_file"]["path"]
     url = form["image_url"]["url"]
-    return None, "url" if _is_address(url) else "base64", url
+    return None, "url" if is_address(url) else "base64", url
 
 
-def _decode(text: str) -> bytes | None:
+def decode_base64(text: str) -> bytes | None:
     """The bytes that a text in base64, or a data URI, holds; ``None`` for any other text."""
     found = _DATA_URI.match(text)
     content = text[found.end() :] if found else text
@@ -390,7 +389,8 @@ def _decode(text: str) -> bytes | None:
         return None
 
 
-def _is_address(text: str) -> bool:
+def is_address(text: str) -> bool:
+    """Whether a text is an address, of whatever scheme."""
     try:
         parts = urlsplit(text)
     except ValueError:
