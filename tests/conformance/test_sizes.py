@@ -31,6 +31,10 @@ BANNED_WORDS = frozenset({"common", "core", "misc"}).union(
 CLASS_NAMES: Mapping[str, str] = {
     "AzureAIServicesConnection": "Microsoft's name for a type of connection",
     "ServiceError": "what a model service says in the body of an error",
+    "ImageProcessor": "promptflow's name, which projects import",
+    "MultimediaProcessor": "promptflow's name, which projects import",
+    "BasicMultimediaProcessor": "promptflow's name, which projects import",
+    "OpenaiVisionMultimediaProcessor": "promptflow's name, which projects import",
 }
 """Class names with a banned word, each with its reason."""
 
