@@ -174,7 +174,9 @@ def _printed_json(printed: str) -> Any:
 
 
 def _output_files(folder: Path) -> list[Path]:
-    return sorted(folder.rglob(".promptflow/*.output.json"))
+    """The outputs of a test; those of a prompty are in a folder of its own."""
+    found = (*folder.rglob(".promptflow/*.output.json"), *folder.rglob(".promptflow/*/flow.output.json"))
+    return sorted(found)
 
 
 def _read_json(path: Path, default: Any) -> Any:
