@@ -276,6 +276,11 @@ CATALOGUE: Mapping[str, Entry] = {
         "An image address that is not fetched",
         "The address leads to this machine or to a private network; only hosts that a setting names are asked there.",
     ),
+    "C510": Entry(
+        "experiment-not-running",
+        "An experiment that does not run",
+        "Only an experiment that another process is running can be stopped.",
+    ),
     "C513": Entry(
         "folder-in-use",
         "A folder that holds something else",
@@ -403,6 +408,11 @@ CATALOGUE: Mapping[str, Entry] = {
         "no-snapshot",
         "An exported run without a copy of its flow",
         "The flow has changed since the run, or is gone, so what is there is not what ran.",
+    ),
+    "S816": Entry(
+        "unknown-experiment",
+        "An experiment that does not exist",
+        "No chain of flows was created under this name.",
     ),
     "G901": Entry(
         "unknown-metric",

@@ -162,6 +162,35 @@ def test_a_flow_is_made_around_a_function(headrace: Call, folder: Path) -> None:
     assert headrace("flow", "init", "--flow", "mine", "--prompt-template", "a=b").code == 2
 
 
+def test_a_chain_of_flows_is_tried_created_and_run(headrace: Call, folder: Path) -> None:
+    (folder / "chain.yaml").write_text(
+        "data: [{name: d, path: data.jsonl}]\n"
+        "nodes:\n- {name: a, type: flow, path: flow, inputs: {n: '${data.d.n}'}}\n"
+        "- {name: b, type: flow, path: flow, inputs: {n: '${a.outputs.r}'}}\n"
+    )
+    assert headrace("experiment", "test", "--template", "chain.yaml").data == {
+        "a": {"r": 10},
+        "b": {"r": 100},
+    }
+    assert (
+        headrace("experiment", "create", "--template", "chain.yaml", "-n", "mine").data["status"]
+        == "NotStarted"
+    )
+    ended = headrace("experiment", "start", "-n", "mine")
+    assert (ended.code, ended.data["status"], list(ended.data["node_runs"])) == (0, "Terminated", ["a", "b"])
+    assert headrace("experiment", "show", "-n", "mine").data == ended.data
+    direct = headrace("experiment", "start", "--template", "chain.yaml", "--name", "other", "--stream")
+    assert direct.code == 0
+    assert [item["name"] for item in headrace("experiment", "list", "-r", "1").data] == ["other"]
+    assert headrace("experiment", "stop", "--file", "mine.yaml").code == 2
+    assert headrace("experiment", "stop").code == 2
+    assert headrace("experiment", "start").code == 2
+    (folder / "flow" / "work.py").write_text(WORK.replace("n * 10", "n // 0"))
+    failed = headrace("experiment", "test", "--template", "chain.yaml")
+    assert (failed.code, failed.data) == (1, {})
+    assert headrace("experiment", "start", "-n", "mine").code in (1, 3)
+
+
 def test_what_pf_has_and_headrace_has_not_is_answered_with_what_to_do(headrace: Call) -> None:
     for arguments in (("service", "start"), ("upgrade",)):
         done = headrace(*arguments)

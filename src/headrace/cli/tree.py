@@ -95,6 +95,19 @@ TREE: Mapping[str, Branch | Place] = {
             "validate": _place("tool_validate", "Check tools by themselves, without a flow."),
         },
     ),
+    "experiment": Branch(
+        help="Run prompt flow's experiments: flows in a chain.",
+        commands={
+            "create": _place("experiment_create", "Keep a chain of flows under a name, to start it by."),
+            "list": _place("experiment_list", "List the chains of flows that were created, newest first."),
+            "show": _place("experiment_show", "Show a chain of flows and the runs that it led to."),
+            "start": _place("experiment_start", "Run a chain of flows over all its lines."),
+            "stop": _place(
+                "experiment_stop", "End a chain that runs in another terminal, after the flow that it is at."
+            ),
+            "test": _place("experiment_test", "Run a chain of flows once, on the first line of its data."),
+        },
+    ),
     "trace": Branch(
         help="Keep the recorded spans in order.",
         commands={

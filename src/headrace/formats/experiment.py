@@ -74,7 +74,12 @@ def load_experiment(path: Path) -> Experiment:
     return experiment
 
 
-def _read(root: Block, file: Path) -> Experiment:
+def _read(root: Block, file: Path) -> Experiment | None:
+    if "nodes" in root and "flow" not in root:
+        what = "This is an experiment of prompt flow, a chain of flows: it has no arms to compare."
+        fix = f"Run it with: headrace experiment test --template {file}"
+        root.findings.add("F004", ("nodes",), what, fix, at_key=True)
+        return None
     root.check_keys(_KEYS, "An experiment", severity="error")
     arms = _read_arms(root)
     alpha = root.number("alpha")
