@@ -199,7 +199,47 @@ def print_rate(folder: Path) -> None:
           f" of {len(shares)} runs ({shares[0]:.1%} to {shares[-1]:.1%})")  # fmt: skip
 
 
-BENCHES = {"start": bench_start, "lines": bench_lines, "calls": bench_calls}
+NAMES = "import promptflow.core\nfrom promptflow.core import log_metric, tool\n"
+IN_PROCESS = """\
+import sys, time
+import headrace.cli.commands.flow_test, headrace.compat, headrace.tools.python
+headrace.compat.install()
+began = time.process_time()
+exec(sys.argv[1])
+print((time.process_time() - began) * 1e3)
+"""
+
+
+def bench_names(bench: Bench) -> None:
+    """A script that imports promptflow.core, and the same import where headrace runs already."""
+    script = bench.folder / "names.py"
+    script.write_text(NAMES)
+    stock = None
+    if bench.pf:
+        command = [str(Path(bench.pf[0]).with_name("python")), str(script)]
+        stock = Contender(
+            name="python script.py, stock",
+            command=command,
+            environment=bench.stock_environment,
+            cwd=bench.folder,
+        )
+    bench.time(
+        "a script that imports promptflow.core, process start to exit",
+        [
+            bench.python("python -m headrace.compat script.py", "-m", "headrace.compat", str(script)),
+            stock,
+            bench.python("floor: import dataclasses", "-c", "import dataclasses"),
+        ],
+    )
+    command = [sys.executable, "-c", IN_PROCESS, NAMES]
+    taken = [
+        float(subprocess.run(command, env=bench.ours, check=True, capture_output=True, text=True).stdout)
+        for _ in range(2 * bench.rounds + 1)
+    ]
+    print(f"  the import in a headrace process {sorted(taken)[bench.rounds]:23.1f} ms  (limit 30 ms)")
+
+
+BENCHES = {"start": bench_start, "lines": bench_lines, "calls": bench_calls, "names": bench_names}
 
 
 def main() -> None:

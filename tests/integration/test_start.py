@@ -59,3 +59,19 @@ def test_nothing_heavy_is_imported(command: list[str], also_absent: tuple[str, .
     code, imported = json.loads(done.stderr.splitlines()[-1])
     assert code == 0
     assert set(imported) & {*HEAVY, *also_absent} == set()
+
+
+IMPORTING = """\
+import time
+import headrace.cli.commands.flow_test, headrace.compat, headrace.tools.python
+headrace.compat.install()
+began = time.process_time()
+import promptflow.core
+from promptflow.core import log_metric, tool
+print((time.process_time() - began) * 1e3)
+"""
+
+
+def test_importing_promptflow_core_costs_less_than_thirty_milliseconds() -> None:
+    done = subprocess.run([sys.executable, "-c", IMPORTING], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 30

@@ -259,6 +259,7 @@ SERVED: Mapping[str, Mapping[str, str]] = {
     "promptflow.tools.exception": _errors("tools.exception"),
     "promptflow.tools.list": _COLLECTED,
     "promptflow.tools.llm": _from("compat.model_functions", "llm"),
+    "promptflow.tools.open_model_llm": _from("sdk.open_model", "OpenModelLLM ModelFamily API"),
     "promptflow.tools.serpapi": _from("compat.serpapi", "search SerpAPI SafeMode Engine"),
     "promptflow.tools.template_rendering": _from("compat.templates", "render_template_jinja2"),
     "promptflow.tools.common": {

@@ -66,6 +66,10 @@ def tool(func: Any = None, *, type: str | None = None, **options: Any) -> Any:  
 class ToolProvider:
     """Base of classes whose marked method is a tool; parameters of ``__init__`` become inputs of the node."""
 
+    def __init__(self) -> None:
+        # Written out: the signature of object's own takes anything, which would become inputs.
+        super().__init__()
+
     @classmethod
     def get_initialize_inputs(cls) -> dict[str, inspect.Parameter]:
         """Parameters of ``__init__`` by name."""

@@ -64,6 +64,20 @@ BUILT_IN_TOOLS: Mapping[str, Mapping[str, Any]] = {
             "engine": {"type": ["string"]},
         },
     },
+    "promptflow.tools.open_model_llm.OpenModelLLM.call": {
+        "module": "headrace.sdk.open_model",
+        "class_name": "OpenModelLLM",
+        "function": "call",
+        "inputs": {
+            "endpoint_name": {"type": ["string"]},
+            "deployment_name": {"type": ["string"]},
+            "api": {"type": ["string"]},
+            "temperature": {"type": ["double"]},
+            "max_new_tokens": {"type": ["int"]},
+            "top_p": {"type": ["double"]},
+            "model_kwargs": {"type": ["object"]},
+        },
+    },
     "promptflow.tools.azure_content_safety.analyze_text": _ANALYZE_TEXT,
     "content_safety_text.tools.content_safety_text_tool.analyze_text": _ANALYZE_TEXT,
 }

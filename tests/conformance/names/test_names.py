@@ -16,7 +16,7 @@ INVENTORY: dict[str, dict[str, str]] = json.loads(
 )
 NAMES = [(module, name) for module, names in INVENTORY.items() for name in names]
 MUST_BE_SERVED = (
-    "promptflow", "promptflow.client", "promptflow.connections", "promptflow.constants",
+    "promptflow", "promptflow.client", "promptflow.core", "promptflow.connections", "promptflow.constants",
     "promptflow.contracts.run_info", "promptflow.contracts.run_mode", "promptflow.contracts.types",
     "promptflow.entities", "promptflow.exceptions", "promptflow.operations", "promptflow.tools", "promptflow.tracing",
 )  # fmt: skip

@@ -54,7 +54,7 @@ def test_installing_twice_leaves_one_finder_in_front() -> None:
     ("statement", "name"),
     [
         ("from promptflow.core import Newer", "promptflow.core.Newer"),
-        ("from promptflow.client import PFClient, load_flow", "promptflow.client.PFClient"),
+        ("from promptflow.client import PFClient, load_flows", "promptflow.client.load_flows"),
         ("import promptflow.azure", "promptflow.azure"),
         ("from promptflow.core._newer import Newer", "promptflow.core._newer"),
         ("from promptflow.core._serving.app import create_app", "promptflow.core._serving"),
