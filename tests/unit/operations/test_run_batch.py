@@ -150,6 +150,20 @@ def test_an_interrupt_closes_the_run_as_canceled(workspace: Workspace, tmp_path:
     assert run.finished_at is not None
 
 
+def test_an_interrupted_run_can_be_gone_on_with(workspace: Workspace, tmp_path: Path) -> None:
+    request = replace(a_request(tmp_path, "x", "interrupt", "y"), max_concurrency=1)
+    with pytest.raises(KeyboardInterrupt):
+        create_run(workspace, request)
+    assert workspace.store.line_statuses("r") == {0: COMPLETED}
+    (tmp_path / "flow/act.py").write_text(ACT.replace('"interrupt": KeyboardInterrupt(),', ""), "utf-8")
+    run = create_run(workspace, RunRequest(flow=Path(), resume_from="r", name="again"))
+    assert (run.status, run.n_completed, run.spec.resume_from) == (COMPLETED, 3, "r")
+    first, again = workspace.store.read_line("r", 0), workspace.store.read_line("again", 0)
+    assert first == again
+    assert first is not None
+    assert first.spans
+
+
 def test_a_fault_of_ours_leaves_no_run_that_seems_to_run_on(workspace: Workspace, tmp_path: Path) -> None:
     def hear(event: RunEvent) -> None:
         if isinstance(event, LineFinished):
