@@ -28,6 +28,8 @@ def trace(func: FunctionT | None = None) -> Any:
     """
     if func is None:
         return trace
+    if isinstance(func, type):
+        return func  # making an object is no call worth a span, and a class has to stay one
     if inspect.isasyncgenfunction(func):
         return _trace_async_generator(func)
     if inspect.isgeneratorfunction(func):

@@ -90,13 +90,19 @@ class _Loading:
         """What the entry takes, completed by the file."""
         constructor = None
         function = entry
+        is_method = False
         if isinstance(entry, type):
             function = entry.__call__
+            is_method = not _is_bound(entry, "__call__")
             constructor = None if entry.__init__ is object.__init__ else entry.__init__  # type: ignore[misc]
         place = self.place_of(entry)
         try:
             found = run_user_code(
-                lambda: _read(function, constructor, is_method=isinstance(entry, type)),
+                lambda: _read(
+                    function,
+                    constructor,
+                    is_method=is_method,
+                ),
                 self._signature_problem,
             )
         except _RefusedError as error:
@@ -121,7 +127,9 @@ class _Loading:
 
     def _aggregation_problems(self, entry: Any) -> list[Problem]:
         method = getattr(entry, AGGREGATE, None) if isinstance(entry, type) else None
-        if method is None or len(inspect.signature(method).parameters) == (1 if _is_bound(entry) else 2):
+        if method is None or len(inspect.signature(method).parameters) == (
+            1 if _is_bound(entry, AGGREGATE) else 2
+        ):
             return []
         what = (
             f"{AGGREGATE} of {self.flow.entry} must take one parameter: the list of what the lines returned."
@@ -217,9 +225,9 @@ def _import(name: str, folder: Path) -> ModuleType:
     return module
 
 
-def _is_bound(cls: type) -> bool:
-    """Whether ``__aggregate__`` stands in the class without an instance to come: a static or class method."""
-    return isinstance(inspect.getattr_static(cls, AGGREGATE), (staticmethod, classmethod))
+def _is_bound(cls: type, method: str) -> bool:
+    """Whether a method takes no instance: a static method, or one of the class."""
+    return isinstance(inspect.getattr_static(cls, method), (staticmethod, classmethod))
 
 
 def _has_call(cls: type) -> bool:

@@ -67,6 +67,8 @@ def problems_of(folder: Path, code: str, file: str = "entry: m:f\n", **more: Any
         ("class f:\n    def __call__(self, x):\n        yield x", THREAD, [2]),
         ("class f:\n    async def __call__(self, x):\n        yield x", INLINE, [2]),
         ("class B:\n    def __call__(self, x): return x + 1\nclass f(B): pass", THREAD, 3),
+        ("class f:\n    @staticmethod\n    def __call__(x): return x + 1", THREAD, 3),
+        ("class f:\n    @classmethod\n    def __call__(cls, x): return x + 1", THREAD, 3),
         ("from promptflow.core import tool\n@tool\ndef f(x): return x + 1", THREAD, 3),
         ("from promptflow.tracing import trace\n@trace\nasync def f(x): return x + 1", ASYNC, 3),
     ],
