@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headrace.domain.connection import Connection
-from headrace.tools.connection_types import ConnectionObject, stored_connection
+from headrace.tools.connection_types import ConnectionObject, kept_connection
 
 
 @dataclass
@@ -37,7 +37,7 @@ def split_connections(
         for key, value in values.items():
             if isinstance(value, ConnectionObject):
                 name = value.name or f"{node}.{key}"
-                given[name] = replace(stored_connection(value), name=name)
+                given[name] = replace(kept_connection(value), name=name)
                 settings[f"{node}.{key}"] = name
             else:
                 settings[f"{node}.{key}"] = str(value)
