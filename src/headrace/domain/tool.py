@@ -17,7 +17,7 @@ class ToolParameter:
 
     Attributes:
         types: Type names of the format (int, double, bool, string, list, object, prompt_template, image, …) or
-            connection class names; literals are converted to the first.
+            connection class names; literals are converted to the first. None: literals stay as they are.
         is_required: No default: a node that does not set it fails.
         is_default_declared: The default stands in the flow's file and not in the code.
     """

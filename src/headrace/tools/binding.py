@@ -106,7 +106,7 @@ def _init_value(name: str, given: Any, signature: Signature, node: Node, flow: F
         raise DefinitionError(Problem(code="T203", what=what, span=place, pointer=pointer, fix=fix))
     declared = signature.spec.parameter(name)
     types = declared.types if declared else ("object",)
-    if types[0] in ("image", "assistant_definition"):
+    if {"image", "assistant_definition"}.intersection(types[:1]):
         what = f"{name!r} goes to the constructor of the tool's class, which takes no {types[0]}."
         fix = "Make it a parameter of the tool's method, or give the path as text."
         raise DefinitionError(Problem(code="F010", what=what, span=place, pointer=pointer, fix=fix))

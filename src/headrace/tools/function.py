@@ -12,6 +12,9 @@ from headrace.tools.base import ASYNC, INLINE, THREAD, NodeContext, current_node
 from headrace.tools.output import capture_output
 from headrace.tools.project import activate_project
 
+INPUTS_TO_ESCAPE = "_inputs_to_escape"
+"""The keyword argument that tells a tool with a prompt which inputs may not open a chat role (promptflow-format: 4.3)."""
+
 
 class FunctionTool:
     """Calls a function with a node's arguments.
@@ -55,7 +58,10 @@ class FunctionTool:
         if self._folder is not None:
             activate_project(self._folder)
         given = {name: value for name, value in arguments.items() if name not in self._consumed}
-        return call_function(self._function, {**given, **self._fixed}, context, self.mode)
+        values = {**given, **self._fixed}
+        if self.spec.takes_any and context.inputs_to_escape:
+            values[INPUTS_TO_ESCAPE] = list(context.inputs_to_escape)
+        return call_function(self._function, values, context, self.mode)
 
 
 def call_function(

@@ -64,7 +64,7 @@ def _to_read(node: Node, spec: ToolSpec) -> Iterator[tuple[str, str]]:
             continue
         parameter = spec.parameter(name)
         if parameter is not None:
-            yield name, parameter.types[0]
+            yield from ((name, kind) for kind in parameter.types[:1])
         elif name in spec.image_variables:
             yield name, "image"
 

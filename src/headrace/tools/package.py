@@ -145,7 +145,10 @@ def _import(
 
 
 def _with_described_types(signature: Signature, described: Mapping[str, Any]) -> Signature:
-    """The types that the package describes decide how literals are converted; the signature knows the defaults."""
+    """The types that the package describes decide how literals are converted; the signature knows the defaults.
+
+    A literal for a parameter that the description leaves out stays as it is, whatever the annotation.
+    """
     inputs = described.get("inputs") or {}
     parameters = tuple(_described(item, inputs.get(item.name)) for item in signature.spec.parameters)
     return _replaced(signature, parameters)
@@ -153,7 +156,7 @@ def _with_described_types(signature: Signature, described: Mapping[str, Any]) ->
 
 def _described(parameter: ToolParameter, described: Mapping[str, Any] | None) -> ToolParameter:
     types = tuple((described or {}).get("type") or ())
-    return ToolParameter(name=parameter.name, types=types or parameter.types, default=parameter.default)
+    return ToolParameter(name=parameter.name, types=types, default=parameter.default)
 
 
 def _with_prompt(
@@ -170,9 +173,8 @@ def _with_prompt(
     text = read_text(source.path, source.shown)
     template = load_template(text, source.shown)
     parameters = tuple(item for item in signature.spec.parameters if item.name != signature.prompt)
-    reserved = tuple(item.name for item in signature.spec.parameters)
     return (
-        _replaced(signature, parameters, reserved=reserved, template=template),
+        _replaced(signature, parameters, template=template),
         {signature.prompt: PromptTemplate(text)},
     )
 
@@ -181,14 +183,12 @@ def _replaced(
     signature: Signature,
     parameters: tuple[ToolParameter, ...],
     *,
-    reserved: tuple[str, ...] = (),
     template: Template | None = None,
 ) -> Signature:
     spec = ToolSpec(
         name=signature.spec.name,
         parameters=parameters,
         takes_any=signature.spec.takes_any,
-        reserved=reserved,
         template_variables=template.variables if template else (),
         image_variables=template.image_variables if template else (),
     )

@@ -45,6 +45,8 @@ def run_step(step: dict) -> None:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.environ.update(step["environment"])
     os.chdir(step["folder"])
+    added = step["environment"].get("PYTHONPATH")
+    sys.path[1:1] = [os.path.abspath(path) for path in added.split(os.pathsep)] if added else []
     renew_locks()
     if step["forks"]:
         multiprocessing.context.SpawnContext.Process = multiprocessing.context.ForkContext.Process

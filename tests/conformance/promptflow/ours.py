@@ -105,7 +105,7 @@ def _run_script(script: str, project: Path, variables: Mapping[str, str]) -> dic
     done = subprocess.run(
         [sys.executable, "-m", "headrace.compat", script],
         cwd=project,
-        env={**variables, "PYTHONPATH": str(SOURCES)},
+        env={**variables, "PYTHONPATH": os.pathsep.join(filter(None, (str(SOURCES), variables.get("PYTHONPATH"))))},
         capture_output=True,
         text=True,
         timeout=60,
@@ -126,6 +126,8 @@ def _this_process(project: Path, variables: Mapping[str, str]) -> Iterator[None]
     os.environ.update(variables)
     try:
         with chdir(project), serving_names(project.parent):
+            added = variables.get("PYTHONPATH")
+            sys.path[:0] = [str(project / path) for path in added.split(os.pathsep)] if added else []
             yield
     finally:
         os.environ.clear()

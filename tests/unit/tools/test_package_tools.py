@@ -69,7 +69,7 @@ def load(folder: Path, tool: str, inputs: Mapping[str, Any] | None = None, kind:
 
 def test_a_function_with_the_types_that_the_package_describes(tmp_path: Path) -> None:
     tool = load(tmp_path, "acme.add")
-    assert [(item.name, item.types) for item in tool.spec.parameters] == [("a", ("int",)), ("b", ("int",))]
+    assert [(item.name, item.types) for item in tool.spec.parameters] == [("a", ("int",)), ("b", ())]
     assert call_once(tool, {"a": 1}) == (1, 1)
 
 
@@ -84,7 +84,7 @@ def test_a_class(tmp_path: Path) -> None:
 def test_a_prompt_goes_to_the_parameter_that_is_annotated_so(tmp_path: Path) -> None:
     tool = load(tmp_path, "acme.ask", {"connection": "openai"}, "custom_llm")
     assert [item.name for item in tool.spec.parameters] == ["connection", "limit"]
-    assert tool.spec.reserved == ("connection", "prompt", "limit")
+    assert tool.spec.reserved == ()
     assert tool.spec.template_variables == ("q",)
     assert call_once(tool, {"connection": "openai", "q": "x"}) == ("k", "user:\n{{ q }}", 3, {"q": "x"})
 
