@@ -337,7 +337,7 @@ class _Connection(asyncio.Protocol):
 
 def _make_request(first: str, headers: Mapping[str, str], payload: bytes) -> Request:
     method, target, _ = first.split(" ", 2)
-    parts = urlsplit(target)
+    parts = urlsplit(f"http://host{target}")  # alone, a path that begins with // would be read as a host
     try:
         body = json.loads(payload) if payload else None
     except ValueError:

@@ -77,7 +77,8 @@ def make_endpoint(connection: Connection) -> Endpoint:
         return _endpoint(connection, "base_url", base_url, system="openai", organization=organization)
     if connection.type == "serverless":
         base_url = configs.get("api_base", "")
-        return _endpoint(connection, "api_base", base_url, system="azure.ai.inference", suffix="/v1")
+        suffix = "" if base_url.rstrip("/").endswith("/v1") else "/v1"
+        return _endpoint(connection, "api_base", base_url, system="azure.ai.inference", suffix=suffix)
     if connection.type == "azure_open_ai":
         base_url = configs.get("api_base", "").rstrip("/")
         # A resource's v1 API has no dated versions: requests look like OpenAI's own.

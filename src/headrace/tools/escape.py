@@ -75,8 +75,8 @@ def escape_values(values: Mapping[str, Any], names: Collection[str]) -> EscapedV
         *(value.marks for value in values.values() if isinstance(value, PromptText))
     )
     if any(_OPENING.search(text) for name in outside for text in _texts(values[name])):
-        used = set("".join(text for value in values.values() for text in _texts(value)))
-        mark = next(char for char in _candidates() if char not in used)
+        used = "".join(text for value in values.values() for text in _texts(value))
+        mark = next(char for char in _candidates() if char not in used and _escaped(char) not in used)
         marks |= {mark}
         values = {name: _mark(value, mark) if name in outside else value for name, value in values.items()}
     if not marks:
@@ -91,8 +91,10 @@ def restore(value: Any, marks: Collection[str]) -> Any:
     """Remove marks from a text, or from all texts inside lists and mappings."""
     if isinstance(value, str):
         for mark in marks:
-            # In a list or mapping that was printed as Python or JSON does, a mark stands as an escape sequence.
-            value = value.replace(mark, "").replace(ascii(mark)[1:-1], "")
+            value = value.replace(mark, "")
+            if _escaped(mark) in value:
+                # Text that was written as JSON after it was printed has more than one backslash here.
+                value = re.sub(r"\\+" + _escaped(mark)[1:], "", value)
         return value
     if isinstance(value, list):
         return [restore(item, marks) for item in value]
@@ -122,6 +124,11 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, dict):
         for item in value.values():
             yield from _texts(item)
+
+
+def _escaped(mark: str) -> str:
+    """How a mark stands in a list or mapping that was printed as Python or JSON does: as an escape sequence."""
+    return ascii(mark)[1:-1]
 
 
 def _candidates() -> Iterator[str]:

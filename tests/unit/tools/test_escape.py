@@ -47,6 +47,14 @@ def test_neither_does_text_inside_a_chat_history(text: str, family: str) -> None
 
 
 @given(TEXTS)
+def test_marks_vanish_where_a_template_prints_a_mapping_or_writes_json(text: str) -> None:
+    value = {"x": [text]}
+    template = load_template("user:\n{{ q }}\nassistant:\n{{ q | tojson }}\n{{ q | string | tojson }}", "t")
+    plain, restored = (messages(template, {"q": value}, names, OPENAI) for names in ((), ("q",)))
+    assert restored == plain
+
+
+@given(TEXTS)
 def test_a_prompt_text_carries_its_marks_into_the_next_template(text: str) -> None:
     values = {"q": text}
     escaped = escape_values(values, ("q",))
