@@ -337,7 +337,8 @@ class _Connection(asyncio.Protocol):
 
 def _make_request(first: str, headers: Mapping[str, str], payload: bytes) -> Request:
     method, target, _ = first.split(" ", 2)
-    parts = urlsplit(f"http://host{target}")  # alone, a path that begins with // would be read as a host
+    # Alone, a path that begins with // would be read as a host; proxies are given whole addresses.
+    parts = urlsplit(f"http://host{target}" if target.startswith("/") else target)
     try:
         body = json.loads(payload) if payload else None
     except ValueError:
