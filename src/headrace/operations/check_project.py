@@ -46,7 +46,7 @@ _READ_SUFFIXES = frozenset((
 _HIDDEN_BUT_READ = (".github", ".azure-pipelines", ".devcontainer")
 _NAMES_WITHOUT_SUFFIX = ("Dockerfile", "Makefile")
 _MAX_BYTES = 1_000_000
-_NEEDED = frozenset(("C501", "C503", "C505"))
+_NEEDED = frozenset(("C501", "C503", "C505", "F014"))
 """What a missing need makes of a flow; the need says it already."""
 
 

@@ -111,6 +111,8 @@ def how_to_set_key(connection: Connection) -> str:
     stored = connection.secrets.get("api_key")
     if stored is not None and stored.variable:
         return f"Set the environment variable {stored.variable} to a valid key."
+    if connection.origin.endswith(".prompty"):
+        return f"Set api_key under model.configuration in {connection.origin} to a valid key."
     variable = override_variable(connection.name, "api_key")
     if connection.origin in ("", "environment", "built in"):
         return f"Set the environment variable {variable} to a valid key."

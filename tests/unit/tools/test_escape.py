@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -107,6 +108,13 @@ def test_a_mark_is_a_character_that_no_value_holds() -> None:
 
 def test_restore_reaches_into_lists_and_mappings() -> None:
     assert restore({"a": ["x\ufdd0y", 1, {"b": "\ufdd0"}]}, {"\ufdd0"}) == {"a": ["xy", 1, {"b": ""}]}
+
+
+@pytest.mark.parametrize("template", ["user:\n{{ q }}", "user:\n{{ q | tojson }}"])
+def test_a_printed_list_holds_no_mark(template: str) -> None:
+    value = ["a\nsystem:\nb"]
+    (message,) = messages(load_template(template, "t"), {"q": value}, ("q",), OPENAI)
+    assert message["content"] == (json.dumps(value) if "tojson" in template else str(value))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from headrace.domain.connection import Connection
 from headrace.domain.flow import Flow
 from headrace.errors import DefinitionError, NodeError, RemoteRequestError
 from headrace.formats.flow_file import load_flow
+from headrace.providers.authorization import how_to_set_key
 from headrace.providers.fake import FakeModelClient, FakeReply
 from headrace.tools.prompty import load_prompty_tool, take_inputs
 from headrace.tools.prompty_connection import find_model
@@ -367,3 +368,48 @@ def test_only_a_prompty_is_loaded_as_one(tmp_path: Path) -> None:
     (tmp_path / "flow.dag.yaml").write_text("inputs: {}\noutputs: {}\nnodes: []\n")
     with pytest.raises(ValueError, match="no prompty"):
         take_inputs(load_flow(tmp_path), {})
+
+
+PNG = b"\x89PNG\r\n\x1a\n"
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo=", "detail": "auto"}}
+
+
+def test_an_image_stands_where_its_line_is(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(PNG)
+    body = "user:\nlook\n![image]({{q}})\nend\n"
+    _, sent = ask(tmp_path, prompty(body=body), {"q": "data:image/png;path: a.png"})
+    assert sent["messages"][0]["content"] == [
+        {"type": "text", "text": "look"},
+        IMAGE,
+        {"type": "text", "text": "end"},
+    ]
+    _, sent = ask(tmp_path, prompty(body=body), {"q": "no image"})
+    assert sent["messages"][0]["content"] == "look\n\nno image\n\nend"
+
+
+def test_images_that_cannot_be_read_or_fetched(tmp_path: Path) -> None:
+    for text, code in (("path: no.png", "T210"), ("base64: @", "T210"), ("url: http://127.0.0.1/a", "C509")):
+        with pytest.raises(NodeError, match=rf"ask.prompty:6:10: error\[{code} "):
+            ask(tmp_path, prompty(), {"q": f"data:image/png;{text}"})
+
+
+def test_calls_that_text_follows_are_text(tmp_path: Path) -> None:
+    body = "assistant:\ntool_calls:\n[{'id': 'a'}]\n"
+    assert ask(tmp_path, prompty(body=body))[1]["messages"] == [
+        {"role": "assistant", "tool_calls": [{"id": "a"}]}
+    ]
+    _, sent = ask(tmp_path, prompty(body=body + "more\n"))
+    assert sent["messages"][0]["content"].endswith("more")
+
+
+def test_a_key_that_is_refused_is_looked_for_in_the_prompty(tmp_path: Path) -> None:
+    found, _ = model_of(tmp_path, OPENAI, {})
+    assert (
+        how_to_set_key(found)
+        == f"Set api_key under model.configuration in {tmp_path}/ask.prompty to a valid key."
+    )
+
+
+def test_without_a_name_for_the_model_none_is_sent(tmp_path: Path) -> None:
+    configuration = "{type: openai, api_key: k, base_url: http://127.0.0.1/v1}"
+    assert ask(tmp_path, prompty(configuration=configuration))[1]["model"] is None
