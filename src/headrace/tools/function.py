@@ -13,7 +13,7 @@ from headrace.tools.output import capture_output
 from headrace.tools.project import activate_project
 
 INPUTS_TO_ESCAPE = "_inputs_to_escape"
-"""The keyword argument that tells a tool with a prompt which inputs may not open a chat role (promptflow-format: 4.3)."""
+"""Keyword argument that tells a tool with a prompt which inputs may not open a message (promptflow-format: 4.3)."""
 
 
 class FunctionTool:

@@ -46,7 +46,7 @@ def run_step(step: dict) -> None:
     os.environ.update(step["environment"])
     os.chdir(step["folder"])
     added = step["environment"].get("PYTHONPATH")
-    sys.path[1:1] = [os.path.abspath(path) for path in added.split(os.pathsep)] if added else []
+    sys.path[1:1] = [str(Path(path).resolve()) for path in added.split(os.pathsep)] if added else []
     renew_locks()
     if step["forks"]:
         multiprocessing.context.SpawnContext.Process = multiprocessing.context.ForkContext.Process

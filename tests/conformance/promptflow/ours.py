@@ -105,7 +105,10 @@ def _run_script(script: str, project: Path, variables: Mapping[str, str]) -> dic
     done = subprocess.run(
         [sys.executable, "-m", "headrace.compat", script],
         cwd=project,
-        env={**variables, "PYTHONPATH": os.pathsep.join(filter(None, (str(SOURCES), variables.get("PYTHONPATH"))))},
+        env={
+            **variables,
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(SOURCES), variables.get("PYTHONPATH")))),
+        },
         capture_output=True,
         text=True,
         timeout=60,
