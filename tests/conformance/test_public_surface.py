@@ -20,7 +20,7 @@ from headrace.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [
-    "flow init", "flow validate", "flow test", "flow serve", "flow build",
+    "flow init", "flow save", "flow validate", "flow test", "flow serve", "flow build",
     "run create", "run list", "run show", "run show-details", "run show-metrics", "run stream", "run visualize",
     "run update", "run archive", "run restore", "run trace", "run export", "run delete",
     "doctor", "certify",
@@ -35,6 +35,7 @@ COMMANDS = [
 ]  # fmt: skip
 PF_OPTIONS = {
     "flow init": ["--flow", "--type", "--entry", "--function", "--prompt-template", "-y", "--yes"],
+    "flow save": ["--entry", "--code", "--path"],
     "flow validate": ["--source"],
     "flow test": ["--flow", "--inputs", "--node", "--variant", "--environment-variables", "--collection",
                   "--input", "--detail", "--config"],

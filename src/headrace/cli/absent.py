@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 ABSENT: Mapping[str, str] = {
-    "flow save": "headrace flow init --flow NAME starts a flow; put the function into its Python tool.",
     "service": "No service is needed: runs and spans are in one file that headrace run list and run trace read.",
     "upgrade": "Upgrade with what installed it, such as pip install --upgrade headrace.",
 }

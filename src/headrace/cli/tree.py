@@ -47,6 +47,7 @@ TREE: Mapping[str, Branch | Place] = {
         help="Write, check and try out flows.",
         commands={
             "init": _place("flow_init", "Create a flow that runs, to start from."),
+            "save": _place("flow_save", "Make a flex flow of a function or class that exists."),
             "validate": _place("flow_validate", "Check a flow and report every problem at once."),
             "test": _place("flow_test", "Run a flow, or one of its nodes, once."),
             "serve": _place("flow_serve", "Serve a flow over HTTP."),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from headrace.domain.run import COMPLETED
 from headrace.errors import DefinitionError, Problem, UsageError, raise_if_errors
 from headrace.formats.lines import read_dataset
 from headrace.operations.check_flow import check_flow
+from headrace.operations.save_flow import save_flow, save_function
 from headrace.operations.test_flow import TestRequest, run_test
 from headrace.operations.workspace import Workspace, at_work
 from headrace.sdk.failures import FlowFailedError, as_sdk_errors
@@ -115,6 +116,34 @@ class FlowOperations:
             with as_sdk_errors():
                 raise_if_errors(problems)
         return ValidationResult(problems)
+
+    def save(
+        self,
+        entry: str | Callable[..., Any],
+        code: str | PathLike[str] | None = None,
+        path: str | PathLike[str] | None = None,
+        **_: Any,
+    ) -> None:
+        """Write the file of a flex flow around a function or class.
+
+        Args:
+            entry: The function or class, or ``module:name`` together with ``code``.
+            code: Folder that the module is imported from; a function brings its own.
+            path: Folder for the flow, new or empty; default: beside the code.
+
+        Raises:
+            UserErrorException: The entry cannot be one, ``code`` is missing or too much, or ``path`` holds something.
+        """
+        target = None if path is None else Path(path)
+        with as_sdk_errors():
+            if callable(entry) and code is None:
+                save_function(entry, target)
+            elif not callable(entry) and code is not None:
+                save_flow(entry, Path(code), target)
+            else:
+                what = "An entry in words needs code, and a function brings its own."
+                fix = "Give code together with module:name only."
+                raise UsageError(Problem(code="C507", what=what, fix=fix))
 
 
 def _read_inputs(inputs: Mapping[str, Any] | str | PathLike[str] | None) -> Mapping[str, Any]:

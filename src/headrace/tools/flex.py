@@ -52,6 +52,17 @@ def load_flex_tool(node: Node, flow: Flow, folder: Path, connections: Connection
     return EntryTool(entry, signature, code_folder(flow, folder))
 
 
+def read_entry(flow: Flow, folder: Path) -> tuple[Any, EntrySignature]:
+    """The function or class that a flow enters by, and what it takes.
+
+    Raises:
+        DefinitionError: T211 when it cannot be loaded, T213 when it takes what data cannot give.
+    """
+    loading = _Loading(flow=flow, folder=folder)
+    entry = loading.entry()
+    return entry, loading.signature(entry)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Loading:
     """One entry while it is loaded."""

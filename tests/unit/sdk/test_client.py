@@ -356,6 +356,20 @@ def test_a_flow_is_checked(client: PFClient, tmp_path: Path) -> None:
         client.flows.validate("double", raise_error=True)
 
 
+def saved_by_the_client(text: str) -> str:
+    return text
+
+
+def test_a_function_is_saved_as_a_flow(client: PFClient, tmp_path: Path) -> None:
+    client.flows.save(entry=saved_by_the_client, path=tmp_path / "one")
+    assert "entry: test_client:saved_by_the_client" in (tmp_path / "one" / "flow.flex.yaml").read_text()
+    client.flows.save(entry="test_client:saved_by_the_client", code=tmp_path / "one", path=tmp_path / "two")
+    assert (tmp_path / "two" / "test_client.py").exists()
+    for arguments in ({"entry": "a:b"}, {"entry": saved_by_the_client, "code": "."}):
+        with pytest.raises(UserErrorException):
+            client.flows.save(**arguments)
+
+
 def test_a_store_that_cannot_be_opened_is_a_system_error(client: PFClient, tmp_path: Path) -> None:
     (tmp_path / ".headrace" / "headrace.sqlite").write_text("no database" * 200, "utf-8")
     with pytest.raises(SystemErrorException):
