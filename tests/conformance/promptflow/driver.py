@@ -10,6 +10,7 @@ seconds per run; nothing else about stock is changed.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import multiprocessing.context
@@ -94,6 +95,8 @@ def main() -> None:
         if child == 0:
             run_step(step)
         _, status = os.waitpid(child, 0)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)  # workers that stock leaves behind
         sys.stdout.write(json.dumps({"code": os.waitstatus_to_exitcode(status)}) + "\n")
         sys.stdout.flush()
 
