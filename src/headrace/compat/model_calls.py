@@ -40,7 +40,7 @@ def wait_for_model(ask: Ask, open_client: OpenClient, *, escaped: tuple[str, ...
         The answer; of a stream, a generator of its pieces.
     """
     context = current_node.get()
-    if context is not None and context.loop is not _running_loop():
+    if context is not None and context.loop is not _running_loop() and context.loop.is_running():
         loop = context.loop
         shared = _part(context, escaped)
         return _wait(

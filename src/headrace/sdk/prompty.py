@@ -14,10 +14,13 @@ from headrace.compat.exceptions import UserErrorException
 from headrace.compat.model_calls import await_model, wait_for_model
 from headrace.compat.translation import translated
 from headrace.config import load_settings
+from headrace.domain.connection import Connection
 from headrace.domain.flow import ModelPrompt
 from headrace.errors import HeadraceError, Problem, RemoteError, UsageError
 from headrace.formats.flow_file import load_flow
 from headrace.formats.prompty import CONFIGURATION_KEYS
+from headrace.operations.workspace import Workspace
+from headrace.providers.base import ModelClient
 from headrace.providers.loading import load_by_name
 from headrace.sdk.session import join_workspace
 from headrace.tools.model_parameters import COMPLETION
@@ -63,6 +66,7 @@ class Prompty:
             )
         self.name = self._name = self._flow.name
         self._tool: PromptyTool | None = None
+        self._workspace: Workspace | None = None
 
     @classmethod
     def load(cls, source: str | PathLike[str], **kwargs: Any) -> Self:
@@ -90,9 +94,7 @@ class Prompty:
         _refuse_positions(args, "called")
         with _known_errors():
             tool = self._load_tool()
-            answer = wait_for_model(
-                lambda context: tool.call(kwargs, context), join_workspace(self).open_client
-            )
+            answer = wait_for_model(lambda context: tool.call(kwargs, context), self._open_client)
         return _package_object(self._prompt, answer)
 
     def render(self, *args: Any, **kwargs: Any) -> str:
@@ -137,9 +139,16 @@ class Prompty:
         """The tool, loaded at the first call: until then nobody asks whether the configuration leads anywhere."""
         if self._tool is None:
             node = self._flow.nodes[0]
-            connections = join_workspace(self).connections
-            self._tool = load_prompty_tool(node, self._flow, self.code, connections)
+            self._tool = load_prompty_tool(node, self._flow, self.code, self._join_workspace().connections)
         return self._tool
+
+    def _open_client(self, wanted: str | Connection) -> ModelClient:
+        return self._join_workspace().open_client(wanted)
+
+    def _join_workspace(self) -> Workspace:
+        if self._workspace is None:
+            self._workspace = join_workspace(self)
+        return self._workspace
 
 
 class AsyncPrompty(Prompty):
@@ -156,9 +165,7 @@ class AsyncPrompty(Prompty):
         _refuse_positions(args, "called")
         with _known_errors():
             tool = self._load_tool()
-            answer = await await_model(
-                lambda context: tool.call(kwargs, context), join_workspace(self).open_client
-            )
+            answer = await await_model(lambda context: tool.call(kwargs, context), self._open_client)
         return _package_object(self._prompt, answer)
 
 
