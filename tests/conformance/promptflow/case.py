@@ -34,16 +34,20 @@ class Step:
     Attributes:
         words: After ``pf`` or ``headrace``; empty for a script.
         script: A Python file of the case that imports promptflow; its last line on standard output is JSON.
+        says: What a person types into a chat, line by line; ``None`` for a step that is no chat.
     """
 
     words: tuple[str, ...] = ()
     script: str | None = None
+    says: str | None = None
 
     @property
     def kind(self) -> str:
-        """``test``, ``run``, ``show``, ``python``, or ``other`` for a command of which only success is compared."""
+        """``test``, ``chat``, ``run``, ``show``, ``python``, or ``other``, of which only success is compared."""
         if self.script is not None:
             return "python"
+        if self.says is not None:
+            return "chat"
         return STEP_KINDS.get(" ".join(self.words[:2]), "other")
 
     def option(self, name: str) -> str | None:
@@ -141,6 +145,9 @@ def _content(given: Any) -> bytes:
 
 
 def _step(given: Any) -> Step:
+    if isinstance(given, Mapping) and "chat" in given:
+        lines = "".join(f"{line}\n" for line in given["says"])
+        return Step(words=tuple(shlex.split(given["chat"])), says=lines)
     if isinstance(given, Mapping):
         return Step(script=given["python"])
     return Step(words=tuple(shlex.split(given)))

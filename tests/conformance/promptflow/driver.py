@@ -1,7 +1,7 @@
 """Runs steps under stock promptflow; executed by the interpreter that has it, with the standard library at hand.
 
 Importing promptflow takes seconds, so it is imported once, and every step runs in a fork. Reads one JSON object per
-line from standard input, ``{"words" | "script", "folder", "environment", "output"}``, and answers each with
+line from standard input, ``{"words" | "script", "says", "folder", "environment", "output"}``, and answers each with
 ``{"code": …}`` when the step has ended. What the step prints goes to the file ``output``.
 
 Stock starts the workers of a run as new interpreters. With ``"forks": true`` they are forks as well, which saves
@@ -43,7 +43,7 @@ def run_step(step: dict) -> None:
     out = os.open(step["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(out, 1)
     os.dup2(out, 2)
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(typed_input(step.get("says")), 0)
     os.environ.update(step["environment"])
     os.chdir(step["folder"])
     added = step["environment"].get("PYTHONPATH")
@@ -66,6 +66,18 @@ def run_step(step: dict) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def typed_input(says: str | None) -> int:
+    """What standard input reads: the lines that a person types, or nothing."""
+    if says is None:
+        return os.open(os.devnull, os.O_RDONLY)
+    reader, writer = os.pipe()
+    os.write(writer, says.encode())
+    os.close(writer)
+    # The stream has read ahead in the process that this one was forked from.
+    sys.stdin = os.fdopen(os.dup(reader), encoding="utf-8")
+    return reader
 
 
 def renew_locks() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gc
+import io
 import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, chdir, contextmanager
+from contextlib import ExitStack, chdir, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,14 @@ from headrace.config import load_settings
 from headrace.domain.run import COMPLETED
 from headrace.operations.workspace import open_workspace
 from tests.conformance.promptflow.case import Case, Step, filled
-from tests.conformance.promptflow.results import drop_incidental, make_places, normalise, requests_to_json
+from tests.conformance.promptflow.results import (
+    drop_incidental,
+    make_places,
+    normalise,
+    read_chat,
+    requests_to_json,
+    show_images,
+)
 from tests.support.commands import ListeningSession
 from tests.support.tool_nodes import serving_names
 
@@ -57,6 +65,7 @@ def run_case(case: Case, folder: Path) -> list[dict[str, Any]]:
             result = _run_step(step, project, variables, server.url)
             result["requests"] = requests_to_json(server.requests[n_before:])
             results.append(result)
+        results = show_images(results, (project, home))
         normal: list[dict[str, Any]] = normalise(results, make_places(project, home, server.url))
     return normal
 
@@ -66,7 +75,8 @@ def _run_step(step: Step, project: Path, variables: Mapping[str, str], url: str)
         return _run_script(step.script, project, variables)
     with _this_process(project, variables):
         session = WrittenSession(project, variables)
-        code = run_command_line([filled(word, url) for word in step.words], session)
+        with _typed(step.says) as printed:
+            code = run_command_line([filled(word, url) for word in step.words], session)
         # Generators that a tool left open end here, not in another test.
         gc.collect()
     result: dict[str, Any] = {
@@ -80,6 +90,9 @@ def _run_step(step: Step, project: Path, variables: Mapping[str, str], url: str)
         # A flex flow or prompty shows its bare result; what stock writes to the file has a name.
         is_bare = not isinstance(session.written, dict) and step.option("--node") is None
         result["outputs"] = {"output": session.written} if is_bare else session.written
+    elif step.kind == "chat" and code == 0:
+        written = next(project.rglob("chat.output.json"))
+        result.update(read_chat(printed.getvalue()), outputs=json.loads(written.read_text(encoding="utf-8")))
     elif step.kind == "show" and code == 0:
         result["shown"] = drop_incidental(session.written)
     return result
@@ -120,6 +133,21 @@ def _run_script(script: str, project: Path, variables: Mapping[str, str]) -> dic
     else:
         result["problems"] = [done.stderr]
     return result
+
+
+@contextmanager
+def _typed(says: str | None) -> Iterator[io.StringIO]:
+    """Standard input with what a person types into a chat, and what the chat prints."""
+    printed = io.StringIO()
+    if says is None:
+        yield printed
+        return
+    before, sys.stdin = sys.stdin, io.StringIO(says)
+    try:
+        with redirect_stdout(printed):
+            yield printed
+    finally:
+        sys.stdin = before
 
 
 @contextmanager

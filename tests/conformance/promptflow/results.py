@@ -7,9 +7,11 @@ A result is a mapping: ``succeeded``, ``requests`` that reached the model servic
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,55 @@ def normalise(value: Any, places: Mapping[str, str]) -> Any:
     if isinstance(value, list | tuple):
         return [normalise(item, places) for item in value]
     return value
+
+
+def show_images(results: Iterable[Mapping[str, Any]], folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """Results whose outputs and rows have images by a digest of their bytes: files below ``folders``, or in base64."""
+    return [
+        {
+            key: _show_images(value, folders) if key in ("outputs", "rows") else value
+            for key, value in result.items()
+        }
+        for result in results
+    ]
+
+
+def _show_images(value: Any, folders: Sequence[Path]) -> Any:
+    if isinstance(value, list | tuple):
+        return [_show_images(item, folders) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    content = _image_content(value, folders)
+    if content is not None:
+        name = next((key.rpartition(";")[0] for key in value if key.startswith("data:")), "image")
+        return {name: hashlib.sha1(content, usedforsecurity=False).hexdigest()[:8]}
+    return {key: _show_images(item, folders) for key, item in value.items()}
+
+
+def _image_content(form: Mapping[str, Any], folders: Sequence[Path]) -> bytes | None:
+    """The bytes of an image that a mapping stands for; ``None`` for other mappings, and for addresses."""
+    key, kind = "".join(form) if len(form) == 1 else "", form.get("type")
+    if re.fullmatch("data:image/.*;base64", key):
+        return base64.b64decode(form[key])
+    item = form.get(str(kind))
+    item = item if isinstance(item, Mapping) and len(form) == 2 else {}
+    if kind == "image_url" and str(item.get("url")).startswith("data:"):
+        return base64.b64decode(item["url"].partition(",")[2])
+    path = form[key] if re.fullmatch("data:image/.*;path", key) else None
+    path = item.get("path") if kind == "image_file" else path
+    if not isinstance(path, str):
+        return None
+    found = [file for folder in folders for file in folder.rglob(Path(path).name)]
+    return found[0].read_bytes() if found else None
+
+
+def read_chat(printed: str) -> dict[str, Any]:
+    """Of what a chat prints: whom it welcomes to, what the flow answers, and whether it says that it ends."""
+    return {
+        "welcome": re.findall(r"^Welcome to chat flow, (.*)\.$", printed, re.MULTILINE),
+        "answers": re.findall(r"^(?:User: )*Bot: (.*)$", printed, re.MULTILINE),
+        "ends": "Terminate the chat." in printed,
+    }
 
 
 def drop_incidental(shown: Any) -> Any:

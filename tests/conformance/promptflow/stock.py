@@ -9,6 +9,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -20,7 +21,9 @@ from tests.conformance.promptflow.results import (
     find_error,
     make_places,
     normalise,
+    read_chat,
     requests_to_json,
+    show_images,
 )
 
 DRIVER = Path(__file__).parent / "driver.py"
@@ -93,19 +96,24 @@ class Stock:
                 result["requests"] = requests_to_json(server.requests[n_before:])
                 results.append(result)
             places = make_places(folder, self._home, server.url)
+        results = show_images(results, (folder, self._home))
         return {"steps": normalise(results, places)}
 
     def _run_step(self, step: Step, folder: Path, environment: Mapping[str, str], url: str) -> dict[str, Any]:
         for path in _output_files(folder):
             path.unlink()
         words = tuple(filled(word, url) for word in step.words)
-        code = self._drive(Step(words=words, script=step.script), folder, environment)
+        code = self._drive(replace(step, words=words), folder, environment)
         printed = self._output.read_text(encoding="utf-8", errors="replace")
         result: dict[str, Any] = {"succeeded": code == 0}
         if code:
             result[INFORMATION] = find_error(printed)
         elif step.kind == "test":
             result["outputs"] = self._test_outputs(folder, printed)
+        elif step.kind == "chat":
+            result.update(
+                read_chat(printed), outputs=_read_json(next(folder.rglob("chat.output.json")), None)
+            )
         elif step.kind == "python":
             result["outputs"] = json.loads(printed.rstrip().splitlines()[-1])
         elif step.kind == "show":
@@ -152,6 +160,7 @@ class Stock:
         request = {
             "words": step.words,
             "script": step.script,
+            "says": step.says,
             "folder": str(folder),
             "environment": dict(environment),
             "output": str(self._output),
