@@ -35,11 +35,13 @@ SKIPPED = {
     "headrace compare flows/ask_docs/experiment.yaml": "runs in test_the_readme_shows_the_board_of_the_demo",
     "headrace flow test --flow my_chat --interactive": "needs somebody to talk with; tests/unit/cli/test_chat.py talks",
     "pf ": "needs stock prompt flow",
+    "headrace certify": "needs stock prompt flow",
 }
 """What does not run here, by how it begins, and why."""
 
 PLACEHOLDERS = {
     "path/to/flow": "flows/triage",
+    "path/to/project": "flows",
     "name=value": "text='I was charged twice'",
     "--data data.jsonl": "--data flows/triage/data/test.jsonl",
     "name='${data.name}'": "text='${data.text}'",
