@@ -8,7 +8,8 @@ import pytest
 
 from headrace.config import load_settings
 from headrace.errors import StateError, UsageError
-from headrace.operations.export_run import expand_run_folder, export_run, refuse_foreign_folder
+from headrace.formats.pf_config import expand_run_folder
+from headrace.operations.export_run import export_run, refuse_foreign_folder
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace, open_workspace
 
