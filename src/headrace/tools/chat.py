@@ -28,6 +28,8 @@ _NAME = re.compile("name" + _CONTENT, re.DOTALL)
 _TOOL_CALL_ID = re.compile("tool_call_id" + _CONTENT, re.DOTALL)
 _TOOL_CALLS = re.compile(r"tool_calls\s*:(?=[^\S\n]*\n)\s*+(?=\[)")
 
+_MAX_NESTING = 60
+"""Python 3.11 parses no Python any more in a process in which one literal was nested too deeply."""
 _LITERAL_ERRORS = (ValueError, SyntaxError, TypeError, MemoryError, RecursionError)
 
 
@@ -82,7 +84,7 @@ def parse_tool_calls(chunk: str, *, is_last: bool = False) -> list[Any] | None:
         return None
     text = chunk[found.end() :]
     end = _list_end(text)
-    if end is None or (is_last and text[end:].strip()):
+    if end is None or (is_last and text[end:].strip()) or _nesting(text[:end]) > _MAX_NESTING:
         return None
     readers: tuple[Callable[[str], Any], ...] = (ast.literal_eval, json.loads)
     for read in readers:
@@ -92,6 +94,15 @@ def parse_tool_calls(chunk: str, *, is_last: bool = False) -> list[Any] | None:
             continue
         return calls if isinstance(calls, list) else None
     return None
+
+
+def _nesting(text: str) -> int:
+    """How deep brackets stand in each other at most; brackets in quotes count as well."""
+    depth = deepest = 0
+    for char in text:
+        depth += (char in "[{(") - (char in "]})")
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _list_end(text: str) -> int | None:
