@@ -59,6 +59,7 @@ class PFClient:
         display_name: str | None = None,
         tags: Mapping[str, str] | None = None,
         resume_from: Run | str | None = None,
+        code: str | PathLike[str] | None = None,
         init: Mapping[str, Any] | None = None,
         stream: bool = False,
         **more: Any,
@@ -77,6 +78,7 @@ class PFClient:
             display_name: Title.
             tags: Words by name.
             resume_from: The run to go on with; flow, data and choices are its own.
+            code: The folder in which ``module:callable`` is found.
             init: Arguments for the constructor of a flex flow's class.
             stream: Write every line as soon as it is finished, and a summary at the end.
             **more: ``description`` and ``properties``; anything else is ignored, as by prompt flow.
@@ -86,6 +88,8 @@ class PFClient:
             FileNotFoundError: There is no such data.
             UserErrorException: Flow, data or mapping are wrong; RunExistsError for a name that is taken.
         """
+        if code is not None and isinstance(flow, str):
+            flow = Path(code) / flow
         settled = {"flow": flow, "data": data, "run": run, "column_mapping": column_mapping, "variant": variant,
                    "connections": connections, "init": init}  # fmt: skip
         _check_sources(settled, resume_from)
@@ -101,7 +105,7 @@ class PFClient:
         )
         return self.runs.create_or_update(request, stream=stream)
 
-    def test(self, flow: str | PathLike[str], **arguments: Any) -> Any:
+    def test(self, flow: Any, **arguments: Any) -> Any:
         """As :meth:`FlowOperations.test`."""
         return self.flows.test(flow, **arguments)
 

@@ -8,13 +8,16 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from headrace.compat.files import AttrDict
+from headrace.domain.flow import FLEX
 from headrace.domain.run import COMPLETED
 from headrace.errors import DefinitionError, Problem, UsageError, raise_if_errors
 from headrace.formats.lines import read_dataset
 from headrace.operations.check_flow import check_flow
-from headrace.operations.save_flow import save_flow, save_function
+from headrace.operations.save_flow import describe_entry, save_flow, save_function
 from headrace.operations.test_flow import TestRequest, run_test
 from headrace.operations.workspace import Workspace, at_work
+from headrace.sdk.entry import find_flow
 from headrace.sdk.failures import FlowFailedError, as_sdk_errors
 from headrace.sdk.runs import in_free_thread
 from headrace.source import pointer_text
@@ -56,7 +59,7 @@ class FlowOperations:
 
     def test(
         self,
-        flow: str | PathLike[str],
+        flow: Any,
         *,
         inputs: Mapping[str, Any] | str | PathLike[str] | None = None,
         variant: str | None = None,
@@ -68,7 +71,7 @@ class FlowOperations:
         """Run a flow, or one of its nodes, once.
 
         Args:
-            flow: Flow folder or file.
+            flow: Flow folder or file, ``module:callable``, or a function, class or object to call.
             inputs: Flow inputs (or the node's), or the path of a JSON file, or of one whose first line counts.
             variant: ``${node.variant}``.
             node: Run only this node.
@@ -82,8 +85,9 @@ class FlowOperations:
             UserErrorException: The flow or an input is wrong, or the flow failed.
         """
         with as_sdk_errors():
+            path, giving = find_flow(flow)
             request = TestRequest(
-                flow=Path(flow),
+                flow=path,
                 inputs=_read_inputs(inputs),
                 variant=variant,
                 node=node,
@@ -92,12 +96,13 @@ class FlowOperations:
                 },
                 init=init or {},
             )
-            with at_work(self._workspace):
+            with at_work(self._workspace), giving:
                 # Prompt flow's client asks models for their answers piece by piece; nobody listens to the pieces.
                 result = in_free_thread(lambda: run_test(self._workspace, request, lambda _: None))
             if result.line.status != COMPLETED and result.line.problem is not None:
                 raise FlowFailedError(result.line.problem)
-            return result.outputs
+            is_named = result.flow.kind == FLEX and isinstance(result.outputs, dict)
+            return AttrDict(result.outputs) if is_named else result.outputs  # it may stand for a dataclass
 
     def validate(
         self,
@@ -117,11 +122,27 @@ class FlowOperations:
                 raise_if_errors(problems)
         return ValidationResult(problems)
 
+    def infer_signature(self, entry: Any, **_: Any) -> dict[str, dict[str, Any]]:
+        """Inputs, outputs and constructor parameters of a function or class, in the form of a flow file.
+
+        Raises:
+            UserErrorException: It cannot be called, or takes what data cannot give.
+        """
+        with as_sdk_errors():
+            path, giving = find_flow(entry)
+            with giving:
+                return describe_entry(path.name, path.parent)
+
     def save(
         self,
         entry: str | Callable[..., Any],
         code: str | PathLike[str] | None = None,
         path: str | PathLike[str] | None = None,
+        *,
+        python_requirements_txt: str | None = None,
+        image: str | None = None,
+        signature: Mapping[str, Any] | None = None,
+        sample: Mapping[str, Any] | None = None,
         **_: Any,
     ) -> None:
         """Write the file of a flex flow around a function or class.
@@ -130,16 +151,23 @@ class FlowOperations:
             entry: The function or class, or ``module:name`` together with ``code``.
             code: Folder that the module is imported from; a function brings its own.
             path: Folder for the flow, new or empty; default: beside the code.
+            python_requirements_txt: Noted in the flow file.
+            image: Noted in the flow file.
+            signature: More about inputs, outputs and constructor parameters, in the form of a flow file.
+            sample: What the flow is tried with, noted in the flow file.
 
         Raises:
             UserErrorException: The entry cannot be one, ``code`` is missing or too much, or ``path`` holds something.
         """
+        notes = {"python_requirements_txt": python_requirements_txt, "image": image}
+        environment = {name: value for name, value in notes.items() if value}
+        more = {"environment": environment, "sample": sample or {}, **(signature or {})}
         target = None if path is None else Path(path)
         with as_sdk_errors():
             if callable(entry) and code is None:
-                save_function(entry, target)
+                save_function(entry, target, more=more)
             elif not callable(entry) and code is not None:
-                save_flow(entry, Path(code), target)
+                save_flow(entry, Path(code), target, more=more)
             else:
                 what = "An entry in words needs code, and a function brings its own."
                 fix = "Give code together with module:name only."

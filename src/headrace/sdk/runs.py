@@ -26,6 +26,7 @@ from headrace.operations.update_run import update_run
 from headrace.operations.visualize_runs import visualize_runs
 from headrace.operations.workspace import Workspace, at_work
 from headrace.sdk.details import make_details
+from headrace.sdk.entry import find_flow
 from headrace.sdk.failures import as_sdk_errors, run_failed
 from headrace.sdk.flow_context import split_connections
 from headrace.sdk.run import Run, run_name
@@ -47,10 +48,12 @@ class RunOperations:
             RunExistsError: There is a run of this name.
             UserErrorException: Flow, data or mapping are wrong.
         """
+        with as_sdk_errors():
+            path, giving = find_flow(run.flow if run.flow is not None else "")
         settings, given = split_connections(run.connections)
         workspace = self._workspace.with_connections(given) if given else self._workspace
         request = RunRequest(
-            flow=Path(run.flow) if run.flow is not None else Path(),
+            flow=path,
             data=Path(run.data) if run.data is not None else None,
             source_run=run.run,
             column_mapping=run.column_mapping or {},
@@ -66,7 +69,7 @@ class RunOperations:
             properties=run.given_properties,
         )
         hear = _tell if stream else None
-        with as_sdk_errors(), at_work(workspace):
+        with as_sdk_errors(), at_work(workspace), giving:
             made = self._made(in_free_thread(lambda: create_run(workspace, request, hear)))
         if stream:
             _write(made.summary())

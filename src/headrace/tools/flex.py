@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module, invalidate_caches
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -26,6 +27,7 @@ from headrace.tools.flex_signature import (
     complete_signature,
     read_entry_signature,
 )
+from headrace.tools.given_entry import copies_of, find_given
 from headrace.tools.project import activate_project, forget_changed_modules, note_modules
 from headrace.tools.user_code import run_user_code
 
@@ -41,26 +43,27 @@ def load_flex_tool(node: Node, flow: Flow, folder: Path, connections: Connection
     loading = _Loading(flow=flow, folder=folder)
     entry = loading.entry()
     signature = loading.signature(entry)
-    if isinstance(entry, type):
-        return ClassTool(
-            entry,
-            signature,
-            folder=code_folder(flow, folder),
-            make_values=lambda: make_init_values(signature, flow, connections),
-            describe=loading.constructor_problem,
-        )
-    return EntryTool(entry, signature, code_folder(flow, folder))
+    is_made = _is_given_instance(entry, flow)
+    if not isinstance(entry, type) and not is_made:
+        return EntryTool(entry, signature, code_folder(flow, folder))
+    return ClassTool(
+        type(entry) if is_made else entry,
+        signature,
+        folder=code_folder(flow, folder),
+        make_values=lambda: make_init_values(signature, flow, connections),
+        describe=loading.constructor_problem,
+        copied=copies_of(entry) if is_made else None,
+    )
 
 
-def read_entry(flow: Flow, folder: Path) -> tuple[Any, EntrySignature]:
-    """The function or class that a flow enters by, and what it takes.
+def load_signature(flow: Flow, folder: Path) -> EntrySignature:
+    """What the entry of a flex flow takes and gives, completed by the flow's file.
 
     Raises:
-        DefinitionError: T211 when it cannot be loaded, T213 when it takes what data cannot give.
+        DefinitionError: As :func:`load_flex_tool`.
     """
     loading = _Loading(flow=flow, folder=folder)
-    entry = loading.entry()
-    return entry, loading.signature(entry)
+    return loading.signature(loading.entry())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +77,9 @@ class _Loading:
         """The function or class that the entry names."""
         folder = code_folder(self.flow, self.folder)
         activate_project(folder)
+        given = find_given(self.flow.entry)
+        if given is not None:
+            return given
         forget_changed_modules(folder)
         module_name, _, name = (self.flow.entry or "").partition(":")
         module = run_user_code(lambda: _import(module_name, folder), self._import_problem)
@@ -106,15 +112,13 @@ class _Loading:
             function = entry.__call__
             is_method = not _is_bound(entry, "__call__")
             constructor = None if entry.__init__ is object.__init__ else entry.__init__  # type: ignore[misc]
+        elif _is_given_instance(entry, self.flow):
+            function = type(entry).__call__
+            is_method = not _is_bound(type(entry), "__call__")
         place = self.place_of(entry)
         try:
             found = run_user_code(
-                lambda: _read(
-                    function,
-                    constructor,
-                    is_method=is_method,
-                ),
-                self._signature_problem,
+                lambda: _read(function, constructor, is_method=is_method), self._signature_problem
             )
         except _RefusedError as error:
             raise DefinitionError(self._annotation_problem(error.reason, place)) from error
@@ -137,6 +141,7 @@ class _Loading:
         return [replace(self.problem(what, fix), code="V304")] if what else []
 
     def _aggregation_problems(self, entry: Any) -> list[Problem]:
+        entry = type(entry) if _is_given_instance(entry, self.flow) else entry
         method = getattr(entry, AGGREGATE, None) if isinstance(entry, type) else None
         if method is None or len(inspect.signature(method).parameters) == (
             1 if _is_bound(entry, AGGREGATE) else 2
@@ -234,6 +239,12 @@ def _import(name: str, folder: Path) -> ModuleType:
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def _is_given_instance(entry: Any, flow: Flow) -> bool:
+    """Whether code has given an object of a class with ``__call__`` for the entry, so that copies of it are called."""
+    is_function = inspect.isroutine(inspect.unwrap(entry)) or isinstance(entry, partial)
+    return entry is find_given(flow.entry) and not isinstance(entry, type) and not is_function
 
 
 def _is_bound(cls: type, method: str) -> bool:

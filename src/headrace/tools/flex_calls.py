@@ -50,6 +50,7 @@ class ClassTool:
         folder: Where the project's modules are imported from.
         make_values: Makes the values of the constructor.
         describe: Makes a problem of what the constructor raises.
+        copied: Makes instances of one that exists, in place of the constructor.
     """
 
     def __init__(
@@ -60,7 +61,9 @@ class ClassTool:
         folder: Path,
         make_values: Callable[[], Mapping[str, Any]],
         describe: Callable[[Exception], Problem],
+        copied: Callable[[], Any] | None = None,
     ) -> None:
+        self._copied = copied
         self.spec = _spec(cls.__name__, signature)
         self.mode = call_mode(cls.__call__)
         self.cls = cls
@@ -108,7 +111,7 @@ class ClassTool:
 
     def _make(self) -> Any:
         activate_project(self.folder)
-        return self.cls(**self._values)
+        return self._copied() if self._copied else self.cls(**self._values)
 
 
 class AggregationTool:
@@ -172,4 +175,4 @@ def _spec(name: str, signature: EntrySignature) -> ToolSpec:
         )
         for item in signature.inputs.values()
     )
-    return ToolSpec(name=name, parameters=parameters, outputs=signature.outputs or ())
+    return ToolSpec(name=name, parameters=parameters, outputs=tuple(signature.outputs or ()))

@@ -61,12 +61,12 @@ class EntrySignature:
     """Parameters of an entry, of its constructor, and names of its results.
 
     Attributes:
-        outputs: ``None`` when the code does not say.
+        outputs: Type names by name; ``None`` when the code does not say.
         takes_any_init: Whether the constructor takes further values.
     """
 
     inputs: Mapping[str, EntryParameter]
-    outputs: tuple[str, ...] | None
+    outputs: Mapping[str, str] | None
     init: Mapping[str, EntryParameter]
     takes_any_init: bool
 
@@ -181,16 +181,22 @@ def _bare(annotation: Any) -> Any:
     return annotation
 
 
-def _read_outputs(function: Callable[..., Any]) -> tuple[str, ...] | None:
+def _read_outputs(function: Callable[..., Any]) -> dict[str, str] | None:
     annotation = _hints(function).get("return", inspect.Parameter.empty)
     annotation = _bare(annotation)
     if annotation is str:
-        return (RESULT,)
-    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
-        return tuple(field.name for field in dataclasses.fields(annotation))
-    if typing.is_typeddict(annotation):
-        return tuple(annotation.__annotations__)
-    return None
+        return {RESULT: _WORDS[str]}
+    is_dataclass = isinstance(annotation, type) and dataclasses.is_dataclass(annotation)
+    if not is_dataclass and not typing.is_typeddict(annotation):
+        return None
+    names = (
+        [field.name for field in dataclasses.fields(annotation)]
+        if is_dataclass
+        else annotation.__annotations__
+    )
+    hints = _hints(annotation)
+    kinds = {name: _bare(hints.get(name, object)) for name in names}
+    return {name: _WORDS.get(get_origin(kind) or kind, "object") for name, kind in kinds.items()}
 
 
 def complete_signature(
@@ -209,7 +215,9 @@ def complete_signature(
     problems = [
         *_differences(flow, "inputs", flow.inputs, list(found.inputs), place),
         *_differences(flow, "init", flow.init, list(found.init), place),
-        *_differences(flow, "outputs", flow.outputs, found.outputs, place),
+        *_differences(
+            flow, "outputs", flow.outputs, None if found.outputs is None else list(found.outputs), place
+        ),
     ]
     inputs = {name: _completed(item, flow.inputs.get(name)) for name, item in found.inputs.items()}
     init = {name: _completed(item, flow.init.get(name)) for name, item in found.init.items()}

@@ -14,9 +14,10 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from importlib.util import cache_from_source
 from pathlib import Path
 from types import ModuleType
 
@@ -64,7 +65,11 @@ def forget_changed_modules(folder: Path) -> None:
     A process that lives on, such as a notebook, would go on with the code that it read first.
     """
     own = _modules_of(folder)
-    if any(file in _noted and _noted[file] != _state_of(file) for file in own.values()):
+    changed = [file for file in own.values() if file in _noted and _noted[file] != _state_of(file)]
+    if changed:
+        for file in changed:  # Python would find that a file is as compiled when it changed within a second
+            with suppress(OSError, NotImplementedError):
+                os.unlink(cache_from_source(file))  # noqa: PTH108 - as the file is given
         for name, file in own.items():
             sys.modules.pop(name, None)
             _noted.pop(file, None)
@@ -148,8 +153,8 @@ def working_folder(folder: Path, *, is_brief: bool = False) -> Iterator[None]:
     """
     with _lock:
         stay = _Stay(before=str(Path.cwd()), is_brief=is_brief)
+        os.chdir(folder)  # raises when the folder has gone, and nothing has changed then
         _stays.append(stay)
-        os.chdir(folder)
     token = _own_folder.set(str(folder)) if is_brief else None
     try:
         yield

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import TypeVar
 
 from headrace.errors import DefinitionError, HeadraceError, Problem
@@ -31,6 +32,14 @@ def run_user_code(run: Callable[[], T], describe: Callable[[Exception], Problem]
         raise DefinitionError(describe(error)) from error
 
 
+class _FreshLoader(SourceFileLoader):
+    """Compiles the file as it is now: Python's cache knows a file by its size and by whole seconds only."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)  # type: ignore[no-any-return]
+
+
 def execute_file(path: Path) -> ModuleType:
     """Execute a Python file as a fresh module.
 
@@ -40,15 +49,16 @@ def execute_file(path: Path) -> ModuleType:
     Raises:
         Exception: Whatever the file raises.
     """
-    spec = importlib.util.spec_from_file_location(MODULE_NAME, path)
-    if spec is None or spec.loader is None:
+    loader = _FreshLoader(MODULE_NAME, str(path))
+    spec = spec_from_file_location(MODULE_NAME, path, loader=loader)
+    if spec is None or path.suffix != ".py":
         message = f"{path.name} is not a Python file"
         raise ImportError(message)
-    module = importlib.util.module_from_spec(spec)
+    module = module_from_spec(spec)
     before = sys.modules.get(MODULE_NAME)
     sys.modules[MODULE_NAME] = module
     try:
-        spec.loader.exec_module(module)
+        loader.exec_module(module)
     finally:
         if before is None:
             del sys.modules[MODULE_NAME]

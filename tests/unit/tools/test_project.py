@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from headrace.tools import project
+from headrace.tools.user_code import execute_file
 
 
 def test_a_project_comes_back_to_the_path_after_its_code_took_it_off(
@@ -18,3 +21,37 @@ def test_a_project_comes_back_to_the_path_after_its_code_took_it_off(
     project.activate_project(tmp_path)
     assert sys.path[0] == str(tmp_path)
     assert sys.path.count(str(tmp_path)) == 1
+
+
+def test_a_folder_that_has_gone_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError), project.working_folder(tmp_path / "gone", is_brief=True):
+        pass
+    (tmp_path / "later").mkdir()
+    monkeypatch.chdir(tmp_path / "later")
+    assert project.caller_folder() == tmp_path / "later"
+
+
+def test_code_that_changes_within_a_second_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "quick.py"
+
+    def write(value: int) -> None:
+        file.write_text(f"x = {value}\n", "utf-8")
+        os.utime(file, ns=(10**18, 10**18 + value))
+
+    def load() -> tuple[int, int]:
+        project.activate_project(tmp_path)
+        project.forget_changed_modules(tmp_path)
+        found = import_module("quick").x
+        project.note_modules(tmp_path)
+        return found, execute_file(file).x
+
+    write(1)
+    assert load() == (1, 1)
+    write(2)
+    assert load() == (2, 2)
+
+
+def test_only_python_files_are_executed(tmp_path: Path) -> None:
+    with pytest.raises(ImportError, match=r"n\.txt is not a Python file"):
+        execute_file(tmp_path / "n.txt")
