@@ -37,7 +37,8 @@ class _FreshLoader(SourceFileLoader):
 
     def get_code(self, fullname: str) -> CodeType:
         path = self.get_filename(fullname)
-        return self.source_to_code(self.get_data(path), path)  # type: ignore[no-any-return]
+        code: CodeType = self.source_to_code(self.get_data(path), path)
+        return code
 
 
 def execute_file(path: Path) -> ModuleType:
