@@ -414,6 +414,11 @@ CATALOGUE: Mapping[str, Entry] = {
         "An experiment that does not exist",
         "No chain of flows was created under this name.",
     ),
+    "S817": Entry(
+        "refused-by-system",
+        "The operating system refuses",
+        "Permissions, a name that is too long, or a disk that is full or can only be read.",
+    ),
     "G901": Entry(
         "unknown-metric",
         "A metric that no evaluation produces",

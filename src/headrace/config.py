@@ -142,12 +142,29 @@ def promptflow_folder(settings: Settings) -> Path:
     return Path(chosen).expanduser() if chosen else user_folder(settings).with_name(".promptflow")
 
 
+def is_variable(name: str, value: str) -> bool:
+    """Whether the operating system takes a variable of this name with this value."""
+    try:
+        os.fsencode(name + value)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return bool(name) and "=" not in name and "\0" not in name + value
+
+
 @contextmanager
 def process_environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Set environment variables for the duration of a block, overwriting existing ones, then restore them.
 
     Flows declare ``environment_variables`` that their tools read; prompt flow overwrites as well.
+
+    Raises:
+        UsageError: C506 for a name or value that no environment takes.
     """
+    for name, text in variables.items():
+        if not is_variable(name, text):
+            what = f"{name!r} with the value given cannot be a variable of the environment."
+            fix = "A name is not empty and has no equals sign, and neither has a null character."
+            raise UsageError(Problem(code="C506", what=what, fix=fix))
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from errno import ENOENT, ENOSPC
+
 import click
 
 from headrace.cli.options import Verb
@@ -19,6 +21,8 @@ FAILURES: dict[str, BaseException] = {
     "state": StateError(PROBLEM),
     "interrupt": KeyboardInterrupt(),
     "abort": click.Abort(),
+    "refusal": OSError(ENOSPC, "No space left on device", "some/file"),
+    "lost": FileNotFoundError(ENOENT, "No such file or directory", "ours"),
     "bug": ZeroDivisionError("secret value"),
 }
 

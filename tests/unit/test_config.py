@@ -91,6 +91,16 @@ def test_variables_are_put_back_even_after_an_error(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
+    ("name", "value"), [("", "a"), ("a=b", "c"), ("A", "a\0b"), ("A\0", ""), ("A", "\ud800")]
+)
+def test_what_cannot_be_a_variable_is_refused_before_any_is_set(name: str, value: str) -> None:
+    with pytest.raises(UsageError) as caught, process_environment({"HR_FIRST": "x", name: value}):
+        pass
+    assert caught.value.problems[0].code == "C506"
+    assert "HR_FIRST" not in os.environ
+
+
+@pytest.mark.parametrize(
     ("text", "expected"), [("true", True), ("True", True), ("false", False), ("", False)]
 )
 def test_errors_are_written_as_json_when_prompt_flows_variable_says_so(text: str, expected: bool) -> None:

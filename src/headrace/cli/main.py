@@ -5,9 +5,11 @@ May catch everything; nothing else in ``cli`` may.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
+from errno import EACCES, EDQUOT, EIO, ELOOP, EMFILE, ENAMETOOLONG, ENFILE, ENOSPC, EPERM, EROFS
 from importlib import import_module
 from io import TextIOWrapper
 from itertools import takewhile
@@ -22,6 +24,9 @@ from headrace.cli.options import nearest_option
 from headrace.cli.session import Session
 from headrace.cli.tree import build_root
 from headrace.errors import ExitCode, HeadraceError, Problem
+
+_REFUSALS = (EACCES, EPERM, ENAMETOOLONG, ELOOP, ENOSPC, EDQUOT, EROFS, EIO, EMFILE, ENFILE)
+"""What the operating system says no with, whoever asks: permissions, a name, a full disk, too many open files."""
 
 _CRASH = "headrace.cli.crash"
 """Reached by name: the modules that print tracebacks take a tenth of the time that ``--help`` may."""
@@ -69,7 +74,7 @@ def run_command_line(arguments: Sequence[str], session: Session | None = None) -
         )
     except HeadraceError as error:
         session.show_failure(*error.problems, has_summary=len(error.problems) > 1)
-        _show_cause(session, error)
+        _show_cause(session, error.__cause__)
         return int(error.exit_code)
     except click.ClickException as error:
         session.show_failure(_usage_problem(error))
@@ -79,14 +84,20 @@ def run_command_line(arguments: Sequence[str], session: Session | None = None) -
         return int(ExitCode.INTERRUPTED)
     except SystemExit as error:  # how click leaves when the reader of a pipe has gone
         return error.code if isinstance(error.code, int) else int(ExitCode.FAILED)
+    except OSError as error:
+        if error.errno not in _REFUSALS:
+            return _report_crash(session, error, arguments)
+        session.show_failure(_refusal(error))
+        _show_cause(session, error)
+        return int(ExitCode.STATE)
     except Exception as error:  # noqa: BLE001 - the outer edge: a bug of ours becomes a report
         return _report_crash(session, error, arguments)
     return int(code or ExitCode.OK)
 
 
-def _show_cause(session: Session, error: HeadraceError) -> None:
-    if session.is_debug and error.__cause__ is not None:
-        session.note("\n" + import_module(_CRASH).render_traceback(error.__cause__))
+def _show_cause(session: Session, cause: BaseException | None) -> None:
+    if session.is_debug and cause is not None:
+        session.note("\n" + import_module(_CRASH).render_traceback(cause))
 
 
 def _usage_problem(error: click.ClickException) -> Problem:
@@ -110,6 +121,16 @@ def _usage_problem(error: click.ClickException) -> Problem:
         )
         return Problem(code="C507", what=f"{path} needs {name}.", fix=fix)
     return Problem(code="C507", what=f"{path}: {error.format_message().rstrip('.')}.", fix=fix)
+
+
+def _refusal(error: OSError) -> Problem:
+    name = f"{error.filename}: " if error.filename else ""
+    reason = os.strerror(error.errno).lower() if error.errno else type(error).__name__
+    return Problem(
+        code="S817",
+        what=f"{name}the operating system says: {reason}.",
+        fix="Check the path, its permissions and the room on the disk.",
+    )
 
 
 def _interruption(session: Session) -> Problem:

@@ -24,10 +24,14 @@ COMMAND_ATTRIBUTE = "command"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """A command: its one-line help and the module that holds it."""
+    """A command: its one-line help, the module that holds it, and the title of the help that lists it.
+
+    The title counts for commands without a group; commands in a row with the same one stand together.
+    """
 
     help: str
     module: str
+    title: str = "More"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +42,11 @@ class Branch:
     commands: Mapping[str, Place]
 
 
-def _place(module: str, text: str) -> Place:
-    return Place(help=text, module=f"headrace.cli.commands.{module}")
+def _place(module: str, text: str, title: str = "More") -> Place:
+    return Place(help=text, module=f"headrace.cli.commands.{module}", title=title)
+
+
+_MOVING = "Move projects from prompt flow"
 
 
 TREE: Mapping[str, Branch | Place] = {
@@ -72,12 +79,17 @@ TREE: Mapping[str, Branch | Place] = {
             "delete": _place("run_delete", "Delete a run and everything recorded with it."),
         },
     ),
-    "doctor": _place("doctor", "Say of every flow of a project whether it runs here, and what it needs."),
+    "doctor": _place(
+        "doctor", "Say of every flow of a project whether it runs here, and what it needs.", _MOVING
+    ),
     "certify": _place(
         "certify",
         "Run the flows of a project here and under stock prompt flow, and say where answers differ.",
+        _MOVING,
     ),
-    "compare": _place("compare", "Race arms over the same lines and say which one to ship."),
+    "compare": _place(
+        "compare", "Race arms over the same lines and say which one to ship.", "Decide between arms"
+    ),
     "connection": Branch(
         help="Keep the addresses and keys of model services.",
         commands={
@@ -219,13 +231,15 @@ class Group(click.Group):
         """The commands below this group, groups spelled out."""
         if not any(isinstance(item, Branch) for item in self.branch.values()):
             return [("Commands", [(name, item.help) for name, item in self.branch.items()])]
-        sections = []
+        sections: list[tuple[str, list[tuple[str, str]]]] = []
         for name, item in self.branch.items():
             if isinstance(item, Branch):
                 rows = [(f"{name} {verb}", place.help) for verb, place in item.commands.items()]
                 sections.append((item.help.rstrip("."), rows))
+            elif sections and sections[-1][0] == item.title:
+                sections[-1][1].append((name, item.help))
             else:
-                sections.append(("Decide between arms", [(name, item.help)]))
+                sections.append((item.title, [(name, item.help)]))
         return sections
 
 

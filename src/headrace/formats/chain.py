@@ -25,6 +25,7 @@ from typing import Any
 from headrace.domain.chain import DATA, INPUT, NODE_INPUT, NODE_OUTPUT, Chain, ChainNode, ChainReference
 from headrace.domain.values import INPUT_TYPES
 from headrace.errors import DefinitionError, nearest
+from headrace.formats.paths import exists
 from headrace.formats.positions import read_text, read_yaml
 from headrace.formats.shape import Block, Findings, by_place, root_block
 
@@ -100,7 +101,7 @@ def _read_path(block: Block, folder: Path, owner: str) -> str:
     if text is None:
         return ""
     path = (folder / text).resolve()
-    if not path.exists():
+    if not exists(path):
         fix = "Correct the path; it is relative to the folder of this file."
         block.findings.add("F001", block.at("path"), f"{text} does not exist.", fix)
     return str(path)

@@ -42,6 +42,7 @@ from headrace.errors import DefinitionError, HeadraceError, UsageError, nearest
 from headrace.formats.arms import make_arms, parse_model, parse_variant
 from headrace.formats.flex import is_entry
 from headrace.formats.mapping import parse_mapping
+from headrace.formats.paths import exists, is_folder
 from headrace.formats.positions import read_text, read_yaml
 from headrace.formats.shape import Block, Findings, by_place, root_block
 from headrace.source import Pointer
@@ -64,7 +65,7 @@ def load_experiment(path: Path) -> Experiment:
     Raises:
         DefinitionError: Everything that is wrong with the file, at once.
     """
-    file = path / "experiment.yaml" if path.is_dir() else path
+    file = path / "experiment.yaml" if is_folder(path) else path
     data, source_map, problems = read_yaml(read_text(file), str(file))
     findings = Findings(source_map, list(problems))
     root = root_block(data, findings)
@@ -114,7 +115,7 @@ def _read_path(block: Block, key: str, file: Path, default: str | None = None) -
         block.missing(key, "The experiment" if not block.pointer else "The evaluator")
         return ""
     target = file.parent / text
-    if not target.exists() and not (key == "flow" and is_entry(target.name)):
+    if not exists(target) and not (key == "flow" and is_entry(target.name)):
         pointer = block.at(key) if key in block else block.pointer
         fix = "Correct the path; it is relative to the folder of the experiment file."
         block.findings.add("F001", pointer, f"{text} does not exist.", fix)

@@ -13,6 +13,7 @@ from typing import Any
 
 from headrace.domain.flow import FLEX, NO_DEFAULT, Flow, FlowInput, FlowOutput, Node, ToolSource
 from headrace.formats.front_matter import fill_values
+from headrace.formats.paths import is_folder
 from headrace.formats.shape import WARNING, Block, Findings
 from headrace.formats.surroundings import read_environment, read_includes
 from headrace.source import SourceMap
@@ -95,7 +96,7 @@ def entry_flow(entry: str, folder: Path) -> Flow:
         folder: Where its module is imported from, as the user names it.
     """
     top, *inner = entry.partition(":")[0].split(".")
-    is_package = (folder / top).is_dir()
+    is_package = is_folder(folder / top)
     file = folder / (top if is_package else f"{top}.py")
     # Findings about the entry stand in its module, as far as they have a place.
     module = file.joinpath(*inner[:-1], f"{inner[-1]}.py") if inner and is_package else file
@@ -132,7 +133,7 @@ def _read_entry(root: Block) -> str | None:
 
 def _read_code(root: Block, folder: Path) -> str:
     code = root.text("code") or "."
-    if not (folder / code).is_dir():
+    if not is_folder(folder / code):
         what = f"The folder of the code, {code}, does not exist."
         fix = "Correct the path; it is relative to the folder of the flow file."
         root.findings.add("F001", ("code",), what, fix)

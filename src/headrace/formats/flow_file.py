@@ -16,6 +16,7 @@ from headrace.errors import DefinitionError, Problem, raise_if_errors
 from headrace.formats.changes import change_data
 from headrace.formats.dag import read_dag
 from headrace.formats.flex import entry_flow, is_entry, read_flex
+from headrace.formats.paths import exists, is_folder
 from headrace.formats.positions import read_text, read_yaml
 from headrace.formats.shape import Block, Findings, by_place
 from headrace.source import file_span
@@ -71,7 +72,7 @@ def read_flow(
     Returns:
         The flow without its broken parts (``None`` when the file is no flow at all), and all problems.
     """
-    if is_entry(path.name) and not path.exists():
+    if is_entry(path.name) and not exists(path):
         return entry_flow(path.name, path.parent), ()
     try:
         file = find_flow_file(path)
@@ -119,12 +120,12 @@ def find_flow_file(path: Path) -> Path:
     Raises:
         DefinitionError: F001 when there is nothing at the path, F004 when it holds no flow or more than one.
     """
-    if path.is_dir():
+    if is_folder(path):
         found = [path / name for name in FLOW_FILE_NAMES if (path / name).is_file()]
         if len(found) == 1:
             return found[0]
         raise DefinitionError(_folder_problem(path, found))
-    if not path.exists():
+    if not exists(path):
         what = f"{path} does not exist."
         raise DefinitionError(Problem(code="F001", what=what, fix="Name a flow folder or a flow file."))
     if path.suffix not in _SUFFIXES:

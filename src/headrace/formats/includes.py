@@ -11,6 +11,7 @@ from pathlib import Path
 
 from headrace.domain.flow import Flow
 from headrace.errors import DefinitionError, Problem
+from headrace.formats.paths import exists, is_folder
 
 _NOT_COPIED = shutil.ignore_patterns(".headrace", ".promptflow", ".git", ".venv", "__pycache__")
 
@@ -89,7 +90,7 @@ def _find_sources(flow: Flow) -> tuple[list[tuple[Path, str]], list[Problem]]:
     for index, text in enumerate(flow.additional_includes):
         source = (Path(flow.folder) / text).resolve()
         unzipped = source.with_suffix("")
-        if source.exists() or (source.suffix == ".zip" and unzipped.is_dir()):
+        if exists(source) or (source.suffix == ".zip" and is_folder(unzipped)):
             found.append((source, source.name))
             continue
         pointer = ("additional_includes", index)

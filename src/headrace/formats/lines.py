@@ -21,6 +21,7 @@ from typing import Any
 
 from headrace.domain.dataset import Dataset, Line
 from headrace.errors import DefinitionError, Problem
+from headrace.formats.paths import exists, is_folder
 from headrace.formats.positions import decode_text, read_bytes
 from headrace.source import Span, file_span
 
@@ -70,14 +71,14 @@ def read_dataset(path: Path, shown: str | None = None) -> Dataset:
 
 
 def _data_files(path: Path, name: str) -> list[tuple[Path, str]]:
-    if path.is_dir():
+    if is_folder(path):
         found = list(_files_below(path, name))
-    elif glob.has_magic(str(path)) and not path.exists():
+    elif glob.has_magic(str(path)) and not exists(path):
         found = list(_matching_files(path, name))
     else:
         found = [(path, name)]
     known = [
-        (file, file_name) for file, file_name in found if file.suffix in DATA_SUFFIXES or not file.exists()
+        (file, file_name) for file, file_name in found if file.suffix in DATA_SUFFIXES or not exists(file)
     ]
     if found and not known:
         raise DefinitionError(*_capped([_unknown_format(file_name) for _, file_name in found]))

@@ -30,6 +30,7 @@ from headrace.domain.multimedia import (
     replace_media,
 )
 from headrace.errors import Problem
+from headrace.formats.paths import is_file
 from headrace.source import Pointer, Span
 
 FetchImage = Callable[[str], bytes]
@@ -124,7 +125,7 @@ class ImageReader:
     def find_file(self, path: str) -> Path:
         """Where a path leads; in the first folder when there is no such file."""
         files = [folder / path for folder in self.folders]
-        return next((file for file in files if file.is_file()), files[0])
+        return next((file for file in files if is_file(file)), files[0])
 
     def _read_image(self, value: Any) -> Any:
         if isinstance(value, str):

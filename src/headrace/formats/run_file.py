@@ -21,6 +21,7 @@ from typing import Any
 
 from headrace.errors import DefinitionError, Problem, UsageError, nearest, raise_if_errors
 from headrace.formats.env_file import read_env_file
+from headrace.formats.paths import exists
 from headrace.formats.positions import load_yaml, read_text
 from headrace.source import SourceMap, file_span
 
@@ -49,7 +50,7 @@ class RunFile:
     def path(self, text: str) -> Path:
         """``text`` relative to the file, or as it is where only that exists."""
         beside = self.folder / text
-        return beside if beside.exists() or not Path(text).exists() else Path(text)
+        return beside if exists(beside) or not exists(Path(text)) else Path(text)
 
 
 def read_run_file(path: Path, environment: Mapping[str, str] | None = None) -> RunFile:
@@ -74,7 +75,13 @@ def read_run_file(path: Path, environment: Mapping[str, str] | None = None) -> R
         )
     problems = [problem for key in data if (problem := _check_key(str(key), data[key], places))]
     raise_if_errors(problems)
-    mappings = {key: data[key] for key in _MAPPING_KEYS if isinstance(data.get(key), dict)}
+    mappings = {
+        key: {
+            str(name): value for name, value in data[key].items()
+        }  # YAML reads a name such as 1 as a number
+        for key in _MAPPING_KEYS
+        if isinstance(data.get(key), dict)
+    }
     variables = data.get("environment_variables")
     if isinstance(variables, str):
         mappings["environment_variables"] = read_env_file(path.parent / variables, environment)

@@ -5,12 +5,23 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from headrace.config import is_variable
 from headrace.formats.shape import Block
 
 
 def read_environment(root: Block) -> dict[str, str]:
-    """``environment_variables``; lists and mappings become JSON text."""
-    return {name: _text(value) for name, value in root.block("environment_variables").data.items()}
+    """``environment_variables``; lists and mappings become JSON text.
+
+    What cannot be a variable is reported as F005 and left out.
+    """
+    block = root.block("environment_variables")
+    variables = {name: _text(value) for name, value in block.data.items()}
+    for name in [name for name, text in variables.items() if not is_variable(name, text)]:
+        what = f"{name!r} cannot be a variable of the environment."
+        fix = "A name is not empty and has no equals sign, and neither has a null character."
+        root.findings.add("F005", block.at(name), what, fix, at_key=True)
+        del variables[name]
+    return variables
 
 
 def _text(value: Any) -> str:

@@ -18,6 +18,7 @@ from headrace.errors import DefinitionError, Problem, UsageError, raise_if_error
 from headrace.formats.connection_file import render_connection
 from headrace.formats.flow_file import read_flow
 from headrace.formats.includes import copy_merged
+from headrace.formats.paths import is_file
 from headrace.formats.positions import dump_yaml, read_text, read_yaml
 from headrace.operations.check_flow import check_flow
 from headrace.operations.describe_tools import describe_flow_tools
@@ -220,7 +221,7 @@ def _dockerfile(flow: Flow, file: Path, connections: Sequence[Connection]) -> st
         'RUN pip install --no-cache-dir "$HEADRACE"',
     ]
     requirements = wanted.get("python_requirements_txt", "requirements.txt")
-    if (file.parent / requirements).is_file():
+    if is_file(file.parent / requirements):
         lines += [
             f"COPY ./flow/{requirements} /tmp/requirements.txt",
             "RUN pip install --no-cache-dir --requirement /tmp/requirements.txt",

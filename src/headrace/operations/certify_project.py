@@ -19,6 +19,7 @@ from headrace.formats.arms import BASELINE
 from headrace.formats.digest import flow_digest
 from headrace.formats.flow_file import read_flow
 from headrace.formats.lines import read_dataset
+from headrace.formats.paths import is_folder
 from headrace.operations.check_project import find_flows, project_files
 from headrace.operations.run_stock import Stock
 from headrace.operations.test_flow import TestRequest, run_test
@@ -113,7 +114,7 @@ def certify_project(
 
 
 def _trials(request: CertifyRequest) -> list[_Trial]:
-    if not request.project.is_dir():
+    if not is_folder(request.project):
         what = f"There is no folder {request.project}."
         raise UsageError(Problem(code="F001", what=what, fix="Name the folder of the project."))
     found = list(find_flows(request.project, list(project_files(request.project))))

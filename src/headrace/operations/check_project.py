@@ -17,6 +17,7 @@ from headrace.domain.flow import DAG, FLEX, PROMPTY, Flow
 from headrace.domain.project import FlowReport, Need, ProjectReport
 from headrace.errors import Problem, UsageError, problem_from_json
 from headrace.formats.flow_file import FLOW_FILE_NAMES, read_flow
+from headrace.formats.paths import is_folder
 from headrace.formats.python_source import read_python
 from headrace.operations.project_needs import (
     connection_needs,
@@ -77,7 +78,7 @@ def check_project(workspace: Workspace, project: Path, *, loads_code: bool = Tru
     Raises:
         UsageError: F001 when there is no such folder.
     """
-    if not project.is_dir():
+    if not is_folder(project):
         what = f"There is no folder {project}."
         raise UsageError(Problem(code="F001", what=what, fix="Name the folder of the project."))
     files = list(project_files(project))

@@ -11,6 +11,7 @@ from typing import Any
 
 from headrace import compat
 from headrace.errors import DefinitionError, Problem, UsageError, nearest
+from headrace.formats.paths import is_file
 from headrace.source import Span, file_span
 from headrace.tools.failure import failure_lines, failure_span
 from headrace.tools.metadata import built_in_tools
@@ -57,7 +58,7 @@ def check_tools(source: str) -> CheckedTools:
     """
     compat.install()
     path = Path(source)
-    if path.is_file():
+    if is_file(path):
         return _check_file(path)
     installed, problems = describe_packages()
     offered = built_in_tools() | installed
@@ -137,7 +138,7 @@ def _check_tool(found: FoundTool, place: Span, folder: Path) -> Iterator[Problem
     icons = [option for option in ("icon", "icon_light", "icon_dark") if found.options.get(option)]
     for option in icons:
         icon = str(found.options[option])
-        if not icon.startswith("data:") and not (folder / icon).is_file():
+        if not icon.startswith("data:") and not is_file(folder / icon):
             fix = "Correct the path; it is relative to the folder of the tool."
             yield _problem("F001", place, f"The icon {icon} of {name} does not exist.", fix)
     if "icon" in icons and len(icons) > 1:

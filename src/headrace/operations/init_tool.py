@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.errors import DefinitionError, Problem, UsageError
+from headrace.formats.paths import exists
 from headrace.operations.new_files import cannot_write, refuse_existing, write_files
 from headrace.source import file_span
 
@@ -123,7 +124,7 @@ def _copy_icon(icon: Path | None, folder: Path) -> tuple[Path, ...]:
 
 
 def _read_tools(path: Path) -> dict[str, Any]:
-    if not path.exists():
+    if not exists(path):
         return {}
     try:
         tools = json.loads(path.read_text(encoding="utf-8"))

@@ -13,6 +13,7 @@ from headrace.domain.flow import NO_DEFAULT
 from headrace.domain.values import ANY
 from headrace.errors import DefinitionError, Problem, UsageError
 from headrace.formats.flex import entry_flow, is_entry
+from headrace.formats.paths import is_folder
 from headrace.formats.positions import dump_yaml, read_text
 from headrace.operations.new_files import cannot_write, write_files
 from headrace.tools.flex import load_signature
@@ -58,7 +59,7 @@ def save_flow(
         read_text(code)  # F001 where it is not there
         entry = entry if ":" in entry else f"{code.stem}:{entry}"
         code, file = code.parent, file or code.name
-    elif not code.is_dir():
+    elif not is_folder(code):
         fix = "Name the folder that the module is imported from."
         raise DefinitionError(Problem(code="F001", what=f"There is no folder {code}.", fix=fix))
     if not is_entry(entry):

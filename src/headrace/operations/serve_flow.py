@@ -13,6 +13,7 @@ from headrace import __version__
 from headrace.config import Settings
 from headrace.errors import DefinitionError, Problem, UsageError
 from headrace.formats.flow_file import find_flow_file
+from headrace.formats.paths import is_folder
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
 from headrace.operations.workspace import Workspace
 from headrace.providers.loading import load_optional
@@ -72,7 +73,7 @@ def serve_flow(workspace: Workspace, request: ServeRequest, on_ready: Callable[[
 
 def find_served_file(source: Path) -> Path:
     """The flow file of a folder, which may also be its single prompty, or the file itself."""
-    if source.is_dir():
+    if is_folder(source):
         prompties = sorted(source.glob("*.prompty"))
         try:
             return find_flow_file(source)

@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 
 from headrace.domain.flow import Flow, Node
 from headrace.errors import DefinitionError, Problem, nearest
+from headrace.formats.paths import is_file, is_folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,10 +41,10 @@ def source_file(node: Node, flow: Flow, folder: Path) -> SourceFile:
         )
     path = folder / node.source.path
     shown = str(PurePath(flow.file).parent / node.source.path)
-    if path.is_file():
+    if is_file(path):
         return SourceFile(path=path.resolve(), shown=shown)
     pointer = (*node.pointer, "source", "path")
-    beside = [item.name for item in path.parent.iterdir()] if path.parent.is_dir() else []
+    beside = [item.name for item in path.parent.iterdir()] if is_folder(path.parent) else []
     near = nearest(path.name, beside)
     raise DefinitionError(
         Problem(

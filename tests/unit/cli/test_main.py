@@ -118,6 +118,23 @@ def test_a_wrong_call_is_answered_with_the_nearest_right_one(
     assert fix in err
 
 
+def test_the_help_lists_commands_under_titles_that_say_what_they_are_for(run: Call) -> None:
+    _, out, _ = run("--help")
+    assert re.search(r"^Move projects from prompt flow:\n  doctor .*\n(.*\n)?  certify ", out, re.MULTILINE)
+    assert re.search(r"^Decide between arms:\n  compare ", out, re.MULTILINE)
+    titles = re.findall(r"^\S.*:$", out, re.MULTILINE)
+    assert len(titles) == len(set(titles))
+
+
+def test_a_refusal_of_the_operating_system_is_no_crash(run: Call) -> None:
+    code, _, err = run("--debug", "fail", "refusal")
+    assert code == ExitCode.STATE
+    assert "error[S817 refused-by-system]" in err
+    assert "some/file: the operating system says: no space left on device." in err
+    assert "Traceback" in err
+    assert run("fail", "lost")[0] == ExitCode.CRASH
+
+
 @pytest.mark.parametrize("path", ABSENT)
 def test_what_only_pf_has_is_answered_with_what_to_use_instead(run: Call, path: str) -> None:
     code, out, err = run(*path.split())

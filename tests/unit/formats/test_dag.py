@@ -389,3 +389,15 @@ def test_an_output_may_say_what_it_measures(tmp_path: Path) -> None:
     flow, _ = read_flow(tmp_path)
     assert flow is not None
     assert flow.outputs["f1"].description == "Token overlap."
+
+
+def test_what_cannot_be_a_variable_of_the_environment_is_reported_and_left_out(tmp_path: Path) -> None:
+    text = 'nodes: []\nenvironment_variables:\n  A: 1\n  "": x\n  b=c: x\n  D: "a\\0b"\n'
+    flow, problems = read_flow(write(tmp_path, text))
+    assert flow is not None
+    assert flow.environment_variables == {"A": "1"}
+    assert [(problem.code, problem.span.line) for problem in problems if problem.span] == [
+        ("F005", 4),
+        ("F005", 5),
+        ("F005", 6),
+    ]

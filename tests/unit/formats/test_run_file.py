@@ -80,6 +80,16 @@ def test_every_wrong_shape_is_reported_at_once(tmp_path: Path, text: str, codes:
     assert [problem.code for problem in caught.value.problems] == codes
 
 
+def test_names_are_text_whatever_yaml_reads(tmp_path: Path) -> None:
+    file = read_run_file(write(tmp_path, "column_mapping: {1: a}\nenvironment_variables: {2024-05-01: b}\n"))
+    assert file.mappings == {"column_mapping": {"1": "a"}, "environment_variables": {"2024-05-01": "b"}}
+
+
+def test_a_path_that_the_system_refuses_is_one_that_is_not_there(tmp_path: Path) -> None:
+    name = "long" * 100
+    assert RunFile(folder=tmp_path).path(name) == tmp_path / name
+
+
 def test_settings_go_on_top() -> None:
     file = RunFile(texts={"name": "a"}, mappings={"tags": {"x": "1"}})
     changed = apply_settings(file, {"name": "b", "tags.y": "2", "column_mapping.q": "${data.q}"})

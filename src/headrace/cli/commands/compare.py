@@ -29,6 +29,7 @@ from headrace.evaluation.report.as_json import render_json
 from headrace.evaluation.report.html import render_html
 from headrace.evaluation.report.markdown import render_markdown
 from headrace.formats.experiment import load_experiment
+from headrace.formats.paths import is_file, is_folder
 from headrace.operations.compare_runs import (
     ComparisonResult,
     compare_experiment_again,
@@ -192,9 +193,9 @@ def _find_experiment(
     if options["flow"] is not None:
         return make_experiment(_arguments(session, given))
     path = Path(targets[0])
-    if len(targets) == 1 and path.is_dir():
+    if len(targets) == 1 and is_folder(path):
         path /= _EXPERIMENT_FILE
-    if len(targets) == 1 and (path.suffix in _EXPERIMENT_SUFFIXES or path.is_file()):
+    if len(targets) == 1 and (path.suffix in _EXPERIMENT_SUFFIXES or is_file(path)):
         _refuse_others(given, _WITH_FILE, "an experiment file")
         return change_experiment(load_experiment(path), given)
     _refuse_others(given, _WITH_RUNS, "runs")
