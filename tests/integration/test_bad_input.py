@@ -41,6 +41,15 @@ from promptflow.core import tool
 def shout(text: str, n: int) -> str:
     return text.upper() * (4 // n)
 """
+CONNECTED = """\
+from promptflow.connections import OpenAIConnection
+from promptflow.core import tool
+
+
+@tool
+def shout(text: str, n: OpenAIConnection) -> str:
+    return text
+"""
 ASK = """\
 inputs: {text: {type: string}}
 outputs: {r: {type: string, reference: "${ask.output}"}}
@@ -125,6 +134,23 @@ MISTAKES = [
             place="shout.py:6", says=("ZeroDivisionError", "text.upper()")),
     Mistake(id="tool-import", change=edit("flow/shout.py", "from prom", "import missing_package\nfrom prom"),
             exit_code=3, code="T206", place="shout.py:1", says=("missing_package",)),
+    Mistake(id="tool-file-exits", change=edit("flow/shout.py", "from prom", "import sys; sys.exit(0)\nfrom prom"),
+            exit_code=3, code="T206", place="shout.py:1", says=("SystemExit", "__main__")),
+    Mistake(id="tool-file-skips", change=edit("flow/shout.py", "from prom", "import pytest; pytest.skip('x')\nfrom prom"),
+            exit_code=3, code="T206", place="shout.py:1", says=("Skipped",)),
+    Mistake(id="tool-file-fails", change=edit("flow/shout.py", "from prom", "undefined_name\nfrom prom"),
+            exit_code=3, code="T206", place="shout.py:1:1", says=("NameError", "Correct this line")),
+    Mistake(id="tool-file-is-a-template", change=edit("flow/flow.dag.yaml", "shout.py", "render.jinja2"),
+            exit_code=3, code="T206", place="flow.dag.yaml:14:30", says=("ends in .py",)),
+    Mistake(id="tool-file-is-a-folder", change=edit("flow/flow.dag.yaml", "shout.py", "."),
+            exit_code=3, code="F001", place="flow.dag.yaml:14:30", says=("is a folder", "Name a file in it")),
+    Mistake(id="tool-by-position", change=edit("flow/shout.py", "n: int", "n: int, /"),
+            exit_code=3, code="T206", place="flow.dag.yaml:14:30", says=("by position only", "parameters")),
+    Mistake(id="number-as-connection", change=lambda folder: (
+            write("flow/shout.py", CONNECTED)(folder), edit("flow/flow.dag.yaml", "${inputs.n}", "5")(folder)), exit_code=3, code="C501",
+            place="flow.dag.yaml:1", says=("'5'",)),
+    Mistake(id="list-as-connection", exit_code=3, code="T203", place="flow.dag.yaml:1", says=("the name of a connection",),
+            change=lambda folder: (write("flow/shout.py", CONNECTED)(folder), edit("flow/flow.dag.yaml", "${inputs.n}", "[a]")(folder))),
     Mistake(id="no-tool", change=edit("flow/shout.py", "@tool", ""), exit_code=3, code="T206", says=("shout.py",)),
     Mistake(id="unknown-connection", change=write("flow/flow.dag.yaml", ASK), exit_code=3, code="C501",
             place="flow.dag.yaml:7:15", says=("service",)),

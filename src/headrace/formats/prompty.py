@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -79,7 +79,12 @@ def read_prompty(
     _check_keys(root)
     variables = {name: value for name, value in (environment or {}).items() if name in _VARIABLES}
     prompt = _read_prompt(root, text, variables)
-    flow = _make_flow(root, file, prompt) if prompt else None
+    surface = _Surface(
+        inputs=_read_inputs(root.block("inputs")),
+        outputs=_read_outputs(root),
+        sample=_read_sample(root, file),
+    )
+    flow = _make_flow(root, file, prompt, surface) if prompt else None
     findings.problems.extend(_template_problems(root, text, str(file)))
     return flow, tuple(sorted(findings.problems, key=by_place))
 
@@ -93,16 +98,26 @@ def _check_keys(root: Block) -> None:
             root.findings.add("F012", (key,), what, f'Did you mean "{guess}"?', severity=WARNING, at_key=True)
 
 
-def _make_flow(root: Block, file: Path, prompt: ModelPrompt) -> Flow:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Surface:
+    """What a prompty takes and gives; read, and checked, also where the block ``model`` is of no use."""
+
+    inputs: dict[str, FlowInput]
+    outputs: dict[str, FlowOutput]
+    sample: Mapping[str, Any]
+
+
+def _make_flow(root: Block, file: Path, prompt: ModelPrompt, surface: _Surface) -> Flow:
     given = root.data.get("name")
     name = file.stem if given in (None, "") or isinstance(given, (dict, list)) else str(given)
-    inputs = _read_inputs(root.block("inputs"))
     connection = prompt.configuration.get("connection")
     node = Node(
         name=name,
         type=PROMPTY,
         source=ToolSource(type="code", path=file.name),
-        inputs={item: Reference(text=f"${{inputs.{item}}}", kind="input", name=item) for item in inputs},
+        inputs={
+            item: Reference(text=f"${{inputs.{item}}}", kind="input", name=item) for item in surface.inputs
+        },
         connection=connection if isinstance(connection, str) and connection else None,
         api=prompt.api,
         pointer=("model",),
@@ -112,14 +127,14 @@ def _make_flow(root: Block, file: Path, prompt: ModelPrompt) -> Flow:
         kind=PROMPTY,
         file=str(file),
         folder=str(file.resolve().parent),
-        inputs=inputs,
-        outputs=_read_outputs(root),
+        inputs=surface.inputs,
+        outputs=surface.outputs,
         nodes=(node,),
         node_variants={},
         environment_variables={},
         additional_includes=(),
         source_map=root.findings.source_map,
-        sample=_read_sample(root, file),
+        sample=surface.sample,
         prompt=prompt,
     )
 

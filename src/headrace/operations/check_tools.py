@@ -86,7 +86,7 @@ def check_tools(source: str) -> CheckedTools:
 def _check_file(path: Path) -> CheckedTools:
     folder, flow_file = path.resolve().parent, str(path.parent / "flow.dag.yaml")
 
-    def describe(error: Exception) -> Problem:
+    def describe(error: BaseException) -> Problem:
         return Problem(
             code="T206",
             what=f"{path} cannot be loaded: {type(error).__name__}: {error}".splitlines()[0],
@@ -182,7 +182,7 @@ def _check_described(tool_id: str, described: Mapping[str, Any]) -> Iterator[Pro
 
 
 def _import(tool_id: str, described: Mapping[str, Any]) -> Any:
-    def describe(error: Exception) -> Problem:
+    def describe(error: BaseException) -> Problem:
         what = f"The package tool {tool_id!r} cannot be imported: {type(error).__name__}: {error}"
         return Problem(code="T206", what=what.splitlines()[0], fix="Install what the package needs.")
 

@@ -134,7 +134,7 @@ def _load_entry(folder: Path, entry: str, name: str) -> _Entry:
     )
 
 
-def _load_problem(error: Exception, path: Path, folder: Path) -> Problem:
+def _load_problem(error: BaseException, path: Path, folder: Path) -> Problem:
     flow_file = str(folder / "flow.dag.yaml")
     return Problem(
         code="T206",

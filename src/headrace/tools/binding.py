@@ -121,7 +121,7 @@ def _init_value(name: str, given: Any, signature: Signature, node: Node, flow: F
 
 
 def _constructor_problem(
-    error: Exception, provider: type[Any], node: Node, flow: Flow, folder: Path
+    error: BaseException, provider: type[Any], node: Node, flow: Flow, folder: Path
 ) -> Problem:
     reason = f"{type(error).__name__}: {error}"
     what = f"The class {provider.__name__} of the node {node.name!r} cannot be built: {reason}"
@@ -130,5 +130,6 @@ def _constructor_problem(
         what=what.splitlines()[0],
         span=failure_span(error, folder, flow.file) or flow.source_map.span(node.pointer),
         pointer=node.pointer,
+        fix="Correct the constructor, or what the node gives it.",
         detail=failure_lines(error, folder, flow.file),
     )

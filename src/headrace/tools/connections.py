@@ -7,6 +7,7 @@ from typing import Any
 
 from headrace.domain.connection import Connection
 from headrace.domain.flow import Flow, Node
+from headrace.domain.reference import Reference
 from headrace.errors import DefinitionError, HeadraceError, Problem, at_place, nearest
 from headrace.source import Pointer
 from headrace.tools.base import ConnectionLookup
@@ -61,7 +62,7 @@ def find_connection(
 def inject_connections(
     parameters: Mapping[str, tuple[type, ...]], flow: Flow, node: Node, lookup: ConnectionLookup
 ) -> tuple[dict[str, Any], tuple[Problem, ...]]:
-    """Connection objects for the parameters that name one by a literal text.
+    """Connection objects for the parameters that name one by a literal.
 
     Args:
         parameters: Parameters that take a connection, with the classes they are annotated with.
@@ -70,15 +71,19 @@ def inject_connections(
         lookup: Finds connections and their secrets.
 
     Returns:
-        Objects by parameter, and the problems C501, C503, C504 and C502.
+        Objects by parameter, and the problems C501, C502, C503, C504 and T203.
     """
     objects: dict[str, Any] = {}
     problems: list[Problem] = []
     for parameter, classes in parameters.items():
-        name = node.inputs.get(parameter)
-        if not isinstance(name, str) or not name:
+        given = node.inputs.get(parameter)
+        if given in (None, "") or isinstance(given, Reference):
             continue  # left out, or fed by a reference: then the text arrives as it is
         pointer = (*node.pointer, "inputs", parameter)
+        if isinstance(given, (list, dict)):
+            problems.append(_no_name(parameter, flow, node, pointer))
+            continue
+        name = str(given)  # YAML reads a name such as 5 as a number
         by_type = {connection_type(cls): cls for cls in reversed(classes)}
         types = [type_name for type_name in by_type if type_name]
         try:
@@ -109,6 +114,16 @@ def make_connection(connection: Connection, cls: type, lookup: ConnectionLookup)
         return make_connection_object(connection, cls, lookup.secret)
     except TypeError as error:
         raise DefinitionError(_incomplete(connection, error)) from error
+
+
+def _no_name(parameter: str, flow: Flow, node: Node, pointer: Pointer) -> Problem:
+    return Problem(
+        code="T203",
+        what=f"The node {node.name!r} sets {parameter!r}, which takes a connection, to something else than its name.",
+        span=flow.source_map.span(pointer),
+        pointer=pointer,
+        fix="Write the name of a connection.",
+    )
 
 
 def _incomplete(connection: Connection, error: TypeError) -> Problem:

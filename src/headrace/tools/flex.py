@@ -153,7 +153,7 @@ class _Loading:
         fix = f"Write def {AGGREGATE}(self, lines)."
         return [replace(self.problem(what, fix, self.place_of(method)), code="T213")]
 
-    def constructor_problem(self, error: Exception) -> Problem:
+    def constructor_problem(self, error: BaseException) -> Problem:
         """T211 for a class that cannot be made."""
         return self.failed(error, f"The class of {self.flow.entry} cannot be made")
 
@@ -176,7 +176,7 @@ class _Loading:
         line = code.co_firstlineno
         return Span(file=shown, line=line, column=1, end_line=line, end_column=2)
 
-    def failed(self, error: Exception, what: str) -> Problem:
+    def failed(self, error: BaseException, what: str) -> Problem:
         """T211 for code that raised, at its line."""
         span = failure_span(error, self.folder, self.flow.file)
         if isinstance(error, UnservedNameError):
@@ -186,7 +186,7 @@ class _Loading:
         problem = self.problem(reason, None, span)
         return replace(problem, detail=failure_lines(error, self.folder, self.flow.file))
 
-    def _import_problem(self, error: Exception) -> Problem:
+    def _import_problem(self, error: BaseException) -> Problem:
         module = (self.flow.entry or "").partition(":")[0]
         problem = self.failed(error, f"The module {module} of the entry cannot be loaded")
         if isinstance(error, ModuleNotFoundError) and error.name:
@@ -198,9 +198,10 @@ class _Loading:
                 )
             package = error.name.partition(".")[0]
             return replace(problem, fix=f"Install the package that provides the module {package}.")
-        return problem
+        fix = "Correct this line; the module is imported when the flow is loaded."
+        return replace(problem, fix=problem.fix or fix)
 
-    def _signature_problem(self, error: Exception) -> Problem:
+    def _signature_problem(self, error: BaseException) -> Problem:
         return self.failed(error, f"The signature of {self.flow.entry} cannot be read")
 
     def _annotation_problem(self, error: AnnotationError, place: Span | None) -> Problem:

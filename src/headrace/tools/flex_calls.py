@@ -60,7 +60,7 @@ class ClassTool:
         *,
         folder: Path,
         make_values: Callable[[], Mapping[str, Any]],
-        describe: Callable[[Exception], Problem],
+        describe: Callable[[BaseException], Problem],
         copied: Callable[[], Any] | None = None,
     ) -> None:
         self._copied = copied

@@ -112,7 +112,7 @@ def _how_to_get(tool_id: str, available: list[str]) -> str:
 
 
 def _offered(entry_point: EntryPoint) -> dict[str, Any]:
-    def describe(error: Exception) -> Problem:
+    def describe(error: BaseException) -> Problem:
         package = entry_point.dist.name if entry_point.dist else entry_point.value
         what = f"The tools of the package {package} cannot be listed: {type(error).__name__}: {error}"
         return Problem(code="T206", what=what.splitlines()[0])
@@ -125,7 +125,7 @@ def _import(
 ) -> tuple[Callable[..., Any], type[Any] | None]:
     pointer = (*node.pointer, "source", "tool")
 
-    def describe(error: Exception) -> Problem:
+    def describe(error: BaseException) -> Problem:
         what = f"The package tool {tool_id!r} cannot be imported: {type(error).__name__}: {error}"
         return Problem(
             code="T206",

@@ -123,7 +123,7 @@ def _is_marked(value: Any) -> bool:
     return isinstance(value, types.FunctionType) and hasattr(value, TOOL_MARK)
 
 
-def _import_problem(error: Exception, node: Node, flow: Flow, folder: Path) -> Problem:
+def _import_problem(error: BaseException, node: Node, flow: Flow, folder: Path) -> Problem:
     span = failure_span(error, folder, flow.file)
     pointer = (*node.pointer, "source", "path")
     related = (("the node", flow.source_map.span(pointer)),)
@@ -141,9 +141,13 @@ def _import_problem(error: Exception, node: Node, flow: Flow, folder: Path) -> P
     )
 
 
-def _import_fix(error: Exception, folder: Path, flow: Flow) -> str | None:
+def _import_fix(error: BaseException, folder: Path, flow: Flow) -> str:
+    if isinstance(error, SystemExit):
+        return 'Put what only a script should do below: if __name__ == "__main__":'
     if not isinstance(error, ModuleNotFoundError) or not error.name:
-        return None
+        if failure_span(error, folder, flow.file) is None:
+            return "Name a file of Python code, saved as UTF-8, whose name ends in .py."
+        return "Correct this line; the file is executed when the flow is loaded."
     package = error.name.partition(".")[0]
     listed = [name for name in _REQUIREMENTS if (folder / name).is_file()]
     if listed:
@@ -156,4 +160,5 @@ def _import_fix(error: Exception, folder: Path, flow: Flow) -> str | None:
 
 def _load_problem(what: str, node: Node, flow: Flow) -> Problem:
     pointer = (*node.pointer, "source", "path")
-    return Problem(code="T206", what=what, span=flow.source_map.span(pointer), pointer=pointer)
+    fix = "Correct the parameters of the function that @tool marks."
+    return Problem(code="T206", what=what, span=flow.source_map.span(pointer), pointer=pointer, fix=fix)

@@ -59,7 +59,8 @@ def read_signature(
         init: Parameters of the constructor of the tool class, which are inputs of the node as well.
 
     Raises:
-        ValueError: The constructor and the method have a parameter of the same name.
+        ValueError: The constructor and the method have a parameter of the same name, or one can only be given by
+            its position.
     """
     own = inspect.signature(function).parameters
     shared = [key for key in init or {} if key in own]
@@ -73,6 +74,11 @@ def read_signature(
     for key, parameter in {**(init or {}), **own}.items():
         if key == "self" or parameter.kind in _VARIABLE:
             continue
+        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+            if parameter.default is not inspect.Parameter.empty:
+                continue
+            message = f"its parameter {key!r} is given by position only, and a node gives its inputs by name"
+            raise ValueError(message)
         annotation = _annotation(parameter, names)
         classes = _connection_classes(annotation)
         if classes:

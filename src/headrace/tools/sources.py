@@ -44,14 +44,11 @@ def source_file(node: Node, flow: Flow, folder: Path) -> SourceFile:
     if is_file(path):
         return SourceFile(path=path.resolve(), shown=shown)
     pointer = (*node.pointer, "source", "path")
+    what = f"The file of the node {node.name!r}, {shown}, does not exist."
     beside = [item.name for item in path.parent.iterdir()] if is_folder(path.parent) else []
     near = nearest(path.name, beside)
-    raise DefinitionError(
-        Problem(
-            code="F001",
-            what=f"The file of the node {node.name!r}, {shown}, does not exist.",
-            span=flow.source_map.span(pointer),
-            pointer=pointer,
-            fix=f'Did you mean "{near}"?' if near else "Create the file, or correct source.path.",
-        )
-    )
+    fix = f'Did you mean "{near}"?' if near else "Create the file, or correct source.path."
+    if is_folder(path):
+        what, fix = f"The file of the node {node.name!r}, {shown}, is a folder.", "Name a file in it."
+    span = flow.source_map.span(pointer)
+    raise DefinitionError(Problem(code="F001", what=what, span=span, pointer=pointer, fix=fix))

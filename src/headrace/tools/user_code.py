@@ -18,17 +18,18 @@ MODULE_NAME = "__pf_main__"
 """Name under which a tool's file is executed; code may test ``__name__`` for it."""
 
 
-def run_user_code(run: Callable[[], T], describe: Callable[[Exception], Problem]) -> T:
-    """Call code of the user and turn whatever it raises into a problem.
+def run_user_code(run: Callable[[], T], describe: Callable[[BaseException], Problem]) -> T:
+    """Call code of the user and turn whatever it raises into a problem, also a wish to leave the program.
 
     Raises:
         DefinitionError: What ``describe`` makes of the exception.
+        KeyboardInterrupt: The person wants it to end.
     """
     try:
         return run()
-    except HeadraceError:
+    except (HeadraceError, KeyboardInterrupt):
         raise
-    except Exception as error:  # code of the user may raise anything
+    except BaseException as error:  # code of the user may raise anything
         raise DefinitionError(describe(error)) from error
 
 

@@ -257,3 +257,8 @@ def test_overrides_are_merged_into_the_front_matter(
     flow, _ = read(tmp_path, HEAD + BODY, overrides=overrides, environment={"WORD": "set"})
     assert flow.prompt is not None
     assert (flow.prompt.parameters, flow.name) == (parameters, name)
+
+
+def test_inputs_and_sample_are_read_also_where_the_model_is_of_no_use(tmp_path: Path) -> None:
+    text = f"---\nmodel: {{api: chat}}\ninputs: {{text: 3}}\nsample: [1]\n---\n{BODY}"
+    assert found(tmp_path, text) == [("F006", 2, 8), ("F006", 2, 8), ("F005", 3, 16), ("F005", 4, 9)]

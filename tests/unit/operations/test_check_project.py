@@ -108,7 +108,7 @@ def test_loading_finds_what_reading_cannot(tmp_path: Path) -> None:
         "fails/flow.dag.yaml": GOOD,
         "fails/a.py": TOOL + "\nraise ValueError('no')\n",
         "leaves/flow.dag.yaml": GOOD,
-        "leaves/a.py": "import sys\nprint('{}')\nsys.exit(7)\n",
+        "leaves/a.py": "import os\nprint('{}')\nos._exit(7)\n",
         "lacks/flow.dag.yaml": GOOD,
         "lacks/a.py": "import no_such_package\n" + TOOL,
         "runs/flow.dag.yaml": GOOD,
