@@ -6,7 +6,9 @@ from contextvars import ContextVar
 from typing import Any, ClassVar
 
 from headrace.compat.served_names import INTERFACE_VERSION
-from headrace.tools.base import current_node
+from headrace.formats.run_info import FLOW_ID
+from headrace.telemetry.spans import line_run_id
+from headrace.tools.base import NodeContext, current_node
 from headrace.tools.current_span import parent_span
 
 _ATTRIBUTES = "_otel_attributes"
@@ -15,6 +17,8 @@ _USER_AGENT = f"promptflow-tracing/{INTERFACE_VERSION}"
 
 class OperationContext(dict[str, Any]):
     """A mapping whose items are attributes as well. One for each context of the program, shared by what it starts.
+
+    Every node of a flow has one of its own, with the items of its surroundings and what prompt flow says about the run.
 
     Nothing in headrace decides by it. What is added with ``_add_otel_attributes`` stands in the spans of the node that
     adds it, and of the traced functions that are called afterwards.
@@ -26,16 +30,21 @@ class OperationContext(dict[str, Any]):
 
     @classmethod
     def get_instance(cls) -> OperationContext:
-        """The one of this context; made when there is none."""
+        """The one of this context, or of the node that runs in it; made when there is none."""
         found = _current.get()
-        if found is None:
-            found = cls()
+        node = current_node.get()
+        if found is None or (node is not None and _node.get() is not node):
+            found = cls() if found is None else found.copy()
+            if node is not None:
+                found.update(_facts(node))
+            _node.set(node)
             _current.set(found)
         return found
 
     @classmethod
     def set_instance(cls, instance: OperationContext | None) -> None:
         """Put another one in its place."""
+        _node.set(current_node.get())
         _current.set(instance)
 
     def __getattr__(self, name: str) -> Any:
@@ -98,9 +107,30 @@ class OperationContext(dict[str, Any]):
 
     def _get_otel_attributes(self) -> dict[str, Any]:
         node = current_node.get()
-        line = {} if node is None or node.line_number is None else {"line_number": node.line_number}
-        return {**line, **self.get(_ATTRIBUTES, {})}
+        return {**({} if node is None else _span_facts(node)), **self.get(_ATTRIBUTES, {})}
 
+
+def _facts(node: NodeContext) -> dict[str, Any]:
+    """What prompt flow says about the run that a node is part of."""
+    return {
+        "run_mode": "Test" if node.run is None else "Batch",
+        "flow_id": FLOW_ID,
+        "root_run_id": line_run_id(node.span.trace_id) if node.run is None else node.run,
+        OperationContext.EXECUTION_TARGET: node.flow_kind,
+    }
+
+
+def _span_facts(node: NodeContext) -> dict[str, Any]:
+    facts: dict[str, Any] = {OperationContext.EXECUTION_TARGET: node.flow_kind}
+    if node.line_number is None:
+        return {**facts, "is_aggregation": True}
+    if node.run is None:
+        return {**facts, "line_run_id": line_run_id(node.span.trace_id)}
+    return {**facts, "batch_run_id": node.run, "line_number": node.line_number}
+
+
+_node: ContextVar[NodeContext | None] = ContextVar("headrace_operation_context_node", default=None)
+"""The node that the operation context of this context was made for."""
 
 _current: ContextVar[OperationContext | None] = ContextVar("headrace_operation_context", default=None)
 

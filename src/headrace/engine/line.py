@@ -26,7 +26,7 @@ from headrace.engine.streams import collect, is_stream
 from headrace.errors import ExecutionError, HeadraceError, LineTimeoutError, NodeError, Problem, at_place
 from headrace.planning.plan import Step
 from headrace.source import Span
-from headrace.telemetry.attributes import flow_attributes, node_attributes
+from headrace.telemetry.attributes import RUN, flow_attributes, node_attributes
 from headrace.telemetry.spans import ActiveSpan, new_trace_id
 from headrace.tools.base import NodeContext
 from headrace.tools.failure import describe_failure, failure_lines
@@ -111,6 +111,8 @@ class NodeRunner:
             span=span,
             open_client=self._flow.open_client,
             loop=self._loop,
+            flow_kind=self._flow.plan.flow.kind,
+            run=self._flow.attributes.get(RUN),
             price=self._flow.price,
             inputs_to_escape=step.inputs_to_escape,
             is_streaming=self._is_streaming and node.name in self._flow.streamed_nodes,

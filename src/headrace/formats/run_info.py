@@ -13,7 +13,7 @@ from headrace.domain.run import BYPASSED, CANCELED, COMPLETED, LineResult, NodeR
 from headrace.formats.error_info import render_cancellation, render_error
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FLOW_ID = "default_flow_id"
+FLOW_ID = "default_flow_id"
 
 Record = dict[str, Any]
 """A record as plain data; its keys stand in prompt flow's order."""
@@ -88,7 +88,7 @@ def render_flow_run(line: LineResult, recording: Recording, *, inputs: Mapping[s
         "parent_run_id": recording.run,
         "root_run_id": recording.run,
         "source_run_id": None,
-        "flow_id": _FLOW_ID,
+        "flow_id": FLOW_ID,
         "start_time": render_time(line.start_ns),
         "end_time": render_time(line.end_ns),
         "index": line.line_number,

@@ -42,9 +42,12 @@ def read_settings(settings: Settings, cwd: Path) -> dict[str, Any]:
     return merge(read_config(nearby) if nearby and nearby != own else {}, read_config(own))
 
 
-def runs_folder(settings: Settings, cwd: Path) -> str | None:
-    """Where every run is also written to, as :attr:`RunRequest.runs_folder` takes it; ``None`` for nowhere."""
-    text = find_value(read_settings(settings, cwd), RUN_OUTPUT_PATH)
+def runs_folder(settings: Settings, cwd: Path, given: Mapping[str, Any] | None = None) -> str | None:
+    """Where every run is also written to, as :attr:`RunRequest.runs_folder` takes it; ``None`` for nowhere.
+
+    Settings that code has ``given``, by keys with dots, win over those of the files.
+    """
+    text = (given or {}).get(RUN_OUTPUT_PATH) or find_value(read_settings(settings, cwd), RUN_OUTPUT_PATH)
     if not text or text.startswith(FLOW_FOLDER_MACRO):
         return text or None
     return str(Path(text).expanduser().absolute())

@@ -24,6 +24,7 @@ from headrace.formats.run_log import node_events, problem_event, render_log
 from headrace.operations.test_flow import TestRequest, TestResult
 from headrace.planning.select import parse_variant
 from headrace.telemetry.api_calls import render_calls
+from headrace.telemetry.spans import line_run_id
 
 RECORDS_FOLDER = ".promptflow"
 """Folder below the flow's own in which prompt flow keeps what belongs to it."""
@@ -104,7 +105,7 @@ def _files(request: TestRequest, result: TestResult, folder: Path, stem: str) ->
         return json.dumps(saved, indent=2, ensure_ascii=False, default=_plain)
 
     recording = Recording(
-        run=_run_id(result.line.trace_id),
+        run=line_run_id(result.line.trace_id),
         kind=result.flow.kind,
         message_format=result.flow.message_format,
         has_result=True,
@@ -138,11 +139,6 @@ def _detail(request: TestRequest, result: TestResult, recording: Recording) -> R
             for node in result.line.nodes
         ],
     }
-
-
-def _run_id(trace_id: str) -> str:
-    """The id of a test's run: its trace id, in the form that prompt flow gives to ids."""
-    return "-".join((trace_id[:8], trace_id[8:12], trace_id[12:16], trace_id[16:20], trace_id[20:]))
 
 
 def _log(result: TestResult) -> str:

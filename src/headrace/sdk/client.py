@@ -25,7 +25,8 @@ class PFClient:
     """Runs flows, and reads what they left, in the workspace of the working directory.
 
     Args:
-        config: Settings of prompt flow; only the provider of connections is looked at, and it must be ``local``.
+        config: Settings of prompt flow that win over its files: ``run.output_path``, and ``connection.provider``, which
+            must be ``local``.
 
     Attributes:
         runs: See :class:`RunOperations`.
@@ -41,7 +42,7 @@ class PFClient:
                 "Leave the setting away, and keep the connections with: headrace connection create --file FILE.",
             )
         self._workspace = join_workspace(self)
-        self.runs = RunOperations(self._workspace)
+        self.runs = RunOperations(self._workspace, config or {})
         self.connections = ConnectionOperations(self._workspace)
         self.flows = FlowOperations(self._workspace)
 

@@ -19,6 +19,7 @@ from headrace.engine.events import LineFinished
 from headrace.errors import DefinitionError, Problem
 from headrace.formats.flow_file import load_flow
 from headrace.formats.run_summary import run_folder
+from headrace.operations.configuration import runs_folder
 from headrace.operations.export_run import export_run
 from headrace.operations.follow_run import follow_run
 from headrace.operations.run_batch import RunRequest, create_run
@@ -38,8 +39,9 @@ _PAUSE_S = 0.2
 class RunOperations:
     """Runs of one workspace. Made by :class:`PFClient`."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, config: Mapping[str, Any]) -> None:
         self._workspace = workspace
+        self._config = config
 
     def create_or_update(self, run: Run, *, stream: bool = False, **_: Any) -> Run:
         """Run what ``run`` describes and return it as recorded.
@@ -67,10 +69,15 @@ class RunOperations:
             description=run.description,
             tags=run.tags or {},
             properties=run.given_properties,
+            runs_folder=runs_folder(workspace.settings, workspace.cwd, self._config),
         )
         hear = _tell if stream else None
         with as_sdk_errors(), at_work(workspace), giving:
-            made = self._made(in_free_thread(lambda: create_run(workspace, request, hear)))
+            recorded = in_free_thread(lambda: create_run(workspace, request, hear))
+            made = self._made(recorded)
+            folder = run_folder(recorded)
+            if request.runs_folder and folder:
+                workspace.warn(export_run(workspace, recorded.spec.name, Path(folder)))
         if stream:
             _write(made.summary())
         return made

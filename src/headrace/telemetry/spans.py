@@ -19,6 +19,11 @@ def new_trace_id() -> str:
     return f"{_ids.getrandbits(128) or 1:032x}"
 
 
+def line_run_id(trace_id: str) -> str:
+    """The id of a line that is run by itself: its trace id, in the form that prompt flow gives to ids."""
+    return "-".join((trace_id[:8], trace_id[8:12], trace_id[12:16], trace_id[16:20], trace_id[20:]))
+
+
 def new_span_id() -> str:
     """A random W3C span id: 16 hexadecimal digits, never all zero."""
     return f"{_ids.getrandbits(64) or 1:016x}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from headrace.domain.connection import Connection
+from headrace.domain.flow import DAG
 from headrace.domain.run import Usage
 from headrace.domain.tool import ToolSpec
 from headrace.domain.variant import Price
@@ -28,6 +29,8 @@ class NodeContext:
     Attributes:
         node: Node name.
         line_number: ``None`` in an aggregation node.
+        flow_kind: Of the flow that the node is of.
+        run: The batch run that the line is one of; ``None`` for a line that is run by itself.
         span: The node's span; model calls open children of it.
         open_client: Connection, or its name, to the run's client for it (clients are shared by all lines).
         price: Price per million tokens of the arm's model, if known.
@@ -44,6 +47,8 @@ class NodeContext:
     span: ActiveSpan
     open_client: Callable[[str | Connection], ModelClient]
     loop: asyncio.AbstractEventLoop
+    flow_kind: str = DAG
+    run: str | None = None
     price: Price | None = None
     inputs_to_escape: tuple[str, ...] = ()
     is_streaming: bool = False

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from fnmatch import fnmatch
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +35,14 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         Stock(options.stock, Path(folder).resolve() / "stock", forks=not options.spawn) as stock,
     ):
-        for case in cases:
-            if any(fnmatch(case.path, pattern) for pattern in options.patterns):
+        wanted = [case for case in cases if any(fnmatch(case.path, item) for item in options.patterns)]
+        for _, section in groupby(wanted, lambda case: case.path.partition("/")[0]):
+            for case in section:
                 start = time.monotonic()
                 recordings[case.path] = stock.run_case(case)
                 sys.stdout.write(f"{case.path}  {time.monotonic() - start:.1f} s\n")
                 sys.stdout.flush()
+            write_recordings(recordings)  # what is recorded stays, whatever happens to the next section
     write_recordings(recordings)
 
 

@@ -97,6 +97,17 @@ def test_a_flow_is_tried(client: PFClient, tmp_path: Path) -> None:
     assert client.test("double", inputs=tmp_path / "data.jsonl")["s"] == "a"
 
 
+def test_runs_are_written_where_the_settings_say(client: PFClient, tmp_path: Path) -> None:
+    (tmp_path / "pf.yaml").write_text("run: {output_path: '${flow_directory}/.runs'}", "utf-8")
+    near = make(client, name="near")
+    outputs = "flow_outputs/output.jsonl"
+    assert (tmp_path / "double" / ".runs" / "near" / outputs).exists()
+    assert near.properties["output_path"] == str(tmp_path / "double" / ".runs" / "near")
+    given = PFClient(config={"run.output_path": str(tmp_path / "all")})
+    make(given, name="far")
+    assert (tmp_path / "all" / "far" / outputs).exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
