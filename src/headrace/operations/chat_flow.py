@@ -22,7 +22,14 @@ from headrace.operations.test_flow import (
     span_attributes,
 )
 from headrace.operations.workspace import Workspace
-from headrace.planning.chat import ChatPorts, find_chat_ports, make_turn, read_answer, read_message
+from headrace.planning.chat import (
+    ChatPorts,
+    find_chat_ports,
+    make_turn,
+    read_answer,
+    read_message,
+    with_history,
+)
 from headrace.planning.convert import make_inputs
 
 
@@ -106,9 +113,8 @@ def open_chat(workspace: Workspace, request: TestRequest) -> Iterator[Chat]:
         ports, problems = find_chat_ports(loaded.flow)
         if ports is None:
             raise DefinitionError(*problems)
-        given = {name: value for name, value in request.inputs.items() if name != ports.message}
-        if not loaded.flow.inputs[ports.history].has_default:
-            given.setdefault(ports.history, [])
+        rest = {name: value for name, value in request.inputs.items() if name != ports.message}
+        given = with_history(loaded.flow, rest)
         problems = _check_given(loaded.flow, ports, given)
         raise_if_errors(problems)
         attributes = span_attributes(request)

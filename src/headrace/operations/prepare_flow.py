@@ -85,7 +85,13 @@ def loaded_flow(
     given = _replaced(workspace, environment_variables or {})
     environment = {**workspace.settings.environment, **given}
     flow, unread = _read(path, environment, init)
-    flow = replace(flow, init_values=init or flow.sample_init)
+    flow = replace(
+        flow,
+        init_values=init or flow.sample_init,
+        environment_variables={
+            name: text for name, text in flow.environment_variables.items() if name not in given
+        },
+    )
     flow = _choose(workspace, flow, arm, overrides or {})
     own = _replaced(workspace, flow.environment_variables)
     if keeps_environment:

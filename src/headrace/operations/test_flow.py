@@ -20,6 +20,7 @@ from headrace.formats.arms import parse_model
 from headrace.operations.given_images import read_given_images
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow, tool_specs
 from headrace.operations.workspace import Workspace
+from headrace.planning.chat import with_history
 from headrace.planning.convert import make_inputs
 from headrace.planning.select import parse_variant
 from headrace.planning.single_node import make_single_node_plan
@@ -124,7 +125,7 @@ def run_test(
             loaded = replace(whole, plan=plan)
         else:
             loaded = whole
-            inputs, warnings = make_inputs(loaded.flow, request.inputs or _sample(loaded.flow), None)
+            inputs, warnings = make_inputs(loaded.flow, _given_inputs(loaded.flow, request))
         raise_if_errors(warnings)
         line, aggregation = asyncio.run(_run(workspace, loaded, inputs, span_attributes(request), on_text))
     return TestResult(
@@ -138,9 +139,12 @@ def run_test(
     )
 
 
-def _sample(flow: Flow) -> Mapping[str, Any]:
-    """What a flow is tried with when no inputs are given; one without declared inputs takes it by itself."""
-    return flow.sample if flow.inputs else {}
+def _given_inputs(flow: Flow, request: TestRequest) -> Mapping[str, Any]:
+    """What a flow is tried with: the inputs of the request, else its sample; a DAG flow also begins a chat."""
+    if flow.kind == DAG:
+        return with_history(flow, request.inputs)
+    # A flow without declared inputs takes the sample by itself.
+    return request.inputs or (flow.sample if flow.inputs else {})
 
 
 def _shown_outputs(flow: Flow, line: LineResult, node: str | None) -> Any:

@@ -33,8 +33,7 @@ class ChatPorts:
 def find_chat_ports(flow: Flow) -> tuple[ChatPorts | None, tuple[Problem, ...]]:
     """The ports of a chat, or F013 for everything that is missing or there twice."""
     messages = [item for item in flow.inputs.values() if item.is_chat_input]
-    histories = [item for item in flow.inputs.values() if item.is_chat_history]
-    history = histories[0] if histories else flow.inputs.get(HISTORY)
+    history = _find_history(flow)
     answers = [item for item in flow.outputs.values() if item.is_chat_output]
     problems = [
         *_check_messages(flow, messages),
@@ -45,6 +44,14 @@ def find_chat_ports(flow: Flow) -> tuple[ChatPorts | None, tuple[Problem, ...]]:
         return None, tuple(problems)
     answer = answers[0].name if answers else None
     return ChatPorts(message=messages[0].name, history=history.name, answer=answer), ()
+
+
+def with_history(flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
+    """``given`` with an empty history where the flow has one that is neither given nor has a default."""
+    history = _find_history(flow)
+    if history is None or history.has_default:
+        return dict(given)
+    return {history.name: [], **given}
 
 
 def read_message(flow: Flow, ports: ChatPorts, text: str) -> Any:
@@ -70,6 +77,11 @@ def read_answer(ports: ChatPorts, outputs: Mapping[str, Any]) -> Any:
     if ports.answer is not None and ports.answer in outputs:
         return outputs[ports.answer]
     return outputs["output"] if list(outputs) == ["output"] else dict(outputs)
+
+
+def _find_history(flow: Flow) -> FlowInput | None:
+    marked = (item for item in flow.inputs.values() if item.is_chat_history)
+    return next(marked, flow.inputs.get(HISTORY))
 
 
 def _check_messages(flow: Flow, found: Sequence[FlowInput]) -> Collection[Problem]:
