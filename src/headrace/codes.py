@@ -238,6 +238,11 @@ CATALOGUE: Mapping[str, Entry] = {
         "Data that does not belong to the run",
         "Data and the run that is evaluated have different numbers of lines and nothing says which belong together.",
     ),
+    "D408": Entry(
+        "changed-data",
+        "Data that changes while it is read",
+        "Lines are read from the file as the run needs them, so the file must stay as it is until the run has ended.",
+    ),
     "C501": Entry(
         "unknown-connection",
         "A connection that does not exist",

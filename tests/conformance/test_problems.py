@@ -93,7 +93,7 @@ def data(folder: Path, case: Case) -> Sequence[Problem]:
 def lines(folder: Path, case: Case) -> Sequence[Problem]:
     flow = load_flow(folder)
     dataset = read_dataset(folder / "data.jsonl", "data.jsonl")
-    mapped, problems = map_lines(flow, parse_mapping(case.get("mapping", {})), dataset, None, None)
+    mapped, problems = map_lines(flow, parse_mapping(case.get("mapping", {})), dataset, None)
     return (*problems, *(found for line in mapped for found in make_inputs(flow, line.columns, line.span)[1]))
 
 

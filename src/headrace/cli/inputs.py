@@ -30,7 +30,7 @@ def read_inputs(texts: Sequence[str], option: str = "--inputs") -> Mapping[str, 
         if path.suffix == ".json":
             return _read_object(path)
         if path.suffix == ".jsonl":
-            first: Mapping[str, Any] = import_module(_LINES).read_dataset(path).lines[0].columns
+            first: Mapping[str, Any] = import_module(_LINES).read_dataset(path).first.columns
             return first
     return parse_pairs(option, texts)
 

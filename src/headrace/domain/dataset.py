@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from headrace.source import Span
+
+ItemT = TypeVar("ItemT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,15 +26,53 @@ class Dataset:
 
     Attributes:
         path: As the user named it.
-        lines: In file order, numbered from 0 without gaps.
+        lines: In file order, numbered from 0 without gaps; read from the files each time they are gone through.
         columns: Every column name that occurs, in order of first appearance.
         digest: SHA-256 over the content, hexadecimal.
     """
 
     path: str
-    lines: tuple[Line, ...]
+    lines: Collection[Line]
     columns: tuple[str, ...]
     digest: str
+
+    @property
+    def first(self) -> Line:
+        """The first line; data that was read has one."""
+        return next(iter(self.lines))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceLine:
+    """What a completed line of an earlier run offers to a mapping: the columns of run.inputs and of run.outputs."""
+
+    number: int
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+
+
+class LazyLines(Collection[ItemT]):
+    """Lines that are made anew each time they are gone through, so that never all of them are in memory.
+
+    Args:
+        make: Starts from the first one.
+        count: How many there are.
+    """
+
+    __slots__ = ("_count", "_make")
+
+    def __init__(self, make: Callable[[], Iterator[ItemT]], count: int) -> None:
+        self._make = make
+        self._count = count
+
+    def __iter__(self) -> Iterator[ItemT]:
+        return self._make()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __contains__(self, item: object) -> bool:
+        return any(item == found for found in self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

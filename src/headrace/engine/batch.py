@@ -7,7 +7,7 @@ done, and its event is given out, only after its commit.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,14 +46,9 @@ class BatchResult:
 
 
 class _Recorder:
-    """Gathers results and commits them in groups, in a thread, one transaction at a time.
-
-    Attributes:
-        numbers: Of the lines that have a result.
-    """
+    """Gathers results and commits them in groups, in a thread, one transaction at a time."""
 
     def __init__(self, record: Record, on_line: Callable[[LineResult], None]) -> None:
-        self.numbers: set[int] = set()
         self._record = record
         self._on_line = on_line
         self._waiting: list[LineResult] = []
@@ -62,7 +57,6 @@ class _Recorder:
         self._commit: asyncio.Future[None] | None = None
 
     def add(self, result: LineResult) -> None:
-        self.numbers.add(result.line_number)
         self._waiting.append(result)
         self._is_filled.set()
 
@@ -96,7 +90,7 @@ class _Recorder:
 
 async def run_lines(
     flow: PreparedFlow,
-    lines: Sequence[PendingLine],
+    lines: Iterable[PendingLine],
     *,
     max_concurrency: int,
     record: Record,
@@ -105,7 +99,8 @@ async def run_lines(
 ) -> BatchResult:
     """Run all lines and record each.
 
-    Lines that have not come to an end when the flow's limit for the batch is over are recorded as failed.
+    Lines are taken when there is room for them, so that memory does not grow with their number. Those that have not
+    come to an end when the flow's limit for the batch is over are recorded as failed.
 
     Args:
         flow: The prepared flow.
@@ -116,53 +111,95 @@ async def run_lines(
         kept: What lines that need not be run, because they are recorded already, keep for aggregation nodes.
 
     Raises:
+        DefinitionError: When a line cannot be read any more.
         StateError: When ``record`` does; lines that it committed before stay committed.
         asyncio.CancelledError: After what was finished has been recorded.
     """
-    all_kept = dict(kept or {})
     recorder = _Recorder(record, on_line)
+    batch = _Batch(flow, lines, recorder, kept or {})
     problem = None
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(recorder.run())
-            if not await _work_in_time(flow, lines, recorder, all_kept, max_concurrency):
+            if not await batch.work_in_time(max_concurrency):
                 problem = _cut(flow)
-                for pending in lines:
-                    if pending.line.number not in recorder.numbers:
-                        recorder.add(_refused(pending, problem))
+                for pending in batch.unfinished():
+                    recorder.add(_refused(pending, problem))
             recorder.close()
     except BaseExceptionGroup as failures:
         raise _only(failures) from None
     finally:
         await recorder.finish()
-    return BatchResult(kept=[all_kept[number] for number in sorted(all_kept)], problem=problem)
+    return BatchResult(kept=[batch.kept[number] for number in sorted(batch.kept)], problem=problem)
+
+
+class _Batch:
+    """The lines that are left, those in flight, and what the finished ones keep for aggregation nodes."""
+
+    def __init__(
+        self,
+        flow: PreparedFlow,
+        lines: Iterable[PendingLine],
+        recorder: _Recorder,
+        kept: Mapping[int, Mapping[str, Any]],
+    ) -> None:
+        self.kept = dict(kept)
+        self._flow = flow
+        self._remaining = iter(lines)
+        self._in_flight: dict[int, PendingLine] = {}
+        self._recorder = recorder
+        self._is_exhausted = False
+
+    async def work_in_time(self, max_concurrency: int) -> bool:
+        """Whether all lines came to an end within the limit of the batch."""
+        try:
+            async with (
+                asyncio.timeout(self._flow.limits.batch_timeout_s) as limit,
+                asyncio.TaskGroup() as workers,
+            ):
+                for _ in range(max_concurrency):
+                    workers.create_task(self._work())
+                    # Let the line before put its request on the wire before the next one is prepared.
+                    await asyncio.sleep(0)
+                    if self._is_exhausted:
+                        break
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            return False
+        return True
+
+    def unfinished(self) -> Iterator[PendingLine]:
+        """The lines that have no result, for the end of a batch that was cut."""
+        yield from self._in_flight.values()
+        yield from self._remaining
+
+    async def _work(self) -> None:
+        for pending in self._remaining:
+            if pending.problem is not None:
+                self._recorder.add(_refused(pending, pending.problem))
+                continue
+            await self._run(pending)
+            # Lines that never wait (prompts only) would keep the recorder and other workers from running.
+            await asyncio.sleep(0)
+        self._is_exhausted = True
+
+    async def _run(self, pending: PendingLine) -> None:
+        number = pending.line.number
+        self._in_flight[number] = pending
+        values: dict[str, Any] = {}
+        result = await run_line(
+            self._flow, pending.inputs, line_number=number, kept=values, place=pending.line.span
+        )
+        if values and result.status == COMPLETED:
+            self.kept[number] = values
+        del self._in_flight[number]
+        self._recorder.add(result)
 
 
 def _only(failures: BaseExceptionGroup[BaseException]) -> BaseException:
     first = failures.exceptions[0]
     return _only(first) if isinstance(first, BaseExceptionGroup) else first
-
-
-async def _work_in_time(
-    flow: PreparedFlow,
-    lines: Sequence[PendingLine],
-    recorder: _Recorder,
-    kept: dict[int, Mapping[str, Any]],
-    max_concurrency: int,
-) -> bool:
-    """Whether all lines came to an end within the limit of the batch."""
-    remaining = iter(lines)
-    try:
-        async with asyncio.timeout(flow.limits.batch_timeout_s) as limit, asyncio.TaskGroup() as workers:
-            for _ in range(min(max_concurrency, len(lines))):
-                workers.create_task(_work(flow, remaining, recorder, kept))
-                # Let the line before put its request on the wire before the next one is prepared.
-                await asyncio.sleep(0)
-    except TimeoutError:
-        if not limit.expired():
-            raise
-        return False
-    return True
 
 
 def _cut(flow: PreparedFlow) -> Problem:
@@ -172,28 +209,6 @@ def _cut(flow: PreparedFlow) -> Problem:
         span=flow.plan.flow.source_map.span(()),
         fix="Raise HEADRACE_BATCH_TIMEOUT_S (or PF_BATCH_TIMEOUT_SEC), then go on with the run: --resume-from.",
     )
-
-
-async def _work(
-    flow: PreparedFlow,
-    remaining: Iterator[PendingLine],
-    recorder: _Recorder,
-    kept: dict[int, Mapping[str, Any]],
-) -> None:
-    for pending in remaining:
-        number = pending.line.number
-        if pending.problem is not None:
-            recorder.add(_refused(pending, pending.problem))
-            continue
-        values: dict[str, Any] = {}
-        result = await run_line(
-            flow, pending.inputs, line_number=number, kept=values, place=pending.line.span
-        )
-        if result.status == COMPLETED:
-            kept[number] = values
-        recorder.add(result)
-        # Lines that never wait (prompts only) would keep the recorder and other workers from running.
-        await asyncio.sleep(0)
 
 
 def _refused(pending: PendingLine, problem: Problem) -> LineResult:

@@ -12,17 +12,20 @@ import glob
 import hashlib
 import io
 import json
+import os
+import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from headrace.domain.dataset import Dataset, Line
+from headrace.domain.dataset import Dataset, LazyLines, Line
 from headrace.errors import DefinitionError, Problem
 from headrace.formats.paths import exists, is_folder
-from headrace.formats.positions import decode_text, read_bytes
+from headrace.formats.positions import decode_text, open_bytes
 from headrace.source import Span, file_span
 
 DATA_SUFFIXES = (".jsonl", ".csv", ".tsv", ".json", ".parquet")
@@ -31,14 +34,38 @@ _PARQUET = "headrace.formats.parquet"
 """Reached by name: few read it, and it looks for a package that is not always there."""
 
 _MAX_SHOWN = 20
+_PIECE_BYTES = 2**20
 _TOO_MUCH = "The JSON is nested too deeply, or holds a number of thousands of digits."
 _WHITESPACE = " \t\n\r"
 # Documents in a column are longer than the module's limit of 128 KiB.
 csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _DataFile:
+    """A file of a dataset.
+
+    Attributes:
+        name: How the user named it; used in spans.
+        version: Size and time of change, bytes and nanoseconds, when it was first read.
+        content: All of it, where it can be read once only: a pipe.
+    """
+
+    path: Path
+    name: str
+    version: tuple[int, int]
+    content: bytes | None = None
+
+    def open(self) -> BinaryIO:
+        """The file from its beginning."""
+        return open_bytes(self.path, self.name) if self.content is None else io.BytesIO(self.content)
+
+
 def read_dataset(path: Path, shown: str | None = None) -> Dataset:
     """Read a data file, or all data files in a folder and below it: in the order of their names, folders last.
+
+    Everything is read once to check it. Going through the lines reads the files again, line by line (``.json`` files
+    whole), and raises DefinitionError D408 when a file has been changed in between.
 
     Args:
         path: ``.jsonl``, ``.csv``, ``.tsv``, ``.json`` (a list of objects) or ``.parquet``, a folder of such files, or
@@ -50,24 +77,85 @@ def read_dataset(path: Path, shown: str | None = None) -> Dataset:
             D405 for another kind of file where there is nothing else, C505 for Parquet without its extra, F001, F011.
     """
     name = shown or str(path)
-    rows: list[tuple[dict[str, Any], Span]] = []
-    problems: list[Problem] = []
+    files = [_data_file(file, file_name) for file, file_name in _data_files(path, name)]
     digest = hashlib.sha256()
-    for file, file_name in _data_files(path, name):
-        content = read_bytes(file, file_name)
-        digest.update(content)
-        for item in _READERS[file.suffix](content, file_name):
+    columns: dict[str, None] = {}
+    problems: list[Problem] = []
+    n_lines = 0
+    for file in files:
+        with file.open() as stream:
+            while piece := stream.read(_PIECE_BYTES):
+                digest.update(piece)
+        for item in _read_rows(file):
             if isinstance(item, Problem):
                 problems.append(item)
             else:
-                rows.append(item)
+                n_lines += 1
+                columns.update(dict.fromkeys(item[0]))
     if problems:
         raise DefinitionError(*_capped(problems))
-    if not rows:
+    if not n_lines:
         raise DefinitionError(_empty(path, name))
-    lines = tuple(Line(number=number, columns=row, span=span) for number, (row, span) in enumerate(rows))
-    columns = tuple(dict.fromkeys(column for row, _ in rows for column in row))
-    return Dataset(path=name, lines=lines, columns=columns, digest=digest.hexdigest())
+    return Dataset(
+        path=name,
+        lines=LazyLines(lambda: _read_lines(files), n_lines),
+        columns=tuple(columns),
+        digest=digest.hexdigest(),
+    )
+
+
+def _data_file(path: Path, name: str) -> _DataFile:
+    with open_bytes(path, name) as stream:
+        status = os.fstat(stream.fileno())
+        content = None if stat.S_ISREG(status.st_mode) else stream.read()
+    # Absolute, because lines are read while the working directory is the flow's.
+    return _DataFile(path=path.absolute(), name=name, version=_version(status), content=content)
+
+
+def _version(status: os.stat_result) -> tuple[int, int]:
+    return status.st_size, status.st_mtime_ns
+
+
+def _read_lines(files: Sequence[_DataFile]) -> Iterator[Line]:
+    number = 0
+    for file in files:
+        _check_unchanged(file)
+        for item in _read_rows(file):
+            if isinstance(item, Problem):
+                raise DefinitionError(_changed(file))
+            columns, span = item
+            yield Line(number=number, columns=columns, span=span)
+            number += 1
+        _check_unchanged(file)
+
+
+def _check_unchanged(file: _DataFile) -> None:
+    if file.content is not None:
+        return
+    try:
+        is_same = _version(file.path.stat()) == file.version
+    except OSError:
+        is_same = False
+    if not is_same:
+        raise DefinitionError(_changed(file))
+
+
+def _changed(file: _DataFile) -> Problem:
+    return Problem(
+        code="D408",
+        what=f"{file.name} has been changed or removed while its lines were being read.",
+        span=file_span(file.name),
+        fix="Leave the data alone while a run reads it, then run again.",
+    )
+
+
+def _read_rows(file: _DataFile) -> Rows:
+    try:
+        yield from _READERS[file.path.suffix](file)
+    except UnicodeDecodeError:
+        with file.open() as stream:  # whole, to say where it is
+            decode_text(stream.read(), file.name)
+        raise
 
 
 def _data_files(path: Path, name: str) -> list[tuple[Path, str]]:
@@ -142,39 +230,39 @@ Rows = Iterator[tuple[dict[str, Any], Span] | Problem]
 """What a reader yields: a row with its place, or what is wrong with it."""
 
 
-Read = Callable[[str, str], Rows]
+def _read_parquet(file: _DataFile) -> Rows:
+    with file.open() as stream:
+        rows: Rows = import_module(_PARQUET).read_parquet(stream, file.name)
+        yield from rows
 
 
-def _of_text(read: Read) -> Callable[[bytes, str], Rows]:
-    return lambda content, file: read(decode_text(content, file), file)
+def _read_jsonl(data: _DataFile) -> Rows:
+    with data.open() as stream:
+        for number, content in enumerate(stream, start=1):
+            line = content.decode("utf-8").removesuffix("\n")
+            if number == 1:
+                line = line.removeprefix("\ufeff")
+            if line and not line.isspace():
+                yield _read_object(line, data.name, number)
 
 
-def _read_parquet(content: bytes, file: str) -> Rows:
-    rows: Rows = import_module(_PARQUET).read_parquet(content, file)
-    return rows
+def _read_object(line: str, file: str, number: int) -> tuple[dict[str, Any], Span] | Problem:
+    span = Span(file=file, line=number, column=1, end_line=number, end_column=len(line.rstrip("\r")) + 1)
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        return _broken_json(file, number, error.colno, error.msg)
+    except (ValueError, RecursionError):
+        return _broken(span, _TOO_MUCH, "Write such values as text.")
+    if isinstance(row, dict):
+        return row, span
+    return _broken(span, "The line is JSON, but not an object.", 'Write {"column": value, …}.')
 
 
-def _read_jsonl(text: str, file: str) -> Rows:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line or line.isspace():
-            continue
-        span = Span(file=file, line=number, column=1, end_line=number, end_column=len(line.rstrip("\r")) + 1)
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            yield _broken_json(file, number, error.colno, error.msg)
-            continue
-        except (ValueError, RecursionError):
-            yield _broken(span, _TOO_MUCH, "Write such values as text.")
-            continue
-        if isinstance(row, dict):
-            yield row, span
-        else:
-            yield _broken(span, "The line is JSON, but not an object.", 'Write {"column": value, …}.')
-
-
-def _read_json(text: str, file: str) -> Rows:
+def _read_json(data: _DataFile) -> Rows:
     """A list of objects, read one by one so that each keeps its place."""
+    with data.open() as stream:
+        text, file = decode_text(stream.read(), data.name), data.name
     decoder = json.JSONDecoder()
     position = _skip(text, 0)
     if text[position : position + 1] != "[":
@@ -210,26 +298,30 @@ def _read_json(text: str, file: str) -> Rows:
         yield _broken_json(file, *_line_column(text, rest), "Extra data")
 
 
-def _read_csv(text: str, file: str) -> Rows:
-    return _read_table(text, file, ",")
+def _read_csv(data: _DataFile) -> Rows:
+    return _read_table(data, ",")
 
 
-def _read_tsv(text: str, file: str) -> Rows:
-    return _read_table(text, file, "\t")
+def _read_tsv(data: _DataFile) -> Rows:
+    return _read_table(data, "\t")
 
 
-_READERS: Mapping[str, Callable[[bytes, str], Rows]] = {
-    ".jsonl": _of_text(_read_jsonl),
-    ".json": _of_text(_read_json),
-    ".csv": _of_text(_read_csv),
-    ".tsv": _of_text(_read_tsv),
+_READERS: Mapping[str, Callable[[_DataFile], Rows]] = {
+    ".jsonl": _read_jsonl,
+    ".json": _read_json,
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
     ".parquet": _read_parquet,
 }
 
 
-def _read_table(text: str, file: str, delimiter: str) -> Rows:
+def _read_table(data: _DataFile, delimiter: str) -> Rows:
+    with data.open() as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as lines:
+        yield from _read_records(lines, data.name, delimiter)
+
+
+def _read_records(lines: Iterable[str], file: str, delimiter: str) -> Rows:
     """Rows of text under a header; a quoted field may hold line ends."""
-    lines = io.StringIO(text, newline="")
     rows = csv.reader(lines, delimiter=delimiter, strict=True)
     header: list[str] | None = None
     first_line = 1

@@ -17,7 +17,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from headrace.domain.dataset import Dataset
+from headrace.domain.dataset import Dataset, LazyLines, Line
 from headrace.domain.flow import DAG, Flow
 from headrace.domain.multimedia import (
     BASIC,
@@ -249,17 +249,20 @@ def place_images(dataset: Dataset, path: Path, message_format: str) -> Dataset:
         path: The absolute path of the data file, of the folder of data files, or of their pattern.
         message_format: Which mappings stand for images.
     """
-    if not any(has_forms(line.columns, message_format) for line in dataset.lines):
-        return dataset
-    placed = []
-    for line in dataset.lines:
+    is_folder, is_pattern = path.is_dir(), not path.exists()
+
+    def place(line: Line) -> Line:
+        if not has_forms(line.columns, message_format):
+            return line
         folder = path.parent
-        if path.is_dir() and line.span is not None:
+        if is_folder and line.span is not None:
             folder = (path / Path(line.span.file).relative_to(dataset.path)).parent
-        elif not path.exists() and line.span is not None and str(path).endswith(dataset.path):
+        elif is_pattern and line.span is not None and str(path).endswith(dataset.path):
             folder = Path(str(path).removesuffix(dataset.path), line.span.file).parent
-        placed.append(replace(line, columns=place_paths(line.columns, folder, message_format)))
-    return replace(dataset, lines=tuple(placed))
+        return replace(line, columns=place_paths(line.columns, folder, message_format))
+
+    lines = dataset.lines
+    return replace(dataset, lines=LazyLines(lambda: map(place, lines), len(lines)))
 
 
 def has_forms(value: Any, message_format: str) -> bool:

@@ -6,22 +6,22 @@ becomes its text, bytes become text as well.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, BinaryIO
 
 from headrace.errors import DefinitionError, Problem
 from headrace.source import Span, file_span
 
+_BATCH_ROWS = 1024
 _SCALARS = (str, int, float, bool, type(None))
 
 
-def read_parquet(content: bytes, file: str) -> Iterator[tuple[dict[str, Any], Span] | Problem]:
+def read_parquet(stream: BinaryIO, file: str) -> Iterator[tuple[dict[str, Any], Span] | Problem]:
     """The rows of a Parquet file; they have the place of the file, because there are no lines in it.
 
     Args:
-        content: The whole file.
+        stream: The file, at its beginning.
         file: How the user named it.
 
     Raises:
@@ -41,13 +41,12 @@ def read_parquet(content: bytes, file: str) -> Iterator[tuple[dict[str, Any], Sp
             )
         ) from error
     try:
-        rows = parquet.read_table(io.BytesIO(content)).to_pylist()
+        for batch in parquet.ParquetFile(stream).iter_batches(_BATCH_ROWS):
+            for row in batch.to_pylist():
+                yield {name: _plain(value) for name, value in row.items()}, span
     except (errors, OSError, ValueError) as error:
         what = f"This is not a Parquet file that pyarrow can read: {type(error).__name__}."
         yield Problem(code="D401", what=what, span=span, fix="Write the file again.")
-        return
-    for row in rows:
-        yield {name: _plain(value) for name, value in row.items()}, span
 
 
 def _plain(value: Any) -> Any:

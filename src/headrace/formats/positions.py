@@ -12,7 +12,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
@@ -50,9 +50,19 @@ def read_bytes(path: Path, shown: str | None = None) -> bytes:
     Raises:
         DefinitionError: F001 when there is no such file or it cannot be opened.
     """
+    with open_bytes(path, shown) as stream:
+        return stream.read()
+
+
+def open_bytes(path: Path, shown: str | None = None) -> BinaryIO:
+    """Open a file to read it.
+
+    Raises:
+        DefinitionError: F001 when there is no such file or it cannot be opened.
+    """
     name = shown or str(path)
     try:
-        return path.read_bytes()
+        return path.open("rb")
     except (FileNotFoundError, ValueError) as error:  # a path with a null character is a ValueError
         fix = "Check the path; capital letters count."
         raise DefinitionError(Problem(code="F001", what=f"{name} does not exist.", fix=fix)) from error

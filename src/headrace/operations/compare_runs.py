@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from headrace.domain.comparison import Comparison, MetricSpec, Recommendation, ReportContext
-from headrace.domain.dataset import Dataset
+from headrace.domain.dataset import Dataset, SourceLine
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import Flow, FlowOutput
-from headrace.domain.run import COMPLETED, LineResult, Run
+from headrace.domain.run import COMPLETED, Run
 from headrace.domain.variant import Arm
 from headrace.engine.events import OnEvent
 from headrace.errors import DefinitionError, Problem, UsageError, nearest, raise_if_errors
@@ -99,7 +99,6 @@ def _check_experiment(workspace: Workspace, experiment: Experiment) -> None:
                 parse_mapping(experiment.column_mapping),
                 dataset,
                 None,
-                None,
                 place=partial(experiment.place, "column_mapping"),
             )[1]
     flows = {}
@@ -119,17 +118,15 @@ def _check_evaluator(
     experiment: Experiment, evaluator: EvaluatorSpec, flow: Flow, dataset: Dataset, arms: Sequence[Flow]
 ) -> tuple[Problem, ...]:
     """Map one imagined line, which has every column that a real one may have."""
-    line = dataset.lines[0]
     mapping = parse_mapping(evaluator.column_mapping)
     outputs = {name for arm in arms for name in arm.outputs}
     if not all(arm.knows_outputs for arm in arms):
         outputs |= {item.column for item in mapping.values() if item.source == "run.outputs" and item.column}
-    imagined = LineResult(
-        line_number=line.number, status=COMPLETED, inputs={}, outputs=dict.fromkeys(sorted(outputs))
+    imagined = SourceLine(
+        number=0, inputs=dict.fromkeys(dataset.columns), outputs=dict.fromkeys(sorted(outputs))
     )
-    columns = {line.number: dict.fromkeys(dataset.columns)}
     place = partial(experiment.place, *evaluator.pointer, "column_mapping")
-    return map_lines(flow, mapping, dataset, [imagined], columns, place=place)[1]
+    return map_lines(flow, mapping, dataset, [imagined], place=place)[1]
 
 
 def _check_metrics(experiment: Experiment, flows: Mapping[str, Flow]) -> tuple[Problem, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -33,18 +33,22 @@ class FinishedLines:
 
 
 def find_finished(
-    workspace: Workspace, base: Run, loaded: LoadedFlow, lines: Sequence[PendingLine]
+    workspace: Workspace, base: Run, loaded: LoadedFlow, lines: Iterable[PendingLine]
 ) -> FinishedLines:
     """The lines that ``base`` completed with the inputs that they have now.
 
     A line whose data or mapping gives it other inputs by now is not among them, nor one that has no record of what
     an aggregation node reads by now: both are to be run again.
     """
-    pending = {line.line.number: line for line in lines if line.problem is None}
     kept: dict[int, Mapping[str, Any]] = {}
-    for result in workspace.store.read_lines(base.spec.name):
-        line = pending.get(result.line_number)
-        if line is None or result.status != COMPLETED:
+    pending = iter(lines)
+    line = next(pending, None)
+    for result in workspace.store.read_lines(base.spec.name):  # both are in order of their numbers
+        while line is not None and line.line.number < result.line_number:
+            line = next(pending, None)
+        if line is None:
+            break
+        if line.line.number != result.line_number or line.problem is not None or result.status != COMPLETED:
             continue
         values = _recorded_values(loaded, line, result)
         if values is not None:

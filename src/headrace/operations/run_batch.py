@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -246,7 +246,7 @@ def _execute(
     request: RunRequest,
     loaded: LoadedFlow,
     spec: RunSpec,
-    lines: list[PendingLine],
+    lines: Collection[PendingLine],
     finished: FinishedLines | None,
     hear: OnEvent,
 ) -> Run:
@@ -289,7 +289,7 @@ async def _run(
     request: RunRequest,
     loaded: LoadedFlow,
     spec: RunSpec,
-    lines: list[PendingLine],
+    lines: Collection[PendingLine],
     finished: FinishedLines | None,
     hear: OnEvent,
 ) -> AggregationResult:
@@ -314,7 +314,7 @@ async def _run(
     async with session as flow:
         batch = await run_lines(
             flow,
-            [line for line in lines if line.line.number not in done],
+            (line for line in lines if line.line.number not in done),
             max_concurrency=max_concurrency,
             record=lambda results: workspace.store.append_lines(spec.name, results),
             on_line=on_line,

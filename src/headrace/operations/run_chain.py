@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -187,5 +188,5 @@ def _open_tables(chain: Chain, given: Mapping[str, Any], *, limit: int | None) -
     rows: dict[tuple[str, str], Rows] = {}
     for name, path in chain.data.items():
         lines = read_dataset(Path(path)).lines
-        rows[DATA, name] = dict(enumerate(line.columns for line in lines[:limit]))
+        rows[DATA, name] = dict(enumerate(line.columns for line in islice(lines, limit)))
     return _Tables(rows=rows, inputs={**chain.inputs, **given})

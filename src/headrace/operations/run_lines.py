@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from headrace.domain.dataset import Dataset, Line
+from headrace.domain.dataset import Dataset, LazyLines, Line, SourceLine
 from headrace.domain.flow import Flow
-from headrace.domain.run import COMPLETED, LineResult, Run
+from headrace.domain.run import COMPLETED, Run
 from headrace.engine.batch import PendingLine
 from headrace.errors import DefinitionError, Problem, raise_if_errors
 from headrace.formats.mapping import parse_mapping
@@ -26,7 +26,7 @@ def make_lines(
     dataset: Dataset | None,
     *,
     source_run: str | None,
-) -> list[PendingLine]:
+) -> Collection[PendingLine]:
     """Every line that a run has to do; a line whose values do not fit the flow is among them, with its problem.
 
     Args:
@@ -41,14 +41,15 @@ def make_lines(
         UsageError: S801 for an unknown run.
     """
     parsed = parse_mapping(mapping)
-    source, source_columns = None, None
+    source = None
     if source_run is not None:
         base = workspace.store.read_run(source_run)
         base_data = unchanged_dataset(base.spec)
         if dataset is not None:
             _check_alignment(dataset, base, base_data)
-        source = [item for item in workspace.store.read_lines(base.spec.name) if item.status == COMPLETED]
-        source_columns = _source_columns(source, base_data, flow.message_format)
+        if base_data is not None:
+            base_data = place_images(base_data, Path(base_data.path), flow.message_format)
+        source = LazyLines(lambda: _source_lines(workspace, base, base_data), base.n_completed)
     elif dataset is None:
         raise DefinitionError(
             Problem(
@@ -57,10 +58,10 @@ def make_lines(
                 fix="Give --data FILE, or --run NAME to read a run's outputs.",
             )
         )
-    lines, problems = map_lines(flow, parsed, dataset, source, source_columns)
+    lines, problems = map_lines(flow, parsed, dataset, source)
     raise_if_errors(problems)
     workspace.warn(problems)
-    return [_pending(flow, line) for line in lines]
+    return LazyLines(lambda: (_pending(flow, line) for line in lines), len(lines))
 
 
 def _pending(flow: Flow, line: Line) -> PendingLine:
@@ -69,15 +70,17 @@ def _pending(flow: Flow, line: Line) -> PendingLine:
     return PendingLine(line=line, inputs=inputs, problem=errors[0] if errors else None)
 
 
-def _source_columns(
-    source: Sequence[LineResult], base_data: Dataset | None, message_format: str
-) -> Mapping[int, Mapping[str, Any]]:
-    """The data columns of the base run; its recorded inputs where the data is not what it was."""
-    recorded = {item.line_number: item.inputs for item in source}
-    if base_data is None:
-        return recorded
-    base_data = place_images(base_data, Path(base_data.path), message_format)
-    return {line.number: {**recorded.get(line.number, {}), **line.columns} for line in base_data.lines}
+def _source_lines(workspace: Workspace, base: Run, base_data: Dataset | None) -> Iterator[SourceLine]:
+    """The completed lines of the base run: the data columns over the recorded inputs, which stand for changed data."""
+    rows = iter(base_data.lines if base_data else ())
+    row = next(rows, None)
+    for result in workspace.store.read_lines(base.spec.name):
+        while row is not None and row.number < result.line_number:
+            row = next(rows, None)
+        if result.status == COMPLETED:
+            columns = row.columns if row is not None and row.number == result.line_number else {}
+            inputs = {**result.inputs, **columns}
+            yield SourceLine(number=result.line_number, inputs=inputs, outputs=result.outputs)
 
 
 def _check_alignment(dataset: Dataset, base: Run, base_data: Dataset | None) -> None:
@@ -99,7 +102,7 @@ def _check_alignment(dataset: Dataset, base: Run, base_data: Dataset | None) -> 
             code="D407",
             what=f"The data holds {len(dataset.lines):,} lines, but the run {base.spec.name!r} was made over "
             f"{n_lines:,}, so it cannot be told which belong together.",
-            span=dataset.lines[0].span,
+            span=dataset.first.span,
             fix="Give the data that the run was made with, or say in a column line_number which line each belongs to.",
         )
     )

@@ -7,13 +7,14 @@ joined by their line number; a line that one of them does not have is left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
-from headrace.domain.dataset import ColumnMapping, Dataset, Line, MappedValue
+from headrace.domain.dataset import ColumnMapping, Dataset, LazyLines, Line, MappedValue, SourceLine
 from headrace.domain.flow import PROMPTY, Flow
-from headrace.domain.run import COMPLETED, LineResult
 from headrace.errors import Problem, nearest
 from headrace.source import Span
 
@@ -26,30 +27,28 @@ LINE_NUMBER = "line_number"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Table:
-    """One source of columns: its rows by line number, and every column name that occurs."""
+    """One source of columns: what people call it, and every column name that occurs."""
 
     name: str
-    rows: Mapping[int, Mapping[str, Any]]
     columns: tuple[str, ...]
+    is_empty: bool
 
 
 def map_lines(
     flow: Flow,
     mapping: ColumnMapping,
     dataset: Dataset | None,
-    source: Sequence[LineResult] | None,
-    source_columns: Mapping[int, Mapping[str, Any]] | None,
+    source: Collection[SourceLine] | None,
     *,
     place: Place = lambda _: None,
-) -> tuple[tuple[Line, ...], tuple[Problem, ...]]:
+) -> tuple[Collection[Line], tuple[Problem, ...]]:
     """Give every line the flow inputs that the mapping takes from data and from an earlier run.
 
     Args:
         flow: Declares the inputs.
         mapping: Input name to where its value comes from; inputs not named follow the default rule.
         dataset: The lines of ``--data``.
-        source: The line results of the earlier run; only completed ones take part.
-        source_columns: The data columns that the earlier run read, by line number: ``run.inputs``.
+        source: The completed lines of the earlier run, in order of their numbers.
         place: Where each mapping is written, for problems.
 
     Returns:
@@ -57,11 +56,12 @@ def map_lines(
         have; and the problems D402, D403, D406 and the warning T204; D406 is a warning where no mapping was
         given at all. An error among them leaves no lines.
     """
-    tables = _make_tables(dataset, source, source_columns)
+    numbers = array("q")
+    tables = _make_tables(dataset, source, numbers)
     full = _complete(flow, mapping, dataset)
     problems = [_unknown_input(flow, name, place) for name in mapping if name not in flow.inputs]
-    if any(not table.rows for table in tables.values()):
-        return (), (*problems, *(_empty(table, flow) for table in tables.values() if not table.rows))
+    if any(table.is_empty for table in tables.values()):
+        return (), (*problems, *(_empty(table, flow) for table in tables.values() if table.is_empty))
     found = (_check(name, mapped, tables, is_default=name not in mapping) for name, mapped in full.items())
     missing = [_placed(problem, flow, dataset, place) for problem in found if problem is not None]
     if not missing and not any(mapped.source in tables for mapped in full.values()):
@@ -73,40 +73,98 @@ def map_lines(
             missing.append(problem)
     if missing:
         return (), (*problems, *missing)
-    lines = tuple(_joined_lines(full, tables, dataset))
+    lines = _map_lines(full, dataset, source, numbers)
     if not lines:
         problems.append(_nothing_in_common(flow, dataset))
     return lines, tuple(problems)
 
 
 def _make_tables(
-    dataset: Dataset | None,
-    source: Sequence[LineResult] | None,
-    source_columns: Mapping[int, Mapping[str, Any]] | None,
+    dataset: Dataset | None, source: Collection[SourceLine] | None, numbers: array[int]
 ) -> dict[str, _Table]:
+    """The sources by their names in a mapping; ``numbers`` is filled with those of the source's lines."""
     tables: dict[str, _Table] = {}
     if dataset is not None:
-        rows = {_join_number(line, is_joined=source is not None): line.columns for line in dataset.lines}
-        tables["data"] = _Table(name="the data", rows=rows, columns=dataset.columns)
+        tables["data"] = _Table(name="the data", columns=dataset.columns, is_empty=not dataset.lines)
     if source is not None:
-        done = [result for result in source if result.status == COMPLETED]
-        outputs = {line.line_number: {LINE_NUMBER: line.line_number, **line.outputs} for line in done}
-        tables["run.outputs"] = _table("the outputs of the run", outputs)
-        if source_columns is not None:
-            inputs = {line.line_number: source_columns.get(line.line_number, {}) for line in done}
-            tables["run.inputs"] = _table("the data of the run", inputs)
+        inputs: dict[str, None] = {}
+        outputs: dict[str, None] = {LINE_NUMBER: None}
+        for line in source:
+            numbers.append(line.number)
+            inputs.update(dict.fromkeys(line.inputs))
+            outputs.update(dict.fromkeys(line.outputs))
+        for key, name, columns in (
+            ("run.outputs", "the outputs of the run", outputs),
+            ("run.inputs", "the data of the run", inputs),
+        ):
+            tables[key] = _Table(name=name, columns=tuple(columns), is_empty=not numbers)
     return tables
 
 
-def _join_number(line: Line, *, is_joined: bool) -> int:
-    # Exported outputs carry the number of the line they belong to, which is not always their position.
+def _map_lines(
+    full: Mapping[str, MappedValue],
+    dataset: Dataset | None,
+    source: Collection[SourceLine] | None,
+    numbers: array[int],
+) -> Collection[Line]:
+    """The lines that all sources have, in order of their numbers."""
+    if source is None:
+        lines = dataset.lines if dataset else ()
+        return LazyLines(lambda: (_map_line(full, line.number, line, None) for line in lines), len(lines))
+    if dataset is None:
+        return LazyLines(lambda: (_map_line(full, line.number, None, line) for line in source), len(source))
+    known: Container[int]
+    rows: Collection[tuple[int, Line]]
+    if LINE_NUMBER in dataset.columns:
+        # Exported outputs carry the number of the line they belong to, which need not be in order.
+        known = by_number = {_own_number(line): line for line in dataset.lines}
+        rows = sorted(by_number.items(), key=itemgetter(0))
+    else:
+        lines = dataset.lines
+        known = range(len(lines))
+        rows = LazyLines(lambda: ((line.number, line) for line in lines), len(lines))
+    count = sum(number in known for number in numbers)
+    return LazyLines(lambda: _join(full, iter(rows), source), count)
+
+
+def _own_number(line: Line) -> int:
     own = line.columns.get(LINE_NUMBER)
-    return own if is_joined and isinstance(own, int) and not isinstance(own, bool) else line.number
+    return own if isinstance(own, int) and not isinstance(own, bool) else line.number
 
 
-def _table(name: str, rows: Mapping[int, Mapping[str, Any]]) -> _Table:
-    columns = dict.fromkeys(column for row in rows.values() for column in row)
-    return _Table(name=name, rows=rows, columns=tuple(columns))
+def _join(
+    full: Mapping[str, MappedValue], rows: Iterator[tuple[int, Line]], source: Collection[SourceLine]
+) -> Iterator[Line]:
+    """Both are in order of their numbers."""
+    row = next(rows, None)
+    for line in source:
+        while row is not None and row[0] < line.number:
+            row = next(rows, None)
+        if row is None:
+            return
+        if row[0] == line.number:
+            yield _map_line(full, line.number, row[1], line)
+
+
+def _map_line(
+    full: Mapping[str, MappedValue], number: int, data: Line | None, source: SourceLine | None
+) -> Line:
+    columns: dict[str, Any] = {}
+    for name, mapped in full.items():
+        if mapped.source == "literal":
+            columns[name] = mapped.literal
+            continue
+        if mapped.source == "data":
+            row = data.columns if data else {}
+        elif source is None:
+            row = {}
+        elif mapped.source == "run.inputs":
+            row = source.inputs
+        else:
+            row = {LINE_NUMBER: source.number, **source.outputs}
+        if mapped.column is not None and mapped.column in row:
+            columns[name] = row[mapped.column]
+    return Line(number=number, columns=columns, span=data.span if data else None)
 
 
 def _complete(flow: Flow, mapping: ColumnMapping, dataset: Dataset | None) -> dict[str, MappedValue]:
@@ -119,25 +177,6 @@ def _complete(flow: Flow, mapping: ColumnMapping, dataset: Dataset | None) -> di
         elif not declared.has_default or (declared.prefers_column and name in columns):
             full[name] = MappedValue(source="data", column=name)
     return full
-
-
-def _joined_lines(
-    full: Mapping[str, MappedValue], tables: Mapping[str, _Table], dataset: Dataset | None
-) -> Iterable[Line]:
-    is_joined = "run.outputs" in tables
-    data_lines = dataset.lines if dataset else ()
-    spans = {_join_number(line, is_joined=is_joined): line.span for line in data_lines}
-    numbers = set.intersection(*(set(table.rows) for table in tables.values()))
-    for number in sorted(numbers):
-        columns: dict[str, Any] = {}
-        for name, mapped in full.items():
-            if mapped.source == "literal":
-                columns[name] = mapped.literal
-                continue
-            row = tables[mapped.source].rows[number]
-            if mapped.column is not None and mapped.column in row:
-                columns[name] = row[mapped.column]
-        yield Line(number=number, columns=columns, span=spans.get(number))
 
 
 def _check(
@@ -181,7 +220,7 @@ def _placed(problem: Problem, flow: Flow, dataset: Dataset | None, place: Place)
     """Give a problem the place of the mapping, else that of the data, else that of the declared input."""
     name = str(problem.pointer[-1])
     declared = flow.source_map.key_span(("inputs", name))
-    first = dataset.lines[0].span if dataset and dataset.lines else None
+    first = dataset.first.span if dataset and dataset.lines else None
     span = place(name) or first or declared
     related = (("the input is declared here", declared),) if span != declared else ()
     return replace(problem, span=span, related=related)
@@ -206,7 +245,7 @@ def _empty(table: _Table, flow: Flow) -> Problem:
 
 
 def _nothing_in_common(flow: Flow, dataset: Dataset | None) -> Problem:
-    first = dataset.lines[0].span if dataset and dataset.lines else None
+    first = dataset.first.span if dataset and dataset.lines else None
     return Problem(
         code="D402",
         what="The data and the completed lines of the run have no line number in common.",

@@ -179,7 +179,7 @@ def _read_inputs(inputs: Mapping[str, Any] | str | PathLike[str] | None) -> Mapp
         return inputs or {}
     path = Path(inputs)
     if path.suffix != ".json":
-        return dict(read_dataset(path).lines[0].columns)
+        return dict(read_dataset(path).first.columns)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:

@@ -41,7 +41,7 @@ def test_json_lines_keep_their_types(tmp_path: Path) -> None:
 
 def test_a_line_may_hold_unicode_line_separators(tmp_path: Path) -> None:
     dataset = read(tmp_path, '{"a": "x\u2028y\x85z"}\n')
-    assert dataset.lines[0].columns["a"] == "x\u2028y\x85z"
+    assert dataset.first.columns["a"] == "x\u2028y\x85z"
 
 
 def test_broken_line_37(tmp_path: Path) -> None:
@@ -85,11 +85,11 @@ def test_tables_hold_text(tmp_path: Path) -> None:
         {"a": "007", "b": "null"},
     ]
     assert [line.span.line for line in dataset.lines if line.span] == [2, 3, 6]
-    assert read(tmp_path, "a\tb\n1,5\tx\n", "d.tsv").lines[0].columns == {"a": "1,5", "b": "x"}
+    assert read(tmp_path, "a\tb\n1,5\tx\n", "d.tsv").first.columns == {"a": "1,5", "b": "x"}
 
 
 def test_a_long_field_is_read(tmp_path: Path) -> None:
-    assert len(read(tmp_path, f"a,b\n{'x' * 300_000},1\n", "d.csv").lines[0].columns["a"]) == 300_000
+    assert len(read(tmp_path, f"a,b\n{'x' * 300_000},1\n", "d.csv").first.columns["a"]) == 300_000
 
 
 @pytest.mark.parametrize(
@@ -108,8 +108,8 @@ def test_broken_tables(tmp_path: Path, text: str, place: str, code: str, what: s
 def test_columns_and_cells_that_are_missing_or_twice_are_read_as_prompt_flow_does(tmp_path: Path) -> None:
     dataset = read(tmp_path, "a,b,a,,a,a.1\n1,2,3,4,5,6\nx\n", "d.csv")
     assert dataset.columns == ("a", "b", "a.2", "Unnamed: 3", "a.3", "a.1")
-    assert list(dataset.lines[0].columns.values()) == ["1", "2", "3", "4", "5", "6"]
-    assert list(dataset.lines[1].columns.values()) == ["x", "", "", "", "", ""]
+    assert list(dataset.first.columns.values()) == ["1", "2", "3", "4", "5", "6"]
+    assert list(list(dataset.lines)[1].columns.values()) == ["x", "", "", "", "", ""]
 
 
 def test_json_list(tmp_path: Path) -> None:

@@ -203,7 +203,7 @@ def test_paths_in_mappings_of_a_data_file_begin_at_its_folder(tmp_path: Path) ->
         {"x": {"data:image/png;path": f"{data}/sub/../c.png"}},
     ]
     single = place_images(read_dataset(data / "a.jsonl"), data / "a.jsonl", BASIC)
-    assert single.lines[0].columns == placed.lines[0].columns
+    assert single.first.columns == placed.first.columns
     assert place_images(dataset, data, VISION) is dataset
 
 

@@ -42,7 +42,7 @@ def test_values_keep_their_types(tmp_path: Path) -> None:
         {"n": 2**60, "x": None, "text": "", "flag": False, "list": [], "record": {"k": None}},
     ]
     assert dataset.columns == ("n", "x", "text", "flag", "list", "record")
-    assert str(dataset.lines[1].span) == "d.parquet:1:1"
+    assert str(list(dataset.lines)[1].span) == "d.parquet:1:1"
 
 
 def test_what_json_has_no_form_for_becomes_text(tmp_path: Path) -> None:

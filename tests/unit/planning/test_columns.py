@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from headrace.domain.dataset import Dataset, Line
+from headrace.domain.dataset import Dataset, Line, SourceLine
 from headrace.domain.flow import Flow
-from headrace.domain.run import COMPLETED, FAILED, LineResult
 from headrace.errors import Problem
 from headrace.formats.flow_file import load_flow
 from headrace.formats.mapping import parse_mapping
@@ -36,12 +35,14 @@ def data(*rows: Mapping[str, Any]) -> Dataset:
     return Dataset(path="d.jsonl", lines=lines, columns=columns, digest="")
 
 
-def results(*outputs: Mapping[str, Any] | None) -> list[LineResult]:
+def done(
+    *outputs: Mapping[str, Any] | None, inputs: Mapping[int, Mapping[str, Any]] | None = None
+) -> list[SourceLine]:
+    """Lines of an earlier run; ``None`` for one that did not complete."""
     return [
-        LineResult(
-            line_number=number, status=COMPLETED if row is not None else FAILED, inputs={}, outputs=row or {}
-        )
+        SourceLine(number=number, inputs=(inputs or {}).get(number, {}), outputs=row)
         for number, row in enumerate(outputs)
+        if row is not None
     ]
 
 
@@ -60,11 +61,11 @@ def problems_of(flow: Flow, texts: Mapping[str, Any], *args: Any, **named: Any) 
 
 def test_inputs_read_the_column_of_their_name_unless_they_have_a_default(flow: Flow) -> None:
     dataset = data({"q": "a", "truth": "b", "k": 9}, {"q": "c", "truth": None, "k": 8})
-    assert lines_of(flow, {}, dataset, None, None) == [
+    assert lines_of(flow, {}, dataset, None) == [
         (0, {"q": "a", "truth": "b"}),
         (1, {"q": "c", "truth": None}),
     ]
-    assert lines_of(flow, {"k": "${data.k}"}, dataset, None, None)[1] == (
+    assert lines_of(flow, {"k": "${data.k}"}, dataset, None)[1] == (
         1,
         {"q": "c", "truth": None, "k": 8},
     )
@@ -73,58 +74,52 @@ def test_inputs_read_the_column_of_their_name_unless_they_have_a_default(flow: F
 def test_mapped_columns_and_literals(flow: Flow) -> None:
     dataset = data({"question.text": "a", "t": 5})
     mapping = {"q": "${data.question.text}", "truth": "${data.t}", "k": 0.5}
-    lines, _ = map_lines(flow, parse_mapping(mapping), dataset, None, None)
-    assert lines == (Line(number=0, columns={"q": "a", "truth": 5, "k": 0.5}, span=dataset.lines[0].span),)
+    lines, _ = map_lines(flow, parse_mapping(mapping), dataset, None)
+    assert list(lines) == [Line(number=0, columns={"q": "a", "truth": 5, "k": 0.5}, span=dataset.first.span)]
 
 
 def test_a_line_without_the_column_goes_without_the_input(flow: Flow) -> None:
-    assert lines_of(flow, {}, data({"q": "a", "truth": "b"}, {"q": "c"}), None, None)[1] == (1, {"q": "c"})
+    assert lines_of(flow, {}, data({"q": "a", "truth": "b"}, {"q": "c"}), None)[1] == (1, {"q": "c"})
 
 
 def test_runs_and_data_are_joined_by_line_number(flow: Flow) -> None:
     dataset = data({"answer": "A"}, {"answer": "B"}, {"answer": "C"}, {"answer": "D"})
-    source = results({"o": 1}, None, {"o": 3})
     columns = {0: {"question": "x"}, 1: {"question": "y"}, 2: {"question": "z"}}
+    source = done({"o": 1}, None, {"o": 3}, inputs=columns)
     mapping = {"q": "${run.inputs.question}", "truth": "${data.answer}", "k": "${run.outputs.o}"}
-    assert lines_of(flow, mapping, dataset, source, columns) == [
+    assert lines_of(flow, mapping, dataset, source) == [
         (0, {"q": "x", "truth": "A", "k": 1}),
         (2, {"q": "z", "truth": "C", "k": 3}),
     ]
 
 
-def test_results_may_come_in_any_order(flow: Flow) -> None:
-    source = results({"o": 1}, {"o": 2}, {"o": 3})[::-1]
-    mapping = {"q": "${run.outputs.o}", "truth": "${run.outputs.line_number}"}
-    assert lines_of(flow, mapping, None, source, None) == [(n, {"q": n + 1, "truth": n}) for n in range(3)]
-
-
 def test_data_that_names_its_lines_is_joined_by_them(flow: Flow) -> None:
     dataset = data({"line_number": 2, "answer": "C"}, {"line_number": 0, "answer": "A"})
     mapping = {"q": "${run.outputs.o}", "truth": "${data.answer}"}
-    lines, _ = map_lines(flow, parse_mapping(mapping), dataset, results({"o": 1}, {"o": 2}, {"o": 3}), None)
+    lines, _ = map_lines(flow, parse_mapping(mapping), dataset, done({"o": 1}, {"o": 2}, {"o": 3}))
     assert [(line.number, line.columns["truth"], line.span and line.span.line) for line in lines] == [
         (0, "A", 2),
         (2, "C", 1),
     ]
-    alone = lines_of(flow, {"q": "${data.answer}", "truth": "x"}, dataset, None, None)
+    alone = lines_of(flow, {"q": "${data.answer}", "truth": "x"}, dataset, None)
     assert [number for number, _ in alone] == [0, 1]
 
 
 def test_a_column_that_is_nowhere(flow: Flow) -> None:
     dataset = data({"question": "a", "truth": "b"})
-    (problem,) = problems_of(flow, {"q": "${data.qestion}"}, dataset, None, None)
+    (problem,) = problems_of(flow, {"q": "${data.qestion}"}, dataset, None)
     assert problem.code == "D403"
     assert "${data.question}" in (problem.fix or "")
     assert str(problem.span) == "d.jsonl:1:1"
     assert str(problem.related[0][1]).endswith("flow.dag.yaml:2:3")
     (written,) = problems_of(
-        flow, {"q": "${data.qestion}"}, dataset, None, None, place=lambda name: file_span(f"{name}.yaml")
+        flow, {"q": "${data.qestion}"}, dataset, None, place=lambda name: file_span(f"{name}.yaml")
     )
     assert str(written.span) == "q.yaml:1:1"
 
 
 def test_an_input_that_nothing_feeds(flow: Flow) -> None:
-    first, second = problems_of(flow, {}, data({"question": "a"}), None, None)
+    first, second = problems_of(flow, {}, data({"question": "a"}), None)
     assert "is not mapped" in first.what
     assert (first.code, second.code) == ("D403", "D403")
     assert "Columns: question." in (first.fix or "")
@@ -144,7 +139,7 @@ def test_a_source_that_was_not_given(
     flow: Flow, texts: dict[str, str], has_data: bool, has_run: bool, fix: str
 ) -> None:
     (problem,) = problems_of(
-        flow, texts, data({"q": 1}) if has_data else None, results({"o": 1}) if has_run else None, None
+        flow, texts, data({"q": 1}) if has_data else None, done({"o": 1}) if has_run else None
     )
     assert problem.code == "D403"
     assert fix in (problem.fix or "")
@@ -152,10 +147,10 @@ def test_a_source_that_was_not_given(
 
 
 def test_a_mapping_that_reads_nothing(flow: Flow, tmp_path: Path) -> None:
-    (problem,) = problems_of(flow, {"q": "a", "truth": "b"}, data({"q": 1}), None, None)
+    (problem,) = problems_of(flow, {"q": "a", "truth": "b"}, data({"q": 1}), None)
     assert problem.code == "D406"
     (tmp_path / "flow.dag.yaml").write_text("nodes: []\n")
-    (problem,) = problems_of(load_flow(tmp_path), {}, data({"q": 1}), None, None)
+    (problem,) = problems_of(load_flow(tmp_path), {}, data({"q": 1}), None)
     assert (problem.code, problem.what) == (
         "D406",
         "The flow has no inputs, so there is nothing to run it over.",
@@ -164,21 +159,19 @@ def test_a_mapping_that_reads_nothing(flow: Flow, tmp_path: Path) -> None:
 
 def test_without_any_mapping_every_line_runs_on_the_defaults(tmp_path: Path) -> None:
     (tmp_path / "flow.dag.yaml").write_text("inputs: {q: {type: string, default: d}}\nnodes: []\n")
-    lines, problems = map_lines(load_flow(tmp_path), {}, data({"q": 1}, {"q": 2}), None, None)
+    lines, problems = map_lines(load_flow(tmp_path), {}, data({"q": 1}, {"q": 2}), None)
     assert [(line.number, dict(line.columns)) for line in lines] == [(0, {}), (1, {})]
     assert [(problem.code, problem.severity) for problem in problems] == [("D406", "warning")]
 
 
 def test_literals_beside_data_are_fine(flow: Flow) -> None:
-    assert lines_of(flow, {"truth": "b"}, data({"q": 1}), None, None) == [(0, {"q": 1, "truth": "b"})]
+    assert lines_of(flow, {"truth": "b"}, data({"q": 1}), None) == [(0, {"q": 1, "truth": "b"})]
 
 
 def test_nothing_to_join(flow: Flow) -> None:
     mapping = {"q": "${run.outputs.o}", "truth": "${data.a}"}
-    assert [p.code for p in problems_of(flow, mapping, data({"a": 1}), results(None, None), None)] == ["D402"]
-    assert [p.code for p in problems_of(flow, mapping, data({"a": 1}), results(None, {"o": 1}), None)] == [
-        "D402"
-    ]
+    assert [p.code for p in problems_of(flow, mapping, data({"a": 1}), done(None, None))] == ["D402"]
+    assert [p.code for p in problems_of(flow, mapping, data({"a": 1}), done(None, {"o": 1}))] == ["D402"]
 
 
 def test_a_mapping_for_an_unknown_input_warns(flow: Flow) -> None:
@@ -187,6 +180,4 @@ def test_a_mapping_for_an_unknown_input_warns(flow: Flow) -> None:
     )
     assert [(problem.code, problem.severity) for problem in problems] == [("T204", "warning")] * 2
     assert '"truth"' in (problems[1].fix or "")
-    assert lines_of(flow, {"extra": "x", "truth": "b"}, data({"q": 1}), None, None) == [
-        (0, {"q": 1, "truth": "b"})
-    ]
+    assert lines_of(flow, {"extra": "x", "truth": "b"}, data({"q": 1}), None) == [(0, {"q": 1, "truth": "b"})]
