@@ -75,7 +75,7 @@ def map_lines(
         return (), (*problems, *missing)
     lines = _map_lines(full, dataset, source, numbers)
     if not lines:
-        problems.append(_nothing_in_common(flow, dataset))
+        return (), (*problems, _nothing_in_common(flow, dataset))
     return lines, tuple(problems)
 
 
@@ -93,11 +93,12 @@ def _make_tables(
             numbers.append(line.number)
             inputs.update(dict.fromkeys(line.inputs))
             outputs.update(dict.fromkeys(line.outputs))
-        for key, name, columns in (
-            ("run.outputs", "the outputs of the run", outputs),
-            ("run.inputs", "the data of the run", inputs),
-        ):
-            tables[key] = _Table(name=name, columns=tuple(columns), is_empty=not numbers)
+        is_empty = not numbers
+        tables["run.outputs"] = _Table(
+            name="the outputs of the run", columns=tuple(outputs), is_empty=is_empty
+        )
+        # That there are no lines is said of the outputs.
+        tables["run.inputs"] = _Table(name="the data of the run", columns=tuple(inputs), is_empty=False)
     return tables
 
 

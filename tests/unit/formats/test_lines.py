@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -221,3 +223,25 @@ def test_patterns_name_files_and_folders(tmp_path: Path) -> None:
 def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path: Path) -> None:
     (tmp_path / "d[1].jsonl").write_text('{"a": 1}\n')
     assert len(read_dataset(tmp_path / "d[1].jsonl").lines) == 1
+
+
+def test_lines_are_read_anew_and_a_file_that_has_changed_is_refused(tmp_path: Path) -> None:
+    dataset = read(tmp_path, '{"a": 1}\n{"a": 2}\n')
+    assert [line.columns["a"] for line in dataset.lines] == [1, 2]
+    assert [line.number for line in dataset.lines] == [0, 1]
+    (tmp_path / "d.jsonl").write_text('{"a": 1}\n{"a": 2}\n{"a": 3}\n')
+    with pytest.raises(DefinitionError, match="D408"):
+        list(dataset.lines)
+    (tmp_path / "d.jsonl").unlink()
+    with pytest.raises(DefinitionError, match="D408"):
+        list(dataset.lines)
+
+
+def test_a_pipe_can_be_data_although_it_is_read_once_only(tmp_path: Path) -> None:
+    path = tmp_path / "d.jsonl"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=('{"a": 1}\n',))
+    writer.start()
+    dataset = read_dataset(path)
+    writer.join()
+    assert [line.columns for line in (*dataset.lines, *dataset.lines)] == [{"a": 1}, {"a": 1}]

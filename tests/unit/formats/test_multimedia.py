@@ -204,7 +204,8 @@ def test_paths_in_mappings_of_a_data_file_begin_at_its_folder(tmp_path: Path) ->
     ]
     single = place_images(read_dataset(data / "a.jsonl"), data / "a.jsonl", BASIC)
     assert single.first.columns == placed.first.columns
-    assert place_images(dataset, data, VISION) is dataset
+    unchanged = place_images(dataset, data, VISION)
+    assert list(unchanged.lines) == list(dataset.lines)
 
 
 def test_images_of_data_named_by_a_pattern_begin_at_the_file_that_they_stand_in(

@@ -176,7 +176,7 @@ def test_nothing_to_join(flow: Flow) -> None:
 
 def test_a_mapping_for_an_unknown_input_warns(flow: Flow) -> None:
     problems = problems_of(
-        flow, {"quer": "${data.x}", "truth": "b", "q": "${data.q}", "trut": "x"}, data({"q": 1}), None, None
+        flow, {"quer": "${data.x}", "truth": "b", "q": "${data.q}", "trut": "x"}, data({"q": 1}), None
     )
     assert [(problem.code, problem.severity) for problem in problems] == [("T204", "warning")] * 2
     assert '"truth"' in (problems[1].fix or "")
