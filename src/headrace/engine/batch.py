@@ -19,6 +19,9 @@ from headrace.engine.plain import to_record
 from headrace.engine.runtime import PreparedFlow
 from headrace.errors import Problem
 
+_MAX_WAITING = 256
+"""Results that wait for their commit before no further line is taken."""
+
 Record = Callable[[Sequence[LineResult]], None]
 """Commits some results; blocks; called in a thread, one call at a time."""
 
@@ -53,12 +56,19 @@ class _Recorder:
         self._on_line = on_line
         self._waiting: list[LineResult] = []
         self._is_filled = asyncio.Event()
+        self._has_room = asyncio.Event()
         self._is_closed = False
         self._commit: asyncio.Future[None] | None = None
 
     def add(self, result: LineResult) -> None:
         self._waiting.append(result)
         self._is_filled.set()
+
+    async def wait_for_room(self) -> None:
+        """Let commits catch up: lines that are faster than the store would fill the memory."""
+        while len(self._waiting) >= _MAX_WAITING:
+            self._has_room.clear()
+            await self._has_room.wait()
 
     def close(self) -> None:
         self._is_closed = True
@@ -70,6 +80,7 @@ class _Recorder:
             self._is_filled.clear()
             if self._waiting:
                 group, self._waiting = self._waiting, []
+                self._has_room.set()
                 self._commit = asyncio.ensure_future(asyncio.to_thread(self._record, group))
                 await asyncio.shield(self._commit)
                 self._tell(group)
@@ -182,6 +193,7 @@ class _Batch:
             await self._run(pending)
             # Lines that never wait (prompts only) would keep the recorder and other workers from running.
             await asyncio.sleep(0)
+            await self._recorder.wait_for_room()
         self._is_exhausted = True
 
     async def _run(self, pending: PendingLine) -> None:
