@@ -130,7 +130,7 @@ def _load_entry(folder: Path, entry: str, name: str) -> _Entry:
         module=".".join(Path(entry).with_suffix("").parts),
         name=name,
         function=function,
-        signature=read_signature(function, name=name),
+        signature=read_signature(function, name=name, has_positions=True),
     )
 
 

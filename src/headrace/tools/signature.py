@@ -49,7 +49,11 @@ class Signature:
 
 
 def read_signature(
-    function: Callable[..., Any], *, name: str, init: Mapping[str, inspect.Parameter] | None = None
+    function: Callable[..., Any],
+    *,
+    name: str,
+    init: Mapping[str, inspect.Parameter] | None = None,
+    has_positions: bool = False,
 ) -> Signature:
     """Read a function's signature.
 
@@ -57,10 +61,10 @@ def read_signature(
         function: The tool, or a method of a tool class.
         name: Name of the tool.
         init: Parameters of the constructor of the tool class, which are inputs of the node as well.
+        has_positions: Whether the caller gives by position what can be given so only; a node gives names.
 
     Raises:
-        ValueError: The constructor and the method have a parameter of the same name, or one can only be given by
-            its position.
+        ValueError: The constructor and the method have a parameter of the same name, or one cannot be given by name.
     """
     own = inspect.signature(function).parameters
     shared = [key for key in init or {} if key in own]
@@ -74,7 +78,7 @@ def read_signature(
     for key, parameter in {**(init or {}), **own}.items():
         if key == "self" or parameter.kind in _VARIABLE:
             continue
-        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY and not has_positions:
             if parameter.default is not inspect.Parameter.empty:
                 continue
             message = f"its parameter {key!r} is given by position only, and a node gives its inputs by name"
