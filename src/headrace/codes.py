@@ -371,7 +371,7 @@ CATALOGUE: Mapping[str, Entry] = {
     "S803": Entry(
         "store-failed",
         "The store cannot be read or written",
-        "The database file is missing, locked, full or damaged.",
+        "The database is out of reach, locked, full or damaged.",
     ),
     "S804": Entry("store-version", "A store of another version", "A newer headrace has written the store."),
     "S805": Entry("no-trace", "A run without spans", "The run has no recorded spans for this line."),

@@ -20,8 +20,9 @@ class Settings:
     """What the environment says, read once at the start of a command.
 
     Attributes:
-        store: Path of the SQLite file (``HEADRACE_STORE``); ``None`` means ``.headrace/headrace.sqlite`` in the
-            workspace: the nearest folder at or above the working directory that holds ``.headrace``.
+        store: Path of a SQLite file or address of a PostgreSQL database (``HEADRACE_STORE``), which may hold a
+            password; ``None`` means ``.headrace/headrace.sqlite`` in the workspace: the nearest folder at or above
+            the working directory that holds ``.headrace``.
         max_concurrency: Lines in flight at once in a batch run (``HEADRACE_MAX_CONCURRENCY``, else
             ``PF_WORKER_COUNT``).
         line_timeout_s: Limit for one line, seconds (``HEADRACE_LINE_TIMEOUT_S``, else ``PF_LINE_TIMEOUT_SEC``).

@@ -8,10 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-NOT_CONSTRAINED = {
-    "promptflow",
-    "postgres",
-}  # stock brings pins of its own; the PostgreSQL store is not there yet
+NOT_CONSTRAINED = {"promptflow"}  # stock brings pins of its own
 
 
 def pinned() -> dict[str, str]:

@@ -47,6 +47,7 @@ CATCH_ALL: Mapping[str, str] = {
     "compat/tracing.py": "a traced function of the user marks its span as failed; the exception is raised again",
     "compat/finder.py": "a module that fails while it is made is taken out again; the exception is raised again",
     "operations/stock_side.py": "runs in the other interpreter: what promptflow raises there is the answer to compare",
+    "store/postgresql.py": "a connection that cannot be used is closed; the exception is raised again",
     "store/sqlite.py": "a transaction is rolled back, a connection closed; the exception is raised again",
 }
 """Modules that may catch everything, each with its reason."""

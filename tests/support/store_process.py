@@ -6,23 +6,25 @@ It speaks by lines: it writes one when it has done a step, and waits for one whe
 from __future__ import annotations
 
 import argparse
-import sqlite3
 import sys
 
 from tests.support.runs import a_line, a_spec, a_time
 
+from headrace.domain.run import COMPLETED
 from headrace.store.opening import open_store
+from headrace.store.sql import Connection, SqlStore
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("action", choices=["write", "create", "hold"])
-    parser.add_argument("path")
+    parser.add_argument("action", choices=["write", "commit", "create", "hold"])
+    parser.add_argument("location")
     parser.add_argument("run")
     parser.add_argument("--batches", type=int, default=50)
     parser.add_argument("--batch", type=int, default=4)
     arguments = parser.parse_args()
-    {"write": write, "create": create, "hold": hold}[arguments.action](arguments)
+    actions = {"write": write, "commit": commit, "create": create, "hold": hold}
+    actions[arguments.action](arguments)
 
 
 def say(text: object) -> None:
@@ -32,7 +34,7 @@ def say(text: object) -> None:
 
 def write(arguments: argparse.Namespace) -> None:
     """Append batch after batch; after each, say how many lines are committed, and wait for a line to go on."""
-    store = open_store(arguments.path)
+    store = open_store(arguments.location)
     for start in range(0, arguments.batches * arguments.batch, arguments.batch):
         store.append_lines(arguments.run, [a_line(start + offset) for offset in range(arguments.batch)])
         say(start + arguments.batch)
@@ -41,11 +43,27 @@ def write(arguments: argparse.Namespace) -> None:
     store.close()
 
 
+def commit(arguments: argparse.Namespace) -> None:
+    """Wait for a line, create a run and append batch after batch to it, reading it back now and then."""
+    store = open_store(arguments.location)
+    n_lines = arguments.batches * arguments.batch
+    say("ready")
+    sys.stdin.readline()
+    store.create_run(a_spec(arguments.run), n_lines=n_lines, created_at=a_time())
+    for start in range(0, n_lines, arguments.batch):
+        store.append_lines(arguments.run, [a_line(start + offset) for offset in range(arguments.batch)])
+        if start % 100 == 0:
+            assert len(store.line_statuses(arguments.run)) == start + arguments.batch
+    store.finish_run(arguments.run, status=COMPLETED, finished_at=a_time(), metrics={})
+    store.close()
+    say("done")
+
+
 def create(arguments: argparse.Namespace) -> None:
     """Wait for a line, create a run as the first thing done to the store, and close it."""
     say("ready")
     sys.stdin.readline()
-    store = open_store(arguments.path)
+    store = open_store(arguments.location)
     store.create_run(a_spec(arguments.run), n_lines=1, created_at=a_time())
     store.append_lines(arguments.run, [a_line(0)])
     store.close()
@@ -53,12 +71,16 @@ def create(arguments: argparse.Namespace) -> None:
 
 
 def hold(arguments: argparse.Namespace) -> None:
-    """Delete every line in a transaction that is never committed."""
-    connection = sqlite3.connect(arguments.path, isolation_level=None)
-    connection.execute("BEGIN IMMEDIATE")
-    connection.execute("DELETE FROM line")
-    say("holding")
-    sys.stdin.readline()
+    """Delete a run in a transaction that is never committed."""
+    store = open_store(arguments.location)
+    assert isinstance(store, SqlStore)
+
+    def delete(connection: Connection) -> None:
+        connection.execute("delete_run", {"name": arguments.run})
+        say("holding")
+        sys.stdin.readline()
+
+    store._database.write(delete, is_repeatable=False)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,13 @@ from headrace.store.base import RunStore
 
 STORES: Mapping[str, str] = {
     "sqlite": "headrace.store.sqlite:open_sqlite",
+    "postgresql": "headrace.store.postgresql:open_postgresql",
     "memory": "headrace.store.memory:open_memory",
 }
 """Scheme to import string of a function that takes what follows ``scheme://`` and returns a store."""
 
-_COMING = ("postgresql", "postgres")
+_OTHER_NAMES: Mapping[str, str] = {"postgres": "postgresql"}
+_EXTRAS: Mapping[str, str] = {"postgresql": "postgres"}
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
 
 
@@ -25,12 +27,12 @@ def open_store(location: str | Path, folder: Path = Path()) -> RunStore:
     """Open the store at ``location``; nothing is created before the first run is.
 
     Args:
-        location: Path of a SQLite file, ``sqlite:///relative/path``, ``sqlite:////absolute/path``, or
-            ``memory:``.
+        location: Path of a SQLite file, ``sqlite:///relative/path``, ``sqlite:////absolute/path``,
+            ``postgresql://user:password@host/database`` (``postgres://`` is the same), or ``memory:``.
         folder: Where a relative path begins; the working directory by default, which changes while a flow runs.
 
     Raises:
-        UsageError: F010 for PostgreSQL, C506 for a location of any other form.
+        UsageError: C505 for PostgreSQL without its extra, C506 for a location of any other form.
     """
     if isinstance(location, Path):
         return _adapter("sqlite")(str(folder / location))
@@ -42,28 +44,35 @@ def open_store(location: str | Path, folder: Path = Path()) -> RunStore:
             raise UsageError(_bad_location("The location of the store is empty."))
         return _adapter("sqlite")(str(folder / location))
     scheme = url["scheme"].lower()
-    if scheme in _COMING:
-        raise UsageError(
-            Problem(
-                code="F010",
-                what="Runs cannot be kept in PostgreSQL yet: this version of headrace has no adapter for it.",
-                fix="Use a file, for example HEADRACE_STORE=.headrace/headrace.sqlite.",
-            )
-        )
+    scheme = _OTHER_NAMES.get(scheme, scheme)
     if scheme not in STORES:
         near = nearest(scheme, tuple(STORES))
         hint = f' Did you mean "{near}"?' if near else ""
         raise UsageError(_bad_location(f'A store cannot be opened by the scheme "{scheme}".{hint}'))
-    if scheme == "sqlite" and not url["rest"].removeprefix("/"):
+    if scheme != "sqlite":
+        return _adapter(scheme)(url["rest"])
+    if not url["rest"].removeprefix("/"):
         raise UsageError(_bad_location("The location of the store names no file."))
     return _adapter(scheme)(str(folder / url["rest"].removeprefix("/")))
 
 
 def _adapter(scheme: str) -> Callable[[str], RunStore]:
     module, _, function = STORES[scheme].partition(":")
-    return cast("Callable[[str], RunStore]", getattr(importlib.import_module(module), function))
+    try:
+        loaded = importlib.import_module(module)
+    except ImportError as error:
+        extra = _EXTRAS[scheme]
+        raise UsageError(
+            Problem(
+                code="C505",
+                what=f"A store in {scheme} needs a package that cannot be imported here.",
+                fix=f'Install it with the extra "{extra}": pip install "headrace[{extra}]".',
+                detail=(str(error),),
+            )
+        ) from error
+    return cast("Callable[[str], RunStore]", getattr(loaded, function))
 
 
 def _bad_location(what: str) -> Problem:
-    fix = "Give the path of a file, sqlite:///path or memory: (HEADRACE_STORE)."
+    fix = "Give the path of a file, sqlite:///path or postgresql://user:password@host/database (HEADRACE_STORE)."
     return Problem(code="C506", what=what, fix=fix)

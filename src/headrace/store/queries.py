@@ -1,4 +1,4 @@
-"""The named statements of ``queries.sql``, read once."""
+"""The named statements of ``queries.sql``, read once for each dialect."""
 
 from __future__ import annotations
 
@@ -15,12 +15,29 @@ _PARAMETER = re.compile(r":([a-z_]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """What differs between two databases that share their statements.
+
+    Attributes:
+        name: Stands in the names of the files that only this database reads.
+        mark: How a statement marks a parameter.
+    """
+
+    name: str
+    mark: str
+
+
+SQLITE = Dialect(name="sqlite", mark="?")
+POSTGRESQL = Dialect(name="postgresql", mark="%s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """One statement.
 
     Attributes:
         description: What it is for.
-        sql: Its SQL, with ``?`` for each parameter.
+        sql: Its SQL, with the dialect's mark for each parameter.
         parameters: Names of the parameters in the order of the marks; a name may occur more than once.
     """
 
@@ -35,12 +52,12 @@ class Query:
 
 
 @cache
-def load_queries() -> Mapping[str, Query]:
-    """Every statement of ``queries.sql`` by name."""
-    return parse_queries(Path(__file__).with_name("queries.sql").read_text("utf-8"))
+def load_queries(dialect: Dialect) -> Mapping[str, Query]:
+    """Every statement by name, as ``dialect`` writes it."""
+    return parse_queries(Path(__file__).with_name("queries.sql").read_text("utf-8"), dialect.mark)
 
 
-def parse_queries(text: str) -> Mapping[str, Query]:
+def parse_queries(text: str, mark: str) -> Mapping[str, Query]:
     """Split ``text`` into statements by their ``-- name:`` headers.
 
     Raises:
@@ -58,7 +75,7 @@ def parse_queries(text: str) -> Mapping[str, Query]:
         queries[name] = Query(
             name=name,
             description=header["description"],
-            sql=_PARAMETER.sub("?", sql),
+            sql=_PARAMETER.sub(mark, sql),
             parameters=tuple(_PARAMETER.findall(sql)),
         )
     return MappingProxyType(queries)

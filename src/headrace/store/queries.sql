@@ -1,5 +1,7 @@
 -- Every statement that stores run, by name. Each begins with its name and one line that says what it is for.
--- Parameters are written :name; the statements keep to SQL that SQLite and PostgreSQL share.
+-- Parameters are written :name; the statements keep to SQL that SQLite and PostgreSQL share. Two habits serve PostgreSQL:
+-- a parameter that may be NULL and is compared with nothing but NULL is cast to its type, and sums of counts are cast to
+-- integers, which PostgreSQL would make decimal numbers.
 
 -- name: schema_version
 -- The number of the last migration that was applied.
@@ -7,7 +9,7 @@ SELECT MAX(version) AS version FROM schema_version;
 
 -- name: record_migration
 -- Record that a migration has been applied.
-INSERT INTO schema_version (version, name, applied_at) VALUES (:version, :name, CURRENT_TIMESTAMP);
+INSERT INTO schema_version (version, name, applied_at) VALUES (:version, :name, CAST(CURRENT_TIMESTAMP AS TEXT));
 
 -- name: create_run
 -- Record a new run with status Running; no row is changed when the name is taken.
@@ -42,9 +44,9 @@ WITH total AS (
     SELECT
         SUM(CASE WHEN status = 'Completed' THEN 1 ELSE 0 END) AS n_completed,
         SUM(CASE WHEN status = 'Failed' THEN 1 ELSE 0 END) AS n_failed,
-        SUM(calls) AS calls,
-        SUM(prompt_tokens) AS prompt_tokens,
-        SUM(completion_tokens) AS completion_tokens,
+        CAST(SUM(calls) AS BIGINT) AS calls,
+        CAST(SUM(prompt_tokens) AS BIGINT) AS prompt_tokens,
+        CAST(SUM(completion_tokens) AS BIGINT) AS completion_tokens,
         CASE WHEN SUM(CASE WHEN calls > 0 AND cost_usd IS NULL THEN 1 ELSE 0 END) = 0 THEN SUM(cost_usd) END
             AS cost_usd
     FROM line
@@ -56,9 +58,9 @@ SELECT run.*, total.* FROM run CROSS JOIN total WHERE run.name = :name;
 -- Runs with their totals, newest first, optionally of one experiment or over one source run.
 WITH picked AS (
     SELECT * FROM run
-    WHERE (:experiment IS NULL OR experiment = :experiment)
-        AND (:source_run IS NULL OR source_run = :source_run)
-        AND (:is_archived IS NULL OR is_archived = :is_archived)
+    WHERE (CAST(:experiment AS TEXT) IS NULL OR experiment = :experiment)
+        AND (CAST(:source_run AS TEXT) IS NULL OR source_run = :source_run)
+        AND (CAST(:is_archived AS INTEGER) IS NULL OR is_archived = :is_archived)
     ORDER BY created_at DESC, id DESC
     LIMIT :limit
 ),
@@ -67,9 +69,9 @@ total AS (
         run_id,
         SUM(CASE WHEN status = 'Completed' THEN 1 ELSE 0 END) AS n_completed,
         SUM(CASE WHEN status = 'Failed' THEN 1 ELSE 0 END) AS n_failed,
-        SUM(calls) AS calls,
-        SUM(prompt_tokens) AS prompt_tokens,
-        SUM(completion_tokens) AS completion_tokens,
+        CAST(SUM(calls) AS BIGINT) AS calls,
+        CAST(SUM(prompt_tokens) AS BIGINT) AS prompt_tokens,
+        CAST(SUM(completion_tokens) AS BIGINT) AS completion_tokens,
         CASE WHEN SUM(CASE WHEN calls > 0 AND cost_usd IS NULL THEN 1 ELSE 0 END) = 0 THEN SUM(cost_usd) END
             AS cost_usd
     FROM line
@@ -96,7 +98,7 @@ DELETE FROM run WHERE name = :name;
 -- Delete the spans of a run's lines that began before a time, and of the aggregation when all of them did.
 DELETE FROM trace
 WHERE run_id = :run_id AND spans <> :none AND (
-    :started_before_ns IS NULL
+    CAST(:started_before_ns AS BIGINT) IS NULL
     OR line_number IN (
         SELECT line_number FROM line WHERE run_id = :run_id AND start_ns < :started_before_ns
     )

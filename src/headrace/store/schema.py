@@ -1,4 +1,8 @@
-"""Numbered migrations: each file of ``migrations/`` is applied once, in order, together with its number."""
+"""Numbered migrations: each number of ``migrations/`` is applied once, in order, and recorded.
+
+``0002_name.sql`` is for every database. Where they have to differ, a number has a file for each of them instead:
+``0001_name.sqlite.sql`` and ``0001_name.postgresql.sql``.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-_FILE = re.compile(r"(?P<version>\d{4})_(?P<name>\w+)\.sql")
+from headrace.store.queries import Dialect
+
+_FILE = re.compile(r"(?P<version>\d{4})_(?P<name>\w+)(?:\.(?P<dialect>\w+))?\.sql")
 _COMMENT = re.compile(r"^\s*--.*$", re.MULTILINE)
 
 VERSION_TABLE = "schema_version"
@@ -25,15 +31,15 @@ class Migration:
 
 
 @cache
-def load_migrations() -> tuple[Migration, ...]:
-    """Every migration in order of its number."""
-    return tuple(_read_migrations(Path(__file__).with_name("migrations")))
+def load_migrations(dialect: Dialect) -> tuple[Migration, ...]:
+    """Every migration of ``dialect`` in order of its number."""
+    return tuple(_read_migrations(Path(__file__).with_name("migrations"), dialect))
 
 
-def _read_migrations(folder: Path) -> Iterator[Migration]:
+def _read_migrations(folder: Path, dialect: Dialect) -> Iterator[Migration]:
     for path in sorted(folder.iterdir()):
         match = _FILE.fullmatch(path.name)
-        if match:
+        if match and match["dialect"] in (None, dialect.name):
             yield Migration(
                 version=int(match["version"]),
                 name=match["name"],

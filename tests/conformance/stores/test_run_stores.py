@@ -8,12 +8,12 @@ import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta, timezone
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.new_stores import new_postgresql, new_sqlite
 from tests.support.runs import START_NS, a_line, a_span, a_spec, a_time
 
 from headrace.domain.run import BYPASSED, CANCELED, COMPLETED, FAILED, RUNNING, NodeResult, Usage
@@ -23,7 +23,11 @@ from headrace.source import Span
 from headrace.store.base import AGGREGATION_LINE, RunStore
 from headrace.store.opening import STORES, open_store
 
-LOCATIONS = {"memory": "memory:", "sqlite": "{folder}/.headrace/headrace.sqlite"}
+LOCATIONS: dict[str, Callable[[pytest.FixtureRequest], str]] = {
+    "memory": lambda request: "memory:",
+    "sqlite": new_sqlite,
+    "postgresql": new_postgresql,
+}
 
 PROBLEM = Problem(
     code="R102",
@@ -42,11 +46,11 @@ def test_every_store_is_under_test() -> None:
 
 
 @pytest.fixture(params=sorted(LOCATIONS))
-def open_empty(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], RunStore]]:
+def open_empty(request: pytest.FixtureRequest) -> Iterator[Callable[[], RunStore]]:
     opened: list[RunStore] = []
 
     def open_one() -> RunStore:
-        opened.append(open_store(LOCATIONS[request.param].format(folder=tmp_path / str(len(opened)))))
+        opened.append(open_store(LOCATIONS[request.param](request)))
         return opened[-1]
 
     yield open_one
@@ -492,16 +496,13 @@ def as_recorded(value: Any) -> Any:
 
 @given(value=plain)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_plain_data_reads_back(open_empty: Callable[[], RunStore], value: Any) -> None:
-    store = open_empty()
-    store.create_run(a_spec(), n_lines=1, created_at=a_time())
+def test_any_plain_data_reads_back(first: RunStore, value: Any) -> None:
     span = a_span(1, attributes={"v": value})
     node = NodeResult(node="ask", status=COMPLETED, inputs={"v": value}, output=value)
-    store.append_lines(
+    first.append_lines(
         "first", [a_line(0, inputs={"v": value}, outputs={"v": value}, nodes=(node,), spans=(span,))]
     )
-    line = store.read_line("first", 0)
-    store.close()
+    line = first.read_line("first", 0)
     expected = as_recorded(value)
     assert line is not None
     assert line.inputs == line.outputs == line.nodes[0].inputs == line.spans[0].attributes == {"v": expected}

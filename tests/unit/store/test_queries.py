@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-import headrace.store.sqlite
-from headrace.store.queries import load_queries, parse_queries
+import headrace.store
+from headrace.store.queries import POSTGRESQL, SQLITE, load_queries, parse_queries
 
 TEXT = """-- A comment at the top.
 
@@ -22,7 +22,7 @@ DELETE FROM t;
 
 
 def test_statements_are_split_by_their_headers() -> None:
-    queries = parse_queries(TEXT)
+    queries = parse_queries(TEXT, "?")
     assert list(queries) == ["one", "two"]
     assert queries["one"].description == "Says what one is for."
     assert queries["one"].sql.splitlines() == [
@@ -33,19 +33,27 @@ def test_statements_are_split_by_their_headers() -> None:
 
 
 def test_parameters_are_bound_by_name_in_the_order_of_their_marks() -> None:
-    query = parse_queries(TEXT)["one"]
+    query = parse_queries(TEXT, "?")["one"]
     assert query.parameters == ("first", "second_part", "first")
     assert query.bind({"second_part": 2, "first": 1, "more": 3}) == (1, 2, 1)
 
 
 def test_two_statements_of_one_name_are_refused() -> None:
     with pytest.raises(ValueError, match="two statements are named two"):
-        parse_queries(TEXT + TEXT[TEXT.index("-- name: two") :])
+        parse_queries(TEXT + TEXT[TEXT.index("-- name: two") :], "?")
+
+
+def test_a_dialect_marks_parameters_its_own_way() -> None:
+    assert (
+        parse_queries(TEXT, "%s")["one"].sql.splitlines()[1]
+        == "FROM t WHERE a = %s OR b = %s OR a = %s;"[:-1]
+    )
 
 
 def test_every_statement_has_a_name_and_a_description_and_is_used() -> None:
-    source = Path(headrace.store.sqlite.__file__)
-    text = source.with_name("queries.sql").read_text("utf-8")
-    assert len(load_queries()) == text.count("-- name:")
-    used = set(re.findall(r'_(?:rows|execute|execute_many)\(\w+, "(\w+)"', source.read_text("utf-8")))
-    assert used == set(load_queries())
+    folder = Path(next(iter(headrace.store.__path__)))
+    text = (folder / "queries.sql").read_text("utf-8")
+    assert len(load_queries(SQLITE)) == len(load_queries(POSTGRESQL)) == text.count("-- name:")
+    source = "".join(path.read_text("utf-8") for path in folder.glob("*.py"))
+    used = set(re.findall(r'\.(?:rows|execute|execute_many)\("(\w+)", ', source))
+    assert used == set(load_queries(SQLITE))

@@ -12,9 +12,10 @@ from tests.support.runs import a_line, a_spec, a_time
 
 from headrace.errors import HeadraceError
 from headrace.store import schema
-from headrace.store.queries import load_queries
+from headrace.store.queries import SQLITE, Dialect, load_queries
 from headrace.store.schema import Migration, load_migrations
-from headrace.store.sqlite import SqliteStore
+from headrace.store.sql import SqlStore
+from headrace.store.sqlite import SqliteDatabase
 
 MIB = 1024 * 1024
 
@@ -25,11 +26,11 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def open_it(path: Path) -> Iterator[Callable[..., SqliteStore]]:
-    opened: list[SqliteStore] = []
+def open_it(path: Path) -> Iterator[Callable[..., SqlStore]]:
+    opened: list[SqlStore] = []
 
-    def open_one(at: Path = path, *, busy_timeout_s: float = 5.0) -> SqliteStore:
-        opened.append(SqliteStore(at, busy_timeout_s=busy_timeout_s))
+    def open_one(at: Path = path, *, busy_timeout_s: float = 5.0) -> SqlStore:
+        opened.append(SqlStore(SqliteDatabase(at, busy_timeout_s=busy_timeout_s)))
         return opened[-1]
 
     yield open_one
@@ -38,7 +39,7 @@ def open_it(path: Path) -> Iterator[Callable[..., SqliteStore]]:
 
 
 @pytest.fixture
-def filled(open_it: Callable[..., SqliteStore]) -> SqliteStore:
+def filled(open_it: Callable[..., SqlStore]) -> SqlStore:
     store = open_it()
     store.create_run(a_spec(), n_lines=3, created_at=a_time())
     store.append_lines("first", [a_line(0), a_line(1)])
@@ -65,7 +66,7 @@ def failing(code: str, *texts: str) -> Iterator[None]:
 # Files
 
 
-def test_reading_creates_nothing(open_it: Callable[..., SqliteStore], path: Path, tmp_path: Path) -> None:
+def test_reading_creates_nothing(open_it: Callable[..., SqlStore], path: Path, tmp_path: Path) -> None:
     store = open_it()
     assert store.list_runs() == ()
     with failing("S801"):
@@ -76,12 +77,12 @@ def test_reading_creates_nothing(open_it: Callable[..., SqliteStore], path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_first_run_creates_the_folder_and_keeps_it_out_of_git(filled: SqliteStore, path: Path) -> None:
+def test_the_first_run_creates_the_folder_and_keeps_it_out_of_git(filled: SqlStore, path: Path) -> None:
     assert (path.parent / ".gitignore").read_text() == "*\n"
 
 
 def test_a_folder_of_another_name_is_created_without_a_gitignore(
-    open_it: Callable[..., SqliteStore], tmp_path: Path
+    open_it: Callable[..., SqlStore], tmp_path: Path
 ) -> None:
     store = open_it(tmp_path / "runs" / "store.db")
     store.create_run(a_spec(), n_lines=1, created_at=a_time())
@@ -90,14 +91,14 @@ def test_a_folder_of_another_name_is_created_without_a_gitignore(
 
 
 def test_a_folder_that_is_there_already_is_left_as_it_is(
-    open_it: Callable[..., SqliteStore], path: Path
+    open_it: Callable[..., SqlStore], path: Path
 ) -> None:
     path.parent.mkdir(parents=True)
     open_it().create_run(a_spec(), n_lines=1, created_at=a_time())
     assert not (path.parent / ".gitignore").exists()
 
 
-def test_closing_leaves_one_file_with_everything_in_it(filled: SqliteStore, path: Path) -> None:
+def test_closing_leaves_one_file_with_everything_in_it(filled: SqlStore, path: Path) -> None:
     assert path.with_name(path.name + "-wal").exists()
     filled.close()
     assert sorted(item.name for item in path.parent.iterdir()) == [".gitignore", path.name]
@@ -106,7 +107,7 @@ def test_closing_leaves_one_file_with_everything_in_it(filled: SqliteStore, path
 
 
 def test_closing_moves_the_log_into_the_file_even_while_another_reads(
-    filled: SqliteStore, open_it: Callable[..., SqliteStore], path: Path
+    filled: SqlStore, open_it: Callable[..., SqlStore], path: Path
 ) -> None:
     other = open_it()
     assert other.line_statuses("first").keys() == {0, 1}
@@ -115,26 +116,26 @@ def test_closing_moves_the_log_into_the_file_even_while_another_reads(
         assert connection.execute("SELECT COUNT(*) FROM line").fetchone() == (2,)
 
 
-def test_deleting_a_run_leaves_no_rows_behind(filled: SqliteStore, path: Path) -> None:
+def test_deleting_a_run_leaves_no_rows_behind(filled: SqlStore, path: Path) -> None:
     filled.delete_run("first")
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT COUNT(*) FROM line").fetchone() == (0,)
         assert connection.execute("SELECT COUNT(*) FROM trace").fetchone() == (0,)
 
 
-def test_a_closed_store_says_so(filled: SqliteStore) -> None:
+def test_a_closed_store_says_so(filled: SqlStore) -> None:
     filled.close()
     with failing("S803", "closed"):
         filled.read_run("first")
 
 
-def test_a_store_can_be_opened_again(filled: SqliteStore, open_it: Callable[..., SqliteStore]) -> None:
+def test_a_store_can_be_opened_again(filled: SqlStore, open_it: Callable[..., SqlStore]) -> None:
     run = filled.read_run("first")
     filled.close()
     assert open_it().read_run("first") == run
 
 
-def test_an_empty_file_is_an_empty_store(open_it: Callable[..., SqliteStore], path: Path) -> None:
+def test_an_empty_file_is_an_empty_store(open_it: Callable[..., SqlStore], path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.touch()
     assert open_it().list_runs() == ()
@@ -144,20 +145,20 @@ def test_an_empty_file_is_an_empty_store(open_it: Callable[..., SqliteStore], pa
 
 
 def plan(path: Path, name: str, row: dict[str, object]) -> str:
-    query = load_queries()[name]
+    query = load_queries(SQLITE)[name]
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute(f"EXPLAIN QUERY PLAN {query.sql}", query.bind(row)).fetchall()
     return "\n".join(row[3] for row in rows)
 
 
 @pytest.mark.parametrize("name", ["read_run", "list_runs", "line_statuses"])
-def test_totals_are_read_from_the_index_alone(filled: SqliteStore, path: Path, name: str) -> None:
+def test_totals_are_read_from_the_index_alone(filled: SqlStore, path: Path, name: str) -> None:
     row = {"name": "first", "run_id": 1, "limit": 5, "experiment": None, "source_run": None}
     row |= {"is_archived": None}
     assert "line USING COVERING INDEX line_totals (run_id=?" in plan(path, name, row)
 
 
-def test_lines_are_read_in_order_without_sorting(filled: SqliteStore, path: Path) -> None:
+def test_lines_are_read_in_order_without_sorting(filled: SqlStore, path: Path) -> None:
     found = plan(path, "read_lines", {"run_id": 1, "after": -1, "limit": 5})
     assert "USING INDEX sqlite_autoindex_line_1 (run_id=? AND line_number>?)" in found
     assert "TEMP B-TREE" not in found
@@ -166,8 +167,12 @@ def test_lines_are_read_in_order_without_sorting(filled: SqliteStore, path: Path
 # Versions
 
 
+def with_more(more: Migration) -> Callable[[Dialect], tuple[Migration, ...]]:
+    return lambda dialect: (*load_migrations(dialect), more)
+
+
 def test_a_store_of_a_newer_version_is_refused_and_left_alone(
-    filled: SqliteStore, open_it: Callable[..., SqliteStore], path: Path
+    filled: SqlStore, open_it: Callable[..., SqlStore], path: Path
 ) -> None:
     filled.close()
     change(path, "INSERT INTO schema_version VALUES (99, 'future', 'now')")
@@ -180,17 +185,17 @@ def test_a_store_of_a_newer_version_is_refused_and_left_alone(
 
 
 def test_a_store_of_an_older_version_is_brought_up_to_date(
-    filled: SqliteStore,
-    open_it: Callable[..., SqliteStore],
+    filled: SqlStore,
+    open_it: Callable[..., SqlStore],
     path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     filled.close()
-    newest = load_migrations()[-1].version
+    newest = load_migrations(SQLITE)[-1].version
     more = Migration(
         version=newest + 1, name="more", statements=("CREATE TABLE more (x)", "INSERT INTO more VALUES (1)")
     )
-    monkeypatch.setattr("headrace.store.sqlite.load_migrations", lambda: (*load_migrations(), more))
+    monkeypatch.setattr("headrace.store.sqlite.load_migrations", with_more(more))
     store = open_it()
     assert store.read_run("first").n_completed == 2
     store.close()
@@ -200,9 +205,9 @@ def test_a_store_of_an_older_version_is_brought_up_to_date(
         assert connection.execute("SELECT MAX(version) FROM schema_version").fetchone() == (newest + 1,)
 
 
-def test_a_store_of_the_first_version_keeps_its_runs(open_it: Callable[..., SqliteStore], path: Path) -> None:
+def test_a_store_of_the_first_version_keeps_its_runs(open_it: Callable[..., SqlStore], path: Path) -> None:
     path.parent.mkdir(parents=True)
-    first = load_migrations()[0]
+    first = load_migrations(SQLITE)[0]
     change(
         path,
         *first.statements,
@@ -224,18 +229,18 @@ def test_a_store_of_the_first_version_keeps_its_runs(open_it: Callable[..., Sqli
 
 
 def test_a_migration_that_fails_leaves_the_store_as_it_was(
-    filled: SqliteStore,
-    open_it: Callable[..., SqliteStore],
+    filled: SqlStore,
+    open_it: Callable[..., SqlStore],
     path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     filled.close()
-    newest = load_migrations()[-1].version
+    newest = load_migrations(SQLITE)[-1].version
     bad = Migration(
         version=newest + 1, name="bad", statements=("CREATE TABLE more (x)", "CREATE TABLE more (x)")
     )
     with monkeypatch.context() as patched:
-        patched.setattr("headrace.store.sqlite.load_migrations", lambda: (*load_migrations(), bad))
+        patched.setattr("headrace.store.sqlite.load_migrations", with_more(bad))
         with failing("S803", str(path)):
             open_it().list_runs()
     assert open_it().read_run("first").n_completed == 2
@@ -245,9 +250,7 @@ def test_a_migration_that_fails_leaves_the_store_as_it_was(
     assert schema.VERSION_TABLE in tables
 
 
-def test_the_database_of_another_program_is_not_touched(
-    open_it: Callable[..., SqliteStore], path: Path
-) -> None:
+def test_the_database_of_another_program_is_not_touched(open_it: Callable[..., SqlStore], path: Path) -> None:
     path.parent.mkdir(parents=True)
     change(path, "CREATE TABLE theirs (x)")
     before = path.read_bytes()
@@ -259,8 +262,15 @@ def test_the_database_of_another_program_is_not_touched(
 # Failures
 
 
+def connection_of(store: SqlStore) -> sqlite3.Connection:
+    database = store._database
+    assert isinstance(database, SqliteDatabase)
+    assert database._connection is not None
+    return database._connection
+
+
 def test_a_store_that_is_locked_says_so_after_a_while(
-    filled: SqliteStore, open_it: Callable[..., SqliteStore], path: Path
+    filled: SqlStore, open_it: Callable[..., SqlStore], path: Path
 ) -> None:
     hasty = open_it(busy_timeout_s=0.05)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -277,7 +287,7 @@ def test_a_store_that_is_locked_says_so_after_a_while(
     "content", [b"not a database, but long enough to look like something" * 100, b"\0" * 4096]
 )
 def test_a_file_that_is_not_a_database_is_refused_and_left_alone(
-    open_it: Callable[..., SqliteStore], path: Path, content: bytes
+    open_it: Callable[..., SqlStore], path: Path, content: bytes
 ) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
@@ -286,7 +296,7 @@ def test_a_file_that_is_not_a_database_is_refused_and_left_alone(
     assert path.read_bytes() == content
 
 
-def test_a_damaged_file_says_so(filled: SqliteStore, open_it: Callable[..., SqliteStore], path: Path) -> None:
+def test_a_damaged_file_says_so(filled: SqlStore, open_it: Callable[..., SqlStore], path: Path) -> None:
     filled.append_lines("first", [a_line(n) for n in range(500)])
     filled.close()
     data = bytearray(path.read_bytes())
@@ -299,8 +309,8 @@ def test_a_damaged_file_says_so(filled: SqliteStore, open_it: Callable[..., Sqli
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"a": 1}', ""])
-def test_a_row_that_cannot_be_decoded_says_damaged(filled: SqliteStore, path: Path, text: str) -> None:
-    statement = f"UPDATE line SET nodes = '[{text}]' WHERE line_number = 1"  # noqa: S608, the text is ours
+def test_a_row_that_cannot_be_decoded_says_damaged(filled: SqlStore, path: Path, text: str) -> None:
+    statement = f"UPDATE line SET nodes = '[{text}]' WHERE line_number = 1"
     change(path, statement)
     assert filled.read_line("first", 0) == a_line(0)
     if text:
@@ -310,40 +320,39 @@ def test_a_row_that_cannot_be_decoded_says_damaged(filled: SqliteStore, path: Pa
         assert len(list(filled.read_lines("first"))) == 2
 
 
-def test_a_folder_that_cannot_be_made_says_so(open_it: Callable[..., SqliteStore], tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_made_says_so(open_it: Callable[..., SqlStore], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     store = open_it(tmp_path / "file" / "runs.sqlite")
     with failing("S803", "cannot be opened"):
         store.create_run(a_spec(), n_lines=1, created_at=a_time())
 
 
-def test_a_folder_in_place_of_the_file_says_so(open_it: Callable[..., SqliteStore], tmp_path: Path) -> None:
+def test_a_folder_in_place_of_the_file_says_so(open_it: Callable[..., SqlStore], tmp_path: Path) -> None:
     with failing("S803", "cannot be opened", str(tmp_path)):
         open_it(tmp_path).list_runs()
 
 
-def test_a_read_only_store_can_be_read_but_not_written(filled: SqliteStore) -> None:
+def test_a_read_only_store_can_be_read_but_not_written(filled: SqlStore) -> None:
     # File permissions would not stop a privileged user, so the connection itself is made read-only.
-    assert filled._connection is not None
-    filled._connection.execute("PRAGMA query_only = ON")
+    connection_of(filled).execute("PRAGMA query_only = ON")
     with failing("S803", "read-only"):
         filled.append_lines("first", [a_line(2)])
     assert filled.read_run("first").n_completed == 2
 
 
-def test_a_full_disk_says_so_and_loses_nothing(filled: SqliteStore, path: Path) -> None:
-    assert filled._connection is not None
-    pages = filled._connection.execute("PRAGMA page_count").fetchone()[0]
-    filled._connection.execute(f"PRAGMA max_page_count = {pages + 4}")
+def test_a_full_disk_says_so_and_loses_nothing(filled: SqlStore, path: Path) -> None:
+    connection = connection_of(filled)
+    pages = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {pages + 4}")
     with failing("S803", "disk is full", str(path)):
         filled.append_lines("first", [a_line(2), a_line(3, outputs={"text": "x" * MIB})])
     assert filled.line_statuses("first").keys() == {0, 1}
-    filled._connection.execute("PRAGMA max_page_count = 1000000")
+    connection.execute("PRAGMA max_page_count = 1000000")
     filled.append_lines("first", [a_line(2)])
     assert filled.line_statuses("first").keys() == {0, 1, 2}
 
 
-def test_a_file_size_limit_says_so_and_loses_nothing(filled: SqliteStore, path: Path) -> None:
+def test_a_file_size_limit_says_so_and_loses_nothing(filled: SqlStore, path: Path) -> None:
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, hard))
@@ -357,7 +366,7 @@ def test_a_file_size_limit_says_so_and_loses_nothing(filled: SqliteStore, path: 
     assert filled.line_statuses("first").keys() == {0, 1, 2}
 
 
-def test_a_value_beyond_the_limits_of_the_database_says_so(filled: SqliteStore) -> None:
+def test_a_value_beyond_the_limits_of_the_database_says_so(filled: SqlStore) -> None:
     with failing("S803", "too large"):
         filled.append_lines("first", [a_line(2, start_ns=2**70)])
     assert filled.line_statuses("first").keys() == {0, 1}

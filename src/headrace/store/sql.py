@@ -1,0 +1,331 @@
+"""What every SQL database does the same: the named statements, the rows, and what they mean.
+
+An adapter brings a :class:`Database`: how a connection comes about, what a transaction is, and what its errors mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from headrace.domain.run import LineResult, NodeResult, Run, RunSpec
+from headrace.domain.span import SpanRecord
+from headrace.errors import Problem, UsageError
+from headrace.store.base import AGGREGATION_LINE, taken_run, unknown_run
+from headrace.store.failures import DAMAGED, newer_store, store_failure
+from headrace.store.records import (
+    Row,
+    decode_spans,
+    encode_spans,
+    finish_row,
+    line_from_row,
+    line_row,
+    run_from_row,
+    run_row,
+    update_row,
+)
+from headrace.store.schema import Migration
+
+ValueT = TypeVar("ValueT")
+
+_PAGE_LINES = 64
+_NO_LIMIT = 2**62
+
+
+class Connection(Protocol):
+    """Executes the statements of ``queries.sql`` by name; columns are bound by name."""
+
+    def execute(self, query: str, row: Mapping[str, Any]) -> int:
+        """Execute a statement and return how many rows it changed."""
+        ...
+
+    def execute_many(self, query: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Execute a statement once for each of ``rows``."""
+        ...
+
+    def rows(self, query: str, row: Mapping[str, Any]) -> Sequence[Row]:
+        """Execute a statement and return the rows that it finds."""
+        ...
+
+
+class Nothing:
+    """The connection of a database that has not been made yet: it has no rows."""
+
+    def execute(self, _query: str, _row: Mapping[str, Any]) -> int:
+        """Change nothing."""
+        return 0
+
+    def execute_many(self, query: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Change nothing."""
+
+    def rows(self, _query: str, _row: Mapping[str, Any]) -> Sequence[Row]:
+        """No rows."""
+        return ()
+
+
+class Database(Protocol):
+    """One database, whose methods may be called from any thread. They raise ``StateError`` as stores do.
+
+    Attributes:
+        place: Where it is, as people may see it: without a password.
+    """
+
+    @property
+    def place(self) -> str:
+        """Where it is, as people may see it: without a password."""
+        ...
+
+    def read(self, work: Callable[[Connection], ValueT]) -> ValueT:
+        """What ``work`` returns; it changes nothing and may be called again after a failure."""
+        ...
+
+    def write(
+        self, work: Callable[[Connection], ValueT], *, is_repeatable: bool, makes: bool = False
+    ) -> ValueT:
+        """What ``work`` returns, committed in one transaction; it may be called again after one that failed.
+
+        Args:
+            work: What to do.
+            is_repeatable: Whether doing it twice is the same as once; without that it is not called again where
+                the database may have committed it before its answer was lost.
+            makes: Whether the database is made where there is none; otherwise ``work`` sees one without rows.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back files and connections; a second call does nothing."""
+        ...
+
+
+class SqlStore:
+    """Implements :class:`~headrace.store.base.RunStore` over a database. Safe for use from several threads."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create_run(self, spec: RunSpec, *, n_lines: int, created_at: datetime) -> Run:
+        """Create a run; see the protocol."""
+        row = run_row(spec, n_lines=n_lines, created_at=created_at)
+
+        def create(connection: Connection) -> None:
+            if connection.execute("create_run", row) == 0:
+                raise taken_run(spec.name)
+
+        self._database.write(create, is_repeatable=False, makes=True)
+        return self.read_run(spec.name)
+
+    def append_lines(self, run: str, results: Sequence[LineResult]) -> None:
+        """Record line results; see the protocol."""
+        rows = [line_row(result) for result in results]
+
+        def append(connection: Connection) -> None:
+            run_id = _run_id(connection, run)
+            for row in rows:
+                row["run_id"] = run_id
+            connection.execute_many("append_line", rows)
+            connection.execute_many("append_trace", rows)
+
+        self._database.write(append, is_repeatable=True)
+
+    def finish_run(
+        self,
+        run: str,
+        *,
+        status: str,
+        finished_at: datetime,
+        metrics: Mapping[str, Any],
+        aggregation: Sequence[NodeResult] = (),
+        problem: Problem | None = None,
+        spans: Sequence[SpanRecord] = (),
+    ) -> Run:
+        """Close a run; see the protocol."""
+        row = finish_row(
+            status=status,
+            finished_at=finished_at,
+            metrics=metrics,
+            aggregation=aggregation,
+            problem=problem,
+        )
+        trace = {"line_number": AGGREGATION_LINE, "spans": encode_spans(spans)}
+
+        def finish(connection: Connection) -> None:
+            run_id = _run_id(connection, run)
+            connection.execute("finish_run", {"name": run, **row})
+            connection.execute("append_trace", {"run_id": run_id, **trace})
+
+        self._database.write(finish, is_repeatable=True)
+        return self.read_run(run)
+
+    def update_run(
+        self,
+        run: str,
+        *,
+        display_name: str | None = None,
+        description: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        is_archived: bool | None = None,
+    ) -> Run:
+        """Change what people note about a run; see the protocol."""
+        row = update_row(
+            display_name=display_name, description=description, tags=tags, is_archived=is_archived
+        )
+
+        def update(connection: Connection) -> None:
+            if connection.execute("update_run", {"name": run, **row}) == 0:
+                raise _unknown(connection, run)
+
+        self._database.write(update, is_repeatable=True)
+        return self.read_run(run)
+
+    def read_run(self, run: str) -> Run:
+        """One run; see the protocol."""
+
+        def read(connection: Connection) -> Row:
+            rows = connection.rows("read_run", {"name": run})
+            if not rows:
+                raise _unknown(connection, run)
+            return rows[0]
+
+        return self._decoded(run_from_row, self._database.read(read))
+
+    def list_runs(
+        self,
+        *,
+        limit: int | None = None,
+        experiment: str | None = None,
+        source_run: str | None = None,
+        is_archived: bool | None = None,
+    ) -> tuple[Run, ...]:
+        """Runs, newest first; see the protocol."""
+        wanted = {
+            "limit": _NO_LIMIT if limit is None else limit,
+            "experiment": experiment,
+            "source_run": source_run,
+            "is_archived": None if is_archived is None else int(is_archived),
+        }
+        rows = self._database.read(lambda connection: connection.rows("list_runs", wanted))
+        return tuple(self._decoded(run_from_row, row) for row in rows)
+
+    def read_lines(self, run: str, *, limit: int | None = None) -> Iterator[LineResult]:
+        """Line results in order; see the protocol."""
+        run_id = self._database.read(lambda connection: _run_id(connection, run))
+        rows = self._line_rows(run_id, _NO_LIMIT if limit is None else limit)
+        return map(self._line, rows)
+
+    def read_line(self, run: str, line_number: int) -> LineResult | None:
+        """One line result with its spans; see the protocol."""
+
+        def read(connection: Connection) -> tuple[Sequence[Row], Sequence[Row]]:
+            place = {"run_id": _run_id(connection, run), "line_number": line_number}
+            return connection.rows("read_line", place), connection.rows("read_trace", place)
+
+        lines, traces = self._database.read(read)
+        return replace(self._line(lines[0]), spans=self._spans(traces)) if lines else None
+
+    def read_spans(self, run: str, line_number: int = AGGREGATION_LINE) -> tuple[SpanRecord, ...]:
+        """Spans of one line or of the aggregation; see the protocol."""
+
+        def read(connection: Connection) -> Sequence[Row]:
+            place = {"run_id": _run_id(connection, run), "line_number": line_number}
+            return connection.rows("read_trace", place)
+
+        return self._spans(self._database.read(read))
+
+    def line_statuses(self, run: str) -> Mapping[int, str]:
+        """The status of every line; see the protocol."""
+
+        def read(connection: Connection) -> Sequence[Row]:
+            return connection.rows("line_statuses", {"run_id": _run_id(connection, run)})
+
+        return {row["line_number"]: row["status"] for row in self._database.read(read)}
+
+    def delete_spans(self, run: str, *, started_before_ns: int | None = None) -> int:
+        """Delete the spans of a run; see the protocol."""
+
+        def delete(connection: Connection) -> int:
+            row = {
+                "run_id": _run_id(connection, run),
+                "started_before_ns": started_before_ns,
+                "none": encode_spans(()),
+            }
+            return connection.execute("delete_spans", row)
+
+        return self._database.write(delete, is_repeatable=False)
+
+    def delete_run(self, run: str) -> None:
+        """Delete a run; see the protocol."""
+
+        def delete(connection: Connection) -> None:
+            if connection.execute("delete_run", {"name": run}) == 0:
+                raise _unknown(connection, run)
+
+        self._database.write(delete, is_repeatable=False)
+
+    def close(self) -> None:
+        """Give back files and connections; see the protocol."""
+        self._database.close()
+
+    def _line_rows(self, run_id: int, limit: int) -> Iterator[Row]:
+        # A page at a time: no read transaction stays open between lines, memory does not grow with the run.
+        page = {"run_id": run_id, "after": AGGREGATION_LINE, "limit": 0}
+
+        def read(connection: Connection) -> Sequence[Row]:
+            return connection.rows("read_lines", page)
+
+        while limit > 0:
+            page["limit"] = min(limit, _PAGE_LINES)
+            rows = self._database.read(read)
+            if not rows:
+                return
+            yield from rows
+            page["after"] = rows[-1]["line_number"]
+            limit -= len(rows)
+
+    def _line(self, row: Row) -> LineResult:
+        return self._decoded(line_from_row, row)
+
+    def _spans(self, traces: Sequence[Row]) -> tuple[SpanRecord, ...]:
+        return self._decoded(lambda row: decode_spans(row["spans"]), traces[0]) if traces else ()
+
+    def _decoded(self, decode: Callable[[Row], ValueT], row: Row) -> ValueT:
+        try:
+            return decode(row)
+        except (ValueError, KeyError, TypeError) as error:
+            what = f"a row does not hold what it should: {type(error).__name__}"
+            raise store_failure(self._database.place, DAMAGED, what) from error
+
+
+def check_version(version: int, migrations: Sequence[Migration], place: str) -> bool:
+    """Whether a database of schema version ``version`` is up to date.
+
+    Raises:
+        StateError: S804 when a newer headrace wrote it.
+    """
+    newest = migrations[-1].version
+    if version > newest:
+        raise newer_store(place, version=version, known=newest)
+    return version == newest
+
+
+def apply_migrations(
+    migrations: Sequence[Migration], *, version: int, connection: Connection, execute: Callable[[str], object]
+) -> None:
+    """Bring a database of schema version ``version`` up to date, in the transaction that the caller has begun."""
+    for migration in migrations:
+        if migration.version > version:
+            for statement in migration.statements:
+                execute(statement)
+            connection.execute("record_migration", {"version": migration.version, "name": migration.name})
+
+
+def _run_id(connection: Connection, run: str) -> int:
+    rows = connection.rows("find_run", {"name": run})
+    if not rows:
+        raise _unknown(connection, run)
+    return int(rows[0]["id"])
+
+
+def _unknown(connection: Connection, run: str) -> UsageError:
+    return unknown_run(run, tuple(row["name"] for row in connection.rows("run_names", {})))
