@@ -58,6 +58,9 @@ class ConnectionType:
     required: tuple[str, ...] = ()
 
 
+_AUTH_MODE = "auth_mode"
+_AUTH_MODES = ("key", "meid_token")
+
 CONNECTION_TYPES: Mapping[str, ConnectionType] = {
     "azure_open_ai": ConnectionType(
         class_name="AzureOpenAIConnection",
@@ -166,7 +169,8 @@ def _read(root: Block, unknown: str) -> Connection | None:
     _check_fields(root, word, kind, unknown)
     configs = {}
     for config_name, default in kind.configs.items():
-        text = root.text(config_name) or default
+        found = root.word(_AUTH_MODE, _AUTH_MODES) if config_name == _AUTH_MODE else root.text(config_name)
+        text = found or default
         if text:
             configs[config_name] = text
     secrets = {key: secret for key in kind.secrets if (secret := _read_secret(root, key)) is not None}

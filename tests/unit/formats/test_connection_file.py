@@ -111,6 +111,7 @@ def test_strong_custom_connections_keep_their_class() -> None:
             ["c.yaml:2:1", "c.yaml:3:14"],
             ['"secrets"', "text"],
         ),
+        ("type: azure_open_ai\napi_base: x\nauth_mode: meid\n", ["c.yaml:3:12"], ["meid_token"]),
         ("type: baseline\napi_key: x\n", ["c.yaml:2:1"], ["none"]),
     ],
 )
