@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 ABSENT: Mapping[str, str] = {
     "service": "No service is needed: runs and spans are in one file that headrace run list and run trace read.",
+    "run build": "A run keeps no flow of its own to pack: headrace flow build packs the flow.",
+    "flow test --port": "There is no page to chat on: chat in the terminal with --interactive.",
+    "flow test --url-params": "There is no page to chat on: chat in the terminal with --interactive.",
     "upgrade": "Upgrade with what installed it, such as pip install --upgrade headrace.",
 }
 """Command path, or command path and option, without ``headrace``: one sentence."""
