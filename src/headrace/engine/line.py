@@ -431,8 +431,14 @@ async def _collect_output(flow: PreparedFlow, name: str, value: Any, on_text: On
     except BaseException as error:
         if _must_pass(error):
             raise
-        place = flow.plan.flow.source_map.span(("outputs", name))
-        raise _tool_failure(flow, error, name, place) from error
+        declared = flow.plan.flow.outputs.get(name)
+        source = declared.value if declared else None
+        maker = (
+            source.name if isinstance(source, Reference) else name
+        )  # in a flow of one node, the node itself
+        node = flow.plan.flow.node(maker)
+        place = flow.plan.flow.source_map.span(node.pointer if node else ("outputs", name))
+        raise _tool_failure(flow, error, maker, place) from error
 
 
 def _not_plain(name: str, kind: str) -> NodeError:
