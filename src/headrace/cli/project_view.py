@@ -31,9 +31,7 @@ def render_flows(report: ProjectReport, terminal: Terminal) -> str:
     rows = [_row(flow, has_unicode=terminal.has_unicode) for flow in report.flows]
     width = terminal.width if terminal.has_tty_out else None
     counts = Counter(flow.state for flow in report.flows)
-    words = ", ".join(
-        f"{counts[state]} {state if state != 'runs' else 'run'}" for state in _STATES if counts[state]
-    )
+    words = ", ".join(_counted(counts[state], state) for state in _STATES if counts[state])
     title = ink.paint(
         f"{plural(len(report.flows), 'flow')}: {words}." if report.flows else "No flows.", "bold"
     )
@@ -46,6 +44,13 @@ def render_flows(report: ProjectReport, terminal: Terminal) -> str:
             "\n".join([ink.paint("To set up", "bold"), *(f"  {_need_line(need)}" for need in needs)])
         )
     return "\n\n".join(parts)
+
+
+def _counted(n: int, state: FlowState) -> str:
+    """``1 runs``, ``2 run``."""
+    verb, _, rest = state.partition(" ")
+    plural_verb = {"runs": "run", "needs": "need", "does": "do"}[verb]
+    return f"{n} {verb if n == 1 else plural_verb} {rest}".rstrip()
 
 
 def _row(flow: FlowReport, *, has_unicode: bool) -> tuple[Cell | str, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from headrace.domain.flow import Flow, Node
 from headrace.domain.project import Need
 from headrace.errors import DefinitionError
+from headrace.formats.env_file import find_env_file, read_env_file
 from headrace.formats.python_source import Import, PythonSource, read_python
 from headrace.operations.workspace import Workspace
 from headrace.source import Span
@@ -36,7 +37,6 @@ DISTRIBUTIONS: Mapping[str, str] = {
 
 _VARIABLE = re.compile(r"\$\{env:([A-Za-z_]\w*)\}", re.IGNORECASE)
 _CONNECTION_VALUE = re.compile(r"\$\{([^.{}]+)\.([^.{}]+)\}")
-_ENV_LINE = re.compile(r"^\s*(?:export\s+)?([A-Za-z_]\w*)\s*=", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +154,10 @@ def variable_needs(
         sources: Its Python files.
         prompts: Text of its prompties by how they are named to the user.
     """
-    offered = {*workspace.settings.environment, *flow.environment_variables, *_dotenv_names(flow, workspace)}
+    offered = {*workspace.settings.environment, *flow.environment_variables}
+    file, in_file = _dotenv(flow, workspace.settings.environment)
+    if any(item.module.partition(".")[0] == "dotenv" for text in sources for item in text.source.imports):
+        offered.update(in_file)
     wanted: dict[str, Span] = {}
     for text in sources:
         for item in text.source.variables:
@@ -166,7 +169,7 @@ def variable_needs(
                 span = _place(shown, number, match)
                 wanted.setdefault(match[1], span)
     for name, span in wanted.items():
-        note = f"export {name}=…, or --environment-variables {name}=…"
+        note = _note(name, file if name in in_file else None, workspace.cwd)
         yield Need(kind="variable", name=name, is_met=name in offered, span=span, note=note)
 
 
@@ -174,16 +177,21 @@ def _place(file: str, line: int, match: re.Match[str]) -> Span:
     return Span(file=file, line=line, column=match.start() + 1, end_line=line, end_column=match.end() + 1)
 
 
-def _dotenv_names(flow: Flow, workspace: Workspace) -> set[str]:
-    """Names in a ``.env`` file where code that loads one would look: beside the flow and above it."""
-    folder = Path(flow.folder)
-    for place in (folder, *folder.parents):
-        file = place / ".env"
-        if file.is_file():
-            return set(_ENV_LINE.findall(file.read_text(encoding="utf-8", errors="replace")))
-        if place == workspace.folder:
-            break
-    return set()
+def _dotenv(flow: Flow, environment: Mapping[str, str]) -> tuple[Path | None, Collection[str]]:
+    """The ``.env`` file that code which loads one would find, beside the flow or above it, and the names in it."""
+    file = find_env_file(Path(flow.folder))
+    try:
+        return file, read_env_file(file, environment) if file else ()
+    except DefinitionError:
+        return file, ()
+
+
+def _note(name: str, file: Path | None, cwd: Path) -> str:
+    """What to do about a variable that is not set; one that is in a file stands there for the asking."""
+    if file is None:
+        return f"export {name}=…, or --environment-variables {name}=…"
+    shown = file.relative_to(cwd) if file.is_relative_to(cwd) else file
+    return f"it is in {shown}, which is not read by itself: --environment-variables {shown}"
 
 
 def connection_needs(workspace: Workspace, flow: Flow, sources: Sequence[SourceText]) -> Iterator[Need]:

@@ -92,7 +92,9 @@ nodes:
     assert notes["my_store"].startswith("CustomConnection: ")
 
 
-def test_variables_count_as_there_when_the_process_the_flow_or_a_dotenv_file_has_them(tmp_path: Path) -> None:
+def test_variables_count_as_there_when_the_process_the_flow_or_a_file_that_is_loaded_has_them(
+    tmp_path: Path,
+) -> None:
     names = ("IN_PROCESS", "IN_FLOW", "IN_FILE", "NOWHERE")
     tool = "import os\n" + "".join(f'os.environ["{name}"]\n' for name in names) + TOOL
     files = {
@@ -100,7 +102,13 @@ def test_variables_count_as_there_when_the_process_the_flow_or_a_dotenv_file_has
         "a.py": tool,
         ".env": "IN_FILE=1\n",
     }
-    assert unmet(only(check(write(tmp_path, files), IN_PROCESS="1"))) == {"NOWHERE": "variable"}
+    flow = only(check(write(tmp_path, files), IN_PROCESS="1"))
+    assert unmet(flow) == {"IN_FILE": "variable", "NOWHERE": "variable"}
+    notes = {need.name: need.note for need in flow.needs}
+    assert notes["IN_FILE"].endswith(".env, which is not read by itself: --environment-variables .env")
+    assert notes["NOWHERE"] == "export NOWHERE=…, or --environment-variables NOWHERE=…"
+    files["a.py"] = f"from dotenv import load_dotenv\n{tool}"
+    assert "IN_FILE" not in unmet(only(check(write(tmp_path, files), IN_PROCESS="1")))
 
 
 def test_loading_finds_what_reading_cannot(tmp_path: Path) -> None:
