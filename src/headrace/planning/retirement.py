@@ -98,6 +98,13 @@ _RUN_FILE_RULES = (
         what="This run file reads data that is kept in a workspace of the service.",
         fix="Download the data and name the file.",
     ),
+    Rule(
+        code="M004",
+        suffixes=frozenset((".yml", ".yaml")),
+        pattern=re.compile(r"^(?:flow|run)\s*:\s*[\"']?azureml:\S+"),
+        what="This run file names a flow or a run that is kept in a workspace of the service.",
+        fix="Download the flow and name its folder; take over the run with: headrace run create --source FOLDER",
+    ),
 )
 _RUN_FILE = re.compile(r"^flow\s*:", re.MULTILINE)
 _REQUIREMENT = re.compile(

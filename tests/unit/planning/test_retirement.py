@@ -53,6 +53,7 @@ def test_a_line_that_shows_none(line: str, suffix: str) -> None:
 def test_keys_of_a_run_file_count_in_run_files_only() -> None:
     text = "flow: ../web\ndata: azureml:lines:3\nresources:\n  instance_type: Standard_D2\n"
     assert codes(text, ".yaml") == [("M004", 2), ("M004", 3)]
+    assert codes("flow: azureml:triage:1\nrun: azureml:nightly\n", ".yaml") == [("M004", 1), ("M004", 2)]
 
 
 def test_requirements() -> None:
