@@ -6,7 +6,7 @@ mapping of ids to descriptions. Only the package that has a node's tool is impor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -193,14 +193,3 @@ def _replaced(
         image_variables=template.image_variables if template else (),
     )
     return Signature(spec=spec, connections=signature.connections, prompt=signature.prompt)
-
-
-def offered_tools() -> Iterator[str]:
-    """Ids of all package tools that can be used here; packages that cannot be listed are left out."""
-    yield from PACKAGE_LOADERS
-    yield from BUILT_IN_TOOLS
-    for entry_point in entry_points(group=GROUP):
-        try:
-            yield from _offered(entry_point)
-        except DefinitionError:
-            continue

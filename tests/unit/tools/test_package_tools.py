@@ -8,7 +8,6 @@ import pytest
 from tests.support.tool_nodes import call_once, load_node
 
 from headrace.errors import DefinitionError
-from headrace.tools.package import offered_tools
 
 pytestmark = pytest.mark.usefixtures("served_names")
 
@@ -117,8 +116,3 @@ def test_an_unknown_id_lists_what_there_is_and_what_could_not_be_listed(tmp_path
     assert "available: acme.ask" in problem.detail
     assert "available: promptflow.tools.embedding.embedding" in problem.detail
     assert any("broken_tools" in line and "cannot list" in line for line in problem.detail)
-
-
-def test_offered_tools_leaves_broken_packages_out() -> None:
-    offered = set(offered_tools())
-    assert {"acme.add", "promptflow.tools.llm.llm"} <= offered
