@@ -54,7 +54,11 @@ _EXITS: tuple[tuple[ExitCode, str], ...] = (
         "your files are wrong: flow, template, data, mapping, connection or experiment file",
     ),
     (ExitCode.REMOTE, "a model service failed or refused"),
-    (ExitCode.STATE, "the run store or a file of headrace cannot be read or written"),
+    (
+        ExitCode.STATE,
+        "the run store or a file of headrace cannot be read or written, or the operating system refuses: "
+        "permissions, a full disk",
+    ),
     (ExitCode.CRASH, "a bug of headrace; a crash report was written and its path printed"),
     (ExitCode.INTERRUPTED, "interrupted from the keyboard; lines that were finished are recorded"),
 )
