@@ -34,8 +34,8 @@ from headrace.tools.failure import describe_failure, failure_lines
 OnText = Callable[[str, str], None]
 """Hears ``(output name, piece)`` while a flow output streams."""
 
-OnOutputs = Callable[[Mapping[str, Any]], None]
-"""Hears the outputs that do not stream, before the first piece of those that do."""
+OnOutputs = Callable[[Mapping[str, Any], tuple[str, ...]], None]
+"""Hears the outputs that do not stream and the names of those that do, before their first piece."""
 
 
 class NodeRunner:
@@ -241,7 +241,7 @@ async def run_line(
         on_text: Wants model answers piece by piece.
         kept: Filled with the values that aggregation nodes will ask for, by reference text.
         parent: The span of the node that calls this flow, which then keeps all spans of the line.
-        on_outputs: Wants the outputs that do not stream before those that do.
+        on_outputs: Wants the outputs that do not stream, and the names of the others, before those stream.
         place: Where the inputs stand, e.g. a line of a data file.
     """
     spans: list[SpanRecord] = []
@@ -373,7 +373,7 @@ async def _make_outputs(
             else:
                 outputs[name] = to_plain(value, flow.images.message_format)
     if on_outputs is not None:
-        on_outputs(outputs)
+        on_outputs(dict(outputs), tuple(streams))
     for name, value in streams.items():
         with _output_place(flow, name):
             text = outputs[name] = await _collect_output(flow, name, value, on_text)
@@ -395,14 +395,20 @@ async def _name_result(
     node = step.node.name
     with _output_place(flow, node):
         value = values.resolve_output(Reference(text="", kind="node", name=node))
-        if is_stream(value):
-            if on_outputs is not None:
-                on_outputs({})
-            value = texts[node] = await _collect_output(flow, node, value, on_text)
-        outputs = {}
-        for name, item in name_result(value).items():
-            whole = await _collect_output(flow, node, item, on_text) if is_stream(item) else item
-            outputs[str(name)] = to_plain(whole, flow.images.message_format)
+        named = {str(name): item for name, item in name_result(value).items()}
+        outputs = {
+            name: to_plain(item, flow.images.message_format)
+            for name, item in named.items()
+            if not is_stream(item)
+        }
+        streams = {name: item for name, item in named.items() if name not in outputs}
+        if on_outputs is not None:
+            on_outputs(dict(outputs), tuple(streams))
+        for name, item in streams.items():
+            outputs[name] = await _collect_output(flow, node, item, _hear_as(name, on_text))
+        outputs = {name: outputs[name] for name in named}
+    if is_stream(value):
+        texts[node] = outputs[RESULT]
     # What an aggregation sees of the line: its outputs, or the result itself where it has no names.
     values.outputs[node] = outputs if has_names(value) else outputs[RESULT]
     return outputs
@@ -421,6 +427,11 @@ def _output_place(flow: PreparedFlow, name: str) -> Iterator[None]:
         raise at_place(_not_plain(name, "value that is nested too deeply"), place, pointer) from error
     except HeadraceError as error:
         raise at_place(error, place, pointer) from error
+
+
+def _hear_as(name: str, on_text: OnText | None) -> OnText | None:
+    """``on_text`` for pieces of an output of another name than its node."""
+    return None if on_text is None else lambda _, piece: on_text(name, piece)
 
 
 async def _collect_output(flow: PreparedFlow, name: str, value: Any, on_text: OnText | None) -> str:

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from headrace.domain.flow import DAG, Flow
-from headrace.domain.reference import Reference
 from headrace.domain.run import LineResult
 from headrace.engine.line import run_line
 from headrace.errors import raise_if_errors
@@ -65,7 +63,7 @@ class FlowCalls:
             DefinitionError: T201 or T202 for inputs that do not fit.
         """
         values = self._convert(inputs)
-        call = StreamedCall(_stream_names(self._loaded.flow))
+        call = StreamedCall()
         start_beside(lambda: self._run(values, call), current_loop(), call.finish)
         return call
 
@@ -106,14 +104,3 @@ def current_loop() -> asyncio.AbstractEventLoop | None:
     """The event loop of the run that the calling code belongs to, if it belongs to one."""
     context = current_node.get()
     return context.loop if context else None
-
-
-def _stream_names(flow: Flow) -> tuple[str, ...]:
-    """Outputs that may stream: those of ordinary nodes; of a flow of one node that node."""
-    ordinary = [node.name for node in flow.nodes if not node.is_aggregation]
-    if flow.kind != DAG:
-        return tuple(ordinary)
-    references = {name: output.value for name, output in flow.outputs.items()}
-    return tuple(
-        name for name, value in references.items() if isinstance(value, Reference) and value.name in ordinary
-    )

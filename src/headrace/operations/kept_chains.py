@@ -23,6 +23,9 @@ NOT_STARTED, RUNNING, ENDED, STOPPED = "NotStarted", "InProgress", "Terminated",
 
 Record = dict[str, Any]
 
+_NO_CHANGES: Record = {"environment_variables": {}, "connections": {}, "init": {}}
+"""What a node that changes nothing of its flow is shown with, as under prompt flow."""
+
 
 def create_chain(workspace: Workspace, template: Path, name: str | None) -> Record:
     """Check a chain and keep it under a name, its paths absolute; its flows are used where they are.
@@ -141,7 +144,7 @@ def _absolute(template: Path, chain: Chain) -> Record:
         "description": chain.description,
         "data": [{**item, "path": chain.data[str(item["name"])]} for item in data.get("data") or ()],
         "inputs": list(data.get("inputs") or ()),
-        "nodes": [{**item, "path": paths[str(item["name"])]} for item in data["nodes"]],
+        "nodes": [{**_NO_CHANGES, **item, "path": paths[str(item["name"])]} for item in data["nodes"]],
     }
 
 

@@ -93,12 +93,12 @@ async def _serve(
     on_ready: Callable[[str], None],
 ) -> None:
     session = FlowSession(workspace, loaded, max_threads=_MAX_THREADS, attributes={})
-    build = _read_json(workspace.settings, "BUILD_INFO", dict, {})
+    build_info = workspace.settings.environment.get("BUILD_INFO", "")
     async with session as flow:
         served = load_optional(_SERVED, extra="serve")(
             flow=flow,
             version=__version__,
-            build_info=str(build.get("build_number", "")),
+            build_info=build_info,
             fields=fields,
             example=_read_example(loaded.folder),
         )

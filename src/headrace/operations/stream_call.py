@@ -23,15 +23,13 @@ class StreamedCall:
             it is over before.
     """
 
-    def __init__(self, names: tuple[str, ...]) -> None:
+    def __init__(self) -> None:
         self.outputs: Future[tuple[Mapping[str, Any], tuple[str, ...]] | LineResult] = Future()
         self._end: LineResult | None = None
-        self._names = names
         self._pieces: defaultdict[str, SimpleQueue[_Item]] = defaultdict(SimpleQueue)
 
-    def hear_outputs(self, outputs: Mapping[str, Any]) -> None:
-        """Take the outputs that do not stream."""
-        streams = tuple(name for name in self._names if name not in outputs)
+    def hear_outputs(self, outputs: Mapping[str, Any], streams: tuple[str, ...]) -> None:
+        """Take the outputs that do not stream, and the names of those that do."""
         for name in streams:
             self._pieces[name]  # made before anybody asks for it
         if streams:

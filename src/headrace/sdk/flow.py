@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NoReturn, Self
 from headrace.domain.flow import DAG
 from headrace.domain.multimedia import media_values
 from headrace.domain.run import LineResult
-from headrace.engine.outputs import bare_result
+from headrace.engine.outputs import RESULT, bare_result
 from headrace.errors import DefinitionError, Problem
 from headrace.formats.flow_file import load_flow as read_flow
 from headrace.operations.call_flow import FlowCalls
@@ -122,11 +122,12 @@ class Flow:
         if isinstance(first, LineResult):
             return self._invocation(first).output
         outputs, streams = first
-        if self._flow.kind != DAG:
-            return read(streams[0])
+        if self._flow.kind != DAG and streams == (RESULT,):
+            return read(RESULT)
+        names = self._flow.outputs if self._flow.kind == DAG else (*outputs, *streams)
         return {
             name: read(name) if name in streams else media_values(outputs[name])
-            for name in self._flow.outputs
+            for name in names
             if name in streams or name in outputs
         }
 

@@ -27,10 +27,11 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from headrace.domain.flow import DAG
+from headrace.domain.flow import DAG, FLEX
 from headrace.domain.multimedia import MediaForm, inline_media
 from headrace.domain.run import LineResult
 from headrace.engine.line import run_line
+from headrace.engine.outputs import bare_result
 from headrace.engine.runtime import PreparedFlow
 from headrace.errors import HeadraceError
 from headrace.serving.flow_errors import error_body, failure_status, refusal
@@ -54,7 +55,7 @@ class Served:
     Attributes:
         flow: The flow, ready to run.
         version: Version of headrace.
-        build_info: What the builder of an image wants known.
+        build_info: What the builder of an image wants known, as it was given.
         fields: Names of the outputs that are answered; ``None`` for all but those for evaluation only.
         example: An example of the inputs.
     """
@@ -125,7 +126,8 @@ class _FlowEndpoint:
     async def score(self, request: Request) -> Response:
         """Run one line."""
         self._check_page(request)
-        wants_events = self._wants_events(request)
+        accepted = _accepted_types(request)
+        wants_events = self._wants_events(accepted)
         inputs = read_inputs(self._flow.plan.flow, await _read_body(request))
         self._n_requests += 1
         number = self._n_requests
@@ -135,11 +137,9 @@ class _FlowEndpoint:
                     self._flow, inputs, line_number=number, on_outputs=on_outputs, on_text=on_text
                 ),
                 self._answered,
+                lambda line: self._answer_whole(line, accepted),
             )
-        line = await run_line(self._flow, inputs, line_number=number)
-        if line.problem is not None:
-            return JSONResponse(error_body(line.problem), failure_status(line.problem))
-        return _PlainResponse(self._answer(line))
+        return self._answer_whole(await run_line(self._flow, inputs, line_number=number), accepted)
 
     async def feedback(self, request: Request) -> Response:
         """Keep what somebody thinks of an answer as a span, below the trace that the request names."""
@@ -161,9 +161,10 @@ class _FlowEndpoint:
         return JSONResponse({"status": "Healthy", "version": self._served.version})
 
     async def version(self, _: Request) -> Response:
-        """Which version serves."""
-        found = {"build_info": self._served.build_info, "status": "Healthy", "version": self._served.version}
-        return JSONResponse(found)
+        """Which build serves; the version of headrace where none is known."""
+        build_info = self._served.build_info
+        version = _build_number(build_info) or self._served.version
+        return JSONResponse({"build_info": build_info, "status": "Healthy", "version": version})
 
     async def schema(self, _: Request) -> Response:
         """The OpenAPI description."""
@@ -189,9 +190,17 @@ class _FlowEndpoint:
     def _inline(self, value: Any) -> Any:
         return inline_media(value, self._flow.plan.flow.message_format)
 
+    def _answer_whole(self, line: LineResult, accepted: Sequence[str]) -> Response:
+        """The answer in one piece."""
+        if line.problem is not None:
+            return JSONResponse(error_body(line.problem), failure_status(line.problem))
+        if not any(item in _JSON_TYPES for item in accepted):
+            return JSONResponse(refusal(406, _unacceptable(accepted, ["application/json"])), 406)
+        return _PlainResponse(self._answer(line))
+
     def _answer(self, line: LineResult) -> Any:
         """What a whole answer holds; of a flow of one node, what that returned."""
-        value = line.outputs if self._flow.plan.flow.kind == DAG else line.nodes[0].output
+        value = bare_result(self._flow.plan.flow, line)
         is_image = isinstance(value, MediaForm)
         return self._answered(value) if isinstance(value, Mapping) and not is_image else self._inline(value)
 
@@ -203,16 +212,13 @@ class _FlowEndpoint:
                 403, "Pages of other sites may not call a flow that is served on this machine."
             )
 
-    def _wants_events(self, request: Request) -> bool:
-        """Whether the answer goes piece by piece.
+    def _wants_events(self, accepted: Sequence[str]) -> bool:
+        """Whether the answer goes piece by piece, where the flow has pieces; a flex flow shows that by what it returns.
 
         Raises:
             HTTPException: 406 when the client accepts nothing that the flow can answer.
         """
-        accepted = [
-            item.partition(";")[0].strip() for item in request.headers.get("accept", "*/*").split(",")
-        ]
-        can_stream = any(
+        can_stream = self._flow.plan.flow.kind == FLEX or any(
             getattr(self._flow.tools[name], "can_stream", False) for name in self._flow.streamed_nodes
         )
         if can_stream and _EVENTS in accepted:
@@ -220,8 +226,27 @@ class _FlowEndpoint:
         if any(item in _JSON_TYPES for item in accepted):
             return False
         offered = ["application/json", *([_EVENTS] if can_stream else [])]
-        what = f"Media type {', '.join(accepted)} in Accept header is not acceptable."
-        raise HTTPException(406, f"{what} Supported media type(s) - {', '.join(offered)}")
+        raise HTTPException(406, _unacceptable(accepted, offered))
+
+
+def _build_number(build_info: str) -> Any:
+    """``build_number`` of a JSON object; ``None`` where it is none, or has none."""
+    try:
+        build = json.loads(build_info)
+    except ValueError:
+        return None
+    return build.get("build_number") if isinstance(build, dict) else None
+
+
+def _accepted_types(request: Request) -> tuple[str, ...]:
+    """The media types that a client names, without their parameters."""
+    named = request.headers.get("accept", "*/*").split(",")
+    return tuple(item.partition(";")[0].strip() for item in named)
+
+
+def _unacceptable(accepted: Sequence[str], offered: Sequence[str]) -> str:
+    what = f"Media type {', '.join(accepted)} in Accept header is not acceptable."
+    return f"{what} Supported media type(s) - {', '.join(offered)}"
 
 
 def _feedback_attributes(text: str, is_flat: bool) -> dict[str, Any]:  # noqa: FBT001 - one place

@@ -27,11 +27,10 @@ def describe_flow(flow: Flow, outputs: Sequence[str], example: Mapping[str, Any]
         outputs: Names of the outputs that are answered.
         example: An example of the inputs.
     """
-    inputs = {
-        "type": "object",
-        "properties": {name: _describe(item) for name, item in flow.inputs.items()},
-        "required": list(flow.inputs),
-    }
+    inputs: dict[str, Any] = {"type": "object"}
+    if flow.inputs:
+        inputs["properties"] = {name: _describe(item) for name, item in flow.inputs.items()}
+        inputs["required"] = list(flow.inputs)
     answered: dict[str, Any] = {"type": "object"}
     if outputs:
         answered["properties"] = {name: _describe(flow.outputs[name]) for name in outputs}
@@ -41,6 +40,7 @@ def describe_flow(flow: Flow, outputs: Sequence[str], example: Mapping[str, Any]
         inputs,
         answered,
         {"example": dict(example)},
+        is_required=bool(flow.inputs),
     )
     feedback = _operation("collect promptflow feedback", "promptflow feedback data", _FREE, _FREE, {})
     flatten = {
@@ -60,14 +60,20 @@ def describe_flow(flow: Flow, outputs: Sequence[str], example: Mapping[str, Any]
 
 
 def _operation(
-    summary: str, body: str, schema: Mapping[str, Any], answer: Mapping[str, Any], more: Mapping[str, Any]
+    summary: str,
+    body: str,
+    schema: Mapping[str, Any],
+    answer: Mapping[str, Any],
+    more: Mapping[str, Any],
+    *,
+    is_required: bool = True,
 ) -> dict[str, Any]:
     done = {"description": "successful operation", "content": {"application/json": {"schema": answer}}}
     return {
         "summary": summary,
         "requestBody": {
             "description": body,
-            "required": True,
+            "required": is_required,
             "content": {"application/json": {"schema": schema, **more}},
         },
         "responses": {"200": done, **_RESPONSES},
@@ -90,6 +96,6 @@ def _chat_fields(flow: Flow) -> dict[str, str]:
         "x-chat-output": [name for name, item in flow.outputs.items() if item.is_chat_output],
     }
     fields = {"x-flow-name": flow.name}
-    if flow.type == "chat":
-        fields["x-flow-type"] = flow.type
+    if named["x-chat-input"]:
+        fields["x-flow-type"] = "chat"
     return fields | {field: names[0] for field, names in named.items() if names}

@@ -11,12 +11,12 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from headrace.domain.run import LineResult
 from headrace.engine.line import OnOutputs, OnText
-from headrace.serving.flow_errors import error_body, failure_status
+from headrace.serving.flow_errors import error_body
 
 RunLine = Callable[[OnOutputs, OnText], Awaitable[LineResult]]
 
@@ -24,52 +24,68 @@ RunLine = Callable[[OnOutputs, OnText], Awaitable[LineResult]]
 class FlowStream(Response):
     """Runs a line and sends what it has to say as soon as it is there; ends the line when the client goes.
 
-    A line that fails before its first event is answered as an error. One that fails later says so in its last event.
+    Nothing is sent before the first piece is there. A line that fails until then is answered as an error, one in which
+    nothing streamed as a whole. One that fails later says so in its last event.
 
     Args:
         run: Runs the line.
         answered: Takes away the outputs that may not be seen.
+        answer_whole: Makes the answer of a line in which nothing streamed.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(self, run: RunLine, answered: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        run: RunLine,
+        answered: Callable[[Mapping[str, Any]], dict[str, Any]],
+        answer_whole: Callable[[LineResult], Response],
+    ) -> None:
         super().__init__()
         self._run = run
         self._answered = answered
-        self._events: asyncio.Queue[dict[str, Any] | LineResult | None] = asyncio.Queue()
+        self._answer_whole = answer_whole
+        self._whole: Mapping[str, Any] = {}
+        self._streams: tuple[str, ...] = ()
+        self._pieces: asyncio.Queue[dict[str, Any] | LineResult | None] = asyncio.Queue()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         async with asyncio.TaskGroup() as group:
             running = group.create_task(self._run_line())
             watching = group.create_task(_wait_until_gone(receive, running))
-            first = await self._events.get()
-            if isinstance(first, LineResult) and first.problem is not None:
-                response = JSONResponse(error_body(first.problem), failure_status(first.problem))
+            first = await self._pieces.get()
+            if isinstance(first, LineResult) and (first.problem is not None or not self._streams):
+                response = self._answer_whole(first)
                 await response(scope, receive, send)
             elif first is not None:
                 await self._send_events(first, send)
             watching.cancel()
 
     async def _run_line(self) -> None:
-        """Run the line; its result, or nothing when the client has gone, follows its events."""
+        """Run the line; its result, or nothing when the client has gone, follows its pieces."""
         line = None
         try:
-            line = await self._run(self._hear, lambda name, piece: self._hear({name: piece}))
+            line = await self._run(self._keep_whole, self._hear)
         finally:
-            self._events.put_nowait(line)
+            self._pieces.put_nowait(line)
 
-    def _hear(self, outputs: Mapping[str, Any]) -> None:
-        if shown := self._answered(outputs):
-            self._events.put_nowait(shown)
+    def _keep_whole(self, outputs: Mapping[str, Any], streams: tuple[str, ...]) -> None:
+        """Keep the outputs that do not stream for the first event."""
+        self._whole, self._streams = outputs, streams
+
+    def _hear(self, name: str, piece: str) -> None:
+        if shown := self._answered({name: piece}):
+            self._pieces.put_nowait(shown)
 
     async def _send_events(self, item: dict[str, Any] | LineResult | None, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
+        if whole := self._answered(self._whole):
+            await _send_event(whole, send)
         while isinstance(item, dict):
             await _send_event(item, send)
-            item = await self._events.get()
+            item = await self._pieces.get()
         if item is not None and item.problem is not None:
             await _send_event(error_body(item.problem), send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
