@@ -23,27 +23,59 @@ STEP_KINDS = {
     "run create": "run",
     **dict.fromkeys(("run show", "run list", "run show-metrics", "run update"), "show"),
     **dict.fromkeys((f"connection {verb}" for verb in ("create", "update", "show", "list")), "show"),
+    **dict.fromkeys(("config show", "flow validate", "tool list", "tool validate"), "show"),
+    **dict.fromkeys((f"experiment {verb}" for verb in ("create", "show", "list", "test")), "show"),
+    "experiment start": "chain",
 }
 """Command lines whose results are compared beyond success; any other is only run."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step:
-    """One command line or script.
+class Ask:
+    """One HTTP request to a flow that is served.
 
     Attributes:
-        words: After ``pf`` or ``headrace``; empty for a script.
+        method: ``GET`` or another verb.
+        path: With its query.
+        body: What is sent; ``None`` for nothing.
+        headers: Of the request.
+        shows: Names of headers of the answer to compare, beside the media type.
+    """
+
+    method: str
+    path: str
+    body: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    shows: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One command line or script, or a look at the files that earlier ones wrote.
+
+    Attributes:
+        words: After ``pf`` or ``headrace``; empty for a script and for a look at files.
         script: A Python file of the case that imports promptflow; its last line on standard output is JSON.
         says: What a person types into a chat, line by line; ``None`` for a step that is no chat.
+        asks: Requests to the flow that the command serves; ``None`` for a step that serves none.
+        lists: Patterns of files whose names are compared.
+        reads: Patterns of files whose contents are compared.
     """
 
     words: tuple[str, ...] = ()
     script: str | None = None
     says: str | None = None
+    asks: tuple[Ask, ...] | None = None
+    lists: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
-        """``test``, ``chat``, ``run``, ``show``, ``python``, or ``other``, of which only success is compared."""
+        """What is compared of the step (README.md): of ``other`` only success."""
+        if self.lists or self.reads:
+            return "files"
+        if self.asks is not None:
+            return "serve"
         if self.script is not None:
             return "python"
         if self.says is not None:
@@ -148,9 +180,26 @@ def _step(given: Any) -> Step:
     if isinstance(given, Mapping) and "chat" in given:
         lines = "".join(f"{line}\n" for line in given["says"])
         return Step(words=tuple(shlex.split(given["chat"])), says=lines)
+    if isinstance(given, Mapping) and "serve" in given:
+        return Step(words=tuple(shlex.split(given["serve"])), asks=tuple(map(_ask, given["asks"])))
+    if isinstance(given, Mapping) and "python" not in given:
+        return Step(**{key: tuple(patterns) for key, patterns in given.items()})
     if isinstance(given, Mapping):
         return Step(script=given["python"])
     return Step(words=tuple(shlex.split(given)))
+
+
+def _ask(given: Mapping[str, Any]) -> Ask:
+    """A request such as ``{post: /score, json: {…}, headers: {…}}``; ``text`` in place of ``json`` goes as it is."""
+    request = dict(given)
+    method = next(key for key in request if key in ("get", "post", "put", "options"))
+    path, headers = request.pop(method), request.pop("headers", {})
+    body = request.pop("text", None)
+    if "json" in request:
+        body = json.dumps(request.pop("json"))
+        headers = {"Content-Type": "application/json", **headers}
+    shows = tuple(request.pop("shows", ()))
+    return Ask(method=method.upper(), path=path, body=body, headers=headers, shows=shows, **request)
 
 
 def load_cases() -> tuple[Case, ...]:

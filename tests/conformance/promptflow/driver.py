@@ -2,7 +2,8 @@
 
 Importing promptflow takes seconds, so it is imported once, and every step runs in a fork. Reads one JSON object per
 line from standard input, ``{"words" | "script", "says", "folder", "environment", "output"}``, and answers each with
-``{"code": …}`` when the step has ended. What the step prints goes to the file ``output``.
+``{"pid": …}``, by which a step that serves can be ended, and with ``{"code": …}`` when the step has ended. What the step
+prints goes to the file ``output``.
 
 Stock starts the workers of a run as new interpreters. With ``"forks": true`` they are forks as well, which saves
 seconds per run; nothing else about stock is changed.
@@ -26,6 +27,7 @@ PRELOADED = (
     "promptflow.client",
     "promptflow.batch",
     "promptflow.executor",
+    "promptflow.core._serving.app",
     "promptflow.tools",
     "promptflow.tools.aoai",
     "promptflow.tools.openai",
@@ -49,6 +51,8 @@ def run_step(step: dict) -> None:
     added = step["environment"].get("PYTHONPATH")
     sys.path[1:1] = [str(Path(path).resolve()) for path in added.split(os.pathsep)] if added else []
     renew_locks()
+    # The settings were read when promptflow was imported; earlier steps may have changed them.
+    importlib.import_module("promptflow._sdk._configuration").Configuration._instance = None
     if step["forks"]:
         multiprocessing.context.SpawnContext.Process = multiprocessing.context.ForkContext.Process
     code = 0
@@ -106,11 +110,17 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             run_step(step)
+        answer(pid=child)
         _, status = os.waitpid(child, 0)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(child, signal.SIGKILL)  # workers that stock leaves behind
-        sys.stdout.write(json.dumps({"code": os.waitstatus_to_exitcode(status)}) + "\n")
-        sys.stdout.flush()
+        answer(code=os.waitstatus_to_exitcode(status))
+
+
+def answer(**what: int) -> None:
+    """Write one line for whoever drives."""
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -6,18 +6,19 @@ import gc
 import io
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, chdir, contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 from headrace.cli.main import run_command_line
 from headrace.config import load_settings
-from headrace.domain.run import COMPLETED
+from headrace.domain.run import COMPLETED, LineResult
 from headrace.operations.workspace import open_workspace
-from tests.conformance.promptflow.case import Case, Step, filled
+from tests.conformance.promptflow.case import Ask, Case, Step, filled
 from tests.conformance.promptflow.results import (
     drop_incidental,
     make_places,
@@ -26,6 +27,8 @@ from tests.conformance.promptflow.results import (
     requests_to_json,
     show_images,
 )
+from tests.conformance.promptflow.served import ask_all, find_port, serve_words, wait_until_served
+from tests.conformance.promptflow.written import look_at_files
 from tests.support.commands import ListeningSession
 from tests.support.tool_nodes import serving_names
 
@@ -73,6 +76,10 @@ def run_case(case: Case, folder: Path) -> list[dict[str, Any]]:
 def _run_step(step: Step, project: Path, variables: Mapping[str, str], url: str) -> dict[str, Any]:
     if step.script is not None:
         return _run_script(step.script, project, variables)
+    if step.kind == "files":
+        return {"succeeded": True, "problems": [], **look_at_files(step, project)}
+    if step.asks is not None:
+        return _serve(step, step.asks, project, variables)
     with _this_process(project, variables):
         session = WrittenSession(project, variables)
         with _typed(step.says) as printed:
@@ -81,7 +88,7 @@ def _run_step(step: Step, project: Path, variables: Mapping[str, str], url: str)
         gc.collect()
     result: dict[str, Any] = {
         "succeeded": code == 0,
-        "problems": [problem.code for problem in session.problems],
+        "problems": [problem.code for problem in session.problems] + _written_codes(session.written),
     }
     if step.kind == "run":
         made = session.written is not None
@@ -95,7 +102,14 @@ def _run_step(step: Step, project: Path, variables: Mapping[str, str], url: str)
         result.update(read_chat(printed.getvalue()), outputs=json.loads(written.read_text(encoding="utf-8")))
     elif step.kind == "show" and code == 0:
         result["shown"] = drop_incidental(session.written)
+    elif step.kind == "chain" and session.written is not None:
+        result.update(succeeded=True, chain=_chain_rows(session.written, project, variables))
     return result
+
+
+def _written_codes(written: Any) -> list[str]:
+    """The problems that a command lists in what it prints, as ``validate`` does."""
+    return [error["code"] for error in written.get("errors", ())] if isinstance(written, dict) else []
 
 
 def _run_results(step: Step, project: Path, variables: Mapping[str, str]) -> dict[str, Any]:
@@ -104,13 +118,54 @@ def _run_results(step: Step, project: Path, variables: Mapping[str, str]) -> dic
     with open_workspace(load_settings(variables), project) as workspace:
         run = workspace.store.read_run(name)
         lines = list(workspace.store.read_lines(name))
-    done = [line for line in lines if line.status == COMPLETED]
     return {
         "succeeded": run.status == COMPLETED,
-        "rows": [{"line_number": line.line_number, **line.outputs} for line in done],
+        "rows": _rows(lines),
         "failed_lines": [line.line_number for line in lines if line.status != COMPLETED],
         "metrics": dict(run.metrics),
         "failed_nodes": sorted(node.node for node in run.aggregation if node.problem is not None),
+    }
+
+
+def _chain_rows(shown: Mapping[str, Any], project: Path, variables: Mapping[str, str]) -> dict[str, Any]:
+    """The rows of every flow of an experiment that has run, by node."""
+    names = {node: runs[-1]["name"] for node, runs in shown["node_runs"].items()}
+    with open_workspace(load_settings(variables), project) as workspace:
+        return {node: _rows(workspace.store.read_lines(name)) for node, name in names.items()}
+
+
+def _rows(lines: Iterable[LineResult]) -> list[dict[str, Any]]:
+    """The outputs of the lines that are done."""
+    return [{"line_number": line.line_number, **line.outputs} for line in lines if line.status == COMPLETED]
+
+
+def _serve(step: Step, asks: Iterable[Ask], project: Path, variables: Mapping[str, str]) -> dict[str, Any]:
+    """Start a server in a process of its own, ask it, and end it."""
+    port = find_port()
+    with subprocess.Popen(
+        [sys.executable, "-m", "headrace", *serve_words(step, port)],
+        cwd=project,
+        env=_child_environment(variables),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            is_served = wait_until_served(port, lambda: process.poll() is None)
+            answers = ask_all(port, asks) if is_served else []
+        finally:
+            process.terminate()
+        _, said = process.communicate(timeout=30)
+    if is_served:
+        return {"succeeded": True, "problems": [], "answers": answers}
+    return {"succeeded": False, "problems": re.findall(r"\b[A-Z]\d{3}\b", said)}
+
+
+def _child_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that runs headrace from here."""
+    return {
+        **variables,
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(SOURCES), variables.get("PYTHONPATH")))),
     }
 
 
@@ -118,10 +173,7 @@ def _run_script(script: str, project: Path, variables: Mapping[str, str]) -> dic
     done = subprocess.run(
         [sys.executable, "-m", "headrace.compat", script],
         cwd=project,
-        env={
-            **variables,
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(SOURCES), variables.get("PYTHONPATH")))),
-        },
+        env=_child_environment(variables),
         capture_output=True,
         text=True,
         timeout=60,

@@ -1,12 +1,13 @@
 """What a step gave, in a form that does not depend on the machine, and how both engines' are compared.
 
 A result is a mapping: ``succeeded``, ``requests`` that reached the model service, and by kind of step ``outputs``
-(test, python), ``shown`` (show) or ``rows``, ``failed_lines``, ``metrics`` and, where the aggregation failed,
-``failed_nodes`` (run).
+(test, python), ``shown`` (show), ``answers`` (serve), ``chain`` (the rows of an experiment), ``names`` or ``contents``
+(files), or ``rows``, ``failed_lines``, ``metrics`` and, where the aggregation failed, ``failed_nodes`` (run).
 """
 
 from __future__ import annotations
 
+import ast
 import base64
 import hashlib
 import json
@@ -24,11 +25,13 @@ INFORMATION = "error"
 _INCIDENTAL = {
     "created_on", "output", "output_path", "system_metrics", "error",
     "created_date", "last_modified_date", "expiry_time",
+    "last_start_time", "last_end_time", "message", "cli", "telemetry", "trace",
 }  # fmt: skip
 
 _PATTERNS = (
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"), "{uuid}"),
     (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:?\d\d|Z)?"), "{time}"),
+    (re.compile(r"(?<=_attempt)\d{8}_\d{6}_\d+"), "{time}"),
 )
 
 
@@ -101,12 +104,26 @@ def read_chat(printed: str) -> dict[str, Any]:
 
 
 def drop_incidental(shown: Any) -> Any:
-    """What a command shows, without times, places of files and the texts of errors."""
+    """What a command shows, without times, places of files, the texts of findings, and settings that stock has set."""
     if isinstance(shown, list):
         return [drop_incidental(item) for item in shown]
     if not isinstance(shown, Mapping):
         return shown
-    return {key: drop_incidental(item) for key, item in shown.items() if key not in _INCIDENTAL}
+    if isinstance(
+        shown.get("node_runs"), Mapping
+    ):  # stock writes the runs of an experiment's node as Python does
+        runs = {node: ast.literal_eval(str(text)) for node, text in shown["node_runs"].items()}
+        shown = {**shown, "node_runs": runs}
+    if shown.keys() == {
+        "package",
+        "code",
+    }:  # tools; of those of packages the names, for their texts are others'
+        return {"package": dict.fromkeys(shown["package"]), "code": shown["code"]}
+    return {key: drop_incidental(item) for key, item in shown.items() if not _is_incidental(key, item)}
+
+
+def _is_incidental(key: str, item: Any) -> bool:
+    return key in _INCIDENTAL or (key == "path" and str(item).startswith("/"))
 
 
 def restrict(given: Any, expected: Any) -> Any:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tests.conformance.promptflow.case import Case, Step, filled
+from tests.conformance.promptflow.case import Ask, Case, Step, filled
 from tests.conformance.promptflow.results import (
     INFORMATION,
     drop_incidental,
@@ -25,6 +26,8 @@ from tests.conformance.promptflow.results import (
     requests_to_json,
     show_images,
 )
+from tests.conformance.promptflow.served import ask_all, find_port, serve_words, wait_until_served
+from tests.conformance.promptflow.written import look_at_files
 
 DRIVER = Path(__file__).parent / "driver.py"
 
@@ -102,26 +105,59 @@ class Stock:
     def _run_step(self, step: Step, folder: Path, environment: Mapping[str, str], url: str) -> dict[str, Any]:
         for path in _output_files(folder):
             path.unlink()
+        if step.kind == "files":
+            return {"succeeded": True, **look_at_files(step, folder)}
+        if step.asks is not None:
+            return self._serve(step, step.asks, folder, environment)
         words = tuple(filled(word, url) for word in step.words)
         code = self._drive(replace(step, words=words), folder, environment)
         printed = self._output.read_text(encoding="utf-8", errors="replace")
-        result: dict[str, Any] = {"succeeded": code == 0}
         if code:
-            result[INFORMATION] = find_error(printed)
-        elif step.kind == "test":
-            result["outputs"] = self._test_outputs(folder, printed)
-        elif step.kind == "chat":
-            result.update(
-                read_chat(printed), outputs=_read_json(next(folder.rglob("chat.output.json")), None)
-            )
-        elif step.kind == "python":
-            result["outputs"] = json.loads(printed.rstrip().splitlines()[-1])
-        elif step.kind == "show":
-            result["shown"] = drop_incidental(_printed_json(printed))
-        elif step.kind == "run":
-            name = step.option("--name") or step.option("-n") or ""
-            result.update(self._run_results(name, _printed_json(printed) or {}))
-        return result
+            return {"succeeded": False, INFORMATION: find_error(printed)}
+        return {"succeeded": True, **self._compared(step, folder, printed)}
+
+    def _compared(self, step: Step, folder: Path, printed: str) -> dict[str, Any]:
+        """What of a step that succeeded is compared, beside its requests; of a run also whether it succeeded."""
+        match step.kind:
+            case "test":
+                return {"outputs": self._test_outputs(folder, printed)}
+            case "chat":
+                outputs = _read_json(next(folder.rglob("chat.output.json")), None)
+                return {**read_chat(printed), "outputs": outputs}
+            case "python":
+                return {"outputs": json.loads(printed.rstrip().splitlines()[-1])}
+            case "show":
+                return {"shown": drop_incidental(_printed_json(printed))}
+            case "run":
+                name = step.option("--name") or step.option("-n") or ""
+                return self._run_results(name, _printed_json(printed) or {})
+            case "chain":
+                return {"chain": self._chain_rows(_printed_json(printed) or {})}
+        return {}
+
+    def _serve(
+        self, step: Step, asks: tuple[Ask, ...], folder: Path, environment: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """Start a server, ask it, and end it."""
+        port = find_port()
+        pid = self._begin(replace(step, words=serve_words(step, port)), folder, environment)
+        try:
+            if wait_until_served(port, lambda: _is_running(pid)):
+                return {"succeeded": True, "answers": ask_all(port, asks)}
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            self._end()
+        printed = self._output.read_text(encoding="utf-8", errors="replace")
+        return {"succeeded": False, INFORMATION: find_error(printed)}
+
+    def _chain_rows(self, shown: Mapping[str, Any]) -> dict[str, Any]:
+        """The rows of every flow of an experiment that has run, by node."""
+        runs = self._home / ".promptflow" / ".exps" / str(shown.get("name")) / "runs"
+        return {
+            output.relative_to(runs).parts[0]: _read_rows(output)
+            for output in sorted(runs.glob("*/*/flow_outputs/output.jsonl"))
+        }
 
     def _test_outputs(self, folder: Path, printed: str) -> Any:
         """The outputs as stock writes them to a file beside the flow, else as it prints them."""
@@ -139,10 +175,9 @@ class Stock:
             return {"succeeded": False, INFORMATION: str(shown.get("error", {}).get("message"))[:300]}
         folder = self._home / ".promptflow" / ".runs" / name
         output = folder / "flow_outputs" / "output.jsonl"
-        rows = output.read_text(encoding="utf-8").splitlines() if output.exists() else []
         errors = _read_json(folder / "error.json", {})
         result: dict[str, Any] = {
-            "rows": sorted((json.loads(row) for row in rows), key=lambda row: row["line_number"]),
+            "rows": _read_rows(output),
             "failed_lines": sorted({int(number) for number in _find_all(errors, "line_number")}),
             "metrics": _read_json(folder / "metrics.json", {}),
             "failed_nodes": sorted(set(_find_all(errors, "aggregation_node_name"))),
@@ -157,6 +192,11 @@ class Stock:
             raise AssertionError(message)
 
     def _drive(self, step: Step, folder: Path, environment: Mapping[str, str]) -> int:
+        self._begin(step, folder, environment)
+        return self._end()
+
+    def _begin(self, step: Step, folder: Path, environment: Mapping[str, str]) -> int:
+        """Start a step and return the id of its process."""
         request = {
             "words": step.words,
             "script": step.script,
@@ -167,11 +207,26 @@ class Stock:
             "forks": self._forks,
         }
         assert self._driver.stdin is not None
-        assert self._driver.stdout is not None
         self._driver.stdin.write(json.dumps(request) + "\n")
         self._driver.stdin.flush()
-        code: int = json.loads(self._driver.stdout.readline())["code"]
-        return code
+        return self._read_answer("pid")
+
+    def _end(self) -> int:
+        """Wait until the step that was begun has ended and return its exit code."""
+        return self._read_answer("code")
+
+    def _read_answer(self, key: str) -> int:
+        assert self._driver.stdout is not None
+        number: int = json.loads(self._driver.stdout.readline())[key]
+        return number
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _printed_json(printed: str) -> Any:
@@ -186,6 +241,12 @@ def _output_files(folder: Path) -> list[Path]:
     """The outputs of a test; those of a prompty are in a folder of its own."""
     found = (*folder.rglob(".promptflow/*.output.json"), *folder.rglob(".promptflow/*/flow.output.json"))
     return sorted(found)
+
+
+def _read_rows(path: Path) -> list[Any]:
+    """The lines of a run's output in their order; none where it wrote none."""
+    rows = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return sorted((json.loads(row) for row in rows), key=lambda row: row["line_number"])
 
 
 def _read_json(path: Path, default: Any) -> Any:

@@ -22,6 +22,11 @@ def test_every_case_has_a_recording_and_every_recording_a_case() -> None:
     assert sorted(RECORDINGS) == [case.path for case in CASES]
 
 
+def test_every_section_of_the_format_is_covered() -> None:
+    assert len(RECORDINGS) >= 200
+    assert {path.partition("_")[0] for path in RECORDINGS} >= set("123456789")
+
+
 def test_a_case_differs_from_stock_only_where_it_says_why() -> None:
     different = {
         case.path
