@@ -201,7 +201,7 @@ def test_pieces_follow_the_outputs_that_are_whole(endpoint: Endpoint) -> None:
 def test_a_failure_in_the_middle_is_the_last_event_and_one_before_it_an_error(endpoint: Endpoint) -> None:
     assert endpoint.events({"q": "mid"})[1:] == [
         {"s": "a "},
-        {"error": {"code": "UserError", "message": "The tool of node 's' raised ValueError: mid.", "problem": "E601"}},
+        {"error": {"code": "UserError", "message": "The tool of node 'g' raised ValueError: mid.", "problem": "E601"}},
     ]  # fmt: skip
     status, body = endpoint.score({"q": "boom"}, accept="text/event-stream")
     assert (status, body["error"]["problem"]) == (400, "E601")
