@@ -116,6 +116,7 @@ class RunSpec:
             every run of the experiment, so that they can be compared again.
         repeat: Which repetition of the arm this is, from 0.
         properties: What else the person who made the run wanted to keep with it.
+        environment_names: Which variables the run was given; their values may be secret and are not kept.
     """
 
     name: str
@@ -140,6 +141,7 @@ class RunSpec:
     description: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
+    environment_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +157,8 @@ class Run:
         n_completed, n_failed: Lines recorded so far.
         usage: Sum over the recorded lines.
         is_archived: Whether lists leave it out.
+        owner: Who works on it, or was the last to; ``None`` for a run of which nothing of the kind is known.
+        heartbeat_at: When its owner last said so.
     """
 
     spec: RunSpec
@@ -169,3 +173,5 @@ class Run:
     problem: Problem | None = None
     usage: Usage = Usage()
     is_archived: bool = False
+    owner: str | None = None
+    heartbeat_at: datetime | None = None

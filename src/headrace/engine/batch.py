@@ -17,6 +17,7 @@ from headrace.domain.run import COMPLETED, FAILED, LineResult
 from headrace.engine.line import run_line
 from headrace.engine.plain import to_record
 from headrace.engine.runtime import PreparedFlow
+from headrace.engine.stopping import Stop
 from headrace.errors import Problem
 
 _MAX_WAITING = 256
@@ -41,7 +42,7 @@ class BatchResult:
 
     Attributes:
         kept: What each succeeded line kept for aggregation nodes, in order of line number.
-        problem: Why the batch was cut before its end; ``None`` when every line was run.
+        problem: Why the batch was cut or stopped before its end; ``None`` when every line was run.
     """
 
     kept: Sequence[Mapping[str, Any]]
@@ -107,11 +108,13 @@ async def run_lines(
     record: Record,
     on_line: Callable[[LineResult], None],
     kept: Mapping[int, Mapping[str, Any]] | None = None,
+    stop: Stop | None = None,
 ) -> BatchResult:
     """Run all lines and record each.
 
     Lines are taken when there is room for them, so that memory does not grow with their number. Those that have not
-    come to an end when the flow's limit for the batch is over are recorded as failed.
+    come to an end when the flow's limit for the batch is over are recorded as failed; those that have not when the
+    batch is stopped are not recorded, so that they can be run later.
 
     Args:
         flow: The prepared flow.
@@ -120,6 +123,7 @@ async def run_lines(
         record: Commits results.
         on_line: Hears each line after its commit, on the event loop's thread.
         kept: What lines that need not be run, because they are recorded already, keep for aggregation nodes.
+        stop: Ends the batch early when it is asked for.
 
     Raises:
         DefinitionError: When a line cannot be read any more.
@@ -127,12 +131,18 @@ async def run_lines(
         asyncio.CancelledError: After what was finished has been recorded.
     """
     recorder = _Recorder(record, on_line)
-    batch = _Batch(flow, lines, recorder, kept or {})
+    stop = stop or Stop()
+    batch = _Batch(flow, lines, recorder, kept or {}, stop)
     problem = None
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(recorder.run())
-            if not await batch.work_in_time(max_concurrency):
+            await batch.work_in_time(max_concurrency)
+            if batch.is_done:
+                problem = None
+            elif stop.problem is not None:
+                problem = stop.problem
+            else:
                 problem = _cut(flow)
                 for pending in batch.unfinished():
                     recorder.add(_refused(pending, problem))
@@ -153,21 +163,29 @@ class _Batch:
         lines: Iterable[PendingLine],
         recorder: _Recorder,
         kept: Mapping[int, Mapping[str, Any]],
+        stop: Stop,
     ) -> None:
         self.kept = dict(kept)
         self._flow = flow
         self._remaining = iter(lines)
         self._in_flight: dict[int, PendingLine] = {}
         self._recorder = recorder
+        self._stop = stop
         self._is_exhausted = False
 
-    async def work_in_time(self, max_concurrency: int) -> bool:
-        """Whether all lines came to an end within the limit of the batch."""
+    @property
+    def is_done(self) -> bool:
+        """Whether every line came to an end."""
+        return self._is_exhausted and not self._in_flight
+
+    async def work_in_time(self, max_concurrency: int) -> None:
+        """Run lines until the last one, or the end of the batch's limit, or of the grace of a stop."""
         try:
             async with (
                 asyncio.timeout(self._flow.limits.batch_timeout_s) as limit,
                 asyncio.TaskGroup() as workers,
             ):
+                self._stop.cut_after_grace(limit)
                 for _ in range(max_concurrency):
                     workers.create_task(self._work())
                     # Let the line before put its request on the wire before the next one is prepared.
@@ -177,8 +195,6 @@ class _Batch:
         except TimeoutError:
             if not limit.expired():
                 raise
-            return False
-        return True
 
     def unfinished(self) -> Iterator[PendingLine]:
         """The lines that have no result, for the end of a batch that was cut."""
@@ -186,7 +202,11 @@ class _Batch:
         yield from self._remaining
 
     async def _work(self) -> None:
-        for pending in self._remaining:
+        while self._stop.problem is None:
+            pending = next(self._remaining, None)
+            if pending is None:
+                self._is_exhausted = True
+                return
             if pending.problem is not None:
                 self._recorder.add(_refused(pending, pending.problem))
                 continue
@@ -194,7 +214,6 @@ class _Batch:
             # Lines that never wait (prompts only) would keep the recorder and other workers from running.
             await asyncio.sleep(0)
             await self._recorder.wait_for_room()
-        self._is_exhausted = True
 
     async def _run(self, pending: PendingLine) -> None:
         number = pending.line.number

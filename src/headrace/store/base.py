@@ -25,12 +25,32 @@ class RunStore(Protocol):
     ``UsageError`` S801, with the nearest name as fix, when the store has no such run.
     """
 
-    def create_run(self, spec: RunSpec, *, n_lines: int, created_at: datetime) -> Run:
-        """Create a run with status Running.
+    def create_run(
+        self, spec: RunSpec, *, n_lines: int, created_at: datetime, owner: str | None = None
+    ) -> Run:
+        """Create a run with status Running, worked on by ``owner``.
 
         Raises:
             UsageError: S802 when the name is taken.
         """
+        ...
+
+    def claim_run(self, run: str, *, owner: str, at: datetime, seen: datetime | None) -> bool:
+        """Work on a run again: it becomes Running, worked on by ``owner``; its lines and metrics stay.
+
+        Args:
+            run: Name of the run.
+            owner: Who works on it from now on.
+            at: The first heartbeat.
+            seen: The heartbeat that the caller knows of.
+
+        Returns:
+            False, and nothing is changed, when the run has another heartbeat by now: somebody else works on it.
+        """
+        ...
+
+    def beat_run(self, run: str, *, owner: str, at: datetime) -> bool:
+        """Say that ``owner`` still works on a run; false when the run belongs to somebody else by now."""
         ...
 
     def append_lines(self, run: str, results: Sequence[LineResult]) -> None:

@@ -13,8 +13,10 @@ from headrace.domain.span import SpanRecord
 from headrace.errors import Problem
 from headrace.store.base import AGGREGATION_LINE, taken_run, unknown_run
 from headrace.store.records import (
+    claim_row,
     decode_spans,
     encode_spans,
+    encode_time,
     finish_row,
     line_from_row,
     line_row,
@@ -54,14 +56,36 @@ class MemoryStore:
         self._lock = Lock()
         self._runs: dict[str, _Recorded] = {}
 
-    def create_run(self, spec: RunSpec, *, n_lines: int, created_at: datetime) -> Run:
+    def create_run(
+        self, spec: RunSpec, *, n_lines: int, created_at: datetime, owner: str | None = None
+    ) -> Run:
         """Create a run; see the protocol."""
-        row = {**run_row(spec, n_lines=n_lines, created_at=created_at), **_UNFINISHED}
+        row = {**run_row(spec, n_lines=n_lines, created_at=created_at, owner=owner), **_UNFINISHED}
         with self._lock:
             if spec.name in self._runs:
                 raise taken_run(spec.name)
             self._runs[spec.name] = _Recorded(row)
             return self._run(spec.name)
+
+    def claim_run(self, run: str, *, owner: str, at: datetime, seen: datetime | None) -> bool:
+        """Work on a run again; see the protocol."""
+        row = claim_row(owner=owner, at=at, seen=seen)
+        known = row.pop("seen")
+        with self._lock:
+            recorded = self._find(run)
+            if recorded.row["heartbeat_at"] != known:
+                return False
+            recorded.row.update(row, finished_at=None, problem=None)
+            return True
+
+    def beat_run(self, run: str, *, owner: str, at: datetime) -> bool:
+        """Say that a run is worked on; see the protocol."""
+        with self._lock:
+            recorded = self._find(run)
+            if recorded.row["owner"] != owner:
+                return False
+            recorded.row["heartbeat_at"] = encode_time(at)
+            return True
 
     def append_lines(self, run: str, results: Sequence[LineResult]) -> None:
         """Record line results; see the protocol."""

@@ -16,11 +16,12 @@ INSERT INTO schema_version (version, name, applied_at) VALUES (:version, :name, 
 INSERT INTO run (
     name, status, created_at, n_lines, flow_path, flow_name, flow_digest, data_path, data_digest,
     column_mapping, source_run, resume_from, variant, arm, model, chosen_model, connections, init, experiment,
-    judgement, repeat, display_name, description, tags, properties
+    judgement, repeat, display_name, description, tags, properties, owner, heartbeat_at, environment_names
 ) VALUES (
     :name, :status, :created_at, :n_lines, :flow_path, :flow_name, :flow_digest, :data_path, :data_digest,
     :column_mapping, :source_run, :resume_from, :variant, :arm, :model, :chosen_model, :connections, :init,
-    :experiment, :judgement, :repeat, :display_name, :description, :tags, :properties
+    :experiment, :judgement, :repeat, :display_name, :description, :tags, :properties, :owner, :heartbeat_at,
+    :environment_names
 )
 ON CONFLICT (name) DO NOTHING;
 
@@ -30,6 +31,16 @@ UPDATE run
 SET status = :status, finished_at = :finished_at, metrics = :metrics, aggregation = :aggregation,
     problem = :problem
 WHERE name = :name;
+
+-- name: claim_run
+-- Work on a run again under another owner; no row is changed when somebody else has claimed it meanwhile.
+UPDATE run
+SET status = :status, owner = :owner, heartbeat_at = :heartbeat_at, finished_at = NULL, problem = NULL
+WHERE name = :name AND COALESCE(heartbeat_at, '') = COALESCE(:seen, '');
+
+-- name: beat_run
+-- Say that a run is worked on; no row is changed when it belongs to somebody else.
+UPDATE run SET heartbeat_at = :heartbeat_at WHERE name = :name AND owner = :owner;
 
 -- name: update_run
 -- Change what people note about a run; NULL leaves a value as it is.

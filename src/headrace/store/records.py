@@ -64,7 +64,7 @@ def encode_time(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def run_row(spec: RunSpec, *, n_lines: int, created_at: datetime) -> dict[str, Any]:
+def run_row(spec: RunSpec, *, n_lines: int, created_at: datetime, owner: str | None) -> dict[str, Any]:
     """Columns of a new run."""
     return {
         "name": spec.name,
@@ -92,6 +92,19 @@ def run_row(spec: RunSpec, *, n_lines: int, created_at: datetime) -> dict[str, A
         "description": spec.description,
         "tags": encode_json(spec.tags),
         "properties": encode_json(spec.properties),
+        "owner": owner,
+        "heartbeat_at": encode_time(created_at) if owner is not None else None,
+        "environment_names": encode_json(spec.environment_names),
+    }
+
+
+def claim_row(*, owner: str, at: datetime, seen: datetime | None) -> dict[str, Any]:
+    """Columns that claiming a run sets, and ``seen``, the heartbeat that it has to have for that."""
+    return {
+        "status": RUNNING,
+        "owner": owner,
+        "heartbeat_at": encode_time(at),
+        "seen": encode_time(seen) if seen is not None else None,
     }
 
 
@@ -155,6 +168,7 @@ def run_from_row(row: Row) -> Run:
             description=row["description"],
             tags=_decode(row["tags"]),
             properties=_decode(row["properties"]),
+            environment_names=tuple(_decode(row["environment_names"])),
         ),
         status=row["status"],
         created_at=datetime.fromisoformat(row["created_at"]),
@@ -167,6 +181,8 @@ def run_from_row(row: Row) -> Run:
         problem=_decode_problem(row["problem"]),
         usage=_usage_from_row(row),
         is_archived=bool(row["is_archived"]),
+        owner=row["owner"],
+        heartbeat_at=datetime.fromisoformat(row["heartbeat_at"]) if row["heartbeat_at"] else None,
     )
 
 

@@ -17,8 +17,10 @@ from headrace.store.base import AGGREGATION_LINE, taken_run, unknown_run
 from headrace.store.failures import DAMAGED, newer_store, store_failure
 from headrace.store.records import (
     Row,
+    claim_row,
     decode_spans,
     encode_spans,
+    encode_time,
     finish_row,
     line_from_row,
     line_row,
@@ -105,9 +107,11 @@ class SqlStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create_run(self, spec: RunSpec, *, n_lines: int, created_at: datetime) -> Run:
+    def create_run(
+        self, spec: RunSpec, *, n_lines: int, created_at: datetime, owner: str | None = None
+    ) -> Run:
         """Create a run; see the protocol."""
-        row = run_row(spec, n_lines=n_lines, created_at=created_at)
+        row = run_row(spec, n_lines=n_lines, created_at=created_at, owner=owner)
 
         def create(connection: Connection) -> None:
             if connection.execute("create_run", row) == 0:
@@ -115,6 +119,26 @@ class SqlStore:
 
         self._database.write(create, is_repeatable=False, makes=True)
         return self.read_run(spec.name)
+
+    def claim_run(self, run: str, *, owner: str, at: datetime, seen: datetime | None) -> bool:
+        """Work on a run again; see the protocol."""
+        row = {"name": run, **claim_row(owner=owner, at=at, seen=seen)}
+
+        def claim(connection: Connection) -> bool:
+            _run_id(connection, run)
+            return connection.execute("claim_run", row) == 1
+
+        return self._database.write(claim, is_repeatable=False)
+
+    def beat_run(self, run: str, *, owner: str, at: datetime) -> bool:
+        """Say that a run is worked on; see the protocol."""
+        row = {"name": run, "owner": owner, "heartbeat_at": encode_time(at)}
+
+        def beat(connection: Connection) -> bool:
+            _run_id(connection, run)
+            return connection.execute("beat_run", row) == 1
+
+        return self._database.write(beat, is_repeatable=True)
 
     def append_lines(self, run: str, results: Sequence[LineResult]) -> None:
         """Record line results; see the protocol."""

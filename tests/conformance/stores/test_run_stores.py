@@ -538,3 +538,32 @@ def test_two_threads_may_append_while_a_third_reads(first: RunStore) -> None:
 def test_closing_twice_is_allowed(first: RunStore) -> None:
     first.close()
     first.close()
+
+
+def test_a_run_is_worked_on_by_its_owner(store: RunStore) -> None:
+    store.create_run(a_spec("r"), n_lines=1, created_at=a_time(0), owner="one")
+    run = store.read_run("r")
+    assert (run.owner, run.heartbeat_at) == ("one", a_time(0))
+    assert store.beat_run("r", owner="one", at=a_time(1))
+    assert not store.beat_run("r", owner="two", at=a_time(2))
+    assert store.read_run("r").heartbeat_at == a_time(1)
+
+
+def test_a_run_is_claimed_by_one_of_those_who_saw_the_same_heartbeat(store: RunStore) -> None:
+    store.create_run(a_spec("r"), n_lines=2, created_at=a_time(0), owner="one")
+    store.append_lines("r", [a_line(0)])
+    store.finish_run("r", status=CANCELED, finished_at=a_time(1), metrics={"m": 1}, problem=PROBLEM)
+    assert store.claim_run("r", owner="two", at=a_time(2), seen=a_time(0))
+    assert not store.claim_run("r", owner="three", at=a_time(3), seen=a_time(0))
+    run = store.read_run("r")
+    assert (run.status, run.owner, run.heartbeat_at) == (RUNNING, "two", a_time(2))
+    assert (run.finished_at, run.problem, run.n_completed, run.metrics) == (None, None, 1, {"m": 1})
+
+
+def test_a_run_that_nobody_owned_can_be_claimed(store: RunStore) -> None:
+    store.create_run(a_spec("r"), n_lines=1, created_at=a_time(0))
+    assert store.read_run("r").heartbeat_at is None
+    assert not store.claim_run("r", owner="one", at=a_time(1), seen=a_time(0))
+    assert store.claim_run("r", owner="one", at=a_time(1), seen=None)
+    with pytest.raises(UsageError, match="no run named"):
+        store.claim_run("other", owner="one", at=a_time(1), seen=None)
