@@ -29,6 +29,7 @@ class Settings:
         batch_timeout_s: Limit for all lines of a batch run together, seconds; ``None`` means none
             (``HEADRACE_BATCH_TIMEOUT_S``, else ``PF_BATCH_TIMEOUT_SEC``).
         node_timeout_s: Limit for one node, seconds; ``None`` means only the line's (``HEADRACE_NODE_TIMEOUT_S``).
+        grace_s: How long lines in flight may go on after an interrupt, seconds (``HEADRACE_GRACE_S``).
         model_timeout_s: Limit for one model request, seconds (``HEADRACE_MODEL_TIMEOUT_S``).
         max_retries: Retries after the first attempt of a model request (``HEADRACE_MAX_RETRIES``).
         model_client: ``wire`` calls OpenAI-compatible services directly, ``openai`` through the ``openai`` package
@@ -46,6 +47,7 @@ class Settings:
     line_timeout_s: float
     batch_timeout_s: float | None
     node_timeout_s: float | None
+    grace_s: float
     model_timeout_s: float
     max_retries: int
     model_client: str
@@ -74,6 +76,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         line_timeout_s=line_timeout,
         batch_timeout_s=batch_timeout or None,
         node_timeout_s=node_timeout or None,
+        grace_s=_number(source, "HEADRACE_GRACE_S", 10.0),
         model_timeout_s=_number(source, "HEADRACE_MODEL_TIMEOUT_S", 120.0, at_least=_SHORTEST_S),
         max_retries=int(_number(source, "HEADRACE_MAX_RETRIES", 8)),
         model_client=_word(source, "HEADRACE_MODEL_CLIENT", MODEL_CLIENTS),

@@ -209,8 +209,8 @@ class _Batch:
                 return
             if pending.problem is not None:
                 self._recorder.add(_refused(pending, pending.problem))
-                continue
-            await self._run(pending)
+            else:
+                await self._run(pending)
             # Lines that never wait (prompts only) would keep the recorder and other workers from running.
             await asyncio.sleep(0)
             await self._recorder.wait_for_room()

@@ -31,6 +31,14 @@ class LineFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunStopping:
+    """A run takes no further lines; those in flight may go on for ``grace_s`` seconds."""
+
+    run: str
+    grace_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished:
     """A run was closed with its final status."""
 
@@ -38,5 +46,9 @@ class RunFinished:
     status: str
 
 
-RunEvent = RunStarted | LineFinished | RunFinished
+RunEvent = RunStarted | LineFinished | RunStopping | RunFinished
 OnEvent = Callable[[RunEvent], None]
+
+
+def ignore_event(_: RunEvent) -> None:
+    """Nobody listens."""

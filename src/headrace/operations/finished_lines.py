@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headrace.domain.multimedia import ImageError
-from headrace.domain.run import COMPLETED, RUNNING, LineResult, Run
+from headrace.domain.run import COMPLETED, FAILED, LineResult
 from headrace.engine.aggregate import recorded_values
 from headrace.engine.batch import PendingLine, recorded_inputs
 from headrace.errors import Problem
@@ -21,41 +21,57 @@ _GROUP = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinishedLines:
-    """Finished lines by number.
+    """Lines that need not be run.
 
     Attributes:
-        run: The run that did them.
-        kept: What each keeps for the aggregation nodes.
+        numbers: Of all of them.
+        kept: By number, what the completed ones keep for the aggregation nodes, where those read anything of a line.
     """
 
-    run: str
-    kept: Mapping[int, Mapping[str, Any]]
+    numbers: Collection[int] = frozenset()
+    kept: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def find_finished(
-    workspace: Workspace, base: Run, loaded: LoadedFlow, lines: Iterable[PendingLine]
+    workspace: Workspace,
+    run: str,
+    loaded: LoadedFlow,
+    lines: Iterable[PendingLine],
+    *,
+    has_failed: bool = False,
 ) -> FinishedLines:
-    """The lines that ``base`` completed with the inputs that they have now.
+    """The lines that a run has completed with the inputs that they have now.
 
     A line whose data or mapping gives it other inputs by now is not among them, nor one that has no record of what
     an aggregation node reads by now: both are to be run again.
+
+    Args:
+        workspace: For the store.
+        run: Name of the run.
+        loaded: The flow as it is now.
+        lines: In order of their numbers.
+        has_failed: Whether failed lines are finished, too.
     """
+    numbers: set[int] = set()
     kept: dict[int, Mapping[str, Any]] = {}
     pending = iter(lines)
     line = next(pending, None)
-    for result in workspace.store.read_lines(base.spec.name):  # both are in order of their numbers
+    for result in workspace.store.read_lines(run):  # both are in order of their numbers
         while line is not None and line.line.number < result.line_number:
             line = next(pending, None)
         if line is None:
             break
-        if line.line.number != result.line_number or line.problem is not None or result.status != COMPLETED:
+        if line.line.number != result.line_number:
             continue
-        values = _recorded_values(loaded, line, result)
-        if values is not None:
-            kept[result.line_number] = values
-    if base.status == RUNNING:
-        workspace.warn([_still_running(base)])
-    return FinishedLines(run=base.spec.name, kept=kept)
+        if result.status == FAILED and has_failed:
+            numbers.add(result.line_number)
+        elif result.status == COMPLETED and line.problem is None:
+            values = _recorded_values(loaded, line, result)
+            if values is not None:
+                numbers.add(result.line_number)
+            if values:
+                kept[result.line_number] = values
+    return FinishedLines(numbers=numbers, kept=kept)
 
 
 def _recorded_values(loaded: LoadedFlow, line: PendingLine, result: LineResult) -> Mapping[str, Any] | None:
@@ -77,21 +93,21 @@ def _recorded_values(loaded: LoadedFlow, line: PendingLine, result: LineResult) 
     return recorded_values(loaded.plan, inputs, replace(result, nodes=nodes))
 
 
-def take_over(workspace: Workspace, finished: FinishedLines, run: str) -> Iterator[LineResult]:
-    """Record the finished lines in ``run``, spans included, and give each out after its commit."""
-    numbers = sorted(finished.kept)
+def take_over(workspace: Workspace, source: str, finished: FinishedLines, run: str) -> Iterator[LineResult]:
+    """Record finished lines of the run ``source`` in ``run``, spans included; give each out after its commit."""
+    numbers = sorted(finished.numbers)
     for start in range(0, len(numbers), _GROUP):
-        read = (workspace.store.read_line(finished.run, number) for number in numbers[start : start + _GROUP])
+        read = (workspace.store.read_line(source, number) for number in numbers[start : start + _GROUP])
         group = [result for result in read if result is not None]
         workspace.store.append_lines(run, group)
         yield from group
 
 
-def _still_running(base: Run) -> Problem:
-    name = base.spec.name
+def still_running(run: str) -> Problem:
+    """The warning for a run that may go on while its lines are taken over."""
     return Problem(
         code="S810",
-        what=f"The run {name!r} has not ended; only the lines that it has finished so far are taken over.",
-        fix=f"If it is still at work, wait for it: headrace run stream --name {name}. Else all is well.",
+        what=f"The run {run!r} has not ended; only the lines that it has finished so far are taken over.",
+        fix=f"If it is still at work, wait for it: headrace run stream --name {run}. Else all is well.",
         severity="warning",
     )

@@ -33,9 +33,6 @@ from headrace.operations.workspace import Workspace
 from headrace.telemetry.attributes import run_attributes
 from headrace.tools.output import hidden_output
 
-_CUT = "The run ran into its time limit: lines that had not ended have failed, and nothing was aggregated."
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
     """What ``headrace run create`` was asked for.
@@ -93,7 +90,7 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
     """
     base = workspace.store.read_run(request.resume_from) if request.resume_from is not None else None
     if base is not None:
-        _check_resumable(base.spec)
+        check_resumable(base.spec)
         request = _asked_again(request, base.spec)
     arm = request.arm or make_arm(request.variant, request.model)
     dataset = read_dataset(request.data) if request.data is not None else None
@@ -114,33 +111,45 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
             workspace, loaded.flow, request.column_mapping, dataset, source_run=request.source_run
         )
         workspace.warn(loaded.warnings)
-        finished = find_finished(workspace, base, loaded, lines) if base is not None else None
+        finished = FinishedLines()
+        if base is not None:
+            finished = find_finished(workspace, base.spec.name, loaded, lines)
+            if is_at_work(base, workspace.now()):
+                workspace.warn([still_running(base.spec.name)])
         spec = _make_spec(
             workspace, request, loaded.flow, arm, flow_path=flow_path, data_path=data_path, dataset=dataset
         )
-        workspace.store.create_run(spec, n_lines=len(lines), created_at=workspace.now())
-        hear = on_event or _ignore
+        owner = new_owner()
+        workspace.store.create_run(spec, n_lines=len(lines), created_at=workspace.now(), owner=owner)
+        hear = on_event or ignore_event
         hear(
             RunStarted(
                 run=spec.name,
                 arm=spec.arm,
                 n_lines=len(lines),
-                n_finished=len(finished.kept) if finished else 0,
+                n_finished=len(finished.numbers),
                 resume_from=request.resume_from,
             )
         )
-        return _execute(workspace, request, loaded, spec, lines, finished, hear)
+        if base is not None:
+            for result in take_over(workspace, base.spec.name, finished, spec.name):
+                hear(line_event(spec.name, result))
+        work = RunWork(
+            spec=spec,
+            owner=owner,
+            loaded=loaded,
+            lines=lines,
+            finished=finished,
+            max_concurrency=request.max_concurrency or loaded.max_concurrency,
+        )
+        return execute_run(workspace, work, hear)
 
 
-def _ignore(_: Any) -> None:
-    """Nobody listens."""
-
-
-def _check_resumable(spec: RunSpec) -> None:
-    """Refuse a run that does not say what its lines were made of.
+def check_resumable(spec: RunSpec) -> None:
+    """Refuse a run that does not say what its lines were made of, or of which a key would be needed.
 
     Raises:
-        UsageError: S811.
+        UsageError: S811; C507 when the run was given a key, which is not recorded.
     """
     if spec.data_path is None and spec.source_run is None:
         raise UsageError(
@@ -150,21 +159,14 @@ def _check_resumable(spec: RunSpec) -> None:
                 fix="Make a new run with --flow and --data.",
             )
         )
-
-
-def _asked_again(request: RunRequest, spec: RunSpec) -> RunRequest:
-    """What ``spec`` asked for, under the names and notes of ``request``.
-
-    Raises:
-        UsageError: C507 when it was given a key, which is not recorded.
-    """
     if is_masked(spec.init):
         what = f"The run {spec.name!r} was given a key with --init, which is not recorded."
         fix = "Make a new run, and name a connection in place of the key: then it can be resumed."
         raise UsageError(Problem(code="C507", what=what, fix=fix))
-    choices = dict(re.findall(r"\$\{([^.{}]+)\.([^{}]+)\}", spec.variant or ""))
-    variant = Variant(name="/".join(choices.values()), choices=choices) if choices else None
-    has_arm = variant is not None or spec.chosen_model is not None
+
+
+def _asked_again(request: RunRequest, spec: RunSpec) -> RunRequest:
+    """What ``spec`` asked for, under the names and notes of ``request``."""
     return replace(
         request,
         flow=Path(spec.flow_path),
@@ -173,11 +175,19 @@ def _asked_again(request: RunRequest, spec: RunSpec) -> RunRequest:
         column_mapping=spec.column_mapping,
         variant=None,
         model=None,
-        arm=Arm(name=spec.arm or "", variant=variant, model=spec.chosen_model) if has_arm else None,
+        arm=recorded_arm(spec),
         connections=spec.connections,
         init=spec.init,
         description=request.description if request.description is not None else spec.description,
     )
+
+
+def recorded_arm(spec: RunSpec) -> Arm | None:
+    """The choice of variants and model that a run was made with."""
+    choices = dict(re.findall(r"\$\{([^.{}]+)\.([^{}]+)\}", spec.variant or ""))
+    variant = Variant(name="/".join(choices.values()), choices=choices) if choices else None
+    has_arm = variant is not None or spec.chosen_model is not None
+    return Arm(name=spec.arm or "", variant=variant, model=spec.chosen_model) if has_arm else None
 
 
 def _make_spec(
@@ -222,6 +232,7 @@ def _make_spec(
         description=request.description,
         tags=request.tags,
         properties=properties,
+        environment_names=tuple(sorted(request.environment_variables)),
     )
 
 
@@ -239,87 +250,3 @@ def _models(flow: Flow) -> tuple[str, ...]:
         if node.type == "llm"
     }
     return tuple(found)
-
-
-def _execute(
-    workspace: Workspace,
-    request: RunRequest,
-    loaded: LoadedFlow,
-    spec: RunSpec,
-    lines: Collection[PendingLine],
-    finished: FinishedLines | None,
-    hear: OnEvent,
-) -> Run:
-    # Whatever ends the run, a fault of ours as well, closes it: no run stays Running that nobody runs.
-    status, outcome = FAILED, AggregationResult(problem=_interrupted(spec))
-    try:
-        with hidden_output():  # what tools print is kept with each node; a console full of it helps nobody
-            outcome = asyncio.run(_run(workspace, request, loaded, spec, lines, finished, hear))
-        status = COMPLETED
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        status = CANCELED
-        raise
-    except HeadraceError as error:
-        outcome = AggregationResult(problem=error.problems[0])
-        raise
-    finally:
-        run = workspace.store.finish_run(
-            spec.name,
-            status=status,
-            finished_at=workspace.now(),
-            metrics=outcome.metrics,
-            aggregation=outcome.nodes,
-            problem=outcome.problem,
-            spans=outcome.spans,
-        )
-        hear(RunFinished(run=spec.name, status=status))
-    return run
-
-
-def _interrupted(spec: RunSpec) -> Problem:
-    return Problem(
-        code="E608",
-        what=f"The run {spec.name!r} was interrupted.",
-        fix=f"What is recorded can be read with: headrace run show-details -n {spec.name}.",
-    )
-
-
-async def _run(
-    workspace: Workspace,
-    request: RunRequest,
-    loaded: LoadedFlow,
-    spec: RunSpec,
-    lines: Collection[PendingLine],
-    finished: FinishedLines | None,
-    hear: OnEvent,
-) -> AggregationResult:
-    max_concurrency = request.max_concurrency or loaded.max_concurrency
-    attributes = run_attributes(spec.name, spec.arm)
-
-    def on_line(result: LineResult) -> None:
-        hear(
-            LineFinished(
-                run=spec.name,
-                line_number=result.line_number,
-                status=result.status,
-                usage=result.usage,
-                duration_ms=result.duration_ms,
-            )
-        )
-
-    for result in take_over(workspace, finished, spec.name) if finished else ():
-        on_line(result)
-    done = finished.kept if finished else {}
-    session = FlowSession(workspace, loaded, max_threads=max_concurrency, attributes=attributes)
-    async with session as flow:
-        batch = await run_lines(
-            flow,
-            (line for line in lines if line.line.number not in done),
-            max_concurrency=max_concurrency,
-            record=lambda results: workspace.store.append_lines(spec.name, results),
-            on_line=on_line,
-            kept=done,
-        )
-        if batch.problem is not None:  # as with prompt flow, no metrics over half of a run
-            return AggregationResult(problem=replace(batch.problem, what=_CUT))
-        return await run_aggregation(flow, batch.kept)

@@ -1,0 +1,202 @@
+"""Work on a run that is in the store: its lines, then its aggregation nodes, then its end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from headrace.domain.run import CANCELED, COMPLETED, FAILED, LineResult, Run, RunSpec
+from headrace.engine.aggregate import AggregationResult, run_aggregation
+from headrace.engine.batch import PendingLine, run_lines
+from headrace.engine.events import LineFinished, OnEvent, RunFinished, RunStopping
+from headrace.engine.stopping import Stop
+from headrace.errors import ExecutionError, HeadraceError, Problem, UsageError
+from headrace.operations.finished_lines import FinishedLines
+from headrace.operations.prepare_flow import FlowSession, LoadedFlow
+from headrace.operations.run_owner import Heartbeat
+from headrace.operations.workspace import Workspace
+from headrace.telemetry.attributes import run_attributes
+from headrace.tools.output import hidden_output
+
+_CUT = "The run ran into its time limit: lines that had not ended have failed, and nothing was aggregated."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunWork:
+    """What there is to do of a run.
+
+    Attributes:
+        owner: Who works on it, as the store knows it.
+        lines: All lines of the run.
+        finished: Those that are recorded already.
+        max_concurrency: Lines in flight at once.
+    """
+
+    spec: RunSpec
+    owner: str
+    loaded: LoadedFlow
+    lines: Collection[PendingLine]
+    finished: FinishedLines
+    max_concurrency: int
+
+
+def execute_run(workspace: Workspace, work: RunWork, hear: OnEvent) -> Run:
+    """Do what there is to do and close the run.
+
+    Whatever ends the run, a fault of ours as well, closes it: no run stays Running that nobody works on. The first
+    interrupt takes no further lines and lets those in flight end within the time of grace (HEADRACE_GRACE_S); the
+    second ends them at once.
+
+    Raises:
+        KeyboardInterrupt: After the run was interrupted and closed.
+        UsageError: S817 when another process has taken the run over.
+        StateError: The store failed; what was committed stays.
+    """
+    name = work.spec.name
+    run = _Execution(workspace, work, hear)
+    status, outcome = FAILED, AggregationResult(problem=interrupted(name))
+    try:
+        with hidden_output():  # what tools print is kept with each node; a console full of it helps nobody
+            outcome = asyncio.run(run.run())
+        status = CANCELED if run.stop.problem is not None and outcome.problem is run.stop.problem else COMPLETED
+    except (KeyboardInterrupt, asyncio.CancelledError) as error:
+        status = CANCELED
+        raise KeyboardInterrupt from error
+    except HeadraceError as error:
+        outcome = AggregationResult(problem=error.problems[0])
+        raise
+    finally:
+        if run.is_lost:
+            raise UsageError(taken_over(name))
+        closed = workspace.store.finish_run(
+            name,
+            status=status,
+            finished_at=workspace.now(),
+            metrics=outcome.metrics,
+            aggregation=outcome.nodes,
+            problem=outcome.problem,
+            spans=outcome.spans,
+        )
+        hear(RunFinished(run=name, status=status))
+    if run.is_interrupted and status == CANCELED:
+        raise KeyboardInterrupt
+    return closed
+
+
+class _Execution:
+    """One run at work.
+
+    Attributes:
+        stop: Ends it early.
+        is_interrupted: Whether a person, or the system, has asked for that.
+        is_lost: Whether the run belongs to another process by now.
+    """
+
+    def __init__(self, workspace: Workspace, work: RunWork, hear: OnEvent) -> None:
+        self.stop = Stop()
+        self.is_interrupted = False
+        self.is_lost = False
+        self._workspace = workspace
+        self._work = work
+        self._hear = hear
+
+    async def run(self) -> AggregationResult:
+        work, spec = self._work, self._work.spec
+        attributes = run_attributes(spec.name, spec.arm)
+        session = FlowSession(
+            self._workspace, work.loaded, max_threads=work.max_concurrency, attributes=attributes
+        )
+        done = work.finished.numbers
+        with self._interrupts(), self._heartbeat():
+            async with session as flow:
+                batch = await run_lines(
+                    flow,
+                    (line for line in work.lines if line.line.number not in done),
+                    max_concurrency=work.max_concurrency,
+                    record=lambda results: self._workspace.store.append_lines(spec.name, results),
+                    on_line=self.tell_line,
+                    kept=work.finished.kept,
+                    stop=self.stop,
+                )
+                if batch.problem is None:
+                    return await run_aggregation(flow, batch.kept)
+        if batch.problem is self.stop.problem:
+            return AggregationResult(problem=batch.problem)
+        # As with prompt flow, no metrics over half of a run.
+        return AggregationResult(problem=replace(batch.problem, what=_CUT))
+
+    def tell_line(self, result: LineResult) -> None:
+        self._hear(line_event(self._work.spec.name, result))
+
+    @contextmanager
+    def _interrupts(self) -> Iterator[None]:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+
+        def interrupt() -> None:
+            if self.is_interrupted and task is not None:
+                task.cancel()
+                return
+            self.is_interrupted = True
+            grace_s = self._workspace.settings.grace_s
+            self.stop.ask(interrupted(self._work.spec.name), grace_s)
+            self._hear(RunStopping(run=self._work.spec.name, grace_s=grace_s))
+
+        try:
+            loop.add_signal_handler(signal.SIGINT, interrupt)
+        except (NotImplementedError, ValueError, RuntimeError):  # not the main thread, or not on this system
+            yield
+            return
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
+
+    @contextmanager
+    def _heartbeat(self) -> Iterator[None]:
+        name, loop = self._work.spec.name, asyncio.get_running_loop()
+
+        def lose() -> None:
+            self.is_lost = True
+            _call_soon(loop, lambda: self.stop.ask(taken_over(name), 0.0))
+
+        with Heartbeat(self._workspace, name, self._work.owner, lose):
+            yield
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    try:
+        loop.call_soon_threadsafe(call)
+    except RuntimeError:  # the loop is closed: the run has ended meanwhile
+        return
+
+
+def line_event(run: str, result: LineResult) -> LineFinished:
+    """The event that says that a line is recorded."""
+    return LineFinished(
+        run=run,
+        line_number=result.line_number,
+        status=result.status,
+        usage=result.usage,
+        duration_ms=result.duration_ms,
+    )
+
+
+def interrupted(run: str) -> Problem:
+    """Why an interrupted run ended."""
+    return Problem(
+        code="E608",
+        what=f"The run {run!r} was interrupted.",
+        fix=f"Go on with it: headrace run resume --name {run}",
+    )
+
+
+def taken_over(run: str) -> Problem:
+    """Why a process gave up a run that another one works on."""
+    return Problem(
+        code="S817",
+        what=f"Another process works on the run {run!r}.",
+        fix=f"Watch it with: headrace run stream --name {run}",
+    )

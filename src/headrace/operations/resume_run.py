@@ -1,0 +1,137 @@
+"""Go on with a run that was interrupted or whose process died: the lines that are left, in the same run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from headrace.domain.run import COMPLETED, Run, RunSpec
+from headrace.engine.events import OnEvent, RunStarted, ignore_event
+from headrace.errors import Problem, UsageError
+from headrace.formats.digest import flow_digest
+from headrace.formats.lines import read_dataset
+from headrace.formats.multimedia import place_images
+from headrace.operations.execute_run import RunWork, execute_run, taken_over
+from headrace.operations.finished_lines import find_finished
+from headrace.operations.prepare_flow import loaded_flow
+from headrace.operations.run_batch import check_resumable, recorded_arm
+from headrace.operations.run_lines import make_lines
+from headrace.operations.run_owner import is_at_work, new_owner
+from headrace.operations.workspace import Workspace
+
+
+def resume_run(
+    workspace: Workspace,
+    name: str,
+    *,
+    environment_variables: Mapping[str, str] | None = None,
+    max_concurrency: int | None = None,
+    retries_failed: bool = False,
+    on_event: OnEvent | None = None,
+) -> Run:
+    """Run the lines that a run has not recorded, then its aggregation nodes, and return the finished run.
+
+    The flow and the data must be what they were, so that the result is that of a run that was never interrupted.
+
+    Args:
+        workspace: For the store.
+        name: The run.
+        environment_variables: Those that the run was given when it was made; their values are not recorded.
+        max_concurrency: Lines in flight at once.
+        retries_failed: Run the lines that have failed again as well.
+        on_event: Hears what happens.
+
+    Raises:
+        UsageError: S801 unknown; S811 its lines cannot be made again; S817 another process works on it; S818 flow or
+            data have changed; S819 nothing is left to do; C507 environment variables are missing.
+        DefinitionError: Flow, data or mapping are wrong by now.
+        KeyboardInterrupt: After the run was interrupted again and closed.
+        StateError: The store failed; what was committed stays.
+    """
+    base = workspace.store.read_run(name)
+    spec = base.spec
+    check_resumable(spec)
+    if is_at_work(base, workspace.now()):
+        raise UsageError(taken_over(name))
+    _check_left(base, retries_failed=retries_failed)
+    given = environment_variables or {}
+    _check_environment(spec, given)
+    dataset = read_dataset(Path(spec.data_path)) if spec.data_path is not None else None
+    if dataset is not None and dataset.digest != spec.data_digest:
+        raise UsageError(_changed(spec, f"the data {dataset.path}"))
+    with loaded_flow(
+        workspace,
+        Path(spec.flow_path),
+        arm=recorded_arm(spec),
+        overrides=spec.connections,
+        environment_variables=given,
+        init=spec.init,
+    ) as loaded:
+        if flow_digest(loaded.flow) != spec.flow_digest:
+            raise UsageError(_changed(spec, f"the flow {spec.flow_path}"))
+        if dataset is not None:
+            dataset = place_images(dataset, Path(dataset.path), loaded.flow.message_format)
+        lines = make_lines(
+            workspace, loaded.flow, spec.column_mapping, dataset, source_run=spec.source_run
+        )
+        workspace.warn(loaded.warnings)
+        finished = find_finished(workspace, name, loaded, lines, has_failed=not retries_failed)
+        owner = new_owner()
+        if not workspace.store.claim_run(name, owner=owner, at=workspace.now(), seen=base.heartbeat_at):
+            raise UsageError(taken_over(name))
+        hear = on_event or ignore_event
+        hear(
+            RunStarted(
+                run=name,
+                arm=spec.arm,
+                n_lines=len(lines),
+                n_finished=len(finished.numbers),
+                resume_from=name,
+            )
+        )
+        work = RunWork(
+            spec=spec,
+            owner=owner,
+            loaded=loaded,
+            lines=lines,
+            finished=finished,
+            max_concurrency=max_concurrency or loaded.max_concurrency,
+        )
+        return execute_run(workspace, work, hear)
+
+
+def _check_left(run: Run, *, retries_failed: bool) -> None:
+    """Refuse a run that has come to its end.
+
+    Raises:
+        UsageError: S819.
+    """
+    if run.status != COMPLETED or (retries_failed and run.n_failed):
+        return
+    fix = "To run it once more, make a new run: headrace run create."
+    if run.n_failed:
+        fix = f"To run its failed lines again: headrace run resume --name {run.spec.name} --retry-failed"
+    raise UsageError(
+        Problem(code="S819", what=f"The run {run.spec.name!r} has ended; nothing of it is left to do.", fix=fix)
+    )
+
+
+def _check_environment(spec: RunSpec, given: Mapping[str, str]) -> None:
+    """Refuse to go on without the variables that the run was given.
+
+    Raises:
+        UsageError: C507.
+    """
+    missing = [name for name in spec.environment_names if name not in given]
+    if missing:
+        what = f"The run {spec.name!r} was made with environment variables whose values are not recorded."
+        fix = f"Give them again: --environment-variables {' '.join(f'{name}=…' for name in missing)}"
+        raise UsageError(Problem(code="C507", what=what, fix=fix))
+
+
+def _changed(spec: RunSpec, what: str) -> Problem:
+    return Problem(
+        code="S818",
+        what=f"The run {spec.name!r} cannot be resumed: {what} has changed since.",
+        fix=f"Undo the change, or take its finished lines into a new run: headrace run create --resume-from {spec.name}",
+    )
