@@ -424,6 +424,17 @@ CATALOGUE: Mapping[str, Entry] = {
         "The operating system refuses",
         "Permissions, a name that is too long, or a disk that is full or can only be read.",
     ),
+    "S818": Entry("run-at-work", "A run that another process works on", "A run has one owner at a time."),
+    "S819": Entry(
+        "run-changed",
+        "A run whose flow or data have changed",
+        "A run is resumed only as it was made, so that its result is that of a run that was never interrupted.",
+    ),
+    "S820": Entry(
+        "run-ended",
+        "A run that has come to its end",
+        "All its lines are recorded; nothing is left to go on with.",
+    ),
     "G901": Entry(
         "unknown-metric",
         "A metric that no evaluation produces",

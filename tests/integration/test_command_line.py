@@ -47,7 +47,7 @@ def work(text: str, n: int) -> dict:
         raise ValueError("threes are not welcome")
     if n == 99:
         os.kill(os.getpid(), getattr(signal, os.environ.get("STOP_BY", "SIGINT")))
-        Event().wait(20)
+        Event().wait(float(os.environ.get("WAIT_S", "20")))
     return {"text": text, "twice": 2 * n, "nan": float("nan"), "from": os.environ.get("FROM")}
 """
 VARIANTS = """\
@@ -603,16 +603,37 @@ def test_an_interrupted_run_keeps_its_lines(
     Path("stop.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     running = process(
         "run", "create", "--flow", "flow", "--data", "stop.jsonl", "-n", "stopped", "--max-concurrency", "1",
-        "--column-mapping", "n=${data.n}",
+        "--column-mapping", "n=${data.n}", HEADRACE_GRACE_S="0.05",
     )  # fmt: skip
     out, err = running.communicate(timeout=60)
     assert running.returncode == 130
     assert out == ""
+    assert "Stopping: lines in flight have 0.05 s to end." in err
     assert "error[E608 interrupted]" in err
-    assert "headrace run show --name stopped" in err
+    assert "headrace run resume --name stopped" in err
     assert "Traceback" not in err
     run = headrace("run", "show", "-n", "stopped").data
     assert (run["status"], run["lines"]) == ("Canceled", {"total": 7, "completed": 3, "failed": 0})
+
+
+def test_lines_in_flight_may_end_after_an_interrupt(
+    process: Callable[..., subprocess.Popen[str]], headrace: Call
+) -> None:
+    lines = [{"text": "x", "n": 1}, {"text": "x", "n": 99}, {"text": "x", "n": 1}]
+    Path("stop.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    running = process(
+        "run", "create", "--flow", "flow", "--data", "stop.jsonl", "-n", "stopped", "--max-concurrency", "1",
+        "--column-mapping", "n=${data.n}", WAIT_S="0.1",
+    )  # fmt: skip
+    running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert headrace("run", "show", "-n", "stopped").data["lines"]["completed"] == 2
+    done = headrace("run", "resume", "-n", "stopped")
+    assert (done.code, done.data["status"], done.data["lines"]["completed"]) == (0, "Completed", 3)
+    assert "2 of 3 lines are recorded already." in done.err
+    again = headrace("run", "resume", "-n", "stopped")
+    assert again.code == 2
+    assert "S820" in again.err
 
 
 def test_a_reader_that_goes_away_is_no_error(

@@ -140,7 +140,7 @@ def _interruption(session: Session) -> Problem:
     return Problem(
         code="E608",
         what=f"Interrupted. The lines of run {run} that were finished are recorded; the rest was not run.",
-        fix=f"See what is there with: headrace run show --name {run}",
+        fix=f"Go on with: headrace run resume --name {run}",
     )
 
 

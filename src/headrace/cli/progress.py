@@ -12,7 +12,7 @@ from typing import Any
 from headrace.cli.session import Session
 from headrace.cli.wording import plural
 from headrace.domain.run import COMPLETED
-from headrace.engine.events import LineFinished, OnEvent, RunEvent, RunFinished, RunStarted
+from headrace.engine.events import LineFinished, OnEvent, RunEvent, RunFinished, RunStarted, RunStopping
 
 _MAX_FINISHED_SHOWN = 8
 _DEFAULT_NAME_END = r"(_variant_0)?_\d{8}_\d{6}_\d{6}$"
@@ -81,11 +81,20 @@ class _Names:
             self.tallies[event.run] = Tally(label=label_run(event, self.arm), n_lines=event.n_lines)
             if event.resume_from is not None:
                 lines = plural(event.n_lines, "line")
-                self.session.note(f"{event.n_finished:,} of {lines} are taken over from {event.resume_from}.")
+                done = (
+                    "recorded already"
+                    if event.resume_from == event.run
+                    else f"taken over from {event.resume_from}"
+                )
+                self.session.note(f"{event.n_finished:,} of {lines} are {done}.")
             self.on_start(event, self.tallies[event.run])
         elif isinstance(event, LineFinished):
             self.tallies[event.run].add(event)
             self.on_line(event, self.tallies[event.run])
+        elif isinstance(event, RunStopping):
+            self.session.note(
+                f"Stopping: lines in flight have {event.grace_s:g} s to end. Interrupt again to end them at once."
+            )
         else:
             self.on_end(event, self.tallies[event.run])
 

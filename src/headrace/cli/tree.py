@@ -72,6 +72,7 @@ TREE: Mapping[str, Branch | Place] = {
             "stream": _place("run_stream", "Show the lines of a run as they are finished."),
             "visualize": _place("run_visualize", "Show runs as a page in the browser."),
             "update": _place("run_update", "Change the title, description or tags of a run."),
+            "resume": _place("run_resume", "Go on with a run that was interrupted."),
             "archive": _place("run_archive", "Leave a run out of lists."),
             "restore": _place("run_restore", "Put an archived run back on lists."),
             "trace": _place("run_trace", "Draw where the time of one line went."),

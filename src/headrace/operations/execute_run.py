@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from headrace.domain.run import CANCELED, COMPLETED, FAILED, LineResult, Run, RunSpec
 from headrace.engine.aggregate import AggregationResult, run_aggregation
 from headrace.engine.batch import PendingLine, run_lines
-from headrace.engine.events import LineFinished, OnEvent, RunFinished, RunStopping
+from headrace.engine.events import LineFinished, OnEvent, RunFinished, RunStarted, RunStopping
 from headrace.engine.stopping import Stop
-from headrace.errors import ExecutionError, HeadraceError, Problem, UsageError
+from headrace.errors import HeadraceError, Problem, UsageError
 from headrace.operations.finished_lines import FinishedLines
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow
 from headrace.operations.run_owner import Heartbeat
@@ -52,7 +52,7 @@ def execute_run(workspace: Workspace, work: RunWork, hear: OnEvent) -> Run:
 
     Raises:
         KeyboardInterrupt: After the run was interrupted and closed.
-        UsageError: S817 when another process has taken the run over.
+        UsageError: S818 when another process has taken the run over.
         StateError: The store failed; what was committed stays.
     """
     name = work.spec.name
@@ -61,7 +61,9 @@ def execute_run(workspace: Workspace, work: RunWork, hear: OnEvent) -> Run:
     try:
         with hidden_output():  # what tools print is kept with each node; a console full of it helps nobody
             outcome = asyncio.run(run.run())
-        status = CANCELED if run.stop.problem is not None and outcome.problem is run.stop.problem else COMPLETED
+        status = (
+            CANCELED if run.stop.problem is not None and outcome.problem is run.stop.problem else COMPLETED
+        )
     except (KeyboardInterrupt, asyncio.CancelledError) as error:
         status = CANCELED
         raise KeyboardInterrupt from error
@@ -173,6 +175,19 @@ def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> Non
         return
 
 
+def started(
+    spec: RunSpec, lines: Collection[PendingLine], finished: FinishedLines, *, resume_from: str | None
+) -> RunStarted:
+    """The event that says that work on a run begins."""
+    return RunStarted(
+        run=spec.name,
+        arm=spec.arm,
+        n_lines=len(lines),
+        n_finished=len(finished.numbers),
+        resume_from=resume_from,
+    )
+
+
 def line_event(run: str, result: LineResult) -> LineFinished:
     """The event that says that a line is recorded."""
     return LineFinished(
@@ -196,7 +211,7 @@ def interrupted(run: str) -> Problem:
 def taken_over(run: str) -> Problem:
     """Why a process gave up a run that another one works on."""
     return Problem(
-        code="S817",
+        code="S818",
         what=f"Another process works on the run {run!r}.",
         fix=f"Watch it with: headrace run stream --name {run}",
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from headrace.domain.run import RUNNING, LineResult
+from headrace.domain.run import LineResult
+from headrace.operations.run_owner import is_at_work
 from headrace.operations.workspace import Workspace
 
 
@@ -23,7 +24,7 @@ def follow_run(workspace: Workspace, name: str) -> Iterator[LineResult | None]:
     seen: set[int] = set()
     while True:
         # The status first: a run is closed after its last line, so what is read after that is all of it.
-        has_ended = store.read_run(name).status != RUNNING
+        has_ended = not is_at_work(store.read_run(name), workspace.now())
         for number in sorted(store.line_statuses(name).keys() - seen):
             seen.add(number)
             line = store.read_line(name, number)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from headrace.domain.dataset import Dataset
 from headrace.domain.run import COMPLETED, Run, RunSpec
-from headrace.engine.events import OnEvent, RunStarted, ignore_event
+from headrace.engine.events import OnEvent, ignore_event
 from headrace.errors import Problem, UsageError
 from headrace.formats.digest import flow_digest
 from headrace.formats.lines import read_dataset
 from headrace.formats.multimedia import place_images
-from headrace.operations.execute_run import RunWork, execute_run, taken_over
+from headrace.operations.execute_run import RunWork, execute_run, started, taken_over
 from headrace.operations.finished_lines import find_finished
 from headrace.operations.prepare_flow import loaded_flow
 from headrace.operations.run_batch import check_resumable, recorded_arm
@@ -42,23 +43,18 @@ def resume_run(
         on_event: Hears what happens.
 
     Raises:
-        UsageError: S801 unknown; S811 its lines cannot be made again; S817 another process works on it; S818 flow or
-            data have changed; S819 nothing is left to do; C507 environment variables are missing.
+        UsageError: S801 unknown; S811 its lines cannot be made again; S818 another process works on it; S819 flow or
+            data have changed; S820 nothing is left to do; C507 environment variables are missing.
         DefinitionError: Flow, data or mapping are wrong by now.
         KeyboardInterrupt: After the run was interrupted again and closed.
         StateError: The store failed; what was committed stays.
     """
     base = workspace.store.read_run(name)
-    spec = base.spec
-    check_resumable(spec)
+    spec, given = base.spec, environment_variables or {}
     if is_at_work(base, workspace.now()):
         raise UsageError(taken_over(name))
     _check_left(base, retries_failed=retries_failed)
-    given = environment_variables or {}
-    _check_environment(spec, given)
-    dataset = read_dataset(Path(spec.data_path)) if spec.data_path is not None else None
-    if dataset is not None and dataset.digest != spec.data_digest:
-        raise UsageError(_changed(spec, f"the data {dataset.path}"))
+    dataset = _read_data(spec, given)
     with loaded_flow(
         workspace,
         Path(spec.flow_path),
@@ -71,40 +67,42 @@ def resume_run(
             raise UsageError(_changed(spec, f"the flow {spec.flow_path}"))
         if dataset is not None:
             dataset = place_images(dataset, Path(dataset.path), loaded.flow.message_format)
-        lines = make_lines(
-            workspace, loaded.flow, spec.column_mapping, dataset, source_run=spec.source_run
-        )
+        lines = make_lines(workspace, loaded.flow, spec.column_mapping, dataset, source_run=spec.source_run)
         workspace.warn(loaded.warnings)
         finished = find_finished(workspace, name, loaded, lines, has_failed=not retries_failed)
         owner = new_owner()
         if not workspace.store.claim_run(name, owner=owner, at=workspace.now(), seen=base.heartbeat_at):
             raise UsageError(taken_over(name))
         hear = on_event or ignore_event
-        hear(
-            RunStarted(
-                run=name,
-                arm=spec.arm,
-                n_lines=len(lines),
-                n_finished=len(finished.numbers),
-                resume_from=name,
-            )
-        )
+        hear(started(spec, lines, finished, resume_from=name))
+        n_at_once = max_concurrency or loaded.max_concurrency
         work = RunWork(
-            spec=spec,
-            owner=owner,
-            loaded=loaded,
-            lines=lines,
-            finished=finished,
-            max_concurrency=max_concurrency or loaded.max_concurrency,
+            spec=spec, owner=owner, loaded=loaded, lines=lines, finished=finished, max_concurrency=n_at_once
         )
         return execute_run(workspace, work, hear)
+
+
+def _read_data(spec: RunSpec, given: Mapping[str, str]) -> Dataset | None:
+    """The data of the run, when nothing else is missing to make its lines again.
+
+    Raises:
+        UsageError: S811, C507; S819 when it has changed.
+    """
+    check_resumable(spec)
+    _check_environment(spec, given)
+    if spec.data_path is None:
+        return None
+    dataset = read_dataset(Path(spec.data_path))
+    if dataset.digest != spec.data_digest:
+        raise UsageError(_changed(spec, f"the data {dataset.path}"))
+    return dataset
 
 
 def _check_left(run: Run, *, retries_failed: bool) -> None:
     """Refuse a run that has come to its end.
 
     Raises:
-        UsageError: S819.
+        UsageError: S820.
     """
     if run.status != COMPLETED or (retries_failed and run.n_failed):
         return
@@ -112,7 +110,9 @@ def _check_left(run: Run, *, retries_failed: bool) -> None:
     if run.n_failed:
         fix = f"To run its failed lines again: headrace run resume --name {run.spec.name} --retry-failed"
     raise UsageError(
-        Problem(code="S819", what=f"The run {run.spec.name!r} has ended; nothing of it is left to do.", fix=fix)
+        Problem(
+            code="S820", what=f"The run {run.spec.name!r} has ended; nothing of it is left to do.", fix=fix
+        )
     )
 
 
@@ -131,7 +131,7 @@ def _check_environment(spec: RunSpec, given: Mapping[str, str]) -> None:
 
 def _changed(spec: RunSpec, what: str) -> Problem:
     return Problem(
-        code="S818",
+        code="S819",
         what=f"The run {spec.name!r} cannot be resumed: {what} has changed since.",
-        fix=f"Undo the change, or take its finished lines into a new run: headrace run create --resume-from {spec.name}",
+        fix=f"Undo the change, or go on in a new run: headrace run create --resume-from {spec.name}",
     )

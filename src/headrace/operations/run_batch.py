@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,27 +10,27 @@ from typing import Any
 
 from headrace.domain.dataset import Dataset
 from headrace.domain.flow import Flow
-from headrace.domain.run import CANCELED, COMPLETED, FAILED, LineResult, Run, RunSpec
+from headrace.domain.run import Run, RunSpec
 from headrace.domain.variant import Arm, Variant
-from headrace.engine.aggregate import AggregationResult, run_aggregation
-from headrace.engine.batch import PendingLine, run_lines
-from headrace.engine.events import LineFinished, OnEvent, RunFinished, RunStarted
+from headrace.engine.batch import PendingLine
+from headrace.engine.events import OnEvent, ignore_event
 from headrace.engine.masking import is_masked, mask_settings
 from headrace.engine.plain import to_record
-from headrace.errors import HeadraceError, Problem, UsageError
+from headrace.errors import Problem, UsageError
 from headrace.formats.digest import flow_digest
 from headrace.formats.lines import read_dataset
 from headrace.formats.multimedia import place_images
 from headrace.formats.pf_config import expand_run_folder
 from headrace.formats.run_folder import OUTPUT_PATH
-from headrace.operations.finished_lines import FinishedLines, find_finished, take_over
-from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
+from headrace.operations.execute_run import RunWork, execute_run, line_event, started
+from headrace.operations.finished_lines import FinishedLines, find_finished, still_running, take_over
+from headrace.operations.prepare_flow import LoadedFlow, loaded_flow
 from headrace.operations.run_lines import make_lines
 from headrace.operations.run_names import default_name, expand_title
+from headrace.operations.run_owner import is_at_work, new_owner
 from headrace.operations.test_flow import make_arm
 from headrace.operations.workspace import Workspace
-from headrace.telemetry.attributes import run_attributes
-from headrace.tools.output import hidden_output
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
@@ -111,26 +110,14 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
             workspace, loaded.flow, request.column_mapping, dataset, source_run=request.source_run
         )
         workspace.warn(loaded.warnings)
-        finished = FinishedLines()
-        if base is not None:
-            finished = find_finished(workspace, base.spec.name, loaded, lines)
-            if is_at_work(base, workspace.now()):
-                workspace.warn([still_running(base.spec.name)])
+        finished = _find_finished(workspace, base, loaded, lines)
         spec = _make_spec(
             workspace, request, loaded.flow, arm, flow_path=flow_path, data_path=data_path, dataset=dataset
         )
         owner = new_owner()
         workspace.store.create_run(spec, n_lines=len(lines), created_at=workspace.now(), owner=owner)
         hear = on_event or ignore_event
-        hear(
-            RunStarted(
-                run=spec.name,
-                arm=spec.arm,
-                n_lines=len(lines),
-                n_finished=len(finished.numbers),
-                resume_from=request.resume_from,
-            )
-        )
+        hear(started(spec, lines, finished, resume_from=request.resume_from))
         if base is not None:
             for result in take_over(workspace, base.spec.name, finished, spec.name):
                 hear(line_event(spec.name, result))
@@ -143,6 +130,16 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
             max_concurrency=request.max_concurrency or loaded.max_concurrency,
         )
         return execute_run(workspace, work, hear)
+
+
+def _find_finished(
+    workspace: Workspace, base: Run | None, loaded: LoadedFlow, lines: Collection[PendingLine]
+) -> FinishedLines:
+    if base is None:
+        return FinishedLines()
+    if is_at_work(base, workspace.now()):
+        workspace.warn([still_running(base.spec.name)])
+    return find_finished(workspace, base.spec.name, loaded, lines)
 
 
 def check_resumable(spec: RunSpec) -> None:

@@ -1,4 +1,4 @@
-"""Who works on a run: said by a heartbeat in the store, so that a run whose process died can be told from one at work."""
+"""Who works on a run, said by a heartbeat in the store: a run whose process died is told from one at work."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def test_debug_shows_the_cause(run: Call) -> None:
 def test_an_interrupt_names_the_run_that_was_going_on(run: Call) -> None:
     err = run("fail", "interrupt", "--run", "nightly")[2]
     assert "lines of run nightly that were finished are recorded" in err
-    assert "headrace run show --name nightly" in err
+    assert "headrace run resume --name nightly" in err
 
 
 def test_a_bug_becomes_a_report(run: Call) -> None:

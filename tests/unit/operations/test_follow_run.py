@@ -10,6 +10,7 @@ from headrace.config import load_settings
 from headrace.domain.run import COMPLETED, FAILED
 from headrace.errors import UsageError
 from headrace.operations.follow_run import follow_run
+from headrace.operations.run_owner import new_owner
 from headrace.operations.workspace import Workspace, open_workspace
 
 
@@ -17,7 +18,7 @@ from headrace.operations.workspace import Workspace, open_workspace
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
     settings = load_settings({"HOME": str(tmp_path), "HEADRACE_STORE": "memory:"})
     with open_workspace(settings, tmp_path) as opened:
-        opened.store.create_run(a_spec(), n_lines=4, created_at=a_time())
+        opened.store.create_run(a_spec(), n_lines=4, created_at=opened.now(), owner=new_owner())
         yield opened
 
 

@@ -1,0 +1,56 @@
+"""``headrace run resume``."""
+
+from __future__ import annotations
+
+import click
+
+from headrace.cli.commands.run_create import find_failure, report_failures
+from headrace.cli.inputs import read_variables
+from headrace.cli.options import Verb, run_name_option, variables_option
+from headrace.cli.progress import show_progress
+from headrace.cli.run_view import run_to_json
+from headrace.cli.session import Session
+from headrace.cli.workspace import command_workspace
+from headrace.operations.resume_run import resume_run
+
+
+@click.command(
+    "resume",
+    cls=Verb,
+    examples=(
+        ("After Ctrl-C, a crash or a power failure", "headrace run resume --name first"),
+        ("The failed lines as well", "headrace run resume --name first --retry-failed"),
+    ),
+)
+@run_name_option()
+@click.option("--retry-failed", "retries_failed", is_flag=True, help="Run failed lines again as well.")
+@variables_option()
+@click.option("--max-concurrency", type=click.IntRange(min=1), metavar="N", help="Lines in flight at once.")
+@click.pass_obj
+def command(
+    session: Session,
+    *,
+    name: str,
+    retries_failed: bool,
+    environment_variables: tuple[str, ...],
+    max_concurrency: int | None,
+) -> int:
+    """Go on with a run that was interrupted: run the lines that it has not recorded, in the same run.
+
+    Flow and data must be what they were, so that the result is that of a run that was never
+    interrupted; after a change, use headrace run create --resume-from. Values of
+    --environment-variables are not recorded and have to be given again.
+    """
+    variables = read_variables(environment_variables, session.folder, session.settings.environment)
+    with command_workspace(session) as workspace, show_progress(session) as on_event:
+        run = resume_run(
+            workspace,
+            name,
+            environment_variables=variables,
+            max_concurrency=max_concurrency,
+            retries_failed=retries_failed,
+            on_event=on_event,
+        )
+        failure = find_failure(workspace, run)
+    session.write_json(run_to_json(run, failure))
+    return report_failures(session, run, failure)
