@@ -33,5 +33,5 @@ def test_every_dependency_is_constrained() -> None:
 
 def test_the_core_stays_light() -> None:
     names = {canonical(re.match(r"[A-Za-z0-9._-]+", text)[0]) for text in PROJECT["dependencies"]}  # type: ignore[index]
-    assert names == {"click", "jinja2", "openai", "opentelemetry-sdk", "pyyaml", "rich"}
+    assert names == {"click", "jinja2", "openai", "opentelemetry-sdk", "python-dotenv", "pyyaml", "rich"}
     assert {"azure", "postgres", "serve", "promptflow", "dev"} <= PROJECT["optional-dependencies"].keys()
