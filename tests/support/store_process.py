@@ -11,8 +11,9 @@ import sys
 from tests.support.runs import a_line, a_spec, a_time
 
 from headrace.domain.run import COMPLETED
+from headrace.store.database import Connection
 from headrace.store.opening import open_store
-from headrace.store.sql import Connection, SqlStore
+from headrace.store.sql import SqlStore
 
 
 def main() -> None:

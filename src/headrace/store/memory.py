@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from threading import Lock
 from typing import Any
@@ -173,7 +173,7 @@ class MemoryStore:
         """One line result with its spans; see the protocol."""
         with self._lock:
             row = self._find(run).lines.get(line_number)
-        return None if row is None else line_from_row(row, decode_spans(row["spans"]))
+        return None if row is None else replace(line_from_row(row), spans=decode_spans(row["spans"]))
 
     def read_spans(self, run: str, line_number: int = AGGREGATION_LINE) -> tuple[SpanRecord, ...]:
         """Spans of one line or of the aggregation; see the protocol."""

@@ -23,10 +23,11 @@ from psycopg.sql import SQL, Identifier
 from psycopg.types.string import StrDumper
 
 from headrace.errors import Problem, StateError, UsageError
+from headrace.store.database import Connection, Database, Nothing
 from headrace.store.failures import CLOSED, DAMAGED, DISK_FULL, OTHER, TOO_LARGE, Cause, store_failure
 from headrace.store.queries import POSTGRESQL, load_queries
 from headrace.store.schema import VERSION_TABLE, load_migrations
-from headrace.store.sql import Connection, Nothing, SqlStore, apply_migrations, check_version
+from headrace.store.sql import SqlStore, apply_migrations, check_version
 
 ValueT = TypeVar("ValueT")
 Session = psycopg.Connection[DictRow]
@@ -37,9 +38,10 @@ PATIENCE_S = 30.0
 
 _SHORTEST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 1.0
-_MIGRATION_LOCK = (
-    0x68656164_72616365  # "headrace": the key of the lock under which a schema is made or changed
-)
+# Keys of advisory locks: "headrace" for making or changing a schema, the next one for deleting contents.
+_MIGRATION_LOCK = 0x6865616472616365
+_CONTENTS_LOCK = _MIGRATION_LOCK + 1
+
 
 # What libpq is asked for unless the address says otherwise; a network that swallows packets is noticed in a minute.
 _DEFAULTS: Mapping[str, str] = {
@@ -146,7 +148,12 @@ def open_postgresql(location: str) -> SqlStore:
     Raises:
         UsageError: C506 for an address that cannot be read.
     """
-    return SqlStore(PostgresqlDatabase(parse_address(location)))
+    return make_store(PostgresqlDatabase(parse_address(location)))
+
+
+def make_store(database: PostgresqlDatabase) -> SqlStore:
+    """The store over ``database``, with long texts in a table of it."""
+    return SqlStore(database, _TableContents(database.place))
 
 
 def parse_address(location: str) -> Address:
@@ -189,7 +196,7 @@ def _place(parameters: Mapping[str, Any], schema: str | None) -> str:
 
 
 class PostgresqlDatabase:
-    """Implements :class:`~headrace.store.sql.Database` in one schema.
+    """Implements :class:`~headrace.store.database.Database` in one schema.
 
     Args:
         address: Where it is. The schema is made by the first change; reading before that finds nothing.
@@ -354,7 +361,7 @@ class PostgresqlDatabase:
 
 
 class _Statements:
-    """Implements :class:`~headrace.store.sql.Connection`."""
+    """Implements :class:`~headrace.store.database.Connection`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -373,6 +380,39 @@ class _Statements:
     def _run(self, query: str, row: Mapping[str, Any]) -> psycopg.Cursor[DictRow]:
         statement = load_queries(POSTGRESQL)[query]
         return self._session.execute(statement.sql.encode(), statement.bind(row))
+
+
+class _TableContents:
+    """Implements :class:`~headrace.store.database.Contents` in the table ``content``."""
+
+    def __init__(self, place: str) -> None:
+        self._place = place
+
+    def prepare(self, contents: Mapping[str, bytes]) -> None:
+        """Nothing: contents are committed with the rows that refer to them."""
+
+    def keep(self, connection: Connection, contents: Mapping[str, bytes]) -> None:
+        connection.rows("share_contents", {"key": _CONTENTS_LOCK})
+        found = connection.rows("find_contents", {"digests": list(contents)})
+        missing = contents.keys() - {row["digest"] for row in found}
+        # In one order for everybody: two transactions that add the same contents never wait for each other.
+        rows = [{"digest": digest, "data": contents[digest]} for digest in sorted(missing)]
+        if rows:
+            connection.execute_many("add_content", rows)
+
+    def read(self, connection: Connection, digest: str) -> bytes | None:
+        rows = connection.rows("read_content", {"digest": digest})
+        return bytes(rows[0]["data"]) if rows else None
+
+    def name(self, digest: str) -> str:
+        return f"{digest} in the table content of {self._place}"
+
+    def collect(self, database: Database) -> None:
+        def delete(connection: Connection) -> None:
+            connection.rows("lock_contents", {"key": _CONTENTS_LOCK})
+            connection.execute("delete_unused_contents", {})
+
+        database.write(delete, is_repeatable=True)
 
 
 class _TextDumper(StrDumper):

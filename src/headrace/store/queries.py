@@ -1,4 +1,7 @@
-"""The named statements of ``queries.sql``, read once for each dialect."""
+"""The named statements of ``queries.sql``, read once for each dialect.
+
+Statements that only one database needs stand in ``queries.sqlite.sql`` and ``queries.postgresql.sql``.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +57,9 @@ class Query:
 @cache
 def load_queries(dialect: Dialect) -> Mapping[str, Query]:
     """Every statement by name, as ``dialect`` writes it."""
-    return parse_queries(Path(__file__).with_name("queries.sql").read_text("utf-8"), dialect.mark)
+    names = ("queries.sql", f"queries.{dialect.name}.sql")
+    text = "".join(Path(__file__).with_name(name).read_text("utf-8") for name in names)
+    return parse_queries(text, dialect.mark)
 
 
 def parse_queries(text: str, mark: str) -> Mapping[str, Query]:

@@ -123,21 +123,26 @@ WHERE run_id = :run_id AND spans <> :none AND (
 -- Record what one line did, replacing what was recorded for it before.
 INSERT INTO line (
     run_id, line_number, status, calls, prompt_tokens, completion_tokens, cost_usd, start_ns, end_ns, trace_id,
-    inputs, outputs, problem, nodes
+    inputs, outputs, problem, nodes, has_contents
 ) VALUES (
     :run_id, :line_number, :status, :calls, :prompt_tokens, :completion_tokens, :cost_usd, :start_ns, :end_ns,
-    :trace_id, :inputs, :outputs, :problem, :nodes
+    :trace_id, :inputs, :outputs, :problem, :nodes, :has_contents
 )
 ON CONFLICT (run_id, line_number) DO UPDATE SET
     status = excluded.status, calls = excluded.calls, prompt_tokens = excluded.prompt_tokens,
     completion_tokens = excluded.completion_tokens, cost_usd = excluded.cost_usd, start_ns = excluded.start_ns,
     end_ns = excluded.end_ns, trace_id = excluded.trace_id, inputs = excluded.inputs,
-    outputs = excluded.outputs, problem = excluded.problem, nodes = excluded.nodes;
+    outputs = excluded.outputs, problem = excluded.problem, nodes = excluded.nodes,
+    has_contents = excluded.has_contents;
 
 -- name: append_trace
 -- Record the spans of one line, replacing those that were recorded for it before.
 INSERT INTO trace (run_id, line_number, spans) VALUES (:run_id, :line_number, :spans)
 ON CONFLICT (run_id, line_number) DO UPDATE SET spans = excluded.spans;
+
+-- name: use_content
+-- Record that a run refers to a content; it does until the run is deleted, even if the line is recorded again without.
+INSERT INTO content_use (digest, run_id) VALUES (:digest, :run_id) ON CONFLICT (digest, run_id) DO NOTHING;
 
 -- name: read_lines
 -- The next lines of a run after a line number, in order, without spans.

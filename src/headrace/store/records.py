@@ -8,7 +8,7 @@ readers refuse, are recorded as ``null``.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -56,7 +56,8 @@ def _plain(value: Any) -> Any:
 _encode = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), check_circular=False, default=_plain
 ).encode
-_decode = json.JSONDecoder().decode
+decode_json: Callable[[str], Any] = json.JSONDecoder().decode
+"""Plain data from :func:`encode_json`."""
 
 
 def encode_time(time: datetime) -> str:
@@ -152,23 +153,23 @@ def run_from_row(row: Row) -> Run:
             flow_digest=row["flow_digest"],
             data_path=row["data_path"],
             data_digest=row["data_digest"],
-            column_mapping=_decode(row["column_mapping"]),
+            column_mapping=decode_json(row["column_mapping"]),
             source_run=row["source_run"],
             resume_from=row["resume_from"],
             variant=row["variant"],
             arm=row["arm"],
             model=row["model"],
             chosen_model=_decode_model(row["chosen_model"]),
-            connections=_decode(row["connections"]),
-            init=_decode(row["init"]),
+            connections=decode_json(row["connections"]),
+            init=decode_json(row["init"]),
             experiment=row["experiment"],
-            judgement=_decode(row["judgement"]),
+            judgement=decode_json(row["judgement"]),
             repeat=row["repeat"],
             display_name=row["display_name"],
             description=row["description"],
-            tags=_decode(row["tags"]),
-            properties=_decode(row["properties"]),
-            environment_names=tuple(_decode(row["environment_names"])),
+            tags=decode_json(row["tags"]),
+            properties=decode_json(row["properties"]),
+            environment_names=tuple(decode_json(row["environment_names"])),
         ),
         status=row["status"],
         created_at=datetime.fromisoformat(row["created_at"]),
@@ -176,8 +177,8 @@ def run_from_row(row: Row) -> Run:
         n_completed=row["n_completed"] or 0,
         n_failed=row["n_failed"] or 0,
         finished_at=datetime.fromisoformat(row["finished_at"]) if row["finished_at"] else None,
-        metrics=_decode(row["metrics"]),
-        aggregation=tuple(_node_from_json(item) for item in _decode(row["aggregation"])),
+        metrics=decode_json(row["metrics"]),
+        aggregation=tuple(_node_from_json(item) for item in decode_json(row["aggregation"])),
         problem=_decode_problem(row["problem"]),
         usage=_usage_from_row(row),
         is_archived=bool(row["is_archived"]),
@@ -207,20 +208,19 @@ def line_row(result: LineResult) -> dict[str, Any]:
     }
 
 
-def line_from_row(row: Row, spans: tuple[SpanRecord, ...] = ()) -> LineResult:
-    """A line result from its columns."""
+def line_from_row(row: Row, *, decode: Callable[[str], Any] = decode_json) -> LineResult:
+    """A line result from its columns, without spans; ``decode`` reads those that hold what people put in."""
     return LineResult(
         line_number=row["line_number"],
         status=row["status"],
-        inputs=_decode(row["inputs"]),
-        outputs=_decode(row["outputs"]),
+        inputs=decode(row["inputs"]),
+        outputs=decode(row["outputs"]),
         problem=_decode_problem(row["problem"]),
-        nodes=tuple(_node_from_json(item) for item in _decode(row["nodes"])),
+        nodes=tuple(_node_from_json(item) for item in decode(row["nodes"])),
         usage=_usage_from_row(row),
         start_ns=row["start_ns"],
         end_ns=row["end_ns"],
         trace_id=row["trace_id"],
-        spans=spans,
     )
 
 
@@ -235,7 +235,7 @@ def encode_spans(spans: Sequence[SpanRecord]) -> str:
 
 def decode_spans(text: str) -> tuple[SpanRecord, ...]:
     """Spans from :func:`encode_spans`."""
-    data = _decode(text)
+    data = decode_json(text)
     return tuple(_span_from_json(item, data["trace_id"]) for item in data["spans"])
 
 
@@ -266,7 +266,7 @@ def _encode_model(model: ModelSpec | None) -> str | None:
 def _decode_model(text: str | None) -> ModelSpec | None:
     if text is None:
         return None
-    data = _decode(text)
+    data = decode_json(text)
     return ModelSpec(**{**data, "price": Price(**data["price"]) if data["price"] else None})
 
 
@@ -275,7 +275,7 @@ def _encode_problem(problem: Problem | None) -> str | None:
 
 
 def _decode_problem(text: str | None) -> Problem | None:
-    return None if text is None else problem_from_json(_decode(text))
+    return None if text is None else problem_from_json(decode_json(text))
 
 
 # What equals its default is left out of a node's JSON: most nodes have no problem, usage or logs.

@@ -1,6 +1,7 @@
 """What every SQL database does the same: the named statements, the rows, and what they mean.
 
-An adapter brings a :class:`Database`: how a connection comes about, what a transaction is, and what its errors mean.
+An adapter brings a :class:`~headrace.store.database.Database`: how a connection comes about, what a transaction is, and
+what its errors mean; and where long texts are kept.
 """
 
 from __future__ import annotations
@@ -8,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from hashlib import sha256
+from typing import Any, TypeVar
 
 from headrace.domain.run import LineResult, NodeResult, Run, RunSpec
 from headrace.domain.span import SpanRecord
 from headrace.errors import Problem, UsageError
 from headrace.store.base import AGGREGATION_LINE, taken_run, unknown_run
-from headrace.store.failures import DAMAGED, newer_store, store_failure
+from headrace.store.contents import put_back, set_aside
+from headrace.store.database import Connection, Contents, Database
+from headrace.store.failures import DAMAGED, lost_content, newer_store, store_failure
 from headrace.store.records import (
     Row,
     claim_row,
@@ -36,76 +40,12 @@ _PAGE_LINES = 64
 _NO_LIMIT = 2**62
 
 
-class Connection(Protocol):
-    """Executes the statements of ``queries.sql`` by name; columns are bound by name."""
-
-    def execute(self, query: str, row: Mapping[str, Any]) -> int:
-        """Execute a statement and return how many rows it changed."""
-        ...
-
-    def execute_many(self, query: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Execute a statement once for each of ``rows``."""
-        ...
-
-    def rows(self, query: str, row: Mapping[str, Any]) -> Sequence[Row]:
-        """Execute a statement and return the rows that it finds."""
-        ...
-
-
-class Nothing:
-    """The connection of a database that has not been made yet: it has no rows."""
-
-    def execute(self, _query: str, _row: Mapping[str, Any]) -> int:
-        """Change nothing."""
-        return 0
-
-    def execute_many(self, query: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Change nothing."""
-
-    def rows(self, _query: str, _row: Mapping[str, Any]) -> Sequence[Row]:
-        """No rows."""
-        return ()
-
-
-class Database(Protocol):
-    """One database, whose methods may be called from any thread. They raise ``StateError`` as stores do.
-
-    Attributes:
-        place: Where it is, as people may see it: without a password.
-    """
-
-    @property
-    def place(self) -> str:
-        """Where it is, as people may see it: without a password."""
-        ...
-
-    def read(self, work: Callable[[Connection], ValueT]) -> ValueT:
-        """What ``work`` returns; it changes nothing and may be called again after a failure."""
-        ...
-
-    def write(
-        self, work: Callable[[Connection], ValueT], *, is_repeatable: bool, makes: bool = False
-    ) -> ValueT:
-        """What ``work`` returns, committed in one transaction; it may be called again after one that failed.
-
-        Args:
-            work: What to do.
-            is_repeatable: Whether doing it twice is the same as once; without that it is not called again where
-                the database may have committed it before its answer was lost.
-            makes: Whether the database is made where there is none; otherwise ``work`` sees one without rows.
-        """
-        ...
-
-    def close(self) -> None:
-        """Give back files and connections; a second call does nothing."""
-        ...
-
-
 class SqlStore:
     """Implements :class:`~headrace.store.base.RunStore` over a database. Safe for use from several threads."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, contents: Contents) -> None:
         self._database = database
+        self._contents = contents
 
     def create_run(
         self, spec: RunSpec, *, n_lines: int, created_at: datetime, owner: str | None = None
@@ -143,11 +83,21 @@ class SqlStore:
     def append_lines(self, run: str, results: Sequence[LineResult]) -> None:
         """Record line results; see the protocol."""
         rows = [line_row(result) for result in results]
+        contents: dict[str, bytes] = {}
+        for row in rows:
+            contents |= set_aside(row)
+        if contents:
+            self._database.read(lambda connection: _run_id(connection, run))
+            self._contents.prepare(contents)
 
         def append(connection: Connection) -> None:
             run_id = _run_id(connection, run)
             for row in rows:
                 row["run_id"] = run_id
+            if contents:
+                self._contents.keep(connection, contents)
+                uses = [{"run_id": run_id, "digest": digest} for digest in sorted(contents)]
+                connection.execute_many("use_content", uses)
             connection.execute_many("append_line", rows)
             connection.execute_many("append_trace", rows)
 
@@ -286,6 +236,7 @@ class SqlStore:
                 raise _unknown(connection, run)
 
         self._database.write(delete, is_repeatable=False)
+        self._contents.collect(self._database)
 
     def close(self) -> None:
         """Give back files and connections; see the protocol."""
@@ -308,7 +259,16 @@ class SqlStore:
             limit -= len(rows)
 
     def _line(self, row: Row) -> LineResult:
+        if row["has_contents"]:
+            decode = put_back(self._content)
+            return self._decoded(lambda row: line_from_row(row, decode=decode), row)
         return self._decoded(line_from_row, row)
+
+    def _content(self, digest: str) -> bytes:
+        data = self._database.read(lambda connection: self._contents.read(connection, digest))
+        if data is None or sha256(data).hexdigest() != digest:
+            raise lost_content(self._contents.name(digest), is_missing=data is None)
+        return data
 
     def _spans(self, traces: Sequence[Row]) -> tuple[SpanRecord, ...]:
         return self._decoded(lambda row: decode_spans(row["spans"]), traces[0]) if traces else ()

@@ -16,10 +16,12 @@ from typing import Any, TypeVar
 
 from headrace.config import STATE_FOLDER
 from headrace.errors import StateError
+from headrace.store.content_files import FileContents
+from headrace.store.database import Connection, Nothing
 from headrace.store.failures import CLOSED, DAMAGED, DISK_FULL, OTHER, TOO_LARGE, Cause, store_failure
 from headrace.store.queries import SQLITE, load_queries
 from headrace.store.schema import VERSION_TABLE, load_migrations
-from headrace.store.sql import Connection, Nothing, SqlStore, apply_migrations, check_version
+from headrace.store.sql import SqlStore, apply_migrations, check_version
 
 ValueT = TypeVar("ValueT")
 
@@ -56,11 +58,16 @@ _CAUSES: Mapping[str, Cause] = {
 
 def open_sqlite(location: str) -> SqlStore:
     """The store in the file at ``location``; it and its folder are created with the first run."""
-    return SqlStore(SqliteDatabase(Path(location)))
+    return make_store(SqliteDatabase(Path(location)))
+
+
+def make_store(database: SqliteDatabase) -> SqlStore:
+    """The store over ``database``, with long texts in a folder beside its file."""
+    return SqlStore(database, FileContents(Path(f"{database.place}.contents")))
 
 
 class SqliteDatabase:
-    """Implements :class:`~headrace.store.sql.Database` in one file.
+    """Implements :class:`~headrace.store.database.Database` in one file.
 
     Args:
         path: The file; it and its folder are created by the first change. Reading before that finds nothing.
@@ -191,7 +198,7 @@ class SqliteDatabase:
 
 
 class _Statements:
-    """Implements :class:`~headrace.store.sql.Connection`."""
+    """Implements :class:`~headrace.store.database.Connection`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

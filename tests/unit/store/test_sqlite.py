@@ -15,7 +15,7 @@ from headrace.store import schema
 from headrace.store.queries import SQLITE, Dialect, load_queries
 from headrace.store.schema import Migration, load_migrations
 from headrace.store.sql import SqlStore
-from headrace.store.sqlite import SqliteDatabase
+from headrace.store.sqlite import SqliteDatabase, make_store
 
 MIB = 1024 * 1024
 
@@ -30,7 +30,7 @@ def open_it(path: Path) -> Iterator[Callable[..., SqlStore]]:
     opened: list[SqlStore] = []
 
     def open_one(at: Path = path, *, busy_timeout_s: float = 5.0) -> SqlStore:
-        opened.append(SqlStore(SqliteDatabase(at, busy_timeout_s=busy_timeout_s)))
+        opened.append(make_store(SqliteDatabase(at, busy_timeout_s=busy_timeout_s)))
         return opened[-1]
 
     yield open_one
@@ -215,6 +215,7 @@ def test_a_store_of_the_first_version_keeps_its_runs(open_it: Callable[..., SqlS
         "INSERT INTO run (name, status, created_at, n_lines, flow_path, flow_name, flow_digest, column_mapping,"
         " judgement, repeat, tags) VALUES ('old', 'Completed', '2026-01-02T03:04:05.678901+00:00', 2, '/f', 'f',"
         " 'ab', '{}', '{}', 0, '{\"a\":\"b\"}')",
+        "INSERT INTO line VALUES (1, 0, 'Completed', 0, 0, 0, NULL, 1, 2, '', '{}', '{\"a\":\"\\u0000sha256:\"}', NULL, '[]')",
     )
     store = open_it()
     run = store.read_run("old")
@@ -226,6 +227,8 @@ def test_a_store_of_the_first_version_keeps_its_runs(open_it: Callable[..., SqlS
     )
     assert (run.spec.connections, run.spec.chosen_model, run.is_archived) == ({}, None, False)
     assert store.update_run("old", is_archived=True).is_archived
+    # What looks like the mark of a content was a text when it was recorded.
+    assert [line.outputs for line in store.read_lines("old")] == [{"a": "\0sha256:"}]
 
 
 def test_a_migration_that_fails_leaves_the_store_as_it_was(
@@ -345,7 +348,7 @@ def test_a_full_disk_says_so_and_loses_nothing(filled: SqlStore, path: Path) -> 
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages + 4}")
     with failing("S803", "disk is full", str(path)):
-        filled.append_lines("first", [a_line(2), a_line(3, outputs={"text": "x" * MIB})])
+        filled.append_lines("first", [a_line(2), a_line(3, outputs={"texts": ["x" * 1024] * 1024})])
     assert filled.line_statuses("first").keys() == {0, 1}
     connection.execute("PRAGMA max_page_count = 1000000")
     filled.append_lines("first", [a_line(2)])
@@ -358,11 +361,11 @@ def test_a_file_size_limit_says_so_and_loses_nothing(filled: SqlStore, path: Pat
     resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, hard))
     try:
         with failing("S803", "disk", str(path)):
-            filled.append_lines("first", [a_line(2, outputs={"text": "x" * 2 * MIB})])
+            filled.append_lines("first", [a_line(2, outputs={"texts": ["x" * 1024] * 2048})])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert filled.line_statuses("first").keys() == {0, 1}
-    filled.append_lines("first", [a_line(2, outputs={"text": "x" * 2 * MIB})])
+    filled.append_lines("first", [a_line(2, outputs={"texts": ["x" * 1024] * 2048})])
     assert filled.line_statuses("first").keys() == {0, 1, 2}
 
 
