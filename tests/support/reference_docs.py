@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 from headrace.cli.main import run_command_line
 from headrace.cli.session import Session
 from headrace.cli.terminal import Terminal
-from headrace.codes import CATALOGUE, Entry
+from headrace.codes import CATALOGUE
+from headrace.codes.entry import Entry
 from headrace.errors import (
     DefinitionError,
     ExecutionError,
@@ -75,7 +76,7 @@ _INTRODUCTION = """# Errors
 
 Every problem that headrace reports has a code, says what is wrong, where it stands as file, line and column, and, where it
 is known, how to fix it. Checks report all problems at once. Codes are never reused and never change their meaning. This page
-is generated from the catalogue in `src/headrace/codes.py`.
+is generated from the catalogue in `src/headrace/codes`.
 
 ## Exit codes
 

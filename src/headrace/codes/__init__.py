@@ -1,0 +1,17 @@
+"""The catalogue of problem codes: one entry each, in families by letter. Pure data.
+
+Codes are forever: a number is never used again, and the meaning of one never changes. A new code stands at the end
+of its family and comes with a case in ``tests/conformance/problems``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from headrace.codes.connections import CONNECTION_CODES
+from headrace.codes.entry import Entry
+from headrace.codes.flows import FLOW_CODES
+from headrace.codes.moving import MOVING_CODES
+from headrace.codes.runs import RUN_CODES
+
+CATALOGUE: Mapping[str, Entry] = {**FLOW_CODES, **RUN_CODES, **CONNECTION_CODES, **MOVING_CODES}
