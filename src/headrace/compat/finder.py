@@ -84,7 +84,11 @@ class ServedFinder:
 
 class _ServedLoader:
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return ServedModule(spec.name)
+        module = ServedModule(spec.name)
+        # Python asks the module for its path before it sets it, and code of the real package would be given the
+        # real module's: then the served one had none.
+        module.__path__ = spec.submodule_search_locations or []
+        return module
 
     def exec_module(self, module: ModuleType) -> None:
         module.__dict__["__all__"] = [name for name in SERVED[module.__name__] if not name.startswith("_")]

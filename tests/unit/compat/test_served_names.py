@@ -98,11 +98,15 @@ class TestBesideTheRealPackage:
 
     FILES: ClassVar = {
         "__init__.py": "from promptflow._core.tool import tool as _tool\nnew_thing = 'real'\n",
+        "_utils/__init__.py": "",
+        "_utils/agents.py": "",
+        "_utils/others.py": "VALUE = 2\n",
         "executor.py": "from promptflow._core.tool import tool\nfrom promptflow.core import Newer\nfrom promptflow import core\nREAL = tool\n",
         "_core/__init__.py": "",
         "_core/tool.py": "def tool(f): return 'real tool'\nclass ToolInvoker: pass\n",
         "core/__init__.py": "from promptflow._core.tool import tool\nfrom promptflow.core._newer import Newer\n",
         "core/_newer.py": "class Newer: pass\n",
+        "scrubber.py": "from promptflow._utils import agents\n",
         "tools/__init__.py": "raise RuntimeError('not needed')\n",
         "tools/extra.py": "VALUE = 1\n",
     }
@@ -142,6 +146,12 @@ class TestBesideTheRealPackage:
 
         assert REAL is not tool
         assert REAL(None) == "real tool"
+
+    def test_a_package_that_its_own_code_imported_first_is_one_for_others_too(self) -> None:
+        importlib.import_module("promptflow.scrubber")
+        from promptflow._utils.others import VALUE
+
+        assert VALUE == 2
 
     def test_a_name_that_neither_has(self) -> None:
         with pytest.raises(
