@@ -123,6 +123,15 @@ class Run:
         return render_run_properties(self.recorded, folder=str(self._output_path))
 
     @property
+    def _properties(self) -> dict[str, Any]:
+        """The properties with the counts of lines, which evaluation packages read here."""
+        made = self.properties
+        if self.recorded is not None:
+            counts = {"completed": self.recorded.n_completed, "failed": self.recorded.n_failed}
+            made["system_metrics"].update({f"__pf__.lines.{state}": n for state, n in counts.items()})
+        return made
+
+    @property
     def _created_on(self) -> datetime | None:
         return self.recorded.created_at if self.recorded else None
 
