@@ -5,6 +5,8 @@ name each (``helpers.py``), so the modules of a project are put aside while anot
 
 A flow may call another flow, also from several threads. Then the code of both runs at the same time, so of a project
 in use only those modules are put aside that the other project has a file for, and its folder stays on the path behind.
+The same goes for a folder that was on the path before it was a project: that of the program itself, which imports from
+it at any time, or that of installed packages, where a flow may be a class of one.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ _loads = threading.Lock()
 _is_loading: ContextVar[bool] = ContextVar("headrace_is_loading", default=False)
 _active: list[str] = []  # at most one folder
 _in_use: Counter[str] = Counter()
+_added: set[str] = set()  # folders that are on the path because they are projects
 _noted: dict[str, tuple[int, int]] = {}  # file to the time of its last change and its size
 _put_aside: dict[str, dict[str, ModuleType]] = {}
 _stays: list[_Stay] = []  # in order of entering
@@ -49,6 +52,8 @@ def activate_project(folder: Path) -> None:
             _put_away(_active[0], path)
         if path in sys.path:
             sys.path.remove(path)
+        else:
+            _added.add(path)
         sys.path.insert(0, path)
         sys.modules.update(_put_aside.pop(path, {}))
         _active[:] = [path]
@@ -187,14 +192,15 @@ def caller_folder() -> Path:
 def _put_away(path: str, other: str) -> None:
     """Make room for the modules of the project ``other``.
 
-    A project's folder is taken off the path and its modules out of the imported ones; of a project in use only
-    the modules that ``other`` has as well.
+    A project's folder is taken off the path and its modules out of the imported ones; of a project in use, or one
+    whose folder was on the path before, only the modules that ``other`` has as well.
     """
     own = {name: module for name, module in list(sys.modules.items()) if _is_of(module, path)}
-    if _in_use[path]:
+    if _in_use[path] or path not in _added:
         own = {name: module for name, module in own.items() if _has_module(other, name.partition(".")[0])}
     elif path in sys.path:
         sys.path.remove(path)
+        _added.remove(path)
     _put_aside[path] = own
     for name in own:
         sys.modules.pop(name, None)

@@ -23,6 +23,26 @@ def test_a_project_comes_back_to_the_path_after_its_code_took_it_off(
     assert sys.path.count(str(tmp_path)) == 1
 
 
+def test_a_folder_that_was_on_the_path_before_stays_there_with_its_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, flow = tmp_path / "program", tmp_path / "flow"
+    for file in ("program/settings_x.py", "program/words_x.py", "flow/words_x.py"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).write_text(f"file = {file!r}\n")
+    monkeypatch.setattr(sys, "path", [str(program), *sys.path])
+    monkeypatch.setattr(project, "_active", [])
+    settings, words = import_module("settings_x"), import_module("words_x")
+    project.activate_project(program)
+    project.activate_project(flow)
+    assert sys.path[:2] == [str(flow), str(program)]
+    assert sys.modules["settings_x"] is settings
+    assert import_module("words_x").file == "flow/words_x.py"
+    project.activate_project(program)
+    assert str(flow) not in sys.path
+    assert sys.modules["words_x"] is words
+
+
 def test_a_folder_that_has_gone_leaves_no_trace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError), project.working_folder(tmp_path / "gone", is_brief=True):
