@@ -33,9 +33,12 @@ class FileContents:
         """Write the files that are missing; see the protocol."""
         missing = [digest for digest, data in contents.items() if not self._is_there(digest, len(data))]
         with self._translated():
+            folders = {self._path(digest).parent for digest in missing}
+            if not all(folder.is_dir() for folder in folders):
+                folders |= {self._folder, self._folder.parent}
             for digest in missing:
                 self._write(digest, contents[digest])
-            for folder in {self._path(digest).parent for digest in missing}:
+            for folder in folders:
                 _force_names(folder)
 
     def keep(self, _connection: Connection, contents: Mapping[str, bytes]) -> None:

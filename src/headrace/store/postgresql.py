@@ -53,6 +53,11 @@ _DEFAULTS: Mapping[str, str] = {
     "tcp_user_timeout": "60000",
 }
 
+# How long a session waits for a lock, and how long the server lets it hold one when its machine has gone to sleep in
+# the middle of a transaction; what the address, the user or the database says wins.
+_LIMITS: Mapping[str, str] = {"lock_timeout": "30s", "idle_in_transaction_session_timeout": "60s"}
+_SET_LIMIT = "SELECT set_config(%(name)s, %(value)s, false) WHERE current_setting(%(name)s) = '0'"
+
 _UNREACHABLE = Cause(
     what="no connection could be made",
     fix="Check the address, user and password in HEADRACE_STORE, and that the server runs.",
@@ -300,6 +305,8 @@ class PostgresqlDatabase:
                     raise store_failure(self.place, _NOT_UTF8)
                 session.adapters.register_dumper(str, _TextDumper)
                 session.execute("SELECT set_config('search_path', quote_ident(%s), false)", (self._schema,))
+                for name, value in _LIMITS.items():
+                    session.execute(_SET_LIMIT, {"name": name, "value": value})
             except BaseException:
                 session.close()
                 raise

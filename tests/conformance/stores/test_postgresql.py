@@ -14,6 +14,7 @@ from tests.support.postgresql import PASSWORD, USER, Server
 from tests.support.runs import a_line, a_spec, a_time
 
 from headrace.errors import HeadraceError
+from headrace.store.database import Connection
 from headrace.store.opening import open_store
 from headrace.store.postgresql import PostgresqlDatabase, make_store, parse_address
 from headrace.store.queries import Dialect
@@ -241,6 +242,42 @@ def test_a_user_who_may_only_read_can_read(filled: SqlStore, open_it: Open, loca
     assert reader.read_run("first").n_completed == 2
     with failing("S803", "read-only"):
         reader.append_lines("first", [a_line(2)])
+
+
+def test_a_lock_that_lasts_says_so_and_changes_nothing(
+    filled: SqlStore, open_it: Open, location: str
+) -> None:
+    hasty = open_it(location + "&options=-clock_timeout%3D50ms")
+
+    def hold(connection: Connection) -> None:
+        connection.execute("delete_run", {"name": "first"})
+        with failing("S803", "locked"):
+            hasty.update_run("first", description="x")
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        filled._database.write(hold, is_repeatable=False)
+    assert hasty.update_run("first", description="y").n_completed == 2
+
+
+def test_a_session_neither_waits_nor_holds_up_others_for_ever(
+    filled: SqlStore, open_it: Open, location: str
+) -> None:
+    def limits(store: SqlStore) -> list[str]:
+        database = store._database
+        assert isinstance(database, PostgresqlDatabase)
+        assert database._session is not None
+        names = ("lock_timeout", "idle_in_transaction_session_timeout")
+        rows = [
+            database._session.execute("SELECT current_setting(%s) AS it", (name,)).fetchone()
+            for name in names
+        ]
+        return [row["it"] for row in rows if row]
+
+    assert limits(filled) == ["30s", "1min"]
+    chosen = open_it(location + "&options=-clock_timeout%3D5s")
+    chosen.list_runs()
+    assert limits(chosen) == ["5s", "1min"]
 
 
 # Lost connections
