@@ -338,3 +338,49 @@ def test_how_a_run_cannot_be_taken_over(
 
 def test_archived_runs_alone_and_with_the_others_contradict_each_other(headrace: Call) -> None:
     assert headrace("run", "list", "--archived-only", "--include-archived").code == 2
+
+
+# What a run may spend
+
+ASKING = """\
+inputs:
+  word: {type: string}
+outputs:
+  out: {type: string, reference: "${ask.output}"}
+nodes:
+- name: ask
+  type: llm
+  source: {type: code, path: ask.jinja2}
+  connection: baseline
+  api: chat
+  inputs: {deployment_name: baseline, word: "${inputs.word}"}
+"""
+
+
+def test_a_run_that_has_spent_what_it_may_is_gone_on_with(headrace: Call, folder: Path) -> None:
+    asking = folder / "asking"
+    asking.mkdir()
+    asking.joinpath("flow.dag.yaml").write_text(ASKING, encoding="utf-8")
+    asking.joinpath("ask.jinja2").write_text(
+        "user:\nWhat is {{word}}? {{word}} is a word.\n", encoding="utf-8"
+    )
+    create = ("run", "create", "--flow", "asking", "--data", "data.jsonl")
+    whole = headrace(*create, "--name", "whole").data["properties"]["system_metrics"]["total_tokens"]
+    done = headrace(*create, "--name", "few", "--max-concurrency", "1", "--max-tokens", str(whole * 2 // 3))
+    assert (done.code, done.data["status"], done.data["lines"]["completed"]) == (1, "Canceled", 2)
+    assert "E609" in done.err
+    again = headrace("run", "resume", "--name", "few", "--max-tokens", str(whole - 1))
+    assert (again.code, again.data["lines"]["completed"]) == (1, 2)
+    assert headrace("run", "resume", "--name", "few", "--max-tokens", str(2 * whole)).code == 0
+    assert lines(headrace, "few") == lines(headrace, "whole")
+
+
+def test_a_cost_that_nobody_knows_cannot_be_limited(headrace: Call, folder: Path) -> None:
+    asking = folder / "asking"
+    asking.mkdir()
+    asking.joinpath("flow.dag.yaml").write_text(ASKING, encoding="utf-8")
+    asking.joinpath("ask.jinja2").write_text("user:\n{{word}}\n", encoding="utf-8")
+    done = headrace("run", "create", "--flow", "asking", "--data", "data.jsonl", "--max-cost", "1")
+    assert done.code == 2
+    assert "price of baseline/baseline is not known" in done.err
+    assert headrace("run", "list", "-o", "json").data == []

@@ -79,6 +79,11 @@ RUN_CODES: Mapping[str, Entry] = {
         "The run was interrupted",
         "Lines that were finished are recorded; the rest was not run.",
     ),
+    "E609": Entry(
+        "cap-reached",
+        "A run that has spent what it may",
+        "Lines in flight were finished and are recorded; no further one was taken.",
+    ),
     "G901": Entry(
         "unknown-metric",
         "A metric that no evaluation produces",

@@ -34,6 +34,19 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cap:
+    """The most that may be spent; ``None`` means no limit.
+
+    Attributes:
+        cost_usd: US dollars.
+        tokens: Prompt and completion tokens together.
+    """
+
+    cost_usd: float | None = None
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeResult:
     """What one node did for one line.
 

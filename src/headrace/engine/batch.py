@@ -17,6 +17,7 @@ from headrace.domain.run import COMPLETED, FAILED, LineResult
 from headrace.engine.line import run_line
 from headrace.engine.plain import to_record
 from headrace.engine.runtime import PreparedFlow
+from headrace.engine.spending import Spending
 from headrace.engine.stopping import Stop
 from headrace.errors import Problem
 
@@ -109,6 +110,7 @@ async def run_lines(
     on_line: Callable[[LineResult], None],
     kept: Mapping[int, Mapping[str, Any]] | None = None,
     stop: Stop | None = None,
+    spending: Spending | None = None,
 ) -> BatchResult:
     """Run all lines and record each.
 
@@ -124,6 +126,7 @@ async def run_lines(
         on_line: Hears each line after its commit, on the event loop's thread.
         kept: What lines that need not be run, because they are recorded already, keep for aggregation nodes.
         stop: Ends the batch early when it is asked for.
+        spending: Stops the batch when the next line might spend more than it may.
 
     Raises:
         DefinitionError: When a line cannot be read any more.
@@ -132,7 +135,7 @@ async def run_lines(
     """
     recorder = _Recorder(record, on_line)
     stop = stop or Stop()
-    batch = _Batch(flow, lines, recorder, kept or {}, stop)
+    batch = _Batch(flow, lines, recorder, kept or {}, stop, spending)
     problem = None
     try:
         async with asyncio.TaskGroup() as group:
@@ -164,6 +167,7 @@ class _Batch:
         recorder: _Recorder,
         kept: Mapping[int, Mapping[str, Any]],
         stop: Stop,
+        spending: Spending | None,
     ) -> None:
         self.kept = dict(kept)
         self._flow = flow
@@ -171,6 +175,7 @@ class _Batch:
         self._in_flight: dict[int, PendingLine] = {}
         self._recorder = recorder
         self._stop = stop
+        self._spending = spending
         self._is_exhausted = False
 
     @property
@@ -207,6 +212,8 @@ class _Batch:
             if pending is None:
                 self._is_exhausted = True
                 return
+            if not self._may_spend():
+                return  # the line stays unrecorded, to be run later
             if pending.problem is not None:
                 self._recorder.add(_refused(pending, pending.problem))
             else:
@@ -214,6 +221,13 @@ class _Batch:
             # Lines that never wait (prompts only) would keep the recorder and other workers from running.
             await asyncio.sleep(0)
             await self._recorder.wait_for_room()
+
+    def _may_spend(self) -> bool:
+        problem = self._spending.refuse(len(self._in_flight)) if self._spending is not None else None
+        if problem is not None:
+            # What is in flight is being paid for, so it may take the time that it needs.
+            self._stop.ask(problem, self._flow.limits.line_timeout_s)
+        return problem is None
 
     async def _run(self, pending: PendingLine) -> None:
         number = pending.line.number
@@ -225,6 +239,8 @@ class _Batch:
         if values and result.status == COMPLETED:
             self.kept[number] = values
         del self._in_flight[number]
+        if self._spending is not None:
+            self._spending.add(result.usage)
         self._recorder.add(result)
 
 

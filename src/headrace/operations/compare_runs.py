@@ -12,10 +12,11 @@ from headrace.domain.comparison import Comparison, MetricSpec, Recommendation, R
 from headrace.domain.dataset import Dataset, SourceLine
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import Flow, FlowOutput
-from headrace.domain.run import COMPLETED, Run
+from headrace.domain.run import CANCELED, COMPLETED, Cap, Run
 from headrace.domain.variant import Arm
 from headrace.engine.events import OnEvent
-from headrace.errors import DefinitionError, Problem, UsageError, nearest, raise_if_errors
+from headrace.engine.spending import Spending
+from headrace.errors import DefinitionError, ExecutionError, Problem, UsageError, nearest, raise_if_errors
 from headrace.evaluation.comparison import compare
 from headrace.evaluation.recommendation import ship_recommendation
 from headrace.formats.flow_file import load_flow
@@ -60,7 +61,7 @@ class ComparisonResult:
 
 
 def run_experiment(
-    workspace: Workspace, experiment: Experiment, on_event: OnEvent | None = None
+    workspace: Workspace, experiment: Experiment, on_event: OnEvent | None = None, cap: Cap | None = None
 ) -> ComparisonResult:
     """Run every arm over the data, evaluate each, and compare.
 
@@ -68,14 +69,16 @@ def run_experiment(
 
     Raises:
         DefinitionError: Flow, data, mapping, evaluator or metric are wrong.
-        UsageError: An arm does not fit the flow.
+        UsageError: An arm does not fit the flow, or its price is not known although the cost is limited.
+        ExecutionError: E609 when all runs together have spent what they may.
         StateError: The store failed.
     """
     _check_experiment(workspace, experiment)
     experiment_id = f"{experiment.name}_{workspace.now():%Y%m%d_%H%M%S_%f}"
     judgement = _judgement(experiment)
+    spending = Spending(cap) if cap is not None else None
     judged = [
-        _run_arm(workspace, experiment, arm, repeat, experiment_id, judgement, on_event)
+        _run_arm(workspace, experiment, arm, repeat, experiment_id, judgement, on_event, spending)
         for repeat in range(experiment.repeats)
         for arm in experiment.arms
     ]
@@ -174,8 +177,9 @@ def _run_arm(
     experiment_id: str,
     judgement: Mapping[str, Any],
     on_event: OnEvent | None,
+    spending: Spending | None,
 ) -> JudgedRun:
-    run = create_run(
+    run = _run_whole(
         workspace,
         RunRequest(
             flow=Path(experiment.flow_path),
@@ -186,11 +190,12 @@ def _run_arm(
             experiment=experiment_id,
             judgement=judgement,
             repeat=repeat,
+            spending=spending,
         ),
         on_event,
     )
     evaluations = {
-        evaluator.name: _evaluate(workspace, experiment, evaluator, run, experiment_id, on_event)
+        evaluator.name: _evaluate(workspace, experiment, evaluator, run, experiment_id, on_event, spending)
         for evaluator in experiment.evaluators
         if run.n_completed
     }
@@ -204,8 +209,9 @@ def _evaluate(
     run: Run,
     experiment_id: str,
     on_event: OnEvent | None,
+    spending: Spending | None,
 ) -> Run:
-    return create_run(
+    return _run_whole(
         workspace,
         RunRequest(
             flow=Path(evaluator.flow_path),
@@ -215,9 +221,22 @@ def _evaluate(
             experiment=experiment_id,
             tags={EVALUATOR_TAG: evaluator.name},
             repeat=run.spec.repeat,
+            spending=spending,
         ),
         on_event,
     )
+
+
+def _run_whole(workspace: Workspace, request: RunRequest, on_event: OnEvent | None) -> Run:
+    """A run with all its lines: arms that have answered different lines are not compared.
+
+    Raises:
+        ExecutionError: When it was stopped at a limit.
+    """
+    run = create_run(workspace, request, on_event)
+    if run.status == CANCELED and run.problem is not None:
+        raise ExecutionError(run.problem)
+    return run
 
 
 def compare_experiment_again(workspace: Workspace, experiment_id: str) -> ComparisonResult:

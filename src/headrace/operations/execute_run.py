@@ -12,6 +12,7 @@ from headrace.domain.run import CANCELED, COMPLETED, FAILED, LineResult, Run, Ru
 from headrace.engine.aggregate import AggregationResult, run_aggregation
 from headrace.engine.batch import PendingLine, run_lines
 from headrace.engine.events import LineFinished, OnEvent, RunFinished, RunStarted, RunStopping
+from headrace.engine.spending import Spending
 from headrace.engine.stopping import Stop
 from headrace.errors import HeadraceError, Problem, UsageError
 from headrace.operations.finished_lines import FinishedLines
@@ -33,6 +34,7 @@ class RunWork:
         lines: All lines of the run.
         finished: Those that are recorded already.
         max_concurrency: Lines in flight at once.
+        spending: What the run may spend, if that is limited.
     """
 
     spec: RunSpec
@@ -41,6 +43,7 @@ class RunWork:
     lines: Collection[PendingLine]
     finished: FinishedLines
     max_concurrency: int
+    spending: Spending | None = None
 
 
 def execute_run(workspace: Workspace, work: RunWork, hear: OnEvent) -> Run:
@@ -122,6 +125,7 @@ class _Execution:
                     on_line=self.tell_line,
                     kept=work.finished.kept,
                     stop=self.stop,
+                    spending=work.spending,
                 )
                 if batch.problem is None:
                     return await run_aggregation(flow, batch.kept)

@@ -3,44 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from headrace.domain.dataset import Dataset
-from headrace.domain.run import COMPLETED, Run, RunSpec
+from headrace.domain.run import COMPLETED, Cap, Run, RunSpec
 from headrace.engine.events import OnEvent, ignore_event
+from headrace.engine.spending import Spending
 from headrace.errors import Problem, UsageError
 from headrace.formats.digest import flow_digest
 from headrace.formats.lines import read_dataset
 from headrace.formats.multimedia import place_images
 from headrace.operations.execute_run import RunWork, execute_run, started, taken_over
 from headrace.operations.finished_lines import find_finished
-from headrace.operations.prepare_flow import loaded_flow
-from headrace.operations.run_batch import check_resumable, recorded_arm
+from headrace.operations.prepare_flow import LoadedFlow, loaded_flow
+from headrace.operations.run_batch import check_price, check_resumable, recorded_arm
 from headrace.operations.run_lines import make_lines
 from headrace.operations.run_owner import is_at_work, new_owner
 from headrace.operations.workspace import Workspace
 
 
-def resume_run(
-    workspace: Workspace,
-    name: str,
-    *,
-    environment_variables: Mapping[str, str] | None = None,
-    max_concurrency: int | None = None,
-    retries_failed: bool = False,
-    on_event: OnEvent | None = None,
-) -> Run:
-    """Run the lines that a run has not recorded, then its aggregation nodes, and return the finished run.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumeRequest:
+    """What ``headrace run resume`` was asked for.
 
-    The flow and the data must be what they were, so that the result is that of a run that was never interrupted.
-
-    Args:
-        workspace: For the store.
+    Attributes:
         name: The run.
         environment_variables: Those that the run was given when it was made; their values are not recorded.
         max_concurrency: Lines in flight at once.
         retries_failed: Run the lines that have failed again as well.
-        on_event: Hears what happens.
+        cap: What the run may spend, with what it has spent already.
+    """
+
+    name: str
+    environment_variables: Mapping[str, str] = field(default_factory=dict)
+    max_concurrency: int | None = None
+    retries_failed: bool = False
+    cap: Cap | None = None
+
+
+def resume_run(workspace: Workspace, request: ResumeRequest, on_event: OnEvent | None = None) -> Run:
+    """Run the lines that a run has not recorded, then its aggregation nodes, and return the finished run.
+
+    The flow and the data must be what they were, so that the result is that of a run that was never interrupted.
 
     Raises:
         UsageError: S801 unknown; S811 its lines cannot be made again; S818 another process works on it; S819 flow or
@@ -49,11 +54,12 @@ def resume_run(
         KeyboardInterrupt: After the run was interrupted again and closed.
         StateError: The store failed; what was committed stays.
     """
+    name, given = request.name, request.environment_variables
     base = workspace.store.read_run(name)
-    spec, given = base.spec, environment_variables or {}
+    spec = base.spec
     if is_at_work(base, workspace.now()):
         raise UsageError(taken_over(name))
-    _check_left(base, retries_failed=retries_failed)
+    _check_left(base, retries_failed=request.retries_failed)
     dataset = _read_data(spec, given)
     with loaded_flow(
         workspace,
@@ -69,17 +75,31 @@ def resume_run(
             dataset = place_images(dataset, Path(dataset.path), loaded.flow.message_format)
         lines = make_lines(workspace, loaded.flow, spec.column_mapping, dataset, source_run=spec.source_run)
         workspace.warn(loaded.warnings)
-        finished = find_finished(workspace, name, loaded, lines, has_failed=not retries_failed)
+        finished = find_finished(workspace, name, loaded, lines, has_failed=not request.retries_failed)
         owner = new_owner()
         if not workspace.store.claim_run(name, owner=owner, at=workspace.now(), seen=base.heartbeat_at):
             raise UsageError(taken_over(name))
         hear = on_event or ignore_event
         hear(started(spec, lines, finished, resume_from=name))
-        n_at_once = max_concurrency or loaded.max_concurrency
         work = RunWork(
-            spec=spec, owner=owner, loaded=loaded, lines=lines, finished=finished, max_concurrency=n_at_once
+            spec=spec,
+            owner=owner,
+            loaded=loaded,
+            lines=lines,
+            finished=finished,
+            max_concurrency=request.max_concurrency or loaded.max_concurrency,
+            spending=_spent(base, request.cap, loaded),
         )
         return execute_run(workspace, work, hear)
+
+
+def _spent(base: Run, cap: Cap | None, loaded: LoadedFlow) -> Spending | None:
+    if cap is None:
+        return None
+    spending = Spending(cap)
+    check_price(spending, loaded)
+    spending.add(base.usage, n_lines=base.n_completed + base.n_failed)
+    return spending
 
 
 def _read_data(spec: RunSpec, given: Mapping[str, str]) -> Dataset | None:

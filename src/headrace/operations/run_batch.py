@@ -16,6 +16,7 @@ from headrace.engine.batch import PendingLine
 from headrace.engine.events import OnEvent, ignore_event
 from headrace.engine.masking import is_masked, mask_settings
 from headrace.engine.plain import to_record
+from headrace.engine.spending import Spending
 from headrace.errors import Problem, UsageError
 from headrace.formats.digest import flow_digest
 from headrace.formats.lines import read_dataset
@@ -51,6 +52,7 @@ class RunRequest:
         runs_folder: The setting ``run.output_path``: the run will be written into a folder of its name there, which is
             noted among its properties. Nothing is written by running alone.
         judgement: See :class:`~headrace.domain.run.RunSpec`.
+        spending: What the run, together with others that share it, may spend.
     """
 
     flow: Path
@@ -74,6 +76,7 @@ class RunRequest:
     experiment: str | None = None
     judgement: Mapping[str, Any] = field(default_factory=dict)
     repeat: int = 0
+    spending: Spending | None = None
 
 
 def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | None = None) -> Run:
@@ -110,6 +113,7 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
             workspace, loaded.flow, request.column_mapping, dataset, source_run=request.source_run
         )
         workspace.warn(loaded.warnings)
+        check_price(request.spending, loaded)
         finished = _find_finished(workspace, base, loaded, lines)
         spec = _make_spec(
             workspace, request, loaded.flow, arm, flow_path=flow_path, data_path=data_path, dataset=dataset
@@ -128,6 +132,7 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
             lines=lines,
             finished=finished,
             max_concurrency=request.max_concurrency or loaded.max_concurrency,
+            spending=request.spending,
         )
         return execute_run(workspace, work, hear)
 
@@ -177,6 +182,21 @@ def _asked_again(request: RunRequest, spec: RunSpec) -> RunRequest:
         init=spec.init,
         description=request.description if request.description is not None else spec.description,
     )
+
+
+def check_price(spending: Spending | None, loaded: LoadedFlow) -> None:
+    """Refuse to keep to a cost that nobody knows.
+
+    Raises:
+        UsageError: C507 when the flow asks a model whose price is not known.
+    """
+    if spending is None or spending.cap.cost_usd is None or loaded.price is not None:
+        return
+    models = _models(loaded.flow)
+    if models:
+        what = f"The cost cannot be limited: the price of {', '.join(models)} is not known."
+        fix = "Give the price of the model in an experiment file, or limit the tokens with --max-tokens."
+        raise UsageError(Problem(code="C507", what=what, fix=fix))
 
 
 def recorded_arm(spec: RunSpec) -> Arm | None:

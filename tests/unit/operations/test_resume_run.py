@@ -18,7 +18,7 @@ from tests.support.runs import a_spec, a_time
 from headrace.config import load_settings
 from headrace.domain.run import CANCELED, COMPLETED, FAILED, RUNNING, LineResult
 from headrace.errors import UsageError
-from headrace.operations.resume_run import resume_run
+from headrace.operations.resume_run import ResumeRequest, resume_run
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.run_owner import Heartbeat, is_at_work, new_owner
 from headrace.operations.workspace import Workspace, open_workspace
@@ -112,7 +112,7 @@ def test_exactly_the_rest_is_run_and_all_of_it_is_aggregated(
     workspace: Workspace, request_: RunRequest
 ) -> None:
     interrupted(workspace, request_)
-    run = resume_run(workspace, "r", max_concurrency=1)
+    run = resume_run(workspace, ResumeRequest(name="r", max_concurrency=1))
     assert calls(request_) == [4, 5, 6, 7]
     assert (run.status, run.n_completed, run.n_failed, run.problem) == (COMPLETED, 7, 1, None)
     assert run.metrics == {"total": 2 * (0 + 1 + 2 + 4 + 5 + 6 + 7)}
@@ -120,12 +120,12 @@ def test_exactly_the_rest_is_run_and_all_of_it_is_aggregated(
 
 def test_failed_lines_are_run_again_when_asked_for(workspace: Workspace, request_: RunRequest) -> None:
     interrupted(workspace, request_)
-    resume_run(workspace, "r")
-    run = resume_run(workspace, "r", retries_failed=True)
+    resume_run(workspace, ResumeRequest(name="r"))
+    run = resume_run(workspace, ResumeRequest(name="r", retries_failed=True))
     assert sorted(calls(request_)) == [3, 4, 5, 6, 7]
     assert (run.n_completed, run.metrics) == (8, {"total": 56})
     with pytest.raises(UsageError, match="S820"):
-        resume_run(workspace, "r", retries_failed=True)
+        resume_run(workspace, ResumeRequest(name="r", retries_failed=True))
 
 
 @pytest.mark.parametrize("file", ["work.py", "data.jsonl"])
@@ -136,7 +136,7 @@ def test_a_flow_or_data_that_have_changed_are_refused(
     path = tmp_path / file if file == "data.jsonl" else request_.flow / file
     path.write_text(path.read_text("utf-8") + "\n\n", "utf-8")
     with pytest.raises(UsageError, match="S819"):
-        resume_run(workspace, "r")
+        resume_run(workspace, ResumeRequest(name="r"))
     assert workspace.store.read_run("r").status == CANCELED
 
 
@@ -148,7 +148,7 @@ def test_environment_variables_have_to_be_given_again(
         a_spec("given", data_path="d.jsonl", environment_names=("KEY",)), n_lines=1, created_at=a_time()
     )
     with pytest.raises(UsageError) as caught:
-        resume_run(workspace, "given")
+        resume_run(workspace, ResumeRequest(name="given"))
     assert "--environment-variables KEY=…" in (caught.value.problems[0].fix or "")
 
 
@@ -156,7 +156,7 @@ def test_a_run_at_work_is_left_alone(workspace: Workspace, request_: RunRequest)
     spec = a_spec("busy", data_path="d.jsonl")
     workspace.store.create_run(spec, n_lines=1, created_at=workspace.now(), owner=new_owner())
     with pytest.raises(UsageError, match="S818"):
-        resume_run(workspace, "busy")
+        resume_run(workspace, ResumeRequest(name="busy"))
 
 
 def test_who_is_at_work(workspace: Workspace) -> None:
@@ -216,7 +216,7 @@ def test_a_killed_run_is_finished_as_if_nothing_had_happened(workspace: Workspac
         running.send_signal(signal.SIGKILL)
         running.wait()
         assert workspace.store.read_run("r").status == RUNNING
-    run = resume_run(workspace, "r")
+    run = resume_run(workspace, ResumeRequest(name="r"))
     assert (run.status, run.n_completed, run.metrics) == (COMPLETED, 40, {"total": 40 * 39})
     # At each kill two lines are in flight, and those that came to an end since the last commit began may be lost.
     assert 40 <= len(calls(request)) <= 40 + 3 * 6

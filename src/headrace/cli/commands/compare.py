@@ -19,11 +19,12 @@ from headrace.cli.compare_arguments import (
     split_names,
 )
 from headrace.cli.inputs import read_variables
-from headrace.cli.options import Verb, pairs_option, path_option, variables_option
+from headrace.cli.options import Verb, cap_options, pairs_option, path_option, read_cap, variables_option
 from headrace.cli.progress import show_progress
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.workspace import command_workspace
 from headrace.domain.evaluation import Experiment
+from headrace.domain.run import Cap
 from headrace.errors import ExitCode, Problem, StateError, UsageError
 from headrace.evaluation.report.as_json import render_json
 from headrace.evaluation.report.html import render_html
@@ -104,6 +105,7 @@ class Destination(NamedTuple):
     help="Chance of a wrong verdict that you accept; default 0.05.",
 )
 @variables_option()
+@cap_options()
 @click.option("--again", metavar="ID", help="Compare the recorded runs of this experiment once more.")
 @click.option(
     "-o",
@@ -123,6 +125,8 @@ def command(
     outputs: tuple[str, ...],
     report: Path | None,
     again: str | None,
+    max_cost: float | None,
+    max_tokens: int | None,
     **options: Any,
 ) -> int:
     """Race arms over the same lines and say which one to ship.
@@ -139,7 +143,8 @@ def command(
         for path in (report, destination.file):
             if path is not None:
                 _make_room(path)
-        result = _compare(session, workspace, targets, experiment, again, options)
+        cap = read_cap(max_cost, max_tokens)
+        result = _compare(session, workspace, targets, experiment, again, options, cap)
         if report is None and experiment is not None:
             report = default_report(workspace, experiment.name)
             _make_room(report)
@@ -254,10 +259,11 @@ def _compare(
     experiment: Experiment | None,
     again: str | None,
     options: Mapping[str, Any],
+    cap: Cap | None,
 ) -> ComparisonResult:
     if experiment is not None:
         with show_progress(session) as on_event:
-            return run_experiment(workspace, experiment, on_event)
+            return run_experiment(workspace, experiment, on_event, cap)
     if again is not None:
         return compare_experiment_again(workspace, again)
     if len(targets) < 2:

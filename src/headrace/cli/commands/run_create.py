@@ -12,13 +12,23 @@ import click
 
 from headrace.cli.inputs import read_inputs, read_variables
 from headrace.cli.line_report import render_line_report
-from headrace.cli.options import Verb, init_option, pairs_option, path_option, unquote, variables_option
+from headrace.cli.options import (
+    Verb,
+    cap_options,
+    init_option,
+    pairs_option,
+    path_option,
+    read_cap,
+    unquote,
+    variables_option,
+)
 from headrace.cli.progress import show_progress
 from headrace.cli.run_view import find_first_failure, lines_failed_problem, run_to_json
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.workspace import command_workspace
 from headrace.domain.run import COMPLETED, Run
 from headrace.engine.events import LineFinished, OnEvent, RunEvent
+from headrace.engine.spending import Spending
 from headrace.errors import ExitCode, Problem
 from headrace.formats.run_file import RunFile, apply_settings, read_run_file
 from headrace.formats.run_folder import OUTPUT_PATH
@@ -84,6 +94,7 @@ _SETTLED = ("flow", "data", "run", "variant", "model", "column_mapping", "connec
 @pairs_option("--set", "settings", help="Set any property of the run, e.g. display_name=… tags.team=….")
 @click.option("--display-name", metavar="TEXT", help="Title of the run.")
 @click.option("--max-concurrency", type=click.IntRange(min=1), metavar="N", help="Lines in flight at once.")
+@cap_options()
 @path_option(
     "--output", help="Also write the run into this folder when it ends, as headrace run export does."
 )
@@ -98,6 +109,8 @@ def command(
     output: Path | None,
     source: Path | None,
     stream: bool,
+    max_cost: float | None,
+    max_tokens: int | None,
     **options: Any,
 ) -> int:
     """Run a flow over every line of a data file.
@@ -119,7 +132,8 @@ def command(
     options["environment_variables"] = read_variables(
         options["environment_variables"], session.folder, session.settings.environment
     )
-    request = make_request(run_file, options)
+    cap = read_cap(max_cost, max_tokens)
+    request = replace(make_request(run_file, options), spending=Spending(cap) if cap else None)
     if output is not None:
         refuse_foreign_folder(output, request.name)
         kept = {**request.properties, OUTPUT_PATH: str(output.resolve())}

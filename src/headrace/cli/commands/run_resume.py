@@ -6,12 +6,12 @@ import click
 
 from headrace.cli.commands.run_create import find_failure, report_failures
 from headrace.cli.inputs import read_variables
-from headrace.cli.options import Verb, run_name_option, variables_option
+from headrace.cli.options import Verb, cap_options, read_cap, run_name_option, variables_option
 from headrace.cli.progress import show_progress
 from headrace.cli.run_view import run_to_json
 from headrace.cli.session import Session
 from headrace.cli.workspace import command_workspace
-from headrace.operations.resume_run import resume_run
+from headrace.operations.resume_run import ResumeRequest, resume_run
 
 
 @click.command(
@@ -26,6 +26,7 @@ from headrace.operations.resume_run import resume_run
 @click.option("--retry-failed", "retries_failed", is_flag=True, help="Run failed lines again as well.")
 @variables_option()
 @click.option("--max-concurrency", type=click.IntRange(min=1), metavar="N", help="Lines in flight at once.")
+@cap_options()
 @click.pass_obj
 def command(
     session: Session,
@@ -34,6 +35,8 @@ def command(
     retries_failed: bool,
     environment_variables: tuple[str, ...],
     max_concurrency: int | None,
+    max_cost: float | None,
+    max_tokens: int | None,
 ) -> int:
     """Go on with a run that was interrupted: run the lines that it has not recorded, in the same run.
 
@@ -43,14 +46,14 @@ def command(
     """
     variables = read_variables(environment_variables, session.folder, session.settings.environment)
     with command_workspace(session) as workspace, show_progress(session) as on_event:
-        run = resume_run(
-            workspace,
-            name,
+        request = ResumeRequest(
+            name=name,
             environment_variables=variables,
             max_concurrency=max_concurrency,
             retries_failed=retries_failed,
-            on_event=on_event,
+            cap=read_cap(max_cost, max_tokens),
         )
+        run = resume_run(workspace, request, on_event)
         failure = find_failure(workspace, run)
     session.write_json(run_to_json(run, failure))
     return report_failures(session, run, failure)

@@ -1,0 +1,47 @@
+"""What runs may spend on model calls, and what they have spent: lines are taken only while there is enough left."""
+
+from __future__ import annotations
+
+from headrace.domain.run import Cap, Usage
+from headrace.errors import Problem
+
+
+class Spending:
+    """Counts what finished lines have spent; shared by all runs of one command, within one event loop at a time.
+
+    The next line is expected to spend as much as those before it did on average, and so are the lines in flight: a
+    cap is exceeded by no more than what they spend above that. Before the first line has ended nothing is known, so
+    that only as many lines are taken as there is room for at once.
+    """
+
+    def __init__(self, cap: Cap) -> None:
+        self.cap = cap
+        self._n_lines = 0
+        self._cost_usd = 0.0
+        self._tokens = 0
+
+    def add(self, usage: Usage, *, n_lines: int = 1) -> None:
+        """Count what ``n_lines`` finished lines have spent."""
+        self._n_lines += n_lines
+        self._cost_usd += usage.cost_usd or 0.0
+        self._tokens += usage.total_tokens
+
+    def refuse(self, n_in_flight: int) -> Problem | None:
+        """Why no further line should be taken while ``n_in_flight`` are on their way; ``None`` when one may be.
+
+        The problem is E609.
+        """
+        share = (n_in_flight + 1) / self._n_lines if self._n_lines else 0.0
+        if self.cap.cost_usd is not None and self._cost_usd * (1 + share) > self.cap.cost_usd:
+            return _reached(f"${self._cost_usd:,.4f} of ${self.cap.cost_usd:,.4f}", "--max-cost")
+        if self.cap.tokens is not None and self._tokens * (1 + share) > self.cap.tokens:
+            return _reached(f"{self._tokens:,} of {self.cap.tokens:,} tokens", "--max-tokens")
+        return None
+
+
+def _reached(spent: str, option: str) -> Problem:
+    return Problem(
+        code="E609",
+        what=f"The run was stopped at its limit: {spent} are spent, and the next line might exceed it.",
+        fix=f"Raise {option} and go on with: headrace run resume",
+    )

@@ -1,0 +1,56 @@
+"""Limits of what a run may spend: what is expected of the next line and of those in flight counts."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.domain.run import Cap, Usage
+from headrace.engine.spending import Spending
+
+
+def a_line(tokens: int = 10, cost_usd: float | None = 0.5) -> Usage:
+    return Usage(calls=1, prompt_tokens=tokens - 1, completion_tokens=1, cost_usd=cost_usd)
+
+
+def test_nothing_is_refused_before_the_first_line_has_ended() -> None:
+    assert Spending(Cap(cost_usd=1e-9, tokens=1)).refuse(64) is None
+
+
+def test_the_next_line_and_those_in_flight_are_expected_to_cost_as_much_as_the_others() -> None:
+    spending = Spending(Cap(tokens=50))
+    for _ in range(2):
+        spending.add(a_line())
+    assert spending.refuse(2) is None
+    problem = spending.refuse(3)
+    assert problem is not None
+    assert problem.code == "E609"
+    assert "20 of 50 tokens" in problem.what
+    assert "--max-tokens" in (problem.fix or "")
+
+
+def test_cost_is_limited_apart_from_tokens() -> None:
+    spending = Spending(Cap(cost_usd=2.0))
+    spending.add(Usage(calls=3, prompt_tokens=5, cost_usd=1.5), n_lines=3)
+    assert spending.refuse(0) is None
+    problem = spending.refuse(1)
+    assert problem is not None
+    assert "--max-cost" in (problem.fix or "")
+
+
+@given(st.lists(st.integers(1, 100), min_size=1, max_size=60), st.integers(1, 2_000), st.integers(1, 16))
+def test_a_cap_is_exceeded_by_no_more_than_the_lines_in_flight(
+    lines: list[int], most: int, n_at_once: int
+) -> None:
+    spending = Spending(Cap(tokens=most))
+    in_flight: list[int] = []
+    spent = 0
+    for tokens in lines:
+        if spending.refuse(len(in_flight)) is not None:
+            break
+        in_flight.append(tokens)
+        if len(in_flight) == n_at_once:
+            done = in_flight.pop(0)
+            spent += done
+            spending.add(a_line(done))
+    assert spent + sum(in_flight) <= most + n_at_once * max(lines)
