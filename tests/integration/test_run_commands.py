@@ -384,3 +384,11 @@ def test_a_cost_that_nobody_knows_cannot_be_limited(headrace: Call, folder: Path
     assert done.code == 2
     assert "price of baseline/baseline is not known" in done.err
     assert headrace("run", "list", "-o", "json").data == []
+
+
+def test_a_forecast_runs_nothing(headrace: Call, first: Done) -> None:
+    done = headrace("run", "create", "--flow", "flow", "--data", "data.jsonl", "--dry-run")
+    assert done.code == 0
+    (item,) = done.data["runs"]
+    assert (item["label"], item["n_lines"], item["calls"], item["source_run"]) == ("flow", 3, 0, "first")
+    assert [run["name"] for run in headrace("run", "list", "-o", "json").data] == ["first"]

@@ -18,6 +18,7 @@ from headrace.cli.compare_arguments import (
     parse_metric,
     split_names,
 )
+from headrace.cli.forecast_view import show_forecasts
 from headrace.cli.inputs import read_variables
 from headrace.cli.options import Verb, cap_options, pairs_option, path_option, read_cap, variables_option
 from headrace.cli.progress import show_progress
@@ -37,6 +38,7 @@ from headrace.operations.compare_runs import (
     compare_runs,
     run_experiment,
 )
+from headrace.operations.forecast_run import forecast_experiment
 from headrace.operations.workspace import Workspace
 
 FORMS = ("table", "json", "markdown", "html")
@@ -106,6 +108,7 @@ class Destination(NamedTuple):
 )
 @variables_option()
 @cap_options()
+@click.option("--dry-run", is_flag=True, help="Run nothing; say what calls, tokens, cost and time to expect.")
 @click.option("--again", metavar="ID", help="Compare the recorded runs of this experiment once more.")
 @click.option(
     "-o",
@@ -127,6 +130,7 @@ def command(
     again: str | None,
     max_cost: float | None,
     max_tokens: int | None,
+    dry_run: bool,
     **options: Any,
 ) -> int:
     """Race arms over the same lines and say which one to ship.
@@ -139,6 +143,8 @@ def command(
     """
     destination = read_destination(outputs)
     experiment = _find_experiment(session, targets, again, options)
+    if dry_run:
+        return _forecast(session, experiment)
     with command_workspace(session) as workspace:
         for path in (report, destination.file):
             if path is not None:
@@ -152,6 +158,15 @@ def command(
     is_beside = destination != Destination("table", None)
     _write_places(session, result, report, is_new=experiment is not None, is_beside=is_beside)
     return _report_failures(session, result)
+
+
+def _forecast(session: Session, experiment: Experiment | None) -> ExitCode:
+    if experiment is None:
+        fail_usage("--dry-run needs arms to run.", "Name an experiment file, or give --flow and --data.")
+    with command_workspace(session) as workspace:
+        forecasts = forecast_experiment(workspace, experiment)
+    show_forecasts(session, forecasts)
+    return ExitCode.OK
 
 
 def read_destination(outputs: Sequence[str]) -> Destination:

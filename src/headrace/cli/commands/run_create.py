@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from headrace.cli.forecast_view import show_forecasts
 from headrace.cli.inputs import read_inputs, read_variables
 from headrace.cli.line_report import render_line_report
 from headrace.cli.options import (
@@ -34,6 +35,7 @@ from headrace.formats.run_file import RunFile, apply_settings, read_run_file
 from headrace.formats.run_folder import OUTPUT_PATH
 from headrace.operations.configuration import runs_folder
 from headrace.operations.export_run import export_run, refuse_foreign_folder
+from headrace.operations.forecast_run import forecast_run
 from headrace.operations.import_run import ImportRequest, import_run
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace
@@ -95,6 +97,7 @@ _SETTLED = ("flow", "data", "run", "variant", "model", "column_mapping", "connec
 @click.option("--display-name", metavar="TEXT", help="Title of the run.")
 @click.option("--max-concurrency", type=click.IntRange(min=1), metavar="N", help="Lines in flight at once.")
 @cap_options()
+@click.option("--dry-run", is_flag=True, help="Run nothing; say what calls, tokens, cost and time to expect.")
 @path_option(
     "--output", help="Also write the run into this folder when it ends, as headrace run export does."
 )
@@ -111,6 +114,7 @@ def command(
     stream: bool,
     max_cost: float | None,
     max_tokens: int | None,
+    dry_run: bool,
     **options: Any,
 ) -> int:
     """Run a flow over every line of a data file.
@@ -134,6 +138,8 @@ def command(
     )
     cap = read_cap(max_cost, max_tokens)
     request = replace(make_request(run_file, options), spending=Spending(cap) if cap else None)
+    if dry_run:
+        return _forecast(session, request)
     if output is not None:
         refuse_foreign_folder(output, request.name)
         kept = {**request.properties, OUTPUT_PATH: str(output.resolve())}
@@ -149,6 +155,13 @@ def command(
             workspace.warn(export_run(workspace, run.spec.name, Path(folder)))
     session.write_json(run_to_json(run, failure))
     return report_failures(session, run, failure)
+
+
+def _forecast(session: Session, request: RunRequest) -> ExitCode:
+    with command_workspace(session) as workspace:
+        forecast = forecast_run(workspace, request)
+    show_forecasts(session, (forecast,))
+    return ExitCode.OK
 
 
 def _take_over(session: Session, request: ImportRequest) -> ExitCode:

@@ -1,0 +1,202 @@
+"""Say what a run would take without making it: from an earlier run of the same flow and arm, else from its prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from headrace.domain.evaluation import EvaluatorSpec, Experiment
+from headrace.domain.flow import DAG, PROMPTY
+from headrace.domain.forecast import Forecast
+from headrace.domain.run import Run
+from headrace.domain.variant import Arm
+from headrace.engine.batch import PendingLine
+from headrace.errors import HeadraceError
+from headrace.formats.digest import flow_digest
+from headrace.formats.lines import read_dataset
+from headrace.formats.positions import read_text
+from headrace.formats.template import load_template
+from headrace.operations.prepare_flow import LoadedFlow, loaded_flow
+from headrace.operations.run_batch import RunRequest, check_price
+from headrace.operations.run_lines import make_lines
+from headrace.operations.test_flow import make_arm
+from headrace.operations.workspace import Workspace
+from headrace.planning.plan import Step
+
+_MAX_RUNS = 500
+_MAX_LINES = 200
+_CHARACTERS_PER_TOKEN = 4.0
+"""English text in the encodings of current models; a rule of thumb that OpenAI publishes, good to about a fifth."""
+
+
+def forecast_run(workspace: Workspace, request: RunRequest, label: str | None = None) -> Forecast:
+    """What ``create_run`` with the same request would take; flow, data and mapping are checked as there.
+
+    A run over a few lines is the pilot of a run over many: the newest run of the same flow and arm is taken, one whose
+    flow has not changed before others.
+
+    Args:
+        workspace: For the store.
+        request: What would be run.
+        label: What the forecast is called; default: the arm, else the flow.
+
+    Raises:
+        DefinitionError: Flow, data or mapping are wrong.
+        UsageError: Unknown base run, variant or model; a cost is to be limited that is not known.
+    """
+    arm = request.arm or make_arm(request.variant, request.model)
+    dataset = read_dataset(request.data) if request.data is not None else None
+    with loaded_flow(
+        workspace,
+        request.flow,
+        arm=arm,
+        overrides=request.connections,
+        environment_variables=request.environment_variables,
+        init=request.init,
+    ) as loaded:
+        check_price(request.spending, loaded)
+        lines = make_lines(
+            workspace, loaded.flow, request.column_mapping, dataset, source_run=request.source_run
+        )
+        name = label or (arm.name if arm else loaded.flow.name)
+        base = _find_pilot(workspace, loaded, arm)
+        if base is None:
+            return _from_prompts(loaded, lines, len(lines), name)
+        concurrency = request.max_concurrency or loaded.max_concurrency
+        return _from_run(workspace, base, loaded, len(lines), concurrency, name)
+
+
+def forecast_experiment(workspace: Workspace, experiment: Experiment) -> tuple[Forecast, ...]:
+    """What every arm of an experiment would take, and what judging it would, all repeats together.
+
+    Raises:
+        DefinitionError: Flow, data, mapping or an evaluator are wrong.
+        UsageError: An arm does not fit the flow.
+    """
+    found = []
+    for arm in experiment.arms:
+        request = RunRequest(
+            flow=Path(experiment.flow_path),
+            data=Path(experiment.data_path),
+            column_mapping=experiment.column_mapping,
+            arm=arm,
+            environment_variables=experiment.environment_variables,
+        )
+        answers = forecast_run(workspace, request)
+        found.append(_repeated(answers, experiment.repeats))
+        for evaluator in experiment.evaluators:
+            label = f"{arm.name}, {evaluator.name}"
+            judging = _forecast_evaluator(workspace, evaluator, answers.n_lines, label)
+            found.append(_repeated(judging, experiment.repeats))
+    return tuple(found)
+
+
+def _forecast_evaluator(workspace: Workspace, evaluator: EvaluatorSpec, n_lines: int, label: str) -> Forecast:
+    with loaded_flow(workspace, Path(evaluator.flow_path)) as loaded:
+        base = _find_pilot(workspace, loaded, None)
+        if base is None:
+            return _from_prompts(loaded, (), n_lines, label)
+        return _from_run(workspace, base, loaded, n_lines, loaded.max_concurrency, label)
+
+
+def _repeated(forecast: Forecast, repeats: int) -> Forecast:
+    def times(value: float | None) -> float | None:
+        return None if value is None else value * repeats
+
+    return replace(
+        forecast,
+        n_lines=forecast.n_lines * repeats,
+        calls=times(forecast.calls),
+        prompt_tokens=times(forecast.prompt_tokens),
+        completion_tokens=times(forecast.completion_tokens),
+        cost_usd=times(forecast.cost_usd),
+        duration_s=times(forecast.duration_s),
+    )
+
+
+def _find_pilot(workspace: Workspace, loaded: LoadedFlow, arm: Arm | None) -> Run | None:
+    choices = arm.variant.choices if arm and arm.variant else {}
+    variant = ",".join(f"${{{node}.{name}}}" for node, name in choices.items()) or None
+    model = arm.model if arm else None
+    folder = Path(loaded.flow.folder).resolve()
+    found = [
+        run
+        for run in workspace.store.list_runs(limit=_MAX_RUNS)
+        if run.n_completed
+        and folder in (Path(run.spec.flow_path), Path(run.spec.flow_path).parent)
+        and run.spec.flow_name == loaded.flow.name
+        and (run.spec.variant, run.spec.chosen_model) == (variant, model)
+    ]
+    digest = flow_digest(loaded.flow)
+    unchanged = (run for run in found if run.spec.flow_digest == digest)
+    return next(unchanged, found[0] if found else None)
+
+
+def _from_run(
+    workspace: Workspace, base: Run, loaded: LoadedFlow, n_lines: int, concurrency: int, label: str
+) -> Forecast:
+    share = n_lines / (base.n_completed + base.n_failed)
+    usage = base.usage
+    cost = usage.cost_usd
+    if cost is None and loaded.price is not None:
+        cost = loaded.price.cost_usd(usage.prompt_tokens, usage.completion_tokens)
+    seen = list(islice(workspace.store.read_lines(base.spec.name), _MAX_LINES))
+    line_s = sum(line.duration_ms for line in seen) / 1000 / len(seen)
+    return Forecast(
+        label=label,
+        n_lines=n_lines,
+        calls=usage.calls * share,
+        prompt_tokens=usage.prompt_tokens * share,
+        completion_tokens=usage.completion_tokens * share,
+        cost_usd=cost * share if cost is not None else None if usage.calls else 0.0,
+        duration_s=line_s * max(1.0, n_lines / concurrency),
+        source_run=base.spec.name,
+    )
+
+
+def _from_prompts(loaded: LoadedFlow, lines: Iterable[PendingLine], n_lines: int, label: str) -> Forecast:
+    """Count what is known before anything has run: prompts, filled with flow inputs and literals."""
+    asking = [step for step in loaded.plan.steps if step.node.type == "llm"]
+    calls: float | None = float(len(asking) * n_lines) if loaded.flow.kind == DAG else None
+    tokens: float | None = None
+    if loaded.flow.kind == PROMPTY:
+        calls = float(n_lines)
+    elif calls == 0:
+        tokens = 0.0
+    elif calls is not None and (sample := list(islice(lines, _MAX_LINES))):
+        counted = [_count_tokens(loaded, step, line.inputs) for step in asking for line in sample]
+        tokens = sum(counted) / len(sample) * n_lines
+    is_free = calls == 0
+    return Forecast(
+        label=label,
+        n_lines=n_lines,
+        calls=calls,
+        prompt_tokens=tokens,
+        completion_tokens=0.0 if is_free else None,
+        cost_usd=0.0 if is_free else None,
+        duration_s=None,
+        source_run=None,
+    )
+
+
+def _count_tokens(loaded: LoadedFlow, step: Step, inputs: Mapping[str, Any]) -> float:
+    path = step.node.source.path
+    if path is None:
+        return 0.0
+    text = read_text(loaded.folder / path, path)
+    try:
+        text = load_template(text, path).render(dict(_known(step, inputs)))
+    except HeadraceError:  # it needs what another node gives
+        text = ""
+    return len(text) / _CHARACTERS_PER_TOKEN
+
+
+def _known(step: Step, inputs: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for binding in step.bindings:
+        if binding.reference is None:
+            yield binding.parameter, binding.literal
+        elif binding.reference.kind == "input":
+            yield binding.parameter, inputs.get(binding.reference.name, "")

@@ -1,0 +1,115 @@
+"""Forecasts: from the newest earlier run of the same flow and arm, else from the prompts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace.config import load_settings
+from headrace.domain.run import Cap
+from headrace.domain.variant import Arm, ModelSpec, Price
+from headrace.engine.spending import Spending
+from headrace.errors import UsageError
+from headrace.operations.forecast_run import forecast_run
+from headrace.operations.run_batch import RunRequest, create_run
+from headrace.operations.workspace import Workspace, open_workspace
+
+FLOW = """\
+inputs:
+  word: {type: string}
+outputs:
+  out: {type: string, reference: "${again.output}"}
+nodes:
+- name: ask
+  type: llm
+  source: {type: code, path: ask.jinja2}
+  connection: baseline
+  api: chat
+  inputs: {deployment_name: baseline, word: "${inputs.word}"}
+- name: again
+  type: llm
+  source: {type: code, path: again.jinja2}
+  connection: baseline
+  api: chat
+  inputs: {deployment_name: baseline, answer: "${ask.output}"}
+"""
+PRICED = Arm(
+    name="priced",
+    model=ModelSpec(
+        name="priced", connection="baseline", model="baseline", price=Price(input_usd=2.0, output_usd=8.0)
+    ),
+)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    settings = load_settings({"HOME": str(tmp_path), "HEADRACE_STORE": "memory:"})
+    with open_workspace(settings, tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def flow(tmp_path: Path) -> Path:
+    folder = tmp_path / "flow"
+    folder.mkdir()
+    folder.joinpath("flow.dag.yaml").write_text(FLOW, "utf-8")
+    folder.joinpath("ask.jinja2").write_text("user:\n{{word}} is a word. What is {{word}}?", "utf-8")
+    folder.joinpath("again.jinja2").write_text("user:\nSay {{answer}}.", "utf-8")
+    return folder
+
+
+def data(folder: Path, n_lines: int) -> Path:
+    path = folder / f"{n_lines}.jsonl"
+    path.write_text("".join(json.dumps({"word": f"w{n % 10}"}) + "\n" for n in range(n_lines)), "utf-8")
+    return path
+
+
+def test_prompts_are_counted_where_nothing_has_run(workspace: Workspace, flow: Path, tmp_path: Path) -> None:
+    forecast = forecast_run(workspace, RunRequest(flow=flow, data=data(tmp_path, 30)))
+    first = len("user:\nw0 is a word. What is w0?") / 4
+    second = len("user:\nSay .") / 4
+    assert (forecast.label, forecast.n_lines, forecast.calls) == ("flow", 30, 60)
+    assert forecast.prompt_tokens == pytest.approx(30 * (first + second))
+    assert (forecast.completion_tokens, forecast.cost_usd, forecast.duration_s) == (None, None, None)
+    assert workspace.store.list_runs() == ()
+
+
+def test_a_run_over_a_few_lines_is_the_pilot_of_one_over_many(
+    workspace: Workspace, flow: Path, tmp_path: Path
+) -> None:
+    pilot = create_run(workspace, RunRequest(flow=flow, data=data(tmp_path, 10), arm=PRICED, name="pilot"))
+    request = RunRequest(flow=flow, data=data(tmp_path, 100), arm=PRICED, max_concurrency=4)
+    forecast = forecast_run(workspace, request)
+    assert (forecast.source_run, forecast.label, forecast.calls) == ("pilot", "priced", 200)
+    whole = create_run(workspace, request)
+    assert forecast.prompt_tokens == whole.usage.prompt_tokens
+    assert forecast.completion_tokens == whole.usage.completion_tokens
+    assert forecast.cost_usd == pytest.approx(whole.usage.cost_usd)
+    assert forecast.duration_s is not None
+    assert pilot.usage.calls * 10 == whole.usage.calls
+
+
+def test_an_unchanged_flow_counts_before_a_newer_run_of_a_changed_one(
+    workspace: Workspace, flow: Path, tmp_path: Path
+) -> None:
+    few = data(tmp_path, 3)
+    template = flow / "again.jinja2"
+    text = template.read_text("utf-8")
+    create_run(workspace, RunRequest(flow=flow, data=few, name="same"))
+    template.write_text("user:\nSay {{answer}} again.", "utf-8")
+    create_run(workspace, RunRequest(flow=flow, data=few, name="changed"))
+    assert forecast_run(workspace, RunRequest(flow=flow, data=few)).source_run == "changed"
+    template.write_text(text, "utf-8")
+    assert forecast_run(workspace, RunRequest(flow=flow, data=few)).source_run == "same"
+    assert forecast_run(workspace, RunRequest(flow=flow, data=few, arm=PRICED)).source_run is None
+
+
+def test_a_cost_that_cannot_be_limited_is_refused_before(
+    workspace: Workspace, flow: Path, tmp_path: Path
+) -> None:
+    request = RunRequest(flow=flow, data=data(tmp_path, 3), spending=Spending(Cap(cost_usd=1.0)))
+    with pytest.raises(UsageError, match="price"):
+        forecast_run(workspace, request)
