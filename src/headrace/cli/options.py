@@ -309,6 +309,13 @@ def cap_options() -> Callable[[Any], Any]:
     return decorate
 
 
+def events_option() -> Callable[[Any], Any]:
+    """``--events``: where the events of runs are written."""
+    return path_option(
+        "--events", help="Write what happens into this file as it happens, one JSON object a line."
+    )
+
+
 def read_cap(max_cost: float | None, max_tokens: int | None) -> Cap | None:
     """What may be spent, if that is limited."""
     if max_cost is None and max_tokens is None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
+from headrace.cli.events_file import write_events
 from headrace.cli.session import Session
 from headrace.cli.wording import plural
 from headrace.domain.run import COMPLETED
@@ -16,16 +19,40 @@ from headrace.engine.events import LineFinished, OnEvent, RunEvent, RunFinished,
 
 _MAX_FINISHED_SHOWN = 8
 _DEFAULT_NAME_END = r"(_variant_0)?_\d{8}_\d{6}_\d{6}$"
+_SHORTEST_S = 0.2
+"""A rate over less time than this says nothing."""
 _LINES_WORTH_REPORTING = 200
 """Runs with fewer lines are reported once, at their end."""
 
 
 @contextmanager
-def show_progress(session: Session) -> Iterator[OnEvent]:
+def show_progress(session: Session, events: Path | None = None) -> Iterator[OnEvent]:
     """Listen to runs for the duration of a block; the session learns the names of the runs that were started.
 
     Nothing is shown with ``-q``.
+
+    Args:
+        session: For its streams.
+        events: Also write every event into this file, as a line of JSON.
+
+    Raises:
+        UsageError: C507 when the file cannot be written.
     """
+    with _show(session) as on_event:
+        if events is None:
+            yield on_event
+            return
+        with write_events(events) as write:
+
+            def both(event: RunEvent) -> None:
+                on_event(event)
+                write(event)
+
+            yield both
+
+
+@contextmanager
+def _show(session: Session) -> Iterator[OnEvent]:
     if session.is_quiet:
         yield _Names(session)
     elif session.terminal.has_tty_err:
@@ -44,13 +71,17 @@ class Tally:
     n_lines: int
     n_done: int = 0
     n_failed: int = 0
+    calls: int = 0
     tokens: int = 0
+    cost_usd: float = 0.0
 
     def add(self, event: LineFinished) -> None:
         """Count one finished line."""
         self.n_done += 1
         self.n_failed += event.status != COMPLETED
+        self.calls += event.usage.calls
         self.tokens += event.usage.total_tokens
+        self.cost_usd += event.usage.cost_usd or 0.0
 
 
 def label_run(event: RunStarted, last_arm: str | None) -> str:
@@ -144,32 +175,36 @@ class Bars(_Names):
         self.display = display
         self.tasks: dict[str, Any] = {}
         self.finished: list[Any] = []
+        self.began: dict[str, float] = {}
 
     def on_start(self, event: RunStarted, tally: Tally) -> None:
         """Put a bar on screen."""
         self.tasks[event.run] = self.display.add_task(tally.label, total=tally.n_lines, note="")
+        self.began[event.run] = time.monotonic()
 
     def on_line(self, event: LineFinished, tally: Tally) -> None:
         """Move the bar."""
-        self.display.update(self.tasks[event.run], completed=tally.n_done, note=_note(tally))
+        self.display.update(self.tasks[event.run], completed=tally.n_done, note=self._note(event.run, tally))
 
     def on_end(self, event: RunFinished, tally: Tally) -> None:
         """Leave the bar as it stands, and hide the oldest one when there are too many."""
         task = self.tasks[event.run]
         status = "" if event.status == COMPLETED else f"  {event.status}"
-        self.display.update(task, completed=tally.n_done, note=_note(tally) + status)
+        self.display.update(task, completed=tally.n_done, note=self._note(event.run, tally) + status)
         self.display.stop_task(task)
         self.finished.append(task)
         if len(self.finished) > _MAX_FINISHED_SHOWN:
             self.display.update(self.finished.pop(0), visible=False)
 
-
-def _note(tally: Tally) -> str:
-    parts = [
-        f"{tally.n_failed:,} failed" if tally.n_failed else "",
-        plural(tally.tokens, "token") if tally.tokens else "",
-    ]
-    return "  ".join(part for part in parts if part)
+    def _note(self, run: str, tally: Tally) -> str:
+        seconds = time.monotonic() - self.began[run]
+        parts = [
+            f"{tally.n_failed:,} failed" if tally.n_failed else "",
+            f"{tally.calls / seconds:,.1f} calls/s" if tally.calls and seconds > _SHORTEST_S else "",
+            plural(tally.tokens, "token") if tally.tokens else "",
+            f"${tally.cost_usd:,.4f}" if tally.cost_usd else "",
+        ]
+        return "  ".join(part for part in parts if part)
 
 
 @contextmanager
@@ -184,6 +219,7 @@ def _open_bars(session: Session) -> Iterator[Bars]:
         rich.BarColumn(bar_width=28, style="dim", complete_style="cyan", finished_style="green"),
         rich.MofNCompleteColumn(),
         rich.TimeElapsedColumn(),
+        rich.TimeRemainingColumn(compact=True),
         rich.TextColumn("{task.fields[note]}", style="dim"),
         console=console,
         transient=False,

@@ -20,7 +20,15 @@ from headrace.cli.compare_arguments import (
 )
 from headrace.cli.forecast_view import show_forecasts
 from headrace.cli.inputs import read_variables
-from headrace.cli.options import Verb, cap_options, pairs_option, path_option, read_cap, variables_option
+from headrace.cli.options import (
+    Verb,
+    cap_options,
+    events_option,
+    pairs_option,
+    path_option,
+    read_cap,
+    variables_option,
+)
 from headrace.cli.progress import show_progress
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.workspace import command_workspace
@@ -108,6 +116,7 @@ class Destination(NamedTuple):
 )
 @variables_option()
 @cap_options()
+@events_option()
 @click.option("--dry-run", is_flag=True, help="Run nothing; say what calls, tokens, cost and time to expect.")
 @click.option("--again", metavar="ID", help="Compare the recorded runs of this experiment once more.")
 @click.option(
@@ -130,6 +139,7 @@ def command(
     again: str | None,
     max_cost: float | None,
     max_tokens: int | None,
+    events: Path | None,
     dry_run: bool,
     **options: Any,
 ) -> int:
@@ -150,7 +160,7 @@ def command(
             if path is not None:
                 _make_room(path)
         cap = read_cap(max_cost, max_tokens)
-        result = _compare(session, workspace, targets, experiment, again, options, cap)
+        result = _compare(session, workspace, targets, experiment, again, {**options, "events": events}, cap)
         if report is None and experiment is not None:
             report = default_report(workspace, experiment.name)
             _make_room(report)
@@ -277,7 +287,7 @@ def _compare(
     cap: Cap | None,
 ) -> ComparisonResult:
     if experiment is not None:
-        with show_progress(session) as on_event:
+        with show_progress(session, options["events"]) as on_event:
             return run_experiment(workspace, experiment, on_event, cap)
     if again is not None:
         return compare_experiment_again(workspace, again)

@@ -16,6 +16,7 @@ from headrace.cli.line_report import render_line_report
 from headrace.cli.options import (
     Verb,
     cap_options,
+    events_option,
     init_option,
     pairs_option,
     path_option,
@@ -97,6 +98,7 @@ _SETTLED = ("flow", "data", "run", "variant", "model", "column_mapping", "connec
 @click.option("--display-name", metavar="TEXT", help="Title of the run.")
 @click.option("--max-concurrency", type=click.IntRange(min=1), metavar="N", help="Lines in flight at once.")
 @cap_options()
+@events_option()
 @click.option("--dry-run", is_flag=True, help="Run nothing; say what calls, tokens, cost and time to expect.")
 @path_option(
     "--output", help="Also write the run into this folder when it ends, as headrace run export does."
@@ -114,6 +116,7 @@ def command(
     stream: bool,
     max_cost: float | None,
     max_tokens: int | None,
+    events: Path | None,
     dry_run: bool,
     **options: Any,
 ) -> int:
@@ -146,7 +149,7 @@ def command(
         request = replace(request, properties=kept)
     else:
         request = replace(request, runs_folder=runs_folder(session.settings, session.folder))
-    with command_workspace(session) as workspace, show_progress(session) as on_event:
+    with command_workspace(session) as workspace, show_progress(session, events) as on_event:
         hear = partial(_hear_lines, session, workspace, on_event) if stream else on_event
         run = create_run(workspace, request, hear)
         failure = find_failure(workspace, run)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from headrace.cli.commands.run_create import find_failure, report_failures
 from headrace.cli.inputs import read_variables
-from headrace.cli.options import Verb, cap_options, read_cap, run_name_option, variables_option
+from headrace.cli.options import Verb, cap_options, events_option, read_cap, run_name_option, variables_option
 from headrace.cli.progress import show_progress
 from headrace.cli.run_view import run_to_json
 from headrace.cli.session import Session
@@ -27,6 +29,7 @@ from headrace.operations.resume_run import ResumeRequest, resume_run
 @variables_option()
 @click.option("--max-concurrency", type=click.IntRange(min=1), metavar="N", help="Lines in flight at once.")
 @cap_options()
+@events_option()
 @click.pass_obj
 def command(
     session: Session,
@@ -37,6 +40,7 @@ def command(
     max_concurrency: int | None,
     max_cost: float | None,
     max_tokens: int | None,
+    events: Path | None,
 ) -> int:
     """Go on with a run that was interrupted: run the lines that it has not recorded, in the same run.
 
@@ -45,7 +49,7 @@ def command(
     --environment-variables are not recorded and have to be given again.
     """
     variables = read_variables(environment_variables, session.folder, session.settings.environment)
-    with command_workspace(session) as workspace, show_progress(session) as on_event:
+    with command_workspace(session) as workspace, show_progress(session, events) as on_event:
         request = ResumeRequest(
             name=name,
             environment_variables=variables,
