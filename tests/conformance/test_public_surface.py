@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = [
     "flow init", "flow save", "flow validate", "flow test", "flow serve", "flow build",
     "run create", "run list", "run show", "run show-details", "run show-metrics", "run stream", "run visualize",
-    "run update", "run archive", "run restore", "run trace", "run export", "run delete",
+    "run update", "run resume", "run archive", "run restore", "run trace", "run export", "run delete",
     "doctor", "certify",
     "compare",
     "connection create", "connection update", "connection list", "connection show", "connection delete",
