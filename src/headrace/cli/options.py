@@ -12,7 +12,6 @@ import click
 
 from headrace.cli.collection import resume_collection
 from headrace.cli.session import Session, fail_usage
-from headrace.domain.run import Cap
 from headrace.errors import nearest
 
 HELP_NAMES = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -288,39 +287,11 @@ def variables_option() -> Callable[..., Any]:
     )
 
 
-def cap_options() -> Callable[[Any], Any]:
-    """``--max-cost`` and ``--max-tokens``; :func:`read_cap` makes one value of them."""
-
-    def decorate(command: Any) -> Any:
-        tokens = click.option(
-            "--max-tokens",
-            type=click.IntRange(min=1),
-            metavar="N",
-            help="Stop before more than N tokens are spent; the run can be resumed.",
-        )
-        cost = click.option(
-            "--max-cost",
-            type=click.FloatRange(min=0, min_open=True),
-            metavar="USD",
-            help="Stop before model calls cost more than this; the run can be resumed.",
-        )
-        return cost(tokens(command))
-
-    return decorate
-
-
 def events_option() -> Callable[[Any], Any]:
     """``--events``: where the events of runs are written."""
     return path_option(
         "--events", help="Write what happens into this file as it happens, one JSON object a line."
     )
-
-
-def read_cap(max_cost: float | None, max_tokens: int | None) -> Cap | None:
-    """What may be spent, if that is limited."""
-    if max_cost is None and max_tokens is None:
-        return None
-    return Cap(cost_usd=max_cost, tokens=max_tokens)
 
 
 def form_option(*choices: str, help: str) -> Callable[..., Any]:  # noqa: A002 - click's word

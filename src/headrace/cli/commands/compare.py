@@ -22,15 +22,14 @@ from headrace.cli.forecast_view import show_forecasts
 from headrace.cli.inputs import read_variables
 from headrace.cli.options import (
     Verb,
-    cap_options,
     events_option,
     pairs_option,
     path_option,
-    read_cap,
     variables_option,
 )
 from headrace.cli.progress import show_progress
 from headrace.cli.session import Session, fail_usage
+from headrace.cli.spending_options import cap_options, read_cap
 from headrace.cli.workspace import command_workspace
 from headrace.domain.evaluation import Experiment
 from headrace.domain.run import Cap

@@ -15,18 +15,17 @@ from headrace.cli.inputs import read_inputs, read_variables
 from headrace.cli.line_report import render_line_report
 from headrace.cli.options import (
     Verb,
-    cap_options,
     events_option,
     init_option,
     pairs_option,
     path_option,
-    read_cap,
     unquote,
     variables_option,
 )
 from headrace.cli.progress import show_progress
 from headrace.cli.run_view import find_first_failure, lines_failed_problem, run_to_json
 from headrace.cli.session import Session, fail_usage
+from headrace.cli.spending_options import cap_options, read_cap
 from headrace.cli.workspace import command_workspace
 from headrace.domain.run import COMPLETED, Run
 from headrace.engine.events import LineFinished, OnEvent, RunEvent

@@ -8,10 +8,11 @@ import click
 
 from headrace.cli.commands.run_create import find_failure, report_failures
 from headrace.cli.inputs import read_variables
-from headrace.cli.options import Verb, cap_options, events_option, read_cap, run_name_option, variables_option
+from headrace.cli.options import Verb, events_option, run_name_option, variables_option
 from headrace.cli.progress import show_progress
 from headrace.cli.run_view import run_to_json
 from headrace.cli.session import Session
+from headrace.cli.spending_options import cap_options, read_cap
 from headrace.cli.workspace import command_workspace
 from headrace.operations.resume_run import ResumeRequest, resume_run
 
@@ -42,9 +43,9 @@ def command(
     max_tokens: int | None,
     events: Path | None,
 ) -> int:
-    """Go on with a run that was interrupted: run the lines that it has not recorded, in the same run.
+    """Go on with a run that was interrupted.
 
-    Flow and data must be what they were, so that the result is that of a run that was never
+    The lines that are not recorded are run, in the same run, then the aggregation nodes. Flow and data must be what they were, so that the result is that of a run that was never
     interrupted; after a change, use headrace run create --resume-from. Values of
     --environment-variables are not recorded and have to be given again.
     """
