@@ -45,9 +45,10 @@ def command(
 ) -> int:
     """Go on with a run that was interrupted.
 
-    The lines that are not recorded are run, in the same run, then the aggregation nodes. Flow and data must be what they were, so that the result is that of a run that was never
-    interrupted; after a change, use headrace run create --resume-from. Values of
-    --environment-variables are not recorded and have to be given again.
+    The lines that are not recorded are run, in the same run, then the aggregation nodes. Flow and
+    data must be what they were, so that the result is that of a run that was never interrupted;
+    after a change, use headrace run create --resume-from. Values of --environment-variables are
+    not recorded and have to be given again.
     """
     variables = read_variables(environment_variables, session.folder, session.settings.environment)
     with command_workspace(session) as workspace, show_progress(session, events) as on_event:
