@@ -13,6 +13,15 @@ from headrace.errors import Problem, UsageError
 STATE_FOLDER = ".headrace"
 _SHORTEST_S = 0.001
 MODEL_CLIENTS = ("wire", "openai")
+_QUOTA_UNITS = ("rpm", "tpm")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaLimit:
+    """What a model service allows per minute, as configured; ``None`` is found out."""
+
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +40,10 @@ class Settings:
         node_timeout_s: Limit for one node, seconds; ``None`` means only the line's (``HEADRACE_NODE_TIMEOUT_S``).
         grace_s: How long lines in flight may go on after an interrupt, seconds (``HEADRACE_GRACE_S``).
         model_timeout_s: Limit for one model request, seconds (``HEADRACE_MODEL_TIMEOUT_S``).
+        idle_timeout_s: Limit for the wait between two pieces of an answer, seconds (``HEADRACE_IDLE_TIMEOUT_S``).
         max_retries: Retries after the first attempt of a model request (``HEADRACE_MAX_RETRIES``).
+        quota: Connection, or ``connection/model``, to what its service allows (``HEADRACE_QUOTA``).
+        quota_wait_s: How long one request may wait for a quota in all, seconds (``HEADRACE_QUOTA_WAIT_S``).
         model_client: ``wire`` calls OpenAI-compatible services directly, ``openai`` through the ``openai`` package
             (``HEADRACE_MODEL_CLIENT``); both send the same requests.
         image_hosts: Hosts that images are fetched from although their address is not public, in lower case
@@ -49,7 +61,10 @@ class Settings:
     node_timeout_s: float | None
     grace_s: float
     model_timeout_s: float
+    idle_timeout_s: float
     max_retries: int
+    quota: Mapping[str, QuotaLimit]
+    quota_wait_s: float
     model_client: str
     image_hosts: frozenset[str]
     otlp_endpoint: str | None
@@ -78,6 +93,9 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         node_timeout_s=node_timeout or None,
         grace_s=_number(source, "HEADRACE_GRACE_S", 10.0),
         model_timeout_s=_number(source, "HEADRACE_MODEL_TIMEOUT_S", 120.0, at_least=_SHORTEST_S),
+        idle_timeout_s=_number(source, "HEADRACE_IDLE_TIMEOUT_S", 60.0, at_least=_SHORTEST_S),
+        quota=_quota(source.get("HEADRACE_QUOTA") or ""),
+        quota_wait_s=_number(source, "HEADRACE_QUOTA_WAIT_S", 3600.0),
         max_retries=int(_number(source, "HEADRACE_MAX_RETRIES", 8)),
         model_client=_word(source, "HEADRACE_MODEL_CLIENT", MODEL_CLIENTS),
         image_hosts=_names(source.get("HEADRACE_IMAGE_HOSTS") or ""),
@@ -106,6 +124,31 @@ def _number(source: Mapping[str, str], name: str, default: float, *, at_least: f
             )
         )
     return value
+
+
+def _quota(text: str) -> Mapping[str, QuotaLimit]:
+    """Read ``connection/model=600rpm,90000tpm connection=60rpm``."""
+    found = {}
+    for entry in text.split():
+        name, _, limits = entry.rpartition("=")
+        given: dict[str, float] = {}
+        for limit in limits.split(","):
+            number, unit = limit[:-3], limit[-3:].lower()
+            if unit in _QUOTA_UNITS and number.isascii() and number.isdigit() and int(number) > 0:
+                given[unit] = float(number)
+            else:
+                name = ""
+        if not name:
+            raise UsageError(
+                Problem(
+                    code="C506",
+                    what=f"The environment variable HEADRACE_QUOTA has an entry of the wrong form: {entry}",
+                    fix="Write entries such as my_connection/my_model=600rpm,90000tpm, separated by blanks; the "
+                    "model or one of the two limits may be left out.",
+                )
+            )
+        found[name] = QuotaLimit(requests_per_minute=given.get("rpm"), tokens_per_minute=given.get("tpm"))
+    return found
 
 
 def _names(text: str) -> frozenset[str]:
@@ -138,6 +181,17 @@ def user_folder(settings: Settings) -> Path:
     """The person's own state folder, ``~/.headrace``."""
     home = settings.environment.get("HOME") or settings.environment.get("USERPROFILE") or "."
     return Path(home) / STATE_FOLDER
+
+
+def quota_folder(settings: Settings) -> Path | None:
+    """Where the processes of this person share what they know of quotas; ``None`` where there is no home folder.
+
+    Not in ``~/.headrace``, which would make a workspace of the home folder.
+    """
+    state, home = settings.environment.get("XDG_STATE_HOME"), settings.environment.get("HOME")
+    if not state and not home:
+        return None
+    return (Path(state) if state else Path(home or "") / ".local" / "state") / "headrace" / "quota"
 
 
 def promptflow_folder(settings: Settings) -> Path:

@@ -271,6 +271,7 @@ def test_a_model_service_that_fails(
 ) -> None:
     monkeypatch.setenv("HEADRACE_MODEL_TIMEOUT_S", "0.3")
     monkeypatch.setenv("HEADRACE_MAX_RETRIES", "0")
+    monkeypatch.setenv("HEADRACE_QUOTA_WAIT_S", "0")
     model.default = reply
     exit_code, said = call("flow test --flow flow --inputs text=hello", capsys)
     assert f"[{code} " in said, said
@@ -289,6 +290,7 @@ def test_an_unreachable_service(
     model: ModelServer, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HEADRACE_MAX_RETRIES", "0")
+    monkeypatch.setenv("HEADRACE_QUOTA_WAIT_S", "0")
     monkeypatch.setenv("SERVICE_BASE_URL", "http://127.0.0.1:9/v1")
     exit_code, said = call("flow test --flow flow --inputs text=hello", capsys)
     assert "[P708 " in said

@@ -107,6 +107,9 @@ def span_note(span: SpanRecord, arrow: str = "→") -> str:
     retries = attributes.get("headrace.retries")
     if retries:
         parts.append(f"after {retries} {'retry' if retries == 1 else 'retries'}")
+    waited_s = attributes.get("headrace.quota_wait_s")
+    if waited_s:
+        parts.append(f"{waited_s:.1f} s of it waiting for quota")
     if _failed(span):
         parts.append(span.status_text or str(attributes.get("error.type", "failed")))
     return ", ".join(parts)

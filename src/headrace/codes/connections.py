@@ -59,7 +59,7 @@ CONNECTION_CODES: Mapping[str, Entry] = {
     "P702": Entry(
         "rate-limited",
         "The model service is at its limit",
-        "The service kept answering 429 for longer than the retries last.",
+        "The service kept answering 429, or its quota was used up, for longer than a request may wait.",
     ),
     "P703": Entry(
         "service-failed",

@@ -23,6 +23,7 @@ from headrace.engine.plain import NotPlainError, to_plain, to_record
 from headrace.engine.runtime import PreparedFlow
 from headrace.engine.steps import LineState, StepGraph, Values, make_arguments
 from headrace.engine.streams import collect, is_stream
+from headrace.engine.time_limit import time_limit
 from headrace.errors import ExecutionError, HeadraceError, LineTimeoutError, NodeError, Problem, at_place
 from headrace.planning.plan import Step
 from headrace.source import Span
@@ -312,7 +313,7 @@ def _both(
 async def _line_limit(flow: PreparedFlow, runner: NodeRunner) -> AsyncIterator[None]:
     """Cut the line after its time, and turn everything else that goes wrong in it into a HeadraceError as well."""
     try:
-        async with asyncio.timeout(flow.limits.line_timeout_s) as limit:
+        async with time_limit(flow.limits.line_timeout_s) as limit:
             yield
     except HeadraceError:
         raise

@@ -19,6 +19,7 @@ from headrace.operations.finished_lines import FinishedLines
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow
 from headrace.operations.run_owner import Heartbeat
 from headrace.operations.workspace import Workspace
+from headrace.providers.turns import Lane, in_lane
 from headrace.telemetry.attributes import run_attributes
 from headrace.tools.output import hidden_output
 
@@ -59,10 +60,12 @@ def execute_run(workspace: Workspace, work: RunWork, hear: OnEvent) -> Run:
         StateError: The store failed; what was committed stays.
     """
     name = work.spec.name
+    lane = Lane(name=name, is_judge=work.spec.source_run is not None)
     run = _Execution(workspace, work, hear)
     status, outcome = FAILED, AggregationResult(problem=interrupted(name))
     try:
-        with hidden_output():  # what tools print is kept with each node; a console full of it helps nobody
+        # What tools print is kept with each node; a console full of it helps nobody.
+        with hidden_output(), in_lane(lane):
             outcome = asyncio.run(run.run())
         status = (
             CANCELED if run.stop.problem is not None and outcome.problem is run.stop.problem else COMPLETED

@@ -8,12 +8,13 @@ from copy import copy
 from datetime import UTC, datetime
 from pathlib import Path
 
-from headrace.config import STATE_FOLDER, Settings, find_workspace
+from headrace.config import STATE_FOLDER, Settings, find_workspace, quota_folder
 from headrace.domain.connection import Connection
 from headrace.errors import DefinitionError, Problem
 from headrace.providers.base import ModelClient
 from headrace.providers.loading import load_by_name
 from headrace.providers.lookup import Connections
+from headrace.providers.quota import Quota
 from headrace.providers.registry import open_client
 from headrace.store.base import RunStore
 from headrace.store.opening import open_store
@@ -31,6 +32,7 @@ class Workspace:
         cwd: The working directory of the command.
         folder: The folder whose ``.headrace`` holds runs, connections and reports.
         connections: Finds and keeps connections.
+        quota: Says when model requests are sent; ``quota.snapshot()`` tells what it did.
         warnings: What did not stop the command: findings in its files, spans that no collector took. Complete after
             the block.
     """
@@ -42,6 +44,8 @@ class Workspace:
         self.warnings: tuple[Problem, ...] = ()
         self.cwd = cwd
         self._stack = stack
+        self.quota = Quota(settings, quota_folder(settings))
+        stack.callback(self.quota.close)
         self._store: RunStore | None = None
         self._span_sink: SpanSink | None = None
 
@@ -87,7 +91,7 @@ class Workspace:
         connection = self.connections.find(wanted) if isinstance(wanted, str) else wanted
         if connection is None:
             raise DefinitionError(self.connections.unknown(str(wanted)))
-        return open_client(connection, self.connections.secret, self.settings)
+        return open_client(connection, self.connections.secret, self.settings, self.quota)
 
     def fetch_image(self, url: str) -> bytes:
         """The content of an image's address; blocks.

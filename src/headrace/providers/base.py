@@ -38,6 +38,7 @@ class ModelResponse:
         response_id: The service's id of the answer.
         finish_reasons: One per choice.
         retries: Attempts that were refused before this answer.
+        waited_s: How long the request waited for a quota, seconds.
     """
 
     body: Mapping[str, Any]
@@ -46,15 +47,21 @@ class ModelResponse:
     response_id: str | None = None
     finish_reasons: tuple[str, ...] = ()
     retries: int = 0
+    waited_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StreamChunk:
-    """A piece of a streamed chat answer: text, and usage on the last chunk where the service sends it."""
+    """A piece of a streamed chat answer: text, and usage on the last chunk where the service sends it.
+
+    The first chunk carries the ``retries`` and ``waited_s`` of the request; see :class:`ModelResponse`.
+    """
 
     text: str = ""
     usage: Usage | None = None
     finish_reason: str | None = None
+    retries: int = 0
+    waited_s: float = 0.0
 
 
 class ModelClient(Protocol):

@@ -114,6 +114,9 @@ def status_failure(
     return refused
 
 
+MORE_QUOTA = (
+    "Raise the model's quota at the service, or HEADRACE_QUOTA_WAIT_S to wait longer; or go on later."
+)
 _SLOW = "Try again later, or raise HEADRACE_MODEL_TIMEOUT_S when long answers are expected."
 _BROKEN = "Try again later; the lines that failed can be run again. The service's own log says more."
 
@@ -139,8 +142,7 @@ def _rate_limited(
         # Waiting does not refill a paid quota.
         final.retryable = False
         return final
-    fix = "Lower --max-concurrency (HEADRACE_MAX_CONCURRENCY), or raise the model's quota at the service."
-    return RateLimitedError(Problem(code="P702", what=what, fix=fix), retry_after_s=retry_after_s)
+    return RateLimitedError(Problem(code="P702", what=what, fix=MORE_QUOTA), retry_after_s=retry_after_s)
 
 
 def _refused(endpoint: Endpoint, model: str, status: int, error: ServiceError, what: str) -> Problem:
@@ -182,6 +184,13 @@ def timed_out(endpoint: Endpoint, model: str, timeout_s: float) -> RemoteTimeout
     """P704: no complete answer within the model timeout."""
     what = f'The model service at {endpoint.host} did not answer within {timeout_s:g} s for model "{model}".'
     return RemoteTimeoutError(Problem(code="P704", what=what, fix=_SLOW))
+
+
+def stalled(endpoint: Endpoint, model: str, idle_s: float) -> RemoteTimeoutError:
+    """P704: an answer that had begun, and of which nothing more came."""
+    what = f'The answer of the model service at {endpoint.host} for model "{model}" stalled for {idle_s:g} s.'
+    fix = "Try again later, or raise HEADRACE_IDLE_TIMEOUT_S when the service pauses that long between two pieces."
+    return RemoteTimeoutError(Problem(code="P704", what=what, fix=fix))
 
 
 def broken_off(endpoint: Endpoint, kind: str) -> RemoteUnavailableError:

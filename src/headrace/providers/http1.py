@@ -7,6 +7,7 @@ about a third of what general clients cost, and importing it costs nothing; see 
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import zlib
 from collections.abc import Mapping
@@ -15,6 +16,16 @@ from ipaddress import ip_address
 
 IDLE_S = 15.0
 """How long a kept connection may be idle, seconds; services and load balancers close sooner or later."""
+
+KEEP_ALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    *(
+        (socket.IPPROTO_TCP, getattr(socket, name), value)
+        for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+        if hasattr(socket, name)
+    ),
+)
+"""Options that let the system find out, within a minute, that whoever should answer is gone."""
 
 _MAX_HEAD_BYTES = 65_536
 _END_OF_HEAD = b"\r\n\r\n"
@@ -31,6 +42,10 @@ class _NotHttpError(ValueError):
 
 class ConnectTimeoutError(TimeoutError):
     """No connection was made in time."""
+
+
+class IdleTimeoutError(TimeoutError):
+    """An answer had begun, and nothing more of it came for too long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +71,23 @@ class HttpPool:
         port: Port number.
         tls: Certificates to trust; ``None`` for plain HTTP.
         connect_timeout_s: Limit for making one connection, seconds.
+        idle_timeout_s: Limit for the wait between two pieces of an answer, seconds.
     """
 
-    def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None, connect_timeout_s: float) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        tls: ssl.SSLContext | None,
+        connect_timeout_s: float,
+        idle_timeout_s: float = 60.0,
+    ) -> None:
         self._host = host
         self._port = port
         self._tls = tls
         self._connect_timeout_s = connect_timeout_s
+        self._idle_timeout_s = idle_timeout_s
         # A name may have addresses of both kinds of which one leads nowhere (RFC 8305); a number is one address.
         self._race_after_s = None if _is_number(host) else 0.25
         self._idle: list[_Connection] = []
@@ -80,6 +105,7 @@ class HttpPool:
             ConnectTimeoutError: No connection in time.
             OSError: No connection: the name is not known, nobody listens, the certificate is not trusted.
             BrokenConnectionError: The connection broke, or what came back is not HTTP.
+            IdleTimeoutError: The answer stalled.
         """
         connection = self._take() or await self._connect()
         self._busy.add(connection)
@@ -117,7 +143,7 @@ class HttpPool:
         try:
             async with asyncio.timeout(self._connect_timeout_s):
                 _, connection = await loop.create_connection(
-                    lambda: _Connection(loop),
+                    lambda: _Connection(loop, self._idle_timeout_s),
                     self._host,
                     self._port,
                     ssl=self._tls,
@@ -242,10 +268,16 @@ def _number(text: str, base: int) -> int:
 class _Connection(asyncio.Protocol):
     """One connection, one request at a time."""
 
-    __slots__ = ("_answer", "_body", "_buffer", "_loop", "_transport", "is_reusable", "used_at")
+    __slots__ = (
+        "_answer", "_body", "_buffer", "_heard_at", "_idle_s", "_loop", "_timer", "_transport",
+        "is_reusable", "used_at",
+    )  # fmt: skip
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, idle_s: float) -> None:
         self._loop = loop
+        self._idle_s = idle_s
+        self._heard_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[HttpAnswer] | None = None
         self._buffer = bytearray()
@@ -264,11 +296,16 @@ class _Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close at once."""
+        self._forget_timer()
         if self._transport is not None:
             self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # create_connection makes stream transports
+        opened: socket.socket | None = transport.get_extra_info("socket")
+        if opened is not None:
+            for option in KEEP_ALIVE:
+                opened.setsockopt(*option)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -276,6 +313,25 @@ class _Connection(asyncio.Protocol):
             self._read()
         except (_NotHttpError, zlib.error):
             self._fail()
+        if self._answer is not None:
+            self._heard_at = self._loop.time()
+            if self._timer is None:  # most answers come whole
+                self._timer = self._loop.call_later(self._idle_s, self._check_idle)
+
+    def _check_idle(self) -> None:
+        self._timer = None
+        left_s = self._heard_at + self._idle_s - self._loop.time()
+        if self._answer is None:
+            return
+        if left_s > 0:
+            self._timer = self._loop.call_later(left_s, self._check_idle)
+        else:
+            self._fail(IdleTimeoutError())
+
+    def _forget_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def eof_received(self) -> None:
         if self._body is None or not self._body.ends_with_connection:
@@ -308,6 +364,7 @@ class _Connection(asyncio.Protocol):
 
     def _finish(self, body: _Body, content: bytes) -> None:
         content = _decompressed(body.headers, content)
+        self._forget_timer()
         answer, self._answer, self._body = self._answer, None, None
         if answer is None or answer.done():
             self.abort()  # an answer that nobody asked for, or waits for
@@ -316,8 +373,9 @@ class _Connection(asyncio.Protocol):
         self.used_at = self._loop.time()
         answer.set_result(HttpAnswer(status=body.status, headers=body.headers, content=content))
 
-    def _fail(self) -> None:
+    def _fail(self, error: OSError | None = None) -> None:
+        self._forget_timer()
         answer, self._answer = self._answer, None
         if answer is not None and not answer.done():
-            answer.set_exception(BrokenConnectionError())
+            answer.set_exception(error or BrokenConnectionError())
         self.abort()

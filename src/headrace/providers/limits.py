@@ -1,4 +1,8 @@
-"""When a model request is sent again, and how long to wait before it. The one policy of every adapter."""
+"""When a model request is sent, and when it is sent again. The one policy of every adapter.
+
+A request is sent when its budget lets it. One that the service refuses for its quota goes back to the budget and
+waits there; one that meets a fault waits by itself, and gives nothing up that others could use.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-from headrace.errors import RemoteError
+from headrace.errors import RateLimitedError, RemoteError
+from headrace.providers.allowance import parse_number
+from headrace.providers.base import ModelRequest
+from headrace.providers.pace import Ticket
+from headrace.providers.quota import Budget
 
 ResultT = TypeVar("ResultT")
 
@@ -21,10 +29,11 @@ Jitter = Callable[[], float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
-    """How patient a client is.
+    """How patient a client is with faults.
 
     Attributes:
         max_retries: Attempts after the first one.
+        max_total_s: No attempt begins later than that after the first one, seconds; waiting for a quota is not counted.
         first_delay_s: Upper end of the first wait, seconds; doubled with every further one.
         max_delay_s: No wait is longer, seconds, whatever the service asks for.
         in_a_row: Problem code to the number of attempts after which the same problem is final: 422 (P705)
@@ -32,6 +41,7 @@ class RetryPolicy:
     """
 
     max_retries: int
+    max_total_s: float = 600.0
     first_delay_s: float = 0.5
     max_delay_s: float = 60.0
     in_a_row: Mapping[str, int] = field(default_factory=lambda: {"P705": 3, "P708": 5})
@@ -54,35 +64,71 @@ class RetryPolicy:
         return jitter() * min(self.max_delay_s, self.first_delay_s * 2.0 ** min(retries, 16))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent(Generic[ResultT]):
+    """What came of a request.
+
+    Attributes:
+        result: Of the attempt that succeeded.
+        ticket: Of that attempt.
+        retries: Attempts before it.
+        waited_s: How long the request waited for a quota, seconds.
+    """
+
+    result: ResultT
+    ticket: Ticket
+    retries: int
+    waited_s: float
+
+
 async def send_with_retries(
-    attempt: Callable[[], Awaitable[ResultT]],
+    attempt: Callable[[Ticket], Awaitable[ResultT]],
+    request: ModelRequest,
+    budget: Budget,
     policy: RetryPolicy,
     sleep: Sleep,
     jitter: Jitter,
-) -> tuple[ResultT, int]:
-    """Await ``attempt()`` until it succeeds, fails for good or the policy's patience ends.
+) -> Sent[ResultT]:
+    """Await ``attempt`` when the budget lets it, until it succeeds, fails for good or our patience ends.
 
-    Returns:
-        The result and the number of retries before it.
+    An attempt that the service refused for its quota is none of the policy's: the budget bounds the wait.
 
     Raises:
         RemoteError: That of the last attempt, with the number of attempts among its details.
     """
-    retries = 0
+    attempts, faults, waited_s, spent_s = 0, 0, 0.0, 0.0
     last_code, in_a_row = "", 0
+    refusal: RateLimitedError | None = None
     while True:
         try:
-            return await attempt(), retries
+            ticket, waited_s = await budget.take(request, waited_s)
+        except RateLimitedError as error:  # it would take too long; what the service said says more
+            raise _with_attempts(refusal or error, attempts) from error.__cause__
+        attempts += 1
+        began = budget.now()
+        try:
+            result = await attempt(ticket)
+            return Sent(result=result, ticket=ticket, retries=attempts - 1, waited_s=waited_s)
         except RemoteError as error:
+            if isinstance(error, RateLimitedError) and error.retryable:
+                budget.refuse(ticket, error.retry_after_s)
+                refusal = error
+                continue
+            spent_s += budget.now() - began
             code = error.problems[0].code
             in_a_row = in_a_row + 1 if code == last_code else 1
             last_code = code
-            is_last = retries >= policy.max_retries or in_a_row >= policy.in_a_row.get(code, in_a_row + 1)
+            delay_s = policy.delay_s(faults, error.retry_after_s, jitter)
+            is_last = (
+                faults >= policy.max_retries
+                or in_a_row >= policy.in_a_row.get(code, in_a_row + 1)
+                or spent_s + delay_s > policy.max_total_s
+            )
             if not error.retryable or is_last:
-                raise _with_attempts(error, retries + 1) from error.__cause__
-            delay_s = policy.delay_s(retries, error.retry_after_s, jitter)
+                raise _with_attempts(error, attempts) from error.__cause__
         await sleep(delay_s)
-        retries += 1
+        spent_s += delay_s
+        faults += 1
 
 
 def _with_attempts(error: RemoteError, attempts: int) -> RemoteError:
@@ -103,11 +149,11 @@ def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
     Returns:
         Seconds, never below 0; ``None`` when there is no such header or it cannot be read.
     """
-    milliseconds = _number(headers.get("retry-after-ms"))
+    milliseconds = parse_number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
     text = headers.get("retry-after")
-    seconds = _number(text)
+    seconds = parse_number(text)
     if seconds is not None or not text:
         return seconds
     try:
@@ -116,12 +162,3 @@ def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return None
     aware = date if date.tzinfo else date.replace(tzinfo=UTC)
     return max(0.0, aware.timestamp() - now)
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        value = float(text or "")
-    except ValueError:
-        return None
-    # NaN and infinity are numbers to float() but not to a timer.
-    return value if 0 <= value < float("inf") else None

@@ -10,7 +10,8 @@ import asyncio
 import random
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -25,15 +26,26 @@ from headrace.providers.answers import NOT_AN_OBJECT, read_answer, read_chunk
 from headrace.providers.authorization import SecretLookup, make_authorization
 from headrace.providers.base import ModelRequest, ModelResponse, StreamChunk
 from headrace.providers.endpoint import CONNECT_TIMEOUT_S, make_endpoint
-from headrace.providers.failures import bad_answer, filtered, status_failure, stream_failure
-from headrace.providers.http1 import IDLE_S
+from headrace.providers.failures import bad_answer, filtered, stalled, status_failure, stream_failure
+from headrace.providers.http1 import IDLE_S, KEEP_ALIVE
 from headrace.providers.limits import Jitter, RetryPolicy, Sleep, parse_retry_after, send_with_retries
+from headrace.providers.pace import Ticket
 from headrace.providers.proxies import find_proxy
+from headrace.providers.quota import Budget, Quota
 from headrace.providers.tls import trusted_certificates
 from headrace.providers.transport import transport_failure
 
 # In the middle of a stream the package lets errors of its transport out.
 _ERRORS = (openai.OpenAIError, TimeoutError, httpx2.HTTPError)
+
+_END = object()
+
+_hear_headers: ContextVar[Callable[[Mapping[str, str]], None]] = ContextVar("headrace_hear_headers")
+"""Who wants the headers of the answers to what this context sends: the package keeps them to itself."""
+
+
+async def _hear(response: httpx2.Response) -> None:
+    _hear_headers.get()(response.headers)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,6 +63,7 @@ class OpenAIPackageClient:
         connection: Of type ``open_ai``, ``azure_open_ai`` or ``serverless``.
         secret: Resolves its secrets.
         settings: Model timeout and retries.
+        quota: Says when requests are sent.
         sleep: Waits between attempts.
         jitter: Spreads those waits.
         clock: Seconds since the Unix epoch.
@@ -65,14 +78,17 @@ class OpenAIPackageClient:
         secret: SecretLookup,
         settings: Settings,
         *,
+        quota: Quota,
         sleep: Sleep = asyncio.sleep,
         jitter: Jitter = random.random,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._endpoint = make_endpoint(connection)
         self._authorization = make_authorization(self._endpoint, secret)
+        self._budgets = quota.of_client(self._endpoint, secret)
         self._policy = RetryPolicy(max_retries=settings.max_retries)
         self._timeout_s = settings.model_timeout_s
+        self._idle_timeout_s = settings.idle_timeout_s
         self._proxy = find_proxy(self._endpoint.base_url, settings.environment)
         self._sleep = sleep
         self._jitter = jitter
@@ -84,26 +100,33 @@ class OpenAIPackageClient:
 
     async def send(self, request: ModelRequest) -> ModelResponse:
         """Send one request, retrying what is retryable; see the protocol."""
-        attempt = partial(self._attempt, request)
-        response, retries = await send_with_retries(attempt, self._policy, self._sleep, self._jitter)
-        return replace(response, retries=retries) if retries else response
+        budget = self._budgets(request.model)
+        attempt = partial(self._attempt, request, budget)
+        sent = await send_with_retries(attempt, request, budget, self._policy, self._sleep, self._jitter)
+        budget.settle(sent.ticket, sent.result.usage)
+        return replace(sent.result, retries=sent.retries, waited_s=sent.waited_s)
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[StreamChunk]:
         """Yield the answer piece by piece; see the protocol."""
-        attempt = partial(self._begin_stream, request)
-        opened, _ = await send_with_retries(attempt, self._policy, self._sleep, self._jitter)
-        yield opened.first
-        async for chunk in opened.rest:
+        budget = self._budgets(request.model)
+        attempt = partial(self._begin_stream, request, budget)
+        sent = await send_with_retries(attempt, request, budget, self._policy, self._sleep, self._jitter)
+        chunk: StreamChunk | None = replace(sent.result.first, retries=sent.retries, waited_s=sent.waited_s)
+        while chunk is not None:
+            if chunk.usage is not None:
+                budget.settle(sent.ticket, chunk.usage)
             yield chunk
+            chunk = await anext(sent.result.rest, None)
 
     async def close(self) -> None:
         """Close all connections."""
         if self._client is not None:
             await self._client.close()
 
-    async def _attempt(self, request: ModelRequest) -> ModelResponse:
+    async def _attempt(self, request: ModelRequest, budget: Budget, ticket: Ticket) -> ModelResponse:
         """Send the request once."""
         client = self._open_client()  # reading certificates is not a part of the request's time
+        _hear_headers.set(partial(budget.hear, ticket))
         try:
             async with asyncio.timeout(self._timeout_s or None):
                 body = await client.post(
@@ -118,8 +141,9 @@ class OpenAIPackageClient:
             raise bad_answer(self._endpoint, NOT_AN_OBJECT) from error
         return read_answer(self._endpoint, request.operation, body)
 
-    async def _begin_stream(self, request: ModelRequest) -> _OpenStream:
+    async def _begin_stream(self, request: ModelRequest, budget: Budget, ticket: Ticket) -> _OpenStream:
         """Open the stream and wait for its first piece."""
+        _hear_headers.set(partial(budget.hear, ticket))
         chunks = self._read_stream(request)
         first = await anext(chunks, None)
         if first is None:
@@ -140,7 +164,7 @@ class OpenAIPackageClient:
             )
             # Leaving the block closes the connection of a stream that nobody reads to its end.
             async with events:
-                async for event in events:
+                async for event in self._in_time(events, request.model):
                     chunk = read_chunk(event) if isinstance(event, dict) else None
                     if chunk is not None:
                         yield chunk
@@ -148,6 +172,26 @@ class OpenAIPackageClient:
             raise self._failure(error, request.model) from error
         except ValueError as error:
             raise bad_answer(self._endpoint, "an event that is not JSON") from error
+
+    async def _in_time(self, events: AsyncIterator[Any], model: str) -> AsyncIterator[Any]:
+        """The events of a stream, until it stalls.
+
+        A model that thinks may be silent for long before its first piece of text, but not afterwards.
+        """
+        limit_s: float | None = None
+        while True:
+            try:
+                async with asyncio.timeout(limit_s):
+                    event = await anext(events, _END)
+            except TimeoutError as error:
+                if limit_s is None:
+                    raise
+                raise stalled(self._endpoint, model, self._idle_timeout_s) from error
+            if event is _END:
+                return
+            yield event
+            if limit_s is None and isinstance(event, dict) and read_chunk(event) is not None:
+                limit_s = self._idle_timeout_s
 
     async def _options(self, request: ModelRequest) -> Any:
         """The headers of one request; where the key has another header, or none, the package's own must go."""
@@ -175,14 +219,20 @@ class OpenAIPackageClient:
         return self._client
 
     def _make_client(self) -> openai.AsyncOpenAI:
-        http_client = openai.DefaultAsyncHttpxClient(
-            follow_redirects=False,
-            proxy=self._proxy,
-            trust_env=False,
+        transport = httpx2.AsyncHTTPTransport(
             # Plain HTTP never asks whom to trust; reading certificates for it would take longer than a request.
             verify=trusted_certificates(self._endpoint.base_url) or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            trust_env=False,
+            proxy=self._proxy,
             # How many requests are in flight is the engine's to say; a pool that is smaller would hold them up.
             limits=httpx2.Limits(keepalive_expiry=IDLE_S),
+            socket_options=KEEP_ALIVE,
+        )
+        http_client = openai.DefaultAsyncHttpxClient(
+            transport=transport,
+            follow_redirects=False,
+            trust_env=False,
+            event_hooks={"response": [_hear]},
         )
         return openai.AsyncOpenAI(
             base_url=self._endpoint.base_url,

@@ -26,9 +26,24 @@ from headrace.providers.answers import parse_answer
 from headrace.providers.authorization import SecretLookup, make_authorization
 from headrace.providers.base import ModelClient, ModelRequest, ModelResponse, StreamChunk
 from headrace.providers.endpoint import CONNECT_TIMEOUT_S, Endpoint, make_endpoint
-from headrace.providers.failures import broken_off, status_failure, timed_out, unreachable, untrusted
-from headrace.providers.http1 import BrokenConnectionError, ConnectTimeoutError, HttpAnswer, HttpPool
+from headrace.providers.failures import (
+    broken_off,
+    stalled,
+    status_failure,
+    timed_out,
+    unreachable,
+    untrusted,
+)
+from headrace.providers.http1 import (
+    BrokenConnectionError,
+    ConnectTimeoutError,
+    HttpAnswer,
+    HttpPool,
+    IdleTimeoutError,
+)
 from headrace.providers.limits import Jitter, RetryPolicy, Sleep, parse_retry_after, send_with_retries
+from headrace.providers.pace import Ticket
+from headrace.providers.quota import Budget, Quota
 from headrace.providers.tls import trusted_certificates
 
 
@@ -39,6 +54,7 @@ class OpenAIWireClient:
         connection: Of type ``open_ai``, ``azure_open_ai`` or ``serverless``.
         secret: Resolves its secrets.
         settings: Model timeout and retries.
+        quota: Says when requests are sent.
         open_stream_client: Makes the client that streams are left to; called at the first stream.
         sleep: Waits between attempts.
         jitter: Spreads those waits.
@@ -54,6 +70,7 @@ class OpenAIWireClient:
         secret: SecretLookup,
         settings: Settings,
         *,
+        quota: Quota,
         open_stream_client: Callable[[], ModelClient],
         sleep: Sleep = asyncio.sleep,
         jitter: Jitter = random.random,
@@ -61,14 +78,17 @@ class OpenAIWireClient:
     ) -> None:
         self._endpoint = make_endpoint(connection)
         self._authorization = make_authorization(self._endpoint, secret)
+        self._budgets = quota.of_client(self._endpoint, secret)
         self._policy = RetryPolicy(max_retries=settings.max_retries)
         self._timeout_s = settings.model_timeout_s
+        self._idle_timeout_s = settings.idle_timeout_s
         self._headers = _fixed_headers(self._endpoint)
         self._pool = HttpPool(
             self._endpoint.address,
             self._endpoint.port,
             tls=trusted_certificates(self._endpoint.base_url),
             connect_timeout_s=CONNECT_TIMEOUT_S,
+            idle_timeout_s=settings.idle_timeout_s,
         )
         self._open_stream_client = open_stream_client
         self._sleep = sleep
@@ -82,9 +102,13 @@ class OpenAIWireClient:
 
     async def send(self, request: ModelRequest) -> ModelResponse:
         """Send one request, retrying what is retryable; see the protocol."""
-        attempt = partial(self._attempt, request, _encode({"model": request.model, **request.body}))
-        response, retries = await send_with_retries(attempt, self._policy, self._sleep, self._jitter)
-        return replace(response, retries=retries) if retries else response
+        budget = self._budgets(request.model)
+        attempt = partial(self._attempt, request, _encode({"model": request.model, **request.body}), budget)
+        sent = await send_with_retries(attempt, request, budget, self._policy, self._sleep, self._jitter)
+        budget.settle(sent.ticket, sent.result.usage)
+        if sent.retries or sent.waited_s:
+            return replace(sent.result, retries=sent.retries, waited_s=sent.waited_s)
+        return sent.result
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[StreamChunk]:
         """Yield the answer piece by piece; see the protocol."""
@@ -99,10 +123,13 @@ class OpenAIWireClient:
             await self._stream_client.close()
         await self._pool.close()
 
-    async def _attempt(self, request: ModelRequest, content: bytes) -> ModelResponse:
+    async def _attempt(
+        self, request: ModelRequest, content: bytes, budget: Budget, ticket: Ticket
+    ) -> ModelResponse:
         """Send the request once."""
         authorization = await self._authorization.headers()
         answer = await self._exchange(request, content, authorization)
+        budget.hear(ticket, answer.headers)
         if 200 <= answer.status < 300:
             return parse_answer(self._endpoint, request.operation, answer.content)
         retry_after_s = parse_retry_after(answer.headers, self._clock())
@@ -128,6 +155,8 @@ class OpenAIWireClient:
             return unreachable(endpoint, "its name cannot be resolved")
         if isinstance(error, ConnectTimeoutError):
             return unreachable(endpoint, f"no connection within {CONNECT_TIMEOUT_S:g} s")
+        if isinstance(error, IdleTimeoutError):
+            return stalled(endpoint, model, self._idle_timeout_s)
         if isinstance(error, TimeoutError):
             return timed_out(endpoint, model, self._timeout_s)
         if isinstance(error, BrokenConnectionError | ConnectionResetError | BrokenPipeError):

@@ -16,6 +16,7 @@ from headrace.providers.endpoint import make_endpoint
 from headrace.providers.limits import Jitter, Sleep
 from headrace.providers.loading import load_by_name
 from headrace.providers.proxies import find_proxy
+from headrace.providers.quota import Quota
 
 SecretLookup = Callable[[Connection, str], str | None]
 """Resolves a secret field of a connection now: ``Connections.secret``."""
@@ -37,6 +38,7 @@ def open_client(
     connection: Connection,
     secret: SecretLookup,
     settings: Settings,
+    quota: Quota | None = None,
     *,
     sleep: Sleep = asyncio.sleep,
     jitter: Jitter = random.random,
@@ -48,6 +50,7 @@ def open_client(
         connection: Where requests go.
         secret: Resolves secrets of the connection, at every request.
         settings: Timeouts, retries, and which adapter serves OpenAI-compatible services.
+        quota: Says when requests are sent; without one, the client has budgets of its own.
         sleep: Waits between attempts; tests pass one that does not.
         jitter: Spreads those waits.
         clock: Seconds since the Unix epoch.
@@ -68,7 +71,7 @@ def open_client(
     if adapter == BASELINE:
         client: ModelClient = load_by_name(adapter)()
         return client
-    arguments = {"sleep": sleep, "jitter": jitter, "clock": clock}
+    arguments = {"quota": quota or Quota(settings), "sleep": sleep, "jitter": jitter, "clock": clock}
     package = partial(_load_package_client, connection, secret, settings, arguments)
     if settings.model_client == "openai" or find_proxy(
         make_endpoint(connection).base_url, settings.environment

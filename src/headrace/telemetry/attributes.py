@@ -41,6 +41,7 @@ ARM: Final = "headrace.arm"
 LINE_NUMBER: Final = "headrace.line_number"
 COLLECTION: Final = "headrace.collection"
 RETRIES: Final = "headrace.retries"
+QUOTA_WAIT: Final = "headrace.quota_wait_s"
 
 CHAT: Final = "chat"
 TEXT_COMPLETION: Final = "text_completion"
@@ -164,6 +165,7 @@ def model_response_attributes(
     input_tokens: int | None = None,
     output_tokens: int | None = None,
     retries: int = 0,
+    waited_s: float = 0.0,
 ) -> dict[str, Any]:
     """Attributes of the span of one model call that its answer adds.
 
@@ -174,6 +176,7 @@ def model_response_attributes(
         input_tokens: Tokens of the prompt; ``None`` where the service does not say.
         output_tokens: Tokens of the answer; ``None`` where the service does not say.
         retries: Attempts that were refused before this answer.
+        waited_s: How long the request waited for a quota, seconds.
     """
     found: dict[str, Any] = {
         RESPONSE_MODEL: model,
@@ -182,6 +185,7 @@ def model_response_attributes(
         INPUT_TOKENS: input_tokens,
         OUTPUT_TOKENS: output_tokens,
         RETRIES: retries or None,
+        QUOTA_WAIT: round(waited_s, 3) or None,
     }
     return {name: value for name, value in found.items() if value is not None}
 

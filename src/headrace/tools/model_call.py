@@ -43,6 +43,7 @@ async def call_model(client: ModelClient, request: ModelRequest, context: NodeCo
                 input_tokens=response.usage.prompt_tokens,
                 output_tokens=response.usage.completion_tokens,
                 retries=response.retries,
+                waited_s=response.waited_s,
             )
         )
         context.add_usage(response.usage)
@@ -69,6 +70,9 @@ async def _read_stream(
     finish_reasons: tuple[str, ...] = ()
     try:
         async for chunk in client.stream(request):
+            if chunk.retries or chunk.waited_s:
+                waits = model_response_attributes(retries=chunk.retries, waited_s=chunk.waited_s)
+                span.attributes.update(waits)
             if chunk.finish_reason:
                 finish_reasons = (chunk.finish_reason,)
             if chunk.usage is not None:

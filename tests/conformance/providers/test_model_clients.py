@@ -42,8 +42,10 @@ from headrace.errors import (
     RemoteUnavailableError,
 )
 from headrace.providers.base import ModelClient, ModelRequest, ModelResponse, StreamChunk
+from headrace.providers.quota import Quota
 from headrace.providers.registry import open_client
 
+SHORT_MINUTE_S = 0.6
 KEY = "key-that-must-stay-secret"
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Capital of Francé?"}]
 CHAT = ModelRequest(
@@ -70,6 +72,7 @@ class Bench:
     """Opens clients of one adapter and closes them."""
 
     adapter: str
+    quota: Quota | None = None
     waits: Waits = field(default_factory=Waits)
 
     def run(
@@ -85,6 +88,7 @@ class Bench:
                 connection,
                 lambda found, name: found.secrets[name].value if name in found.secrets else None,
                 settings,
+                self.quota or Quota(settings, minute_s=SHORT_MINUTE_S),
                 sleep=self.waits.sleep,
                 jitter=lambda: 1.0,
                 clock=lambda: 1_700_000_000.0,
@@ -342,9 +346,12 @@ def test_stream_of_an_azure_deployment(bench: Bench) -> None:
 
 
 def test_stream_is_retried_before_its_first_piece(bench: Bench) -> None:
-    with ModelServer([error(429, retry_after_s=2), answer("late")]) as server:
-        assert chunk_texts(bench.stream(open_ai(server))) == "late"
-    assert bench.waits.seconds == pytest.approx([2.2])
+    with ModelServer([error(500), error(429, retry_after_s=0.02), answer("late")]) as server:
+        first, *rest = bench.stream(open_ai(server))
+    assert chunk_texts([first, *rest]) == "late"
+    assert bench.waits.seconds == pytest.approx([0.5])
+    assert first.retries == 2
+    assert first.waited_s >= 0.02
 
 
 def test_stream_that_breaks_in_the_middle_is_not_sent_again(bench: Bench) -> None:
@@ -448,9 +455,6 @@ FAILURES = {
         RemoteRequestError, "P705", "302", "redirects",
     ),
     "422": Failure(error(422), RemoteRequestError, "P705", "422", "inputs", attempts=3),
-    "429": Failure(
-        error(429, "rate_limit_exceeded"), RateLimitedError, "P702", "429", "--max-concurrency", attempts=3
-    ),
     "429 quota": Failure(
         error(429, "insufficient_quota"), RateLimitedError, "P702", "insufficient_quota", "billing"
     ),
@@ -511,20 +515,70 @@ def test_embeddings_answer_without_data(bench: Bench) -> None:
 
 
 def test_retries_are_counted_on_the_answer(bench: Bench) -> None:
-    script = [error(500), broken(), error(429, retry_after_s=3), answer("at last")]
+    script = [error(500), broken(), error(429, retry_after_s=0.02), answer("at last")]
     with ModelServer(script) as server:
         response = bench.send(open_ai(server))
     assert response.retries == 3
+    assert response.waited_s >= 0.02
     assert response.body["choices"][0]["message"]["content"] == "at last"
-    assert bench.waits.seconds == pytest.approx([0.5, 1.0, 3.3])
+    assert bench.waits.seconds == pytest.approx([0.5, 1.0])
 
 
-def test_wait_that_a_service_asks_for_in_milliseconds(bench: Bench) -> None:
-    with ModelServer(
-        [Reply(status=429, headers={"retry-after-ms": "700", "Retry-After": "9"}, body={}), answer("x")]
-    ) as server:
-        bench.send(open_ai(server))
-    assert bench.waits.seconds == pytest.approx([0.77])
+def test_refusals_for_the_quota_are_not_counted_as_retries(bench: Bench) -> None:
+    refused = Reply(status=429, headers={"retry-after-ms": "1", "Retry-After": "9"}, body={})
+    with ModelServer([refused, refused, refused, answer("x")]) as server:
+        response = bench.send(open_ai(server), HEADRACE_MAX_RETRIES="0")
+    assert response.retries == 3
+    assert bench.waits.seconds == []
+
+
+def test_refusals_for_the_quota_end_with_the_wait_for_it(bench: Bench) -> None:
+    with ModelServer(default=error(429, "rate_limit_exceeded")) as server:
+        with pytest.raises(RateLimitedError) as caught:
+            bench.send(open_ai(server), HEADRACE_QUOTA_WAIT_S="0.05")
+        assert len(server.requests) > 1
+    (problem,) = caught.value.problems
+    assert problem.code == "P702"
+    assert "429 rate_limit_exceeded" in problem.what
+    assert "HEADRACE_QUOTA_WAIT_S" in (problem.fix or "")
+    assert any("attempts were made" in detail for detail in problem.detail)
+
+
+def test_a_day_that_a_service_asks_for_is_not_waited_out(bench: Bench) -> None:
+    with ModelServer(default=error(429, retry_after_s=86_400)) as server:
+        with pytest.raises(RateLimitedError):
+            bench.send(open_ai(server))
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("is_streamed", [False, True])
+def test_limits_that_an_answer_states(bench: Bench, *, is_streamed: bool) -> None:
+    headers = {
+        "x-ratelimit-limit-requests": "600",
+        "x-ratelimit-remaining-requests": "599",
+        "x-ratelimit-reset-requests": "100ms",
+        "x-ratelimit-limit-tokens": "90000",
+        "x-ratelimit-remaining-tokens": "89000",
+    }
+    bench.quota = Quota(load_settings({}))
+    with ModelServer(default=Reply(text="a b", headers=headers)) as server:
+        if is_streamed:
+            bench.stream(azure(server))
+        else:
+            bench.send(azure(server))
+        address = server.url.removeprefix("http://")
+    (use,) = bench.quota.snapshot()
+    assert (use.service, use.model, use.sent, use.refused) == (address, "some model", 1, 0)
+    assert (use.requests_per_minute, use.tokens_per_minute) == (600, 90_000)
+
+
+def test_answer_that_stalls(bench: Bench) -> None:
+    reply = Reply(text="one two three", piece_delay_s=0.4)
+    with ModelServer(default=reply) as server:
+        with pytest.raises(RemoteTimeoutError) as caught:
+            bench.stream(open_ai(server), HEADRACE_IDLE_TIMEOUT_S="0.1")
+        assert len(server.requests) == 1
+    assert "stalled for 0.1 s" in caught.value.problems[0].what
 
 
 def test_refused_connection(bench: Bench) -> None:
@@ -636,7 +690,7 @@ def test_cancellation_passes_at_once(bench: Bench) -> None:
 
 
 def test_key_is_asked_for_at_every_request(bench: Bench) -> None:
-    keys = iter(["first", "second"])
+    keys = iter(["first", "first", "second"])  # once more at the start: whose quota it is
     settings = load_settings({"HEADRACE_MODEL_CLIENT": bench.adapter})
 
     async def work(connection: Connection) -> None:

@@ -7,7 +7,10 @@ import asyncio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.virtual_loop import VirtualLoop
 
+from headrace.config import load_settings
+from headrace.domain.connection import Connection
 from headrace.errors import (
     AccessDeniedError,
     Problem,
@@ -16,8 +19,14 @@ from headrace.errors import (
     RemoteRequestError,
     RemoteUnavailableError,
 )
+from headrace.providers.base import ModelRequest
+from headrace.providers.endpoint import make_endpoint
 from headrace.providers.limits import RetryPolicy, parse_retry_after, send_with_retries
+from headrace.providers.pace import Ticket
+from headrace.providers.quota import Quota
 
+ENDPOINT = make_endpoint(Connection(name="c", type="open_ai", configs={"base_url": "http://localhost/v1"}))
+REQUEST = ModelRequest(operation="chat", model="m", body={"messages": [{"role": "user", "content": "hi"}]})
 NOW = 1_700_000_000.0
 
 
@@ -33,8 +42,8 @@ def busy(asked_s: float | None = None) -> RemoteError:
     return failure(RateLimitedError, "P702", is_retryable=True, asked_s=asked_s)
 
 
-def down() -> RemoteError:
-    return failure(RemoteUnavailableError, "P703", is_retryable=True)
+def down(asked_s: float | None = None) -> RemoteError:
+    return failure(RemoteUnavailableError, "P703", is_retryable=True, asked_s=asked_s)
 
 
 def unprocessable() -> RemoteError:
@@ -42,12 +51,13 @@ def unprocessable() -> RemoteError:
 
 
 def run(
-    script: list[RemoteError | str], max_retries: int = 8
+    script: list[RemoteError | str], max_retries: int = 8, **environment: str
 ) -> tuple[tuple[str, int] | RemoteError, list[float]]:
     waits: list[float] = []
     steps = iter(script)
+    loop = VirtualLoop()
 
-    async def attempt() -> str:
+    async def attempt(_: Ticket) -> str:
         step = next(steps)
         if isinstance(step, RemoteError):
             raise step
@@ -55,14 +65,19 @@ def run(
 
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
+        await asyncio.sleep(seconds)
 
     async def session() -> tuple[str, int] | RemoteError:
+        budget = Quota(load_settings(environment), clock=loop.time).budget(ENDPOINT, "", "m")
+        policy = RetryPolicy(max_retries=max_retries)
         try:
-            return await send_with_retries(attempt, RetryPolicy(max_retries=max_retries), sleep, lambda: 1.0)
+            sent = await send_with_retries(attempt, REQUEST, budget, policy, sleep, lambda: 1.0)
         except RemoteError as error:
             return error
+        return sent.result, sent.retries
 
-    return asyncio.run(session()), waits
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        return runner.run(session()), waits
 
 
 def test_first_answer_needs_no_wait() -> None:
@@ -76,8 +91,30 @@ def test_waits_double_up_to_the_cap() -> None:
 
 
 def test_asked_wait_is_kept_and_capped() -> None:
-    _, waits = run([busy(2.0), busy(500.0), busy(0.0), "done"])
+    _, waits = run([down(2.0), down(500.0), down(0.0), "done"])
     assert waits == pytest.approx([2.2, 60.0, 0.0])
+
+
+def test_refusal_for_the_quota_is_none_of_the_policy() -> None:
+    result, waits = run([busy() for _ in range(9)] + ["done"], max_retries=0)
+    assert (result, waits) == (("done", 9), [])
+
+
+def test_refusals_and_faults_have_patience_of_their_own() -> None:
+    result, waits = run([busy(), down(), busy(1.0), down(), "done"], max_retries=2)
+    assert (result, waits) == (("done", 4), [0.5, 1.0])
+
+
+def test_wait_for_the_quota_ends() -> None:
+    result, _ = run([busy() for _ in range(99)], HEADRACE_QUOTA_WAIT_S="30")
+    assert isinstance(result, RateLimitedError)
+    assert "attempts were made." in result.problems[0].detail[0]
+
+
+def test_faults_end_after_their_time() -> None:
+    result, waits = run([down(60.0) for _ in range(99)], max_retries=98)
+    assert isinstance(result, RemoteUnavailableError)
+    assert sum(waits) <= 600
 
 
 def test_patience_ends_with_the_retries() -> None:

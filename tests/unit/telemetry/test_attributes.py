@@ -50,6 +50,7 @@ def test_every_name_is_published_or_ours() -> None:
             input_tokens=1,
             output_tokens=2,
             retries=1,
+            waited_s=1.5,
         ),
         attributes.ERROR_TYPE: "timeout",
         attributes.COLLECTION: "nightly",

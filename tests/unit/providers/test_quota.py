@@ -1,0 +1,242 @@
+"""Budgets at work on a clock that jumps: services of every kind, many requests, no second lost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+from tests.support.limited_service import BUCKET, FIXED, SLIDING, Limit
+from tests.support.virtual_loop import VirtualLoop
+
+from headrace.config import load_settings
+from headrace.domain.connection import Connection
+from headrace.domain.run import Usage
+from headrace.errors import RateLimitedError
+from headrace.providers.base import ModelRequest
+from headrace.providers.endpoint import make_endpoint
+from headrace.providers.limits import parse_retry_after
+from headrace.providers.pace import Ticket
+from headrace.providers.quota import Budget, Quota, estimate_tokens
+from headrace.providers.turns import Lane, in_lane
+
+ENDPOINT = make_endpoint(Connection(name="c", type="open_ai", configs={"base_url": "http://localhost/v1"}))
+REQUEST = ModelRequest(operation="chat", model="m", body={"messages": [{"role": "user", "content": "hi"}]})
+
+
+@dataclass
+class Calls:
+    """Many requests through budgets to one limited service, in virtual time."""
+
+    limit: Limit
+    latency_s: float = 0.5
+    loop: VirtualLoop = field(default_factory=VirtualLoop)
+    random: random.Random = field(default_factory=lambda: random.Random(7))  # noqa: S311
+    served: list[str] = field(default_factory=list)
+
+    def quota(self, **environment: str) -> Quota:
+        return Quota(load_settings(environment), clock=self.loop.time, minute_s=self.limit.minute_s)
+
+    async def send(self, budget: Budget) -> int:
+        """How often it was refused before it was let in."""
+        refusals, waited_s = 0, 0.0
+        while True:
+            ticket, waited_s = await budget.take(REQUEST, waited_s)
+            await asyncio.sleep(self.random.uniform(0.01, 0.03))
+            is_let_in, headers = self.limit.arrive(self.loop.time())
+            if is_let_in:
+                await asyncio.sleep(self.random.uniform(0.5, 1.5) * self.latency_s)
+            budget.hear(ticket, headers)
+            if is_let_in:
+                budget.settle(ticket, Usage(calls=1, prompt_tokens=1, completion_tokens=1))
+                return refusals
+            refusals += 1
+            budget.refuse(ticket, parse_retry_after(headers, 0.0))
+
+    async def work(self, budget: Budget, n: int, concurrency: int, lane: str) -> None:
+        numbers = iter(range(n))
+
+        async def worker() -> None:
+            for _ in numbers:
+                await self.send(budget)
+                self.served.append(lane)
+
+        with in_lane(Lane(name=lane, is_judge=lane == "judge")):
+            async with asyncio.TaskGroup() as group:
+                for _ in range(concurrency):
+                    group.create_task(worker())
+
+    def run(self, quotas: list[Quota], lanes: Mapping[str, int], concurrency: int = 64) -> None:
+        async def session() -> None:
+            async with asyncio.TaskGroup() as group:
+                for quota in quotas:
+                    budget = quota.budget(ENDPOINT, "", "m")
+                    for lane, n in lanes.items():
+                        group.create_task(self.work(budget, n, concurrency, lane))
+
+        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
+            runner.run(session())
+
+
+@pytest.mark.parametrize("kind", [FIXED, SLIDING, BUCKET])
+@pytest.mark.parametrize(("has_headers", "has_retry_after"), [(True, True), (False, True), (False, False)])
+@pytest.mark.parametrize("allowed", [120, 600])
+def test_every_limit_is_found_and_used(
+    kind: str, allowed: int, *, has_headers: bool, has_retry_after: bool
+) -> None:
+    limit = Limit(kind=kind, allowed=allowed, has_headers=has_headers, has_retry_after=has_retry_after)
+    calls = Calls(limit)
+    calls.run([calls.quota()], {"run": 10 * allowed})
+    assert len(limit.admitted) == 10 * allowed
+    # Where nothing at all is said, a window has to be found by trying.
+    least = 0.95 if has_headers or has_retry_after else 0.9
+    assert limit.use(180, limit.admitted[-1]) >= least
+    assert len(limit.refused) < 0.02 * len(limit.admitted)
+
+
+def test_configured_limit_is_never_overrun() -> None:
+    limit = Limit(kind=SLIDING, allowed=300, has_headers=False)
+    calls = Calls(limit)
+    calls.run([calls.quota(HEADRACE_QUOTA="other=1rpm c/m=300rpm")], {"run": 1_500})
+    assert limit.refused == []
+    assert limit.use(0, limit.admitted[-1]) >= 0.95
+
+
+def test_limit_that_is_lowered_and_raised_again_is_followed() -> None:
+    limit = Limit(kind=BUCKET, allowed=600, has_headers=False)
+    calls = Calls(limit)
+    calls.loop.call_at(300, setattr, limit, "allowed", 120)
+    calls.loop.call_at(900, setattr, limit, "allowed", 600)
+    calls.run([calls.quota()], {"run": 9_000})
+    assert sum(420 <= at < 900 for at in limit.admitted) >= 0.9 * 120 * 8
+    end = limit.admitted[-1]
+    assert sum(at >= end - 180 for at in limit.admitted) >= 0.9 * 600 * 3
+    assert len(limit.refused) < 0.02 * len(limit.admitted)
+
+
+def test_arms_take_turns_and_judges_go_first() -> None:
+    limit = Limit(kind=BUCKET, allowed=600)
+    calls = Calls(limit)
+    calls.run(
+        [calls.quota(HEADRACE_QUOTA="c=600rpm")], {"one": 600, "two": 600, "judge": 600}, concurrency=16
+    )
+    first = calls.served[50:800]  # without those that had not to wait for a turn
+    assert first.count("judge") == pytest.approx(0.75 * 750, abs=16)
+    assert first.count("one") == pytest.approx(first.count("two"), abs=8)
+    later = calls.served[900:1_500]
+    assert later.count("one") == pytest.approx(later.count("two"), abs=8)
+
+
+def budget_and_loop(**environment: str) -> tuple[Quota, VirtualLoop]:
+    loop = VirtualLoop()
+    return Quota(load_settings(environment), clock=loop.time), loop
+
+
+def test_wait_that_would_be_too_long_is_not_begun() -> None:
+    quota, loop = budget_and_loop(HEADRACE_QUOTA_WAIT_S="60")
+
+    async def session() -> None:
+        budget = quota.budget(ENDPOINT, "", "m")
+        ticket, _ = await budget.take(REQUEST)
+        budget.refuse(ticket, 3_000.0)
+        with pytest.raises(RateLimitedError, match="3000 s"):
+            await budget.take(REQUEST)
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(session())
+    assert loop.time() == 0
+
+
+def test_wait_ends_when_patience_does_and_leaves_nothing_behind() -> None:
+    quota, loop = budget_and_loop(HEADRACE_QUOTA="c=1rpm", HEADRACE_QUOTA_WAIT_S="30")
+
+    async def session() -> None:
+        budget = quota.budget(ENDPOINT, "", "m")
+        await budget.take(REQUEST)
+        with pytest.raises(RateLimitedError):
+            await budget.take(REQUEST)
+        assert budget.n_waiting == 0
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(session())
+    assert loop.time() == pytest.approx(30)
+    (use,) = quota.snapshot()
+    assert (use.sent, use.requests_per_minute) == (1, 1)
+    assert use.waited_s == pytest.approx(30)
+
+
+def test_cancelled_wait_leaves_the_line() -> None:
+    quota, loop = budget_and_loop(HEADRACE_QUOTA="c=1rpm")
+
+    async def session() -> float:
+        budget = quota.budget(ENDPOINT, "", "m")
+        await budget.take(REQUEST)
+        async with asyncio.TaskGroup() as group:
+            first = group.create_task(budget.take(REQUEST))
+            second = group.create_task(budget.take(REQUEST))
+            await asyncio.sleep(1)
+            first.cancel()
+        return second.result()[1]
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        assert runner.run(session()) == pytest.approx(60 / 0.97, abs=0.01)
+
+
+def test_budgets_are_told_apart_by_account_and_model() -> None:
+    quota, loop = budget_and_loop()
+
+    async def session() -> None:
+        budget = quota.budget(ENDPOINT, "key", "m")
+        assert quota.budget(ENDPOINT, "key", "m") is budget
+        assert quota.budget(ENDPOINT, "key", "other").pace is not budget.pace
+        assert quota.budget(ENDPOINT, "other", "m").pace is not budget.pace
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(session())
+
+
+def test_event_loops_of_a_process_share_a_budget() -> None:
+    quota = Quota(load_settings({}), clock=lambda: 0.0)
+
+    async def session() -> Ticket:
+        return (await quota.budget(ENDPOINT, "", "m").take(REQUEST))[0]
+
+    tickets = []
+    for _ in range(2):
+        with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+            tickets.append(runner.run(session()))
+    assert [ticket.taken[0] for ticket in tickets] == [1, 2]
+    (use,) = quota.snapshot()
+    assert use.sent == 2
+
+
+@pytest.mark.parametrize(
+    ("operation", "body", "expected"),
+    [
+        ("chat", {"messages": [{"role": "user", "content": "x" * 400}], "max_tokens": 50}, 150),
+        ("chat", {"messages": [{"role": "user", "content": "x" * 400}]}, 120),
+        ("chat", {"messages": [{"role": "user", "content": "x" * 400}], "n": 3, "max_tokens": 10}, 130),
+        (
+            "chat",
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [
+                            {"type": "text", "text": "x" * 400},
+                            {"type": "image_url", "image_url": {"url": "data:" + "x" * 10**6}},
+                        ],
+                    }
+                ]
+            },
+            920,
+        ),
+        ("completion", {"prompt": "x" * 40, "max_tokens": 1}, 11),
+        ("embeddings", {"input": ["x" * 40, "x" * 40]}, 20),
+    ],
+)
+def test_tokens_are_estimated_offline(operation: str, body: dict[str, object], expected: float) -> None:
+    request = ModelRequest(operation=operation, model="m", body=body)
+    assert estimate_tokens(request, 20.0) == expected
