@@ -60,7 +60,7 @@ PF_OPTIONS = {
     "run show-details": ["-n", "--name", "-r", "--max-results", "--all-results"],
     "run show-metrics": ["-n", "--name"],
     "run stream": ["-n", "--name"],
-    "run visualize": ["-n", "--name", "--html-path"],
+    "run visualize": ["-n", "--name", "--names", "--html-path"],
     "run update": ["-n", "--name", "--set"],
     "run archive": ["-n", "--name"],
     "run restore": ["-n", "--name"],

@@ -9,6 +9,9 @@ ABSENT: Mapping[str, str] = {
     "run build": "A run keeps no flow of its own to pack: headrace flow build packs the flow.",
     "flow test --port": "There is no page to chat on: chat in the terminal with --interactive.",
     "flow test --url-params": "There is no page to chat on: chat in the terminal with --interactive.",
+    "flow test --experiment": "A chain of flows is tried out with headrace experiment test --template FILE.",
+    "experiment list --archived-only": "Chains of flows are never archived: headrace experiment list shows all.",
+    "experiment list --include-archived": "Chains of flows are never archived: headrace experiment list shows all.",
     "upgrade": "Upgrade with what installed it, such as pip install --upgrade headrace.",
 }
 """Command path, or command path and option, without ``headrace``: one sentence."""

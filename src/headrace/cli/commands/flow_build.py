@@ -27,7 +27,7 @@ DOCKER, EXECUTABLE = "docker", "executable"
     ),
 )
 @path_option("--source", required=True, help="Flow folder, or flow file.")
-@path_option("--output", required=True, help="Folder to write; an earlier build in it is replaced.")
+@path_option("-o", "--output", required=True, help="Folder to write; an earlier build in it is replaced.")
 @click.option(
     "-f",
     "--format",
@@ -37,7 +37,9 @@ DOCKER, EXECUTABLE = "docker", "executable"
     metavar=DOCKER,
     help=f"Default {DOCKER}.",
 )
-@click.option("--variant", metavar="'${NODE.VARIANT}'", callback=unquote, help="Use this variant of a node.")
+@click.option(
+    "-v", "--variant", metavar="'${NODE.VARIANT}'", callback=unquote, help="Use this variant of a node."
+)
 @click.option("--flow-only", is_flag=True, hidden=True, help="Only the flow, straight into --output.")
 @click.pass_obj
 def command(

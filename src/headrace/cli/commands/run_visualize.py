@@ -26,7 +26,13 @@ _DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY")
     ),
 )
 @click.option(
-    "-n", "--name", "names", required=True, metavar="RUN[,RUN...]", help="The runs, separated by commas."
+    "-n",
+    "--name",
+    "--names",
+    "names",
+    required=True,
+    metavar="RUN[,RUN...]",
+    help="The runs, separated by commas.",
 )
 @path_option(
     "--html-path", help="Write the page here; default: .headrace/reports. No browser is opened then."
