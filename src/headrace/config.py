@@ -12,6 +12,7 @@ from headrace.errors import Problem, UsageError
 
 STATE_FOLDER = ".headrace"
 _SHORTEST_S = 0.001
+CACHE_WORDS = ("auto", "on", "off")
 MODEL_CLIENTS = ("wire", "openai")
 _QUOTA_UNITS = ("rpm", "tpm")
 
@@ -46,6 +47,8 @@ class Settings:
         quota_wait_s: How long one request may wait for a quota in all, seconds (``HEADRACE_QUOTA_WAIT_S``).
         model_client: ``wire`` calls OpenAI-compatible services directly, ``openai`` through the ``openai`` package
             (``HEADRACE_MODEL_CLIENT``); both send the same requests.
+        cache: Whether results of nodes are used again (``HEADRACE_CACHE``): ``on``, ``off``, or ``auto``, which is
+            on for comparisons and off for single runs.
         image_hosts: Hosts that images are fetched from although their address is not public, in lower case
             (``HEADRACE_IMAGE_HOSTS``, separated by commas).
         otlp_endpoint: Where spans are sent; ``None`` sends none (``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`` or
@@ -66,6 +69,7 @@ class Settings:
     quota: Mapping[str, QuotaLimit]
     quota_wait_s: float
     model_client: str
+    cache: str
     image_hosts: frozenset[str]
     otlp_endpoint: str | None
     has_error_json: bool
@@ -98,6 +102,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         quota_wait_s=_number(source, "HEADRACE_QUOTA_WAIT_S", 3600.0),
         max_retries=int(_number(source, "HEADRACE_MAX_RETRIES", 8)),
         model_client=_word(source, "HEADRACE_MODEL_CLIENT", MODEL_CLIENTS),
+        cache=_word(source, "HEADRACE_CACHE", CACHE_WORDS),
         image_hosts=_names(source.get("HEADRACE_IMAGE_HOSTS") or ""),
         otlp_endpoint=source.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
         or source.get("OTEL_EXPORTER_OTLP_ENDPOINT")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from headrace.cli.options import strip_quotes
 from headrace.cli.session import fail_usage
+from headrace.domain.cache import CacheChoice
 from headrace.domain.comparison import MetricSpec
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import Flow
@@ -43,6 +44,7 @@ class CompareArguments:
     column_mapping: Mapping[str, str] = field(default_factory=dict)
     evaluation_mapping: Mapping[str, str] = field(default_factory=dict)
     environment_variables: Mapping[str, str] = field(default_factory=dict)
+    cache: bool | None = None
 
 
 def make_experiment(given: CompareArguments) -> Experiment:
@@ -86,6 +88,7 @@ def make_experiment(given: CompareArguments) -> Experiment:
         alpha=given.alpha,
         line_id=given.line_id,
         environment_variables=given.environment_variables,
+        cache=CacheChoice(is_on=given.cache),
     )
 
 

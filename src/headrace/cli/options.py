@@ -294,6 +294,15 @@ def events_option() -> Callable[[Any], Any]:
     )
 
 
+def cache_option() -> Callable[[Any], Any]:
+    """``--cache/--no-cache``: whether results of nodes are used again; ``None`` when it is not given."""
+    return click.option(
+        "--cache/--no-cache",
+        default=None,
+        help="Use results of nodes again where the same was done before, or call every node.",
+    )
+
+
 def form_option(*choices: str, help: str) -> Callable[..., Any]:  # noqa: A002 - click's word
     """``-o/--output``: in which form results are printed; the command's parameter is called ``form``."""
     return click.option(

@@ -36,7 +36,7 @@ class OperationContext(dict[str, Any]):
         if found is None or (node is not None and _node.get() is not node):
             found = cls() if found is None else found.copy()
             if node is not None:
-                found.update(_facts(node))
+                dict.update(found, _facts(node))
             _node.set(node)
             _current.set(found)
         return found
@@ -44,8 +44,22 @@ class OperationContext(dict[str, Any]):
     @classmethod
     def set_instance(cls, instance: OperationContext | None) -> None:
         """Put another one in its place."""
+        _note_effect()
         _node.set(current_node.get())
         _current.set(instance)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        _note_effect()
+        super().__setitem__(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        _note_effect()
+        super().__delitem__(key)
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Add items."""
+        _note_effect()
+        super().update(*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
         if name in self:
@@ -66,7 +80,7 @@ class OperationContext(dict[str, Any]):
         """Another one with the same items."""
         made = type(self)(self)
         if _ATTRIBUTES in self:
-            made[_ATTRIBUTES] = dict(self[_ATTRIBUTES])
+            dict.__setitem__(made, _ATTRIBUTES, dict(self[_ATTRIBUTES]))
         return made
 
     def get_user_agent(self) -> str:
@@ -96,6 +110,7 @@ class OperationContext(dict[str, Any]):
         return dict(self)
 
     def _add_otel_attributes(self, key: str, value: Any) -> None:
+        _note_effect()
         self.setdefault(_ATTRIBUTES, {})[key] = value
         node = current_node.get()
         if node is not None:
@@ -127,6 +142,13 @@ def _span_facts(node: NodeContext) -> dict[str, Any]:
     if node.run is None:
         return {**facts, "line_run_id": line_run_id(node.span.trace_id)}
     return {**facts, "batch_run_id": node.run, "line_number": node.line_number}
+
+
+def _note_effect() -> None:
+    """Say that the node that runs leaves more behind than its output."""
+    node = current_node.get()
+    if node is not None:
+        node.has_effects = True
 
 
 _node: ContextVar[NodeContext | None] = ContextVar("headrace_operation_context_node", default=None)

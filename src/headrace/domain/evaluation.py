@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from headrace.domain.cache import CacheChoice
 from headrace.domain.comparison import MetricSpec
 from headrace.domain.variant import Arm
 from headrace.source import Pointer, SourceMap, Span
@@ -41,6 +42,7 @@ class Experiment:
         metrics: The first is the primary one: only it decides. A name is an output of an evaluation flow, written
             ``evaluator.output`` where two evaluators share an output name.
         line_id: Column that identifies a line; ``None`` means the line number.
+        cache: Whether results of nodes are used again, by all arms and by later runs; they are where it does not say.
         repeats: How often every arm answers every line.
         seed: For resampling; recorded with the result.
     """
@@ -55,6 +57,7 @@ class Experiment:
     metrics: tuple[MetricSpec, ...]
     file: str | None = None
     source_map: SourceMap | None = None
+    cache: CacheChoice = field(default_factory=CacheChoice)
     repeats: int = 1
     seed: int = 0
     alpha: float = 0.05

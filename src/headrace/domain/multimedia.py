@@ -74,6 +74,10 @@ class Image(bytes):
         text = base64.b64encode(self).decode("ascii")
         return f"data:{self._mime_type};base64,{text}" if with_type else text
 
+    def fingerprint_form(self) -> list[Any]:
+        """Everything that tells one image from another, without its content."""
+        return [hashlib.sha256(self).hexdigest(), self._mime_type, self._source_url]
+
     def serialize(self, encoder: Callable[[Image], Any] | None = None) -> Any:
         """What ``encoder`` makes of the image; without one, its short text."""
         return encoder(self) if encoder is not None else str(self)
@@ -104,6 +108,10 @@ class Text(str):
         if isinstance(text, Mapping):
             return cls(text.get("value", ""), annotations=text.get("annotations", []))
         return cls(text or "")
+
+    def fingerprint_form(self) -> list[Any]:
+        """Everything that tells one text from another."""
+        return [str(self), self._annotations]
 
     def serialize(self) -> dict[str, Any]:
         """The item of a message that this text is."""

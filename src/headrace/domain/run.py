@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -46,6 +46,20 @@ class Cap:
     tokens: int | None = None
 
 
+def sum_usage(usages: Iterable[Usage]) -> Usage:
+    """Total of some usages; the cost is unknown as soon as one call's cost is unknown."""
+    called = [usage for usage in usages if usage.calls]
+    if not called:
+        return Usage()
+    costs = [usage.cost_usd for usage in called]
+    return Usage(
+        calls=sum(usage.calls for usage in called),
+        prompt_tokens=sum(usage.prompt_tokens for usage in called),
+        completion_tokens=sum(usage.completion_tokens for usage in called),
+        cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeResult:
     """What one node did for one line.
@@ -56,6 +70,9 @@ class NodeResult:
         output: Output as plain data (``repr`` text where it is not plain); ``None`` unless completed.
         start_ns, end_ns: Nanoseconds since the Unix epoch; 0 for a node that never started.
         logs: What the tool printed: ``{"stdout": …, "stderr": …}``; empty when it printed nothing.
+        cached_from: The run whose result was used in place of a call; ``None`` when the tool was called.
+        saved, saved_ns: What that call had taken, in tokens and in nanoseconds.
+        parts: A short digest of everything that its result depends on, by part; empty where results are not kept.
     """
 
     node: str
@@ -67,6 +84,10 @@ class NodeResult:
     start_ns: int = 0
     end_ns: int = 0
     logs: Mapping[str, str] = field(default_factory=dict)
+    cached_from: str | None = None
+    saved: Usage = Usage()
+    saved_ns: int = 0
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def duration_ms(self) -> float:
@@ -104,6 +125,21 @@ class LineResult:
         """Wall time in milliseconds."""
         return (self.end_ns - self.start_ns) / 1e6
 
+    @property
+    def whole_usage(self) -> Usage:
+        """What the line takes when every node is called: its own usage and what used results had taken."""
+        return sum_usage((self.usage, *(node.saved for node in self.nodes)))
+
+    @property
+    def whole_duration_ms(self) -> float:
+        """Wall time in milliseconds when every node is called, as if they ran one after the other."""
+        spared = sum(
+            node.saved_ns - (node.end_ns - node.start_ns)
+            for node in self.nodes
+            if node.cached_from is not None
+        )
+        return self.duration_ms + spared / 1e6
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
@@ -130,6 +166,8 @@ class RunSpec:
         repeat: Which repetition of the arm this is, from 0.
         properties: What else the person who made the run wanted to keep with it.
         environment_names: Which variables the run was given; their values may be secret and are not kept.
+        sources: Node to digests of what its tool is made of: files and templates by their names, versions of packages.
+            Nodes whose results the run neither keeps nor takes are not among them.
     """
 
     name: str
@@ -155,6 +193,7 @@ class RunSpec:
     tags: Mapping[str, str] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
     environment_names: tuple[str, ...] = ()
+    sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,15 +8,36 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
+from headrace.domain.cache import CachedResult
 from headrace.domain.flow import DAG
 from headrace.domain.reference import Reference
-from headrace.domain.run import BYPASSED, CANCELED, COMPLETED, FAILED, LineResult, NodeResult, Usage
+from headrace.domain.run import (
+    BYPASSED,
+    CANCELED,
+    COMPLETED,
+    FAILED,
+    LineResult,
+    NodeResult,
+    Usage,
+    sum_usage,
+)
 from headrace.domain.span import SpanRecord
+from headrace.domain.variant import Price
 from headrace.engine.images import read_images
 from headrace.engine.invoke import invoke
+from headrace.engine.line_failures import (
+    error_type,
+    first_failure,
+    line_timeout,
+    must_pass,
+    not_plain,
+    tool_failure,
+    value_failure,
+)
 from headrace.engine.masking import mask_line
 from headrace.engine.outputs import RESULT, has_names, name_result
 from headrace.engine.plain import NotPlainError, to_plain, to_record
@@ -24,19 +45,31 @@ from headrace.engine.runtime import PreparedFlow
 from headrace.engine.steps import LineState, StepGraph, Values, make_arguments
 from headrace.engine.streams import collect, is_stream
 from headrace.engine.time_limit import time_limit
-from headrace.errors import ExecutionError, HeadraceError, LineTimeoutError, NodeError, Problem, at_place
+from headrace.errors import HeadraceError, Problem, at_place
 from headrace.planning.plan import Step
 from headrace.source import Span
-from headrace.telemetry.attributes import RUN, flow_attributes, node_attributes
+from headrace.telemetry.attributes import CACHED_FROM, RUN, flow_attributes, node_attributes
 from headrace.telemetry.spans import ActiveSpan, new_trace_id
 from headrace.tools.base import NodeContext
-from headrace.tools.failure import describe_failure, failure_lines
 
 OnText = Callable[[str, str], None]
 """Hears ``(output name, piece)`` while a flow output streams."""
 
 OnOutputs = Callable[[Mapping[str, Any], tuple[str, ...]], None]
 """Hears the outputs that do not stream and the names of those that do, before their first piece."""
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One call of one node: what it was given and what came of it; ``taken`` is a result used in its place."""
+
+    context: NodeContext
+    arguments: dict[str, Any] = field(default_factory=dict)
+    output: Any = None
+    status: str = CANCELED
+    problem: Problem | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
+    taken: CachedResult | None = None
 
 
 class NodeRunner:
@@ -79,7 +112,7 @@ class NodeRunner:
         except HeadraceError:
             raise
         except Exception as error:
-            raise _value_failure(self._flow, error) from error
+            raise value_failure(self._flow, error) from error
 
     async def _run_all(self) -> None:
         ready = self._note_bypassed(*self._state.start())
@@ -92,7 +125,7 @@ class NodeRunner:
                 for step in ready:
                     group.create_task(self._run_branch(group, step))
         except BaseExceptionGroup as failures:
-            raise _first_failure(failures) from None
+            raise first_failure(failures) from None
 
     async def _run_branch(self, group: asyncio.TaskGroup, step: Step) -> None:
         ready = [step]
@@ -117,37 +150,50 @@ class NodeRunner:
             price=self._flow.price,
             inputs_to_escape=step.inputs_to_escape,
             is_streaming=self._is_streaming and node.name in self._flow.streamed_nodes,
-            metrics=self._metrics,
+            metrics=self._metrics if self._flow.cache is None or node.is_aggregation else {},
         )
-        arguments: dict[str, Any] = {}
-        output: Any = None
-        problem: Problem | None = None
-        status = CANCELED
+        attempt = _Attempt(context)
         try:
-            arguments = make_arguments(step.bindings, self._values)
-            output = await invoke(
-                self._flow.tools[node.name],
-                arguments,
-                context,
-                threads=self._flow.threads,
-                timeout_s=self._flow.limits.node_timeout_s,
-            )
-            status = COMPLETED
+            attempt.arguments = make_arguments(step.bindings, self._values)
+            await self._call(attempt)
+            attempt.status = COMPLETED
         except BaseException as error:
-            if _must_pass(error):
+            if must_pass(error):
                 raise
-            status = FAILED
+            attempt.status = FAILED
             failure = self._as_failure(error, step)
-            problem = failure.problems[0]
-            span.fail(_error_type(error), f"{problem.code} {problem.name}")
+            problem = attempt.problem = failure.problems[0]
+            span.fail(error_type(error), f"{problem.code} {problem.name}")
             raise failure from error
         finally:
             span.end()
-            self._note(step, status, arguments, output, problem, context, span)
+            self._note(attempt)
         try:
-            return self._note_bypassed(*self._state.complete(step, output))
+            return self._note_bypassed(*self._state.complete(step, attempt.output))
         except HeadraceError as error:  # a condition of a following node
             raise at_place(error, self._flow.plan.flow.source_map.span(("nodes",))) from error
+
+    async def _call(self, attempt: _Attempt) -> None:
+        """Call the tool, or use a kept result in its place."""
+        flow, context = self._flow, attempt.context
+        make = partial(
+            invoke,
+            flow.tools[context.node],
+            attempt.arguments,
+            context,
+            threads=flow.threads,
+            timeout_s=flow.limits.node_timeout_s,
+        )
+        cache = flow.cache
+        fingerprint = cache.fingerprint(attempt.arguments, context) if cache is not None else None
+        if cache is None or fingerprint is None:
+            attempt.output = await make()
+            return
+        attempt.parts = fingerprint.parts
+        answer = await cache.call(fingerprint.key, context, make)
+        attempt.output, attempt.taken = answer.output, answer.taken
+        if answer.taken is not None:
+            context.span.attributes[CACHED_FROM] = answer.taken.run
 
     def finish_streams(self, texts: Mapping[str, str]) -> None:
         """Complete the results of nodes whose output was a generator, now that it is collected.
@@ -164,32 +210,28 @@ class NodeRunner:
         place = self._flow.plan.flow.source_map.span(step.node.pointer)
         if isinstance(error, HeadraceError):
             return at_place(error, place, step.node.pointer)
-        return _tool_failure(self._flow, error, step.node.name, place)
+        return tool_failure(self._flow, error, step.node.name, place)
 
-    def _note(
-        self,
-        step: Step,
-        status: str,
-        arguments: Mapping[str, Any],
-        output: Any,
-        problem: Problem | None,
-        context: NodeContext,
-        span: ActiveSpan,
-    ) -> None:
+    def _note(self, attempt: _Attempt) -> None:
+        context, output, taken = attempt.context, attempt.output, attempt.taken
         if is_stream(output):
-            self._streams[step.node.name] = context
+            self._streams[context.node] = context
         message_format = self._flow.images.message_format
         self.results.append(
             NodeResult(
-                node=step.node.name,
-                status=status,
-                inputs={name: to_record(value, message_format) for name, value in arguments.items()},
+                node=context.node,
+                status=attempt.status,
+                inputs={name: to_record(value, message_format) for name, value in attempt.arguments.items()},
                 output=None if is_stream(output) else to_record(output, message_format),
-                problem=problem,
+                problem=attempt.problem,
                 usage=context.usage,
-                start_ns=span.start_ns,
-                end_ns=span.end_ns,
+                start_ns=context.span.start_ns,
+                end_ns=context.span.end_ns,
                 logs=context.logs,
+                cached_from=taken.run if taken is not None else None,
+                saved=_priced(taken.usage, context.price) if taken is not None else Usage(),
+                saved_ns=taken.duration_ns if taken is not None else 0,
+                parts=attempt.parts,
             )
         )
 
@@ -198,28 +240,11 @@ class NodeRunner:
         return ready
 
 
-def _first_failure(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    for failure in failures.exceptions:
-        if isinstance(failure, BaseExceptionGroup):
-            return _first_failure(failure)
-        return failure
-    return failures
-
-
-def _error_type(error: BaseException) -> str:
-    return error.problems[0].name if isinstance(error, HeadraceError) else type(error).__name__
-
-
-def _must_pass(error: BaseException) -> bool:
-    """Whether it ends more than a node: an interrupt, or a cancellation that is ours and not a tool's own."""
-    if isinstance(error, asyncio.CancelledError):
-        task = asyncio.current_task()
-        return task is None or task.cancelling() > 0
-    return isinstance(error, (KeyboardInterrupt, GeneratorExit))
-
-
-def _tool_failure(flow: PreparedFlow, error: BaseException, node: str, place: Span) -> NodeError:
-    return NodeError(describe_failure(error, node=node, folder=flow.folder, flow_place=place))
+def _priced(usage: Usage, price: Price | None) -> Usage:
+    """What a result that was used again would have cost now."""
+    if price is None:
+        return usage
+    return replace(usage, cost_usd=price.cost_usd(usage.prompt_tokens, usage.completion_tokens))
 
 
 async def run_line(
@@ -319,36 +344,8 @@ async def _line_limit(flow: PreparedFlow, runner: NodeRunner) -> AsyncIterator[N
         raise
     except Exception as error:
         if isinstance(error, TimeoutError) and limit.expired():
-            raise _line_timeout(flow, runner) from error
-        raise _value_failure(flow, error) from error
-
-
-def _line_timeout(flow: PreparedFlow, runner: NodeRunner) -> ExecutionError:
-    limit_s = flow.limits.line_timeout_s
-    cut = [result.node for result in runner.results if result.status == CANCELED]
-    node = flow.plan.flow.node(cut[0]) if cut else None
-    running = f" while {', '.join(cut)} ran" if cut else ""
-    return LineTimeoutError(
-        Problem(
-            code="E603",
-            what=f"The line took longer than {limit_s:g} s and was cut{running}.",
-            span=flow.plan.flow.source_map.span(node.pointer if node else ()),
-            fix="Raise HEADRACE_LINE_TIMEOUT_S (or PF_LINE_TIMEOUT_SEC), or see in the trace which node was slow.",
-        )
-    )
-
-
-def _value_failure(flow: PreparedFlow, error: Exception) -> NodeError:
-    name = type(error).__name__
-    return NodeError(
-        Problem(
-            code="E604",
-            what=f"A value that passes between the nodes raised {name} when it was compared, read or recorded.",
-            span=flow.plan.flow.source_map.span(()),
-            fix="Return text, numbers, lists, mappings or a dataclass from the nodes.",
-            detail=failure_lines(error, flow.folder, flow.plan.flow.file),
-        )
-    )
+            raise line_timeout(flow, runner.results) from error
+        raise value_failure(flow, error) from error
 
 
 async def _make_outputs(
@@ -423,9 +420,9 @@ def _output_place(flow: PreparedFlow, name: str) -> Iterator[None]:
     try:
         yield
     except NotPlainError as error:
-        raise at_place(_not_plain(name, str(error)), place, pointer) from error
+        raise at_place(not_plain(name, str(error)), place, pointer) from error
     except RecursionError as error:
-        raise at_place(_not_plain(name, "value that is nested too deeply"), place, pointer) from error
+        raise at_place(not_plain(name, "value that is nested too deeply"), place, pointer) from error
     except HeadraceError as error:
         raise at_place(error, place, pointer) from error
 
@@ -441,7 +438,7 @@ async def _collect_output(flow: PreparedFlow, name: str, value: Any, on_text: On
     except HeadraceError:
         raise
     except BaseException as error:
-        if _must_pass(error):
+        if must_pass(error):
             raise
         declared = flow.plan.flow.outputs.get(name)
         source = declared.value if declared else None
@@ -450,28 +447,4 @@ async def _collect_output(flow: PreparedFlow, name: str, value: Any, on_text: On
         )  # in a flow of one node, the node itself
         node = flow.plan.flow.node(maker)
         place = flow.plan.flow.source_map.span(node.pointer if node else ("outputs", name))
-        raise _tool_failure(flow, error, maker, place) from error
-
-
-def _not_plain(name: str, kind: str) -> NodeError:
-    return NodeError(
-        Problem(
-            code="E604",
-            what=f"Flow output {name!r} holds a {kind}, which cannot be written as JSON.",
-            fix="Return text, numbers, lists, mappings or a dataclass from the node.",
-        )
-    )
-
-
-def sum_usage(usages: list[Usage]) -> Usage:
-    """Total of some usages; the cost is unknown as soon as one call's cost is unknown."""
-    called = [usage for usage in usages if usage.calls]
-    if not called:
-        return Usage()
-    costs = [usage.cost_usd for usage in called]
-    return Usage(
-        calls=sum(usage.calls for usage in called),
-        prompt_tokens=sum(usage.prompt_tokens for usage in called),
-        completion_tokens=sum(usage.completion_tokens for usage in called),
-        cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
-    )
+        raise tool_failure(flow, error, maker, place) from error

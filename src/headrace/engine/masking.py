@@ -96,6 +96,11 @@ def mask_nodes(nodes: Collection[NodeResult], secrets: Collection[str]) -> tuple
     )
 
 
+def mask_text(text: str, secrets: Collection[str]) -> str:
+    """A text without secrets."""
+    return str(_mask(text, _words(secrets)))
+
+
 def mask_metrics(metrics: Mapping[str, Any], secrets: Collection[str]) -> dict[str, Any]:
     """Metrics as plain data without secrets."""
     words = _words(secrets)

@@ -12,6 +12,7 @@ from headrace.domain.flow import DAG
 from headrace.domain.reference import Reference
 from headrace.domain.span import SpanRecord
 from headrace.domain.variant import Price
+from headrace.engine.cache import NodeCache
 from headrace.engine.steps import StepGraph, make_step_graph
 from headrace.engine.threads import ToolThreads
 from headrace.formats.multimedia import ImageReader
@@ -42,6 +43,7 @@ class PreparedFlow:
         aggregated: References of aggregation nodes to flow inputs and ordinary nodes: what a line must keep.
         streamed_nodes: Nodes that only flow outputs read, so that their answer may be streamed.
         images: Reads the images among the inputs of a line.
+        cache: Uses results of nodes again; ``None`` calls every tool every time.
     """
 
     plan: Plan
@@ -59,6 +61,7 @@ class PreparedFlow:
     aggregated: tuple[Reference, ...]
     streamed_nodes: frozenset[str]
     images: ImageReader
+    cache: NodeCache | None = None
 
 
 def prepare(

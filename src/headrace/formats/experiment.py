@@ -19,6 +19,7 @@
     metrics:                           # the first one decides
       - {name: f1, direction: higher, margin: 0.05}
     baseline: zero_shot                # an arm; default: the first
+    cache: {retrieve: off}             # or on, or off: whether results of nodes are used again
     repeats: 1
     seed: 0
     alpha: 0.05
@@ -35,6 +36,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from headrace.domain.cache import CacheChoice
 from headrace.domain.comparison import Direction, MetricKind, MetricSpec
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.variant import Arm, ModelSpec, Price, Variant
@@ -51,8 +53,9 @@ __all__ = ["load_experiment", "make_arms", "parse_model"]
 
 _KEYS = (
     "name", "flow", "data", "column_mapping", "line_id", "variants", "models", "evaluators", "metrics",
-    "baseline", "repeats", "seed", "alpha", "environment_variables", "$schema", "description",
+    "baseline", "cache", "repeats", "seed", "alpha", "environment_variables", "$schema", "description",
 )  # fmt: skip
+_STATES = {"on": True, "off": False}
 _DIRECTIONS = ("higher", "lower")
 _METRIC_KINDS = ("auto", "binary", "graded", "unbounded")
 
@@ -98,6 +101,7 @@ def _read(root: Block, file: Path) -> Experiment | None:
         baseline=_read_baseline(root, arms),
         evaluators=_read_evaluators(root, file),
         metrics=_read_metrics(root),
+        cache=_read_cache(root),
         repeats=_read_whole(root, "repeats", default=1, at_least=1),
         seed=_read_whole(root, "seed", default=0, at_least=0),
         alpha=0.05 if alpha is None else float(alpha),
@@ -147,6 +151,25 @@ def _read_whole(block: Block, key: str, *, default: int, at_least: int) -> int:
         _refuse(block, key, f"a whole number of at least {at_least}")
         return default
     return number
+
+
+def _read_cache(root: Block) -> CacheChoice:
+    value = root.data.get("cache")
+    if isinstance(value, dict):
+        block = root.block("cache")
+        states = {node: _read_state(block, node) for node in block.data}
+        return CacheChoice(left_out=frozenset(node for node, is_on in states.items() if is_on is False))
+    return CacheChoice() if value is None else CacheChoice(is_on=_read_state(root, "cache"))
+
+
+def _read_state(block: Block, key: str) -> bool | None:
+    value = block.data[key]
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or value not in _STATES:
+        _refuse(block, key, "on or off" if block.pointer else "on, off, or nodes with on or off")
+        return None
+    return _STATES[value]
 
 
 def _read_arms(root: Block) -> tuple[Arm, ...]:

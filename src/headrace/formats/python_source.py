@@ -1,14 +1,31 @@
-"""Python files read without being run: what they import and which environment variables they ask for."""
+"""Python files read without being run: what they import, and which environment variables and files they ask for."""
 
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from headrace.source import Span
 
+_IMPORTERS = ("import_module", "importlib.import_module", "__import__")
+_PATH_MAKERS = (
+    "open",
+    "Path",
+    "PurePath",
+    "join",
+    "joinpath",
+    "abspath",
+    "load",
+    "read_text",
+    "listdir",
+    "glob",
+)
+_PATH = re.compile(r"(?=.*[/\\]|.*\.\w{1,10}\Z)(?=.*\w)[\w ./\\@+~:-]+")
+_LONGEST_PATH = 200
 _OPTIONAL = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
 
 
@@ -43,11 +60,15 @@ class PythonSource:
 
     Attributes:
         connections: Parameters annotated with a connection class: name to the annotation.
+        paths: Texts that may be paths of files: they look like one, or stand where a path is made.
+        has_hidden_imports: It imports modules whose names it works out when it runs.
     """
 
     imports: tuple[Import, ...]
     variables: tuple[Variable, ...]
     connections: tuple[tuple[str, str], ...]
+    paths: tuple[str, ...] = ()
+    has_hidden_imports: bool = False
 
 
 def read_python(text: str, file: str) -> PythonSource | None:
@@ -67,11 +88,39 @@ def read_python(text: str, file: str) -> PythonSource | None:
     except (SyntaxError, ValueError, RecursionError):
         return None
     optional = {id(item) for node in ast.walk(tree) if _expects_failure(node) for item in _body(node)}
+    named = [(_text(node.args[0]), node) for node in ast.walk(tree) if _imports_by_name(node)]
+    by_name = (
+        Import(module=name, names=(), span=_span(node, file), is_optional=id(node) in optional)
+        for name, node in named
+        if name
+    )
     return PythonSource(
-        imports=tuple(_imports(tree, file, optional)),
+        imports=(*_imports(tree, file, optional), *by_name),
         variables=tuple(_variables(tree, file)),
         connections=tuple(_connections(tree)),
+        paths=tuple(dict.fromkeys(_paths(tree))),
+        has_hidden_imports=any(not name for name, _ in named),
     )
+
+
+def _imports_by_name(node: ast.AST) -> TypeGuard[ast.Call]:
+    return isinstance(node, ast.Call) and bool(node.args) and ast.unparse(node.func) in _IMPORTERS
+
+
+def _paths(tree: ast.Module) -> Iterator[str]:
+    """Texts with a slash or an ending, and single words where a path is put together or a file is opened."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            yield from (text for side in (node.left, node.right) if (text := _text(side)))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _PATH_MAKERS:
+            yield from (text for argument in node.args if (text := _text(argument)))
+        elif (text := _text(node)) and looks_like_path(text):
+            yield text
+
+
+def looks_like_path(text: str) -> bool:
+    """Whether a text may be the path of a file or folder, by its form alone."""
+    return len(text) <= _LONGEST_PATH and _PATH.fullmatch(text) is not None
 
 
 def _expects_failure(node: ast.AST) -> bool:

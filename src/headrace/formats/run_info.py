@@ -178,7 +178,7 @@ def render_node_run(
         "index": index,
         "api_calls": list(recording.calls.get(node.node, ())),
         "cached_run_id": None,
-        "cached_flow_run_id": None,
+        "cached_flow_run_id": node.cached_from,
         "logs": None if is_bypassed else {name: node.logs.get(name, "") for name in ("stdout", "stderr")},
         "system_metrics": None if is_bypassed else metrics,
         "result": node.output if recording.has_result else None,

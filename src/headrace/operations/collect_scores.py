@@ -137,14 +137,15 @@ def make_arm_lines(collected: Sequence[Collected], metrics: Sequence[str]) -> tu
         free = _cost_without_calls(item)
         for line in item.lines:
             result = line.result
+            usage = result.whole_usage  # an arm is what it takes by itself, whoever had asked before
             lines.setdefault(line.line_id, []).append(
                 LineObservation(
                     scores={name: as_score(line.scores.get(name)) for name in metrics},
                     is_failed=result.status != COMPLETED,
-                    duration_ms=result.duration_ms,
-                    prompt_tokens=result.usage.prompt_tokens,
-                    completion_tokens=result.usage.completion_tokens,
-                    cost_usd=result.usage.cost_usd if result.usage.calls else free,
+                    duration_ms=result.whole_duration_ms,
+                    prompt_tokens=usage.prompt_tokens,
+                    completion_tokens=usage.completion_tokens,
+                    cost_usd=usage.cost_usd if usage.calls else free,
                 )
             )
     return tuple(
@@ -155,7 +156,7 @@ def make_arm_lines(collected: Sequence[Collected], metrics: Sequence[str]) -> tu
 
 def _cost_without_calls(item: Collected) -> float | None:
     """Nothing, where no model is asked or prices are known; a failed call of an unpriced model stays unknown."""
-    is_priced = any(line.result.usage.cost_usd is not None for line in item.lines)
+    is_priced = any(line.result.whole_usage.cost_usd is not None for line in item.lines)
     return 0.0 if is_priced or item.judged.run.spec.model is None else None
 
 

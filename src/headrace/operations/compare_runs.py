@@ -76,6 +76,8 @@ def run_experiment(
     _check_experiment(workspace, experiment)
     experiment_id = f"{experiment.name}_{workspace.now():%Y%m%d_%H%M%S_%f}"
     judgement = _judgement(experiment)
+    is_on = workspace.settings.cache != "off" if experiment.cache.is_on is None else experiment.cache.is_on
+    experiment = replace(experiment, cache=replace(experiment.cache, is_on=is_on))
     spending = Spending(cap) if cap is not None else None
     judged = [
         _run_arm(workspace, experiment, arm, repeat, experiment_id, judgement, on_event, spending)
@@ -109,6 +111,7 @@ def _check_experiment(workspace: Workspace, experiment: Experiment) -> None:
         with loaded_flow(workspace, Path(evaluator.flow_path)) as loaded:
             flows[evaluator.name] = loaded.flow
         problems += _check_evaluator(experiment, evaluator, loaded.flow, dataset, arms)
+    problems += _check_cache(experiment, [*arms, *flows.values()])
     unknown = _check_metrics(experiment, flows)
     if experiment.file is None:  # asked for on the command line: no file is wrong
         raise_if_errors(tuple(dict.fromkeys(problems)))
@@ -130,6 +133,17 @@ def _check_evaluator(
     )
     place = partial(experiment.place, *evaluator.pointer, "column_mapping")
     return map_lines(flow, mapping, dataset, [imagined], place=place)[1]
+
+
+def _check_cache(experiment: Experiment, flows: Sequence[Flow]) -> tuple[Problem, ...]:
+    known = list(dict.fromkeys(node.name for flow in flows for node in flow.nodes))
+    problems = []
+    for name in sorted(experiment.cache.left_out.difference(known)):
+        near = nearest(name, known)
+        fix = f'Did you mean "{near}"?' if near else f"The nodes are: {', '.join(known)}."
+        what = f"No flow of the experiment has a node {name!r}."
+        problems.append(Problem(code="R102", what=what, span=experiment.place("cache", name), fix=fix))
+    return tuple(problems)
 
 
 def _check_metrics(experiment: Experiment, flows: Mapping[str, Flow]) -> tuple[Problem, ...]:
@@ -190,6 +204,7 @@ def _run_arm(
             experiment=experiment_id,
             judgement=judgement,
             repeat=repeat,
+            cache=experiment.cache,
             spending=spending,
         ),
         on_event,
@@ -221,6 +236,7 @@ def _evaluate(
             experiment=experiment_id,
             tags={EVALUATOR_TAG: evaluator.name},
             repeat=run.spec.repeat,
+            cache=experiment.cache,
             spending=spending,
         ),
         on_event,

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from headrace.domain.run import CANCELED, COMPLETED, FAILED, LineResult, Run, RunSpec
 from headrace.engine.aggregate import AggregationResult, run_aggregation
 from headrace.engine.batch import PendingLine, run_lines
+from headrace.engine.cache import NodeCache
 from headrace.engine.events import LineFinished, OnEvent, RunFinished, RunStarted, RunStopping
+from headrace.engine.runtime import PreparedFlow
 from headrace.engine.spending import Spending
 from headrace.engine.stopping import Stop
 from headrace.errors import HeadraceError, Problem, UsageError
+from headrace.operations.cache_nodes import CachedNodes
 from headrace.operations.finished_lines import FinishedLines
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow
 from headrace.operations.run_owner import Heartbeat
@@ -35,6 +39,7 @@ class RunWork:
         lines: All lines of the run.
         finished: Those that are recorded already.
         max_concurrency: Lines in flight at once.
+        cached: The nodes whose results are used again.
         spending: What the run may spend, if that is limited.
     """
 
@@ -43,6 +48,7 @@ class RunWork:
     loaded: LoadedFlow
     lines: Collection[PendingLine]
     finished: FinishedLines
+    cached: CachedNodes
     max_concurrency: int
     spending: Spending | None = None
 
@@ -120,22 +126,54 @@ class _Execution:
         done = work.finished.numbers
         with self._interrupts(), self._heartbeat():
             async with session as flow:
-                batch = await run_lines(
-                    flow,
-                    (line for line in work.lines if line.line.number not in done),
-                    max_concurrency=work.max_concurrency,
-                    record=lambda results: self._workspace.store.append_lines(spec.name, results),
-                    on_line=self.tell_line,
-                    kept=work.finished.kept,
-                    stop=self.stop,
-                    spending=work.spending,
-                )
+                flow.cache = self._open_cache(flow)
+                with self._kept_results(flow.cache):
+                    batch = await run_lines(
+                        flow,
+                        (line for line in work.lines if line.line.number not in done),
+                        max_concurrency=work.max_concurrency,
+                        record=partial(self._record, flow.cache),
+                        on_line=self.tell_line,
+                        kept=work.finished.kept,
+                        stop=self.stop,
+                        spending=work.spending,
+                    )
                 if batch.problem is None:
                     return await run_aggregation(flow, batch.kept)
         if batch.problem is self.stop.problem:
             return AggregationResult(problem=batch.problem)
         # As with prompt flow, no metrics over half of a run.
         return AggregationResult(problem=replace(batch.problem, what=_CUT))
+
+    def _open_cache(self, flow: PreparedFlow) -> NodeCache | None:
+        fingerprinters = self._work.cached.fingerprinters
+        if not fingerprinters:
+            return None
+        find, run = self._workspace.store.read_cached, self._work.spec.name
+        return NodeCache(fingerprinters, find=find, run=run, secrets=flow.secrets)
+
+    def _record(self, cache: NodeCache | None, results: Sequence[LineResult]) -> None:
+        """Commit lines, and with them all that the cache has learnt by now, also from lines in flight."""
+        changes = cache.take_changes() if cache is not None else None
+        self._workspace.store.append_lines(self._work.spec.name, results, changes)
+        if cache is not None:
+            cache.forget_committed(changes)
+
+    @contextmanager
+    def _kept_results(self, cache: NodeCache | None) -> Iterator[None]:
+        """Commit to the cache, at the end of the lines, what those have learnt that did not come to their end."""
+
+        def commit() -> None:
+            changes = cache.take_changes() if cache is not None else None
+            if changes is not None:
+                self._workspace.store.change_cache(changes)
+
+        try:
+            yield
+        except asyncio.CancelledError:
+            commit()
+            raise
+        commit()
 
     def tell_line(self, result: LineResult) -> None:
         self._hear(line_event(self._work.spec.name, result))

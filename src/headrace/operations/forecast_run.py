@@ -11,7 +11,7 @@ from typing import Any
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import DAG, PROMPTY
 from headrace.domain.forecast import Forecast
-from headrace.domain.run import Run
+from headrace.domain.run import Run, sum_usage
 from headrace.domain.variant import Arm
 from headrace.engine.batch import PendingLine
 from headrace.errors import HeadraceError
@@ -138,13 +138,14 @@ def _find_pilot(workspace: Workspace, loaded: LoadedFlow, arm: Arm | None) -> Ru
 def _from_run(
     workspace: Workspace, base: Run, loaded: LoadedFlow, n_lines: int, concurrency: int, label: str
 ) -> Forecast:
-    share = n_lines / (base.n_completed + base.n_failed)
-    usage = base.usage
+    seen = list(islice(workspace.store.read_lines(base.spec.name), _MAX_LINES))
+    share, usage = n_lines / (base.n_completed + base.n_failed), base.usage
+    if base.spec.sources:  # with a cache: what the run took says less than what its lines take by themselves
+        share, usage = n_lines / len(seen), sum_usage(line.whole_usage for line in seen)
     cost = usage.cost_usd
     if cost is None and loaded.price is not None:
         cost = loaded.price.cost_usd(usage.prompt_tokens, usage.completion_tokens)
-    seen = list(islice(workspace.store.read_lines(base.spec.name), _MAX_LINES))
-    line_s = sum(line.duration_ms for line in seen) / 1000 / len(seen)
+    line_s = sum(line.whole_duration_ms for line in seen) / 1000 / len(seen)
     return Forecast(
         label=label,
         n_lines=n_lines,

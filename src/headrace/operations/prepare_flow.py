@@ -47,6 +47,7 @@ class LoadedFlow:
         limits: Time limits; a flow may set them among its environment variables.
         images: Reads images; relative paths begin at the working directory, else at the flow's folder.
         max_concurrency: Lines in flight at once in a batch run; a flow may set this as well.
+        variables: Environment variables that the flow and its caller set.
         warnings: Findings that do not keep it from running.
     """
 
@@ -58,6 +59,7 @@ class LoadedFlow:
     limits: Limits
     images: ImageReader
     max_concurrency: int
+    variables: Mapping[str, str]
     warnings: tuple[Problem, ...]
 
 
@@ -173,6 +175,7 @@ def _load(
         ),
         max_concurrency=settings.max_concurrency,
         images=images,
+        variables=variables,
         warnings=problems,
     )
 

@@ -12,28 +12,11 @@ from pathlib import Path, PurePath
 from headrace.domain.flow import Flow, Node
 from headrace.domain.project import Need
 from headrace.errors import DefinitionError
+from headrace.formats.code_files import distribution_of, local_files
 from headrace.formats.env_file import find_env_file, read_env_file
-from headrace.formats.python_source import Import, PythonSource, read_python
+from headrace.formats.python_source import PythonSource, read_python
 from headrace.operations.workspace import Workspace
 from headrace.source import Span
-
-DISTRIBUTIONS: Mapping[str, str] = {
-    "PIL": "Pillow",
-    "attr": "attrs",
-    "bs4": "beautifulsoup4",
-    "cv2": "opencv-python",
-    "dateutil": "python-dateutil",
-    "docx": "python-docx",
-    "dotenv": "python-dotenv",
-    "faiss": "faiss-cpu",
-    "fitz": "PyMuPDF",
-    "jwt": "PyJWT",
-    "pptx": "python-pptx",
-    "psycopg2": "psycopg2-binary",
-    "sklearn": "scikit-learn",
-    "yaml": "PyYAML",
-}
-"""Module → distribution, where the two are called differently."""
 
 _VARIABLE = re.compile(r"\$\{env:([A-Za-z_]\w*)\}", re.IGNORECASE)
 _CONNECTION_VALUE = re.compile(r"\$\{([^.{}]+)\.([^.{}]+)\}")
@@ -68,7 +51,7 @@ def python_sources(flow: Flow, shown_folder: PurePath) -> tuple[SourceText, ...]
         if source is None:
             continue
         found[path] = SourceText(path=path, shown=shown, source=source)
-        waiting += [file for item in source.imports for file in _local_files(item, [path.parent, *roots])]
+        waiting += [file for item in source.imports for file in local_files(item, [path.parent, *roots])]
     return tuple(found.values())
 
 
@@ -86,19 +69,6 @@ def _all_nodes(flow: Flow) -> Iterator[Node]:
         yield from (node for name, node in variants.variants.items() if name != variants.default)
 
 
-def _local_files(item: Import, roots: Sequence[Path]) -> Iterator[Path]:
-    """Files beside the flow that an import means: the module itself, and names that are modules of a package."""
-    module = item.module.lstrip(".")
-    names = [module] if module else []
-    names += [f"{module}.{name}" if module else name for name in item.names]
-    for root in roots:
-        for name in names:
-            base = root.joinpath(*name.split("."))
-            for file in (base.with_suffix(".py"), base / "__init__.py"):
-                if file.is_file():
-                    yield file.resolve()
-
-
 def package_needs(sources: Sequence[SourceText], served: Collection[str]) -> Iterator[Need]:
     """Packages that the sources import and cannot do without; each once, where it is imported first."""
     seen: set[str] = set()
@@ -107,7 +77,7 @@ def package_needs(sources: Sequence[SourceText], served: Collection[str]) -> Ite
             top = item.module.partition(".")[0]
             if item.is_optional or not top or top in sys.stdlib_module_names or top in served:
                 continue
-            if any(_local_files(item, [text.path.parent, *(other.path.parent for other in sources)])):
+            if any(local_files(item, [text.path.parent, *(other.path.parent for other in sources)])):
                 continue
             name = distribution_of(item.module)
             if name not in seen:
@@ -116,16 +86,6 @@ def package_needs(sources: Sequence[SourceText], served: Collection[str]) -> Ite
                 yield Need(
                     kind="package", name=name, is_met=is_installed(item.module), span=item.span, note=note
                 )
-
-
-def distribution_of(module: str) -> str:
-    """The distribution that most likely provides a module."""
-    parts = module.split(".")
-    if parts[0] in ("azure", "google") and len(parts) > 1:
-        return "-".join(
-            parts[:3] if len(parts) > 2 and parts[1] in ("ai", "search", "storage", "cloud") else parts[:2]
-        )
-    return DISTRIBUTIONS.get(parts[0], parts[0].replace("_", "-"))
 
 
 def is_installed(module: str) -> bool:

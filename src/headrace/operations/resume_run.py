@@ -14,6 +14,7 @@ from headrace.errors import Problem, UsageError
 from headrace.formats.digest import flow_digest
 from headrace.formats.lines import read_dataset
 from headrace.formats.multimedia import place_images
+from headrace.operations.cache_nodes import find_cached_nodes
 from headrace.operations.execute_run import RunWork, execute_run, started, taken_over
 from headrace.operations.finished_lines import find_finished
 from headrace.operations.prepare_flow import LoadedFlow, loaded_flow
@@ -87,6 +88,7 @@ def resume_run(workspace: Workspace, request: ResumeRequest, on_event: OnEvent |
             loaded=loaded,
             lines=lines,
             finished=finished,
+            cached=find_cached_nodes(workspace, loaded, repeat=spec.repeat, only=spec.sources),
             max_concurrency=request.max_concurrency or loaded.max_concurrency,
             spending=_spent(base, request.cap, loaded),
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from headrace.domain.cache import CacheChoice
 from headrace.domain.dataset import Dataset
 from headrace.domain.flow import Flow
 from headrace.domain.run import Run, RunSpec
@@ -23,6 +24,7 @@ from headrace.formats.lines import read_dataset
 from headrace.formats.multimedia import place_images
 from headrace.formats.pf_config import expand_run_folder
 from headrace.formats.run_folder import OUTPUT_PATH
+from headrace.operations.cache_nodes import CachedNodes, find_cached_nodes
 from headrace.operations.execute_run import RunWork, execute_run, line_event, started
 from headrace.operations.finished_lines import FinishedLines, find_finished, still_running, take_over
 from headrace.operations.prepare_flow import LoadedFlow, loaded_flow
@@ -52,6 +54,7 @@ class RunRequest:
         runs_folder: The setting ``run.output_path``: the run will be written into a folder of its name there, which is
             noted among its properties. Nothing is written by running alone.
         judgement: See :class:`~headrace.domain.run.RunSpec`.
+        cache: Whether results of nodes are used again; not unless it is asked for, as stock runs every node.
         spending: What the run, together with others that share it, may spend.
     """
 
@@ -76,6 +79,7 @@ class RunRequest:
     experiment: str | None = None
     judgement: Mapping[str, Any] = field(default_factory=dict)
     repeat: int = 0
+    cache: CacheChoice = field(default_factory=CacheChoice)
     spending: Spending | None = None
 
 
@@ -118,6 +122,8 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
         spec = _make_spec(
             workspace, request, loaded.flow, arm, flow_path=flow_path, data_path=data_path, dataset=dataset
         )
+        cached = _find_cached(workspace, request, loaded)
+        spec = replace(spec, sources=cached.sources)
         owner = new_owner()
         workspace.store.create_run(spec, n_lines=len(lines), created_at=workspace.now(), owner=owner)
         hear = on_event or ignore_event
@@ -131,10 +137,18 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
             loaded=loaded,
             lines=lines,
             finished=finished,
+            cached=cached,
             max_concurrency=request.max_concurrency or loaded.max_concurrency,
             spending=request.spending,
         )
         return execute_run(workspace, work, hear)
+
+
+def _find_cached(workspace: Workspace, request: RunRequest, loaded: LoadedFlow) -> CachedNodes:
+    is_on = workspace.settings.cache == "on" if request.cache.is_on is None else request.cache.is_on
+    if not is_on:
+        return CachedNodes()
+    return find_cached_nodes(workspace, loaded, repeat=request.repeat, left_out=request.cache.left_out)
 
 
 def _find_finished(

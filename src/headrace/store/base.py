@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from headrace.domain.cache import CacheChanges, CachedResult, CacheSummary
 from headrace.domain.run import LineResult, NodeResult, Run, RunSpec
 from headrace.domain.span import SpanRecord
 from headrace.errors import Problem, UsageError, nearest
@@ -53,8 +54,40 @@ class RunStore(Protocol):
         """Say that ``owner`` still works on a run; false when the run belongs to somebody else by now."""
         ...
 
-    def append_lines(self, run: str, results: Sequence[LineResult]) -> None:
-        """Record line results in one transaction; a line number that is recorded already is replaced."""
+    def append_lines(
+        self, run: str, results: Sequence[LineResult], changes: CacheChanges | None = None
+    ) -> None:
+        """Record line results in one transaction; a line number that is recorded already is replaced.
+
+        Args:
+            run: Name of the run.
+            results: The lines.
+            changes: What is to be committed to the cache in the same transaction.
+        """
+        ...
+
+    def change_cache(self, changes: CacheChanges) -> None:
+        """Keep results of nodes and count uses; the first result of a key stays."""
+        ...
+
+    def read_cached(self, keys: Sequence[str]) -> Mapping[str, CachedResult]:
+        """The kept results among ``keys``, by key."""
+        ...
+
+    def summarize_cache(self) -> CacheSummary:
+        """How much is kept."""
+        ...
+
+    def clear_cache(self, *, unused_since_ns: int | None = None) -> int:
+        """Forget kept results; what runs recorded stays.
+
+        Args:
+            unused_since_ns: Only those that were neither made nor used since then, in nanoseconds since the Unix
+                epoch.
+
+        Returns:
+            How many there were.
+        """
         ...
 
     def finish_run(
@@ -138,7 +171,7 @@ class RunStore(Protocol):
         ...
 
     def delete_run(self, run: str) -> None:
-        """Delete a run with its lines and spans."""
+        """Delete a run with its lines and spans; results of its nodes that are kept stay."""
         ...
 
     def close(self) -> None:

@@ -8,11 +8,14 @@ from datetime import datetime
 from threading import Lock
 from typing import Any
 
-from headrace.domain.run import COMPLETED, FAILED, LineResult, NodeResult, Run, RunSpec
+from headrace.domain.cache import CacheChanges, CachedResult, CacheSummary
+from headrace.domain.run import COMPLETED, FAILED, LineResult, NodeResult, Run, RunSpec, Usage
 from headrace.domain.span import SpanRecord
 from headrace.errors import Problem
 from headrace.store.base import AGGREGATION_LINE, taken_run, unknown_run
 from headrace.store.records import (
+    cached_from_row,
+    cached_row,
     claim_row,
     decode_spans,
     encode_spans,
@@ -55,6 +58,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._lock = Lock()
         self._runs: dict[str, _Recorded] = {}
+        self._cached: dict[str, dict[str, Any]] = {}
 
     def create_run(
         self, spec: RunSpec, *, n_lines: int, created_at: datetime, owner: str | None = None
@@ -87,11 +91,69 @@ class MemoryStore:
             recorded.row["heartbeat_at"] = encode_time(at)
             return True
 
-    def append_lines(self, run: str, results: Sequence[LineResult]) -> None:
+    def append_lines(
+        self, run: str, results: Sequence[LineResult], changes: CacheChanges | None = None
+    ) -> None:
         """Record line results; see the protocol."""
         rows = [line_row(result) for result in results]
         with self._lock:
             self._find(run).lines.update((row["line_number"], row) for row in rows)
+            if changes is not None:
+                self._change_cache(changes)
+
+    def change_cache(self, changes: CacheChanges) -> None:
+        """Keep results of nodes; see the protocol."""
+        with self._lock:
+            self._change_cache(changes)
+
+    def _change_cache(self, changes: CacheChanges) -> None:
+        for result in changes.made:
+            row = cached_row(result)
+            self._cached.setdefault(result.key, {**row, "used_ns": row["made_ns"], "n_uses": 0})
+        for key, n_uses in changes.used.items():
+            if key in self._cached:
+                self._cached[key]["n_uses"] += n_uses
+                self._cached[key]["used_ns"] = changes.used_ns
+
+    def read_cached(self, keys: Sequence[str]) -> Mapping[str, CachedResult]:
+        """Kept results; see the protocol."""
+        with self._lock:
+            return {key: cached_from_row(self._cached[key]) for key in keys if key in self._cached}
+
+    def summarize_cache(self) -> CacheSummary:
+        """How much is kept; see the protocol."""
+        with self._lock:
+            rows = list(self._cached.values())
+        made = [row["made_ns"] for row in rows]
+        costs = [row["cost_usd"] for row in rows if row["cost_usd"] is not None]
+        return CacheSummary(
+            n_results=len(rows),
+            n_bytes=sum(len(row["output"]) + len(row["logs"]) for row in rows),
+            n_uses=sum(row["n_uses"] for row in rows),
+            usage=Usage(
+                calls=sum(row["calls"] for row in rows),
+                prompt_tokens=sum(row["prompt_tokens"] for row in rows),
+                completion_tokens=sum(row["completion_tokens"] for row in rows),
+                cost_usd=sum(costs) if costs else None,
+            ),
+            saved_tokens=sum(
+                row["n_uses"] * (row["prompt_tokens"] + row["completion_tokens"]) for row in rows
+            ),
+            oldest_ns=min(made, default=0),
+            newest_ns=max(made, default=0),
+        )
+
+    def clear_cache(self, *, unused_since_ns: int | None = None) -> int:
+        """Forget kept results; see the protocol."""
+        with self._lock:
+            keys = [
+                key
+                for key, row in self._cached.items()
+                if unused_since_ns is None or row["used_ns"] < unused_since_ns
+            ]
+            for key in keys:
+                del self._cached[key]
+            return len(keys)
 
     def finish_run(
         self,

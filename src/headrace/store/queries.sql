@@ -16,12 +16,13 @@ INSERT INTO schema_version (version, name, applied_at) VALUES (:version, :name, 
 INSERT INTO run (
     name, status, created_at, n_lines, flow_path, flow_name, flow_digest, data_path, data_digest,
     column_mapping, source_run, resume_from, variant, arm, model, chosen_model, connections, init, experiment,
-    judgement, repeat, display_name, description, tags, properties, owner, heartbeat_at, environment_names
+    judgement, repeat, display_name, description, tags, properties, owner, heartbeat_at, environment_names,
+    sources
 ) VALUES (
     :name, :status, :created_at, :n_lines, :flow_path, :flow_name, :flow_digest, :data_path, :data_digest,
     :column_mapping, :source_run, :resume_from, :variant, :arm, :model, :chosen_model, :connections, :init,
     :experiment, :judgement, :repeat, :display_name, :description, :tags, :properties, :owner, :heartbeat_at,
-    :environment_names
+    :environment_names, :sources
 )
 ON CONFLICT (name) DO NOTHING;
 
@@ -162,3 +163,41 @@ SELECT spans FROM trace WHERE run_id = :run_id AND line_number = :line_number;
 -- name: line_statuses
 -- The status of every recorded line.
 SELECT line_number, status FROM line WHERE run_id = :run_id;
+
+-- name: keep_result
+-- Keep the result of a node; one that is kept already stays.
+INSERT INTO cached_result (
+    key, run, line_number, node, calls, prompt_tokens, completion_tokens, cost_usd, duration_ns, made_ns, used_ns,
+    logs, output
+) VALUES (
+    :key, :run, :line_number, :node, :calls, :prompt_tokens, :completion_tokens, :cost_usd, :duration_ns, :made_ns,
+    :made_ns, :logs, :output
+)
+ON CONFLICT (key) DO NOTHING;
+
+-- name: use_result
+-- Count the uses of a kept result.
+UPDATE cached_result SET n_uses = n_uses + :n_uses, used_ns = :used_ns WHERE key = :key;
+
+-- name: read_result
+-- A kept result.
+SELECT * FROM cached_result WHERE key = :key;
+
+-- name: summarize_results
+-- How many results are kept, how large they are and what they saved.
+SELECT
+    COUNT(*) AS n_results,
+    CAST(SUM(LENGTH(output) + LENGTH(logs)) AS BIGINT) AS n_bytes,
+    CAST(SUM(n_uses) AS BIGINT) AS n_uses,
+    CAST(SUM(calls) AS BIGINT) AS calls,
+    CAST(SUM(prompt_tokens) AS BIGINT) AS prompt_tokens,
+    CAST(SUM(completion_tokens) AS BIGINT) AS completion_tokens,
+    SUM(cost_usd) AS cost_usd,
+    CAST(SUM(n_uses * (prompt_tokens + completion_tokens)) AS BIGINT) AS saved_tokens,
+    MIN(made_ns) AS oldest_ns,
+    MAX(made_ns) AS newest_ns
+FROM cached_result;
+
+-- name: drop_results
+-- Delete the kept results that were neither made nor used since a time, or all of them.
+DELETE FROM cached_result WHERE CAST(:unused_since_ns AS BIGINT) IS NULL OR used_ns < :unused_since_ns;

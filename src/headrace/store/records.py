@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from headrace.domain.cache import CachedResult, CacheSummary
 from headrace.domain.run import RUNNING, LineResult, NodeResult, Run, RunSpec, Usage
 from headrace.domain.span import SpanRecord
 from headrace.domain.values import MAX_INTEGER_BITS
@@ -58,6 +59,7 @@ _encode = json.JSONEncoder(
 ).encode
 decode_json: Callable[[str], Any] = json.JSONDecoder().decode
 """Plain data from :func:`encode_json`."""
+_NOTHING_USED = Usage()
 
 
 def encode_time(time: datetime) -> str:
@@ -96,6 +98,7 @@ def run_row(spec: RunSpec, *, n_lines: int, created_at: datetime, owner: str | N
         "owner": owner,
         "heartbeat_at": encode_time(created_at) if owner is not None else None,
         "environment_names": encode_json(spec.environment_names),
+        "sources": encode_json(spec.sources),
     }
 
 
@@ -170,6 +173,7 @@ def run_from_row(row: Row) -> Run:
             tags=decode_json(row["tags"]),
             properties=decode_json(row["properties"]),
             environment_names=tuple(decode_json(row["environment_names"])),
+            sources=decode_json(row["sources"]),
         ),
         status=row["status"],
         created_at=datetime.fromisoformat(row["created_at"]),
@@ -221,6 +225,53 @@ def line_from_row(row: Row, *, decode: Callable[[str], Any] = decode_json) -> Li
         start_ns=row["start_ns"],
         end_ns=row["end_ns"],
         trace_id=row["trace_id"],
+    )
+
+
+def cached_row(result: CachedResult) -> dict[str, Any]:
+    """Columns of a kept result."""
+    usage = result.usage
+    return {
+        "key": result.key,
+        "output": result.output,
+        "logs": encode_json(result.logs),
+        "run": result.run,
+        "line_number": result.line_number,
+        "node": result.node,
+        "calls": usage.calls,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cost_usd": usage.cost_usd,
+        "duration_ns": result.duration_ns,
+        "made_ns": result.made_ns,
+    }
+
+
+def cached_from_row(row: Row) -> CachedResult:
+    """A kept result from its columns."""
+    return CachedResult(
+        key=row["key"],
+        output=row["output"],
+        logs=decode_json(row["logs"]),
+        run=row["run"],
+        line_number=row["line_number"],
+        node=row["node"],
+        usage=_usage_from_row(row),
+        duration_ns=row["duration_ns"],
+        made_ns=row["made_ns"],
+    )
+
+
+def summary_from_row(row: Row) -> CacheSummary:
+    """What there is in the cache."""
+    return CacheSummary(
+        n_results=row["n_results"],
+        n_bytes=row["n_bytes"] or 0,
+        n_uses=row["n_uses"] or 0,
+        usage=_usage_from_row(row),
+        saved_tokens=row["saved_tokens"] or 0,
+        oldest_ns=row["oldest_ns"] or 0,
+        newest_ns=row["newest_ns"] or 0,
     )
 
 
@@ -289,20 +340,29 @@ def _node_json(node: NodeResult) -> dict[str, Any]:
         data["output"] = node.output
     if node.problem is not None:
         data["problem"] = node.problem.to_json()
-    usage = node.usage
-    if usage.calls or usage.prompt_tokens or usage.completion_tokens or usage.cost_usd is not None:
-        data["usage"] = {
-            "calls": usage.calls,
-            "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "cost_usd": usage.cost_usd,
-        }
+    if node.usage != _NOTHING_USED:
+        data["usage"] = _usage_json(node.usage)
     if node.end_ns or node.start_ns:
         data["start_ns"] = node.start_ns
         data["end_ns"] = node.end_ns
     if node.logs:
         data["logs"] = node.logs
+    if node.parts:
+        data["parts"] = node.parts
+    if node.cached_from is not None:
+        data["cached_from"] = node.cached_from
+        data["saved"] = _usage_json(node.saved)
+        data["saved_ns"] = node.saved_ns
     return data
+
+
+def _usage_json(usage: Usage) -> dict[str, Any]:
+    return {
+        "calls": usage.calls,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cost_usd": usage.cost_usd,
+    }
 
 
 def _node_from_json(data: Mapping[str, Any]) -> NodeResult:
@@ -316,6 +376,10 @@ def _node_from_json(data: Mapping[str, Any]) -> NodeResult:
         start_ns=data.get("start_ns", 0),
         end_ns=data.get("end_ns", 0),
         logs=data.get("logs", {}),
+        parts=data.get("parts", {}),
+        cached_from=data.get("cached_from"),
+        saved=Usage(**data["saved"]) if "saved" in data else Usage(),
+        saved_ns=data.get("saved_ns", 0),
     )
 
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any, TypeVar
 
+from headrace.domain.cache import CacheChanges, CachedResult, CacheSummary
 from headrace.domain.run import LineResult, NodeResult, Run, RunSpec
 from headrace.domain.span import SpanRecord
 from headrace.errors import Problem, UsageError
@@ -21,6 +22,8 @@ from headrace.store.database import Connection, Contents, Database
 from headrace.store.failures import DAMAGED, lost_content, newer_store, store_failure
 from headrace.store.records import (
     Row,
+    cached_from_row,
+    cached_row,
     claim_row,
     decode_spans,
     encode_spans,
@@ -30,6 +33,7 @@ from headrace.store.records import (
     line_row,
     run_from_row,
     run_row,
+    summary_from_row,
     update_row,
 )
 from headrace.store.schema import Migration
@@ -80,7 +84,9 @@ class SqlStore:
 
         return self._database.write(beat, is_repeatable=True)
 
-    def append_lines(self, run: str, results: Sequence[LineResult]) -> None:
+    def append_lines(
+        self, run: str, results: Sequence[LineResult], changes: CacheChanges | None = None
+    ) -> None:
         """Record line results; see the protocol."""
         rows = [line_row(result) for result in results]
         contents: dict[str, bytes] = {}
@@ -100,8 +106,37 @@ class SqlStore:
                 connection.execute_many("use_content", uses)
             connection.execute_many("append_line", rows)
             connection.execute_many("append_trace", rows)
+            if changes is not None:
+                _change_cache(connection, changes)
 
         self._database.write(append, is_repeatable=True)
+
+    def change_cache(self, changes: CacheChanges) -> None:
+        """Keep results of nodes; see the protocol."""
+        self._database.write(
+            lambda connection: _change_cache(connection, changes), is_repeatable=True, makes=True
+        )
+
+    def read_cached(self, keys: Sequence[str]) -> Mapping[str, CachedResult]:
+        """Kept results; see the protocol."""
+
+        def read(connection: Connection) -> list[Row]:
+            return [row for key in keys for row in connection.rows("read_result", {"key": key})]
+
+        found = (self._decoded(cached_from_row, row) for row in self._database.read(read))
+        return {result.key: result for result in found}
+
+    def summarize_cache(self) -> CacheSummary:
+        """How much is kept; see the protocol."""
+        rows = self._database.read(lambda connection: connection.rows("summarize_results", {}))
+        return self._decoded(summary_from_row, rows[0]) if rows else CacheSummary()
+
+    def clear_cache(self, *, unused_since_ns: int | None = None) -> int:
+        """Forget kept results; see the protocol."""
+        row = {"unused_since_ns": unused_since_ns}
+        return self._database.write(
+            lambda connection: connection.execute("drop_results", row), is_repeatable=False
+        )
 
     def finish_run(
         self,
@@ -302,6 +337,14 @@ def apply_migrations(
             for statement in migration.statements:
                 execute(statement)
             connection.execute("record_migration", {"version": migration.version, "name": migration.name})
+
+
+def _change_cache(connection: Connection, changes: CacheChanges) -> None:
+    connection.execute_many("keep_result", [cached_row(result) for result in changes.made])
+    uses = sorted(changes.used.items())  # in one order, so that two writers do not wait for each other
+    connection.execute_many(
+        "use_result", [{"key": key, "n_uses": n_uses, "used_ns": changes.used_ns} for key, n_uses in uses]
+    )
 
 
 def _run_id(connection: Connection, run: str) -> int:

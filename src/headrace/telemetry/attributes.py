@@ -40,6 +40,7 @@ RUN: Final = "headrace.run"
 ARM: Final = "headrace.arm"
 LINE_NUMBER: Final = "headrace.line_number"
 COLLECTION: Final = "headrace.collection"
+CACHED_FROM: Final = "headrace.cached_from"
 RETRIES: Final = "headrace.retries"
 QUOTA_WAIT: Final = "headrace.quota_wait_s"
 

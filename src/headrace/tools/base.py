@@ -14,6 +14,7 @@ from headrace.domain.flow import DAG
 from headrace.domain.run import Usage
 from headrace.domain.tool import ToolSpec
 from headrace.domain.variant import Price
+from headrace.planning.fingerprint import Identity
 from headrace.providers.base import ModelClient
 from headrace.telemetry.spans import ActiveSpan
 
@@ -40,6 +41,8 @@ class NodeContext:
         usage: Sum of the model calls of this attempt.
         logs: What the tool printed, by ``stdout`` and ``stderr``.
         loop: The engine's event loop, for tools in threads that call a model.
+        has_effects: Whether the tool has left something behind besides its output, so that the attempt cannot be
+            replaced by a kept result.
     """
 
     node: str
@@ -55,6 +58,7 @@ class NodeContext:
     metrics: dict[str, Any] = field(default_factory=dict)
     usage: Usage = Usage()
     logs: dict[str, str] = field(default_factory=dict)
+    has_effects: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add_usage(self, usage: Usage) -> None:
@@ -120,6 +124,15 @@ class StartingTool(Protocol):
         Raises:
             DefinitionError: It cannot.
         """
+        ...
+
+
+@runtime_checkable
+class IdentifiedTool(Protocol):
+    """A tool that says what it is made of, so that its results can be kept and used again."""
+
+    def identity(self, connections: ConnectionLookup) -> Identity | None:
+        """What it is made of; ``None`` when it must be called every time."""
         ...
 
 

@@ -15,6 +15,7 @@ from headrace.tools.base import ConnectionLookup, Tool
 from headrace.tools.connections import inject_connections
 from headrace.tools.failure import failure_lines, failure_span
 from headrace.tools.function import FunctionTool
+from headrace.tools.identity import ReadCode
 from headrace.tools.signature import Signature
 from headrace.tools.user_code import run_user_code
 
@@ -30,6 +31,7 @@ def bind_function(
     flow: Flow,
     folder: Path,
     connections: ConnectionLookup,
+    read_code: ReadCode,
     fixed: Mapping[str, Any] | None = None,
 ) -> Tool:
     """Inject connections, build the tool's class if it has one, and make the tool.
@@ -42,6 +44,7 @@ def bind_function(
         flow: Its flow.
         folder: Where the project's modules are imported from.
         connections: Finds connections.
+        read_code: Tells what the function is made of.
         fixed: Further arguments that replace the node's.
 
     Raises:
@@ -61,7 +64,15 @@ def bind_function(
         function = getattr(instance, function.__name__)
         consumed = frozenset(init)
         arguments = {name: value for name, value in arguments.items() if name not in consumed}
-    return FunctionTool(signature.spec, function, folder=folder, fixed=arguments, consumed=consumed)
+    return FunctionTool(
+        signature.spec,
+        function,
+        folder=folder,
+        fixed=arguments,
+        consumed=consumed,
+        connections=tuple(objects[name] for name in sorted(objects)),
+        read_code=read_code,
+    )
 
 
 def _init_values(

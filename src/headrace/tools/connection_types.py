@@ -47,6 +47,10 @@ class ConnectionObject:
         self.configs: dict[str, Any] = dict(configs or {})
         self.secrets: dict[str, Any] = dict(secrets or {})
 
+    def fingerprint_form(self) -> dict[str, Any]:
+        """Where it leads, without its keys and without its name, which is up to each person."""
+        return {"type": self.TYPE, **{name: str(value) for name, value in sorted(self.configs.items())}}
+
     @property
     def type(self) -> str:
         """Name of the type, e.g. ``AzureOpenAI``."""

@@ -47,6 +47,10 @@ class PromptText(str):
         prompt.marks = marks
         return prompt
 
+    def fingerprint_form(self) -> list[Any]:
+        """Everything that a model node makes of it."""
+        return [str(self), self.marked, sorted(self.marks)]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EscapedValues:

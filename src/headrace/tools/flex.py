@@ -15,6 +15,7 @@ from typing import Any
 
 from headrace.domain.flow import AGGREGATE, Flow, Node
 from headrace.errors import DefinitionError, Problem, nearest, raise_if_errors
+from headrace.formats.code_files import Code, read_code
 from headrace.formats.includes import code_folder
 from headrace.source import Span
 from headrace.tools.base import ConnectionLookup, Tool
@@ -28,6 +29,7 @@ from headrace.tools.flex_signature import (
     read_entry_signature,
 )
 from headrace.tools.given_entry import copies_of, find_given
+from headrace.tools.identity import may_be_kept
 from headrace.tools.project import activate_project, forget_changed_modules, note_modules
 from headrace.tools.user_code import run_user_code
 
@@ -45,7 +47,7 @@ def load_flex_tool(node: Node, flow: Flow, folder: Path, connections: Connection
     signature = loading.signature(entry)
     is_made = _is_given_instance(entry, flow)
     if not isinstance(entry, type) and not is_made:
-        return EntryTool(entry, signature, code_folder(flow, folder))
+        return EntryTool(entry, signature, code_folder(flow, folder), partial(loading.read_code, entry))
     return ClassTool(
         type(entry) if is_made else entry,
         signature,
@@ -53,6 +55,7 @@ def load_flex_tool(node: Node, flow: Flow, folder: Path, connections: Connection
         make_values=lambda: make_init_values(signature, flow, connections),
         describe=loading.constructor_problem,
         copied=copies_of(entry) if is_made else None,
+        read_code=partial(loading.read_code, entry),
     )
 
 
@@ -72,6 +75,15 @@ class _Loading:
 
     flow: Flow
     folder: Path
+
+    def read_code(self, entry: Any) -> Code | None:
+        """What the entry is made of; ``None`` where code has given it, or where it says that it must be called."""
+        file = inspect.getsourcefile(inspect.unwrap(entry))
+        if entry is find_given(self.flow.entry) or file is None or not may_be_kept(entry):
+            return None
+        texts = [value for value in self.flow.init_values.values() if isinstance(value, str)]
+        folder = code_folder(self.flow, self.folder)
+        return read_code(Path(file), folder).with_files(texts, folder)
 
     def entry(self) -> Any:
         """The function or class that the entry names."""

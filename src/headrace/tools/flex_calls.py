@@ -11,10 +11,14 @@ from typing import Any
 from headrace.domain.flow import AGGREGATE
 from headrace.domain.tool import ToolParameter, ToolSpec
 from headrace.errors import Problem
-from headrace.tools.base import ASYNC, NodeContext, Tool
+from headrace.planning.fingerprint import Identity
+from headrace.tools.base import ASYNC, ConnectionLookup, NodeContext, Tool
+from headrace.tools.connection_types import ConnectionObject
 from headrace.tools.flex_signature import EntrySignature
 from headrace.tools.function import call_function, call_mode
+from headrace.tools.identity import ReadCode, function_identity
 from headrace.tools.instances import Instances
+from headrace.tools.model_configuration import ModelConfiguration
 from headrace.tools.project import activate_project
 from headrace.tools.user_code import run_user_code
 
@@ -25,11 +29,24 @@ LINES = "lines"
 class EntryTool:
     """A function that gets the inputs of the flow by name."""
 
-    def __init__(self, function: Callable[..., Any], signature: EntrySignature, folder: Path) -> None:
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        signature: EntrySignature,
+        folder: Path,
+        read_code: ReadCode = lambda: None,
+    ) -> None:
         self.spec = _spec(getattr(function, "__name__", "entry"), signature)
         self.mode = call_mode(function)
         self._function = function
         self._folder = folder
+        self._read_code = read_code
+
+    def identity(self, connections: ConnectionLookup) -> Identity | None:
+        """What the function is made of."""
+        del connections
+        code = self._read_code()
+        return None if code is None else function_identity(code, fixed={})
 
     def call(self, arguments: Mapping[str, Any], context: NodeContext) -> Any:
         """Call the function.
@@ -51,6 +68,7 @@ class ClassTool:
         make_values: Makes the values of the constructor.
         describe: Makes a problem of what the constructor raises.
         copied: Makes instances of one that exists, in place of the constructor.
+        read_code: Tells what the class is made of.
     """
 
     def __init__(
@@ -62,6 +80,7 @@ class ClassTool:
         make_values: Callable[[], Mapping[str, Any]],
         describe: Callable[[BaseException], Problem],
         copied: Callable[[], Any] | None = None,
+        read_code: ReadCode = lambda: None,
     ) -> None:
         self._copied = copied
         self.spec = _spec(cls.__name__, signature)
@@ -71,6 +90,7 @@ class ClassTool:
         self.aggregation: Tool | None = AggregationTool(self) if hasattr(cls, AGGREGATE) else None
         self._make_values = make_values
         self._describe = describe
+        self._read_code = read_code
         self._values: Mapping[str, Any] = {}
         self._instances = Instances(cls, self._make)
 
@@ -82,6 +102,20 @@ class ClassTool:
         """
         self._values = self._make_values()
         run_user_code(self._instances.start, self._describe)
+
+    def identity(self, connections: ConnectionLookup) -> Identity | None:
+        """What the class is made of, and what its constructor was given."""
+        del connections
+        code = self._read_code()
+        if code is None:
+            return None
+        values = self._values.values()
+        return function_identity(
+            code,
+            fixed=self._values,
+            connections=[value for value in values if isinstance(value, ConnectionObject)],
+            is_remote=any(isinstance(value, ModelConfiguration) for value in values),
+        )
 
     def call(self, arguments: Mapping[str, Any], context: NodeContext) -> Any:
         """Call an instance.

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from headrace.domain.tool import ToolSpec
-from headrace.tools.base import ASYNC, INLINE, THREAD, NodeContext, current_node
+from headrace.planning.fingerprint import Identity
+from headrace.tools.base import ASYNC, INLINE, THREAD, ConnectionLookup, NodeContext, current_node
+from headrace.tools.connection_types import ConnectionObject
+from headrace.tools.identity import ReadCode, function_identity
 from headrace.tools.output import capture_output
 from headrace.tools.project import activate_project
 
@@ -26,6 +29,8 @@ class FunctionTool:
             packages.
         fixed: Arguments that replace the node's: connections instead of their names, a prompt's text.
         consumed: Arguments that were used when the tool was loaded.
+        connections: All connections that it was given.
+        read_code: Tells what it is made of.
     """
 
     def __init__(
@@ -36,6 +41,8 @@ class FunctionTool:
         folder: Path | None,
         fixed: Mapping[str, Any],
         consumed: frozenset[str] = frozenset(),
+        connections: Sequence[ConnectionObject] = (),
+        read_code: ReadCode | None = None,
     ) -> None:
         self.spec = spec
         self.mode = call_mode(function)
@@ -43,11 +50,23 @@ class FunctionTool:
         self._folder = folder
         self._fixed = fixed
         self._consumed = consumed
+        self._connections = connections
+        self._read_code = read_code
 
     @property
     def can_stream(self) -> bool:
         """Whether it is a generator, whose items may be passed on one by one."""
         return inspect.isgeneratorfunction(self._function) or inspect.isasyncgenfunction(self._function)
+
+    def identity(self, connections: ConnectionLookup) -> Identity | None:
+        """What the function is made of; ``None`` when its declaration says that it must be called every time."""
+        del connections  # it has been given what it needs of them
+        code = self._read_code() if self._read_code and not self.can_stream else None
+        return (
+            None
+            if code is None
+            else function_identity(code, fixed=self._fixed, connections=self._connections)
+        )
 
     def call(self, arguments: Mapping[str, Any], context: NodeContext) -> Any:
         """Call the function; generators come back as generators that print and trace for this node.

@@ -13,12 +13,14 @@ from headrace.domain.tool import ToolParameter, ToolSpec
 from headrace.errors import DefinitionError, Problem
 from headrace.formats.positions import read_text
 from headrace.formats.template import Template, load_template
+from headrace.planning.fingerprint import Identity
 from headrace.source import Pointer
 from headrace.tools.base import ASYNC, ConnectionLookup, NodeContext, Tool
 from headrace.tools.chat import Message
 from headrace.tools.chat_prompt import make_messages
 from headrace.tools.connections import find_connection
 from headrace.tools.escape import PromptText
+from headrace.tools.identity import connection_forms, template_parts
 from headrace.tools.model_call import answer_message, answer_text, answer_vector, call_model, stream_model
 from headrace.tools.model_parameters import (
     APIS,
@@ -99,6 +101,23 @@ class ModelTool:
         message = answer_message(await call_model(client, request, context))
         return message if has_tools(settings) else message["content"]
 
+    def identity(self, connections: ConnectionLookup) -> Identity:
+        """Its template, its API, and where its requests go."""
+        api = self._api
+        return Identity(
+            code=template_parts(self._template),
+            model={
+                "operation": api.operation,
+                "family": api.family,
+                "defaults": {item.name: item.default for item in api.parameters if not item.is_required},
+                "fixed": dict(api.fixed),
+            },
+            model_arguments=(self._parameters | frozenset(PASSED_ON)) - {"prompt", "connection"},
+            left_out=frozenset(("connection",)),
+            connections=connection_forms(self._connection, connections),
+            temperature=("temperature", api.default("temperature")),
+        )
+
     def make_messages(
         self, template: Template, values: Mapping[str, Any], context: NodeContext, marks: frozenset[str]
     ) -> list[Message]:
@@ -147,6 +166,16 @@ class EmbeddingTool:
         self.spec = spec
         self._connection = connection
         self._connection_type = connection_type
+
+    def identity(self, connections: ConnectionLookup) -> Identity:
+        """The API, and where its requests go."""
+        return Identity(
+            code={},
+            model={"operation": "embeddings", "type": self._connection_type, "default": _EMBEDDING_MODEL},
+            model_arguments=frozenset(("deployment_name", "model")),
+            left_out=frozenset(("connection",)),
+            connections=connection_forms(self._connection, connections),
+        )
 
     async def call(self, arguments: Mapping[str, Any], context: NodeContext) -> list[float]:
         """The vector of the input.

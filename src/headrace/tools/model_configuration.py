@@ -14,6 +14,10 @@ _MIXED = "headrace.compat.exception_families:promptflow.core._errors.InvalidConn
 class ModelConfiguration:
     """Base of both configurations."""
 
+    def fingerprint_form(self) -> dict[str, Any]:
+        """All settings but the key."""
+        return {name: value for name, value in vars(self).items() if name != "api_key"}
+
 
 @dataclass
 class AzureOpenAIModelConfiguration(ModelConfiguration):

@@ -16,11 +16,13 @@ from headrace.domain.multimedia import Image
 from headrace.domain.tool import ToolParameter, ToolSpec
 from headrace.errors import DefinitionError, NodeError, Problem, RemoteRequestError
 from headrace.formats.template import Template, load_template
+from headrace.planning.fingerprint import Identity
 from headrace.providers.base import ModelRequest, ModelResponse
 from headrace.source import Pointer
 from headrace.tools.base import ASYNC, ConnectionLookup, NodeContext
 from headrace.tools.chat import Message, parse_chat
 from headrace.tools.chat_prompt import make_messages
+from headrace.tools.identity import connection_forms, template_parts
 from headrace.tools.image_lines import give_images_lines, place_images
 from headrace.tools.model_call import answer_message, answer_text, call_model, stream_model
 from headrace.tools.model_parameters import CHAT, COMPLETION, OPENAI
@@ -84,6 +86,23 @@ class PromptyTool:
             pieces = stream_model(client, request, context)
             return self._read_json("".join([piece async for piece in pieces])) if self._is_json else pieces
         return self._read_answer(await call_model(client, request, context))
+
+    def identity(self, connections: ConnectionLookup) -> Identity:
+        """Its template, the request apart from the messages, and where it goes."""
+        prompt = self._prompt
+        return Identity(
+            code=template_parts(self._template),
+            model={
+                "model": self._model,
+                "api": prompt.api,
+                "response": prompt.response,
+                "parameters": dict(prompt.parameters),
+                "outputs": list(self._flow.outputs),
+            },
+            given={"defaults": dict(prompt.defaults), "sample": dict(self._flow.sample)},
+            connections=connection_forms(self._connection, connections),
+            temperature=("", prompt.parameters.get("temperature", 1.0)),
+        )
 
     def render(self, arguments: Mapping[str, Any]) -> list[Message] | str:
         """The messages, or the text of a completion, for the given inputs.

@@ -12,12 +12,14 @@ from typing import Any
 from headrace.domain.flow import Flow, Node
 from headrace.domain.tool import TOOL_MARK
 from headrace.errors import DefinitionError, Problem
+from headrace.formats.code_files import Code, read_code
 from headrace.source import Span, file_span
 from headrace.tools.base import ConnectionLookup, Tool
 from headrace.tools.binding import bind_function
 from headrace.tools.declaration import ToolProvider
 from headrace.tools.failure import UnservedNameError, failure_lines, failure_span
-from headrace.tools.project import activate_project
+from headrace.tools.identity import may_be_kept
+from headrace.tools.project import activate_project, forget_changed_modules, note_modules
 from headrace.tools.signature import Signature, read_signature
 from headrace.tools.sources import source_file
 from headrace.tools.user_code import execute_file, run_user_code
@@ -60,7 +62,15 @@ def load_python_tool(node: Node, flow: Flow, folder: Path, connections: Connecti
         flow=flow,
         folder=folder,
         connections=connections,
+        read_code=lambda: _read_code(found, node, flow, folder),
     )
+
+
+def _read_code(found: FoundTool, node: Node, flow: Flow, folder: Path) -> Code | None:
+    if not may_be_kept(found.function):
+        return None
+    texts = [value for value in node.inputs.values() if isinstance(value, str)]
+    return read_code(source_file(node, flow, folder).path, folder).with_files(texts, folder)
 
 
 def find_python_tool(node: Node, flow: Flow, folder: Path) -> tuple[FoundTool, Signature]:
@@ -71,9 +81,11 @@ def find_python_tool(node: Node, flow: Flow, folder: Path) -> tuple[FoundTool, S
     """
     source = source_file(node, flow, folder)
     activate_project(folder)
+    forget_changed_modules(folder)
     module = run_user_code(
         lambda: execute_file(source.path), lambda error: _import_problem(error, node, flow, folder)
     )
+    note_modules(folder)
     found = _find_tool(module, node, flow, source.shown)
     signature = run_user_code(
         lambda: read_signature(found.function, name=found.function.__qualname__, init=found.init),

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from headrace.domain.cache import CacheChoice
 from headrace.domain.comparison import MetricSpec
 from headrace.domain.evaluation import EvaluatorSpec
 from headrace.domain.variant import ModelSpec, Price, Variant
@@ -51,6 +52,29 @@ seed: 7
 alpha: 0.1
 environment_variables: {REGION: eu, N: 5}
 """
+
+
+@pytest.mark.parametrize(
+    ("text", "choice"),
+    [
+        ("", CacheChoice()),
+        ("cache: off\n", CacheChoice(is_on=False)),
+        ("cache: on\n", CacheChoice(is_on=True)),
+        ("cache: false\n", CacheChoice(is_on=False)),
+        (
+            "cache: {retrieve: off, generate: on, rank: false}\n",
+            CacheChoice(left_out=frozenset(("retrieve", "rank"))),
+        ),
+    ],
+)
+def test_says_whether_results_are_used_again(folder: Path, text: str, choice: CacheChoice) -> None:
+    (folder / "experiment.yaml").write_text(FULL + text)
+    assert load_experiment(folder).cache == choice
+
+
+@pytest.mark.parametrize("text", ["cache: never\n", "cache: {retrieve: 3}\n", "cache: [retrieve]\n"])
+def test_a_cache_that_is_neither_on_nor_off_is_refused(folder: Path, text: str) -> None:
+    assert [problem.code for problem in problems_of(folder, FULL + text)] == ["F005"]
 
 
 def test_reads_everything(folder: Path) -> None:

@@ -10,8 +10,9 @@ from headrace.cli.session import Session
 from headrace.config import load_settings
 from headrace.domain.project import FlowReport, ProjectReport
 from headrace.errors import ExitCode, UsageError
+from headrace.formats.code_files import distribution_of
 from headrace.operations.check_project import check_project
-from headrace.operations.project_needs import distribution_of, is_installed
+from headrace.operations.project_needs import is_installed
 from headrace.operations.workspace import open_workspace
 
 GOOD = "nodes:\n- {name: a, type: python, source: {type: code, path: a.py}, inputs: {}}\n"

@@ -22,6 +22,7 @@ from headrace.cli.forecast_view import show_forecasts
 from headrace.cli.inputs import read_variables
 from headrace.cli.options import (
     Verb,
+    cache_option,
     events_option,
     pairs_option,
     path_option,
@@ -53,7 +54,7 @@ _SUFFIXES = {".json": "json", ".md": "markdown", ".html": "html", ".htm": "html"
 _EXPERIMENT_SUFFIXES = (".yaml", ".yml")
 _EXPERIMENT_FILE = "experiment.yaml"
 _ALPHA = 0.05
-_WITH_FILE = ("data", "metrics", "baseline", "repeats", "line_id", "seed", "alpha")
+_WITH_FILE = ("cache", "data", "metrics", "baseline", "repeats", "line_id", "seed", "alpha")
 _WITH_RUNS = ("metrics", "baseline", "alpha")
 
 
@@ -114,6 +115,7 @@ class Destination(NamedTuple):
     help="Chance of a wrong verdict that you accept; default 0.05.",
 )
 @variables_option()
+@cache_option()
 @cap_options()
 @events_option()
 @click.option("--dry-run", is_flag=True, help="Run nothing; say what calls, tokens, cost and time to expect.")
@@ -254,6 +256,8 @@ def change_experiment(experiment: Experiment, given: Mapping[str, Any]) -> Exper
     changes = {
         name: value for name, value in given.items() if name in ("repeats", "seed", "alpha", "line_id")
     }
+    if "cache" in given:
+        changes["cache"] = replace(experiment.cache, is_on=given["cache"])
     if "data" in given:
         changes["data_path"] = str(given["data"])
     if "metrics" in given:

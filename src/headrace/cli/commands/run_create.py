@@ -15,6 +15,7 @@ from headrace.cli.inputs import read_inputs, read_variables
 from headrace.cli.line_report import render_line_report
 from headrace.cli.options import (
     Verb,
+    cache_option,
     events_option,
     init_option,
     pairs_option,
@@ -27,6 +28,7 @@ from headrace.cli.run_view import find_first_failure, lines_failed_problem, run_
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.spending_options import cap_options, read_cap
 from headrace.cli.workspace import command_workspace
+from headrace.domain.cache import CacheChoice
 from headrace.domain.run import COMPLETED, Run
 from headrace.engine.events import LineFinished, OnEvent, RunEvent
 from headrace.engine.spending import Spending
@@ -96,6 +98,7 @@ _SETTLED = ("flow", "data", "run", "variant", "model", "column_mapping", "connec
 @pairs_option("--set", "settings", help="Set any property of the run, e.g. display_name=… tags.team=….")
 @click.option("--display-name", metavar="TEXT", help="Title of the run.")
 @click.option("--max-concurrency", type=click.IntRange(min=1), metavar="N", help="Lines in flight at once.")
+@cache_option()
 @cap_options()
 @events_option()
 @click.option("--dry-run", is_flag=True, help="Run nothing; say what calls, tokens, cost and time to expect.")
@@ -244,6 +247,7 @@ def make_request(file: RunFile, options: Mapping[str, Any]) -> RunRequest:
         tags=_texts(file.mappings.get("tags", {}), {}),
         properties=file.mappings.get("properties", {}),
         max_concurrency=options["max_concurrency"],
+        cache=CacheChoice(is_on=options["cache"]),
     )
 
 

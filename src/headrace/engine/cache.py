@@ -1,0 +1,241 @@
+"""Results of nodes used again: looked up before a call, shared by equal calls in flight, kept afterwards.
+
+Nothing here can fail a line: where a result cannot be looked up or kept, the tool is called.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from headrace.domain.cache import CacheChanges, CachedResult, Fingerprint
+from headrace.domain.values import MAX_INTEGER_BITS
+from headrace.engine.masking import mask_text
+from headrace.errors import StateError
+from headrace.planning.fingerprint import Fingerprinter, NoFormError, plain_form
+from headrace.providers.turns import paused
+from headrace.tools.base import NodeContext
+
+Find = Callable[[Sequence[str]], Mapping[str, CachedResult]]
+"""Reads kept results by their keys; blocks; called in a thread."""
+
+_SCALARS = (str, int, float, bool, type(None))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a node's call came to; ``taken`` is the result that was used in its place."""
+
+    output: Any
+    taken: CachedResult | None = None
+
+
+class NodeCache:
+    """The kept results of one run's nodes, within one event loop.
+
+    Args:
+        fingerprinters: Those of the nodes that take part, by name.
+        find: Reads from the store.
+        run: The run, as others will be told where a result is from.
+        secrets: Values that must not be kept.
+    """
+
+    def __init__(
+        self,
+        fingerprinters: Mapping[str, Fingerprinter],
+        *,
+        find: Find,
+        run: str,
+        secrets: Callable[[], Collection[str]] = tuple,
+    ) -> None:
+        self._fingerprinters = dict(fingerprinters)
+        self._reader = _Reader(find)
+        self._run = run
+        self._secrets = secrets
+        self._flights: dict[str, asyncio.Future[_Landing]] = {}
+        self._fresh: dict[str, CachedResult] = {}
+        self._made: list[CachedResult] = []
+        self._used: Counter[str] = Counter()
+        self._lock = threading.Lock()  # results are committed in another thread than they are made in
+
+    def fingerprint(self, arguments: Mapping[str, Any], context: NodeContext) -> Fingerprint | None:
+        """What the result of a node's call depends on; ``None`` when it must be called, whatever it depends on."""
+        fingerprinter = self._fingerprinters.get(context.node)
+        if fingerprinter is None or context.line_number is None:
+            return None
+        try:
+            return fingerprinter.fingerprint({name: plain_form(value) for name, value in arguments.items()})
+        except (NoFormError, ValueError, RecursionError):
+            return None
+
+    async def call(self, key: str, context: NodeContext, make: Callable[[], Awaitable[Any]]) -> Answer:
+        """What a node gives: a kept result, or that of ``make``, which is kept then.
+
+        Args:
+            key: Of the fingerprint.
+            context: Of the attempt; its logs become those of the result that is used.
+            make: Calls the tool.
+
+        Raises:
+            Exception: Whatever ``make`` raises.
+        """
+        while True:
+            found = self._fresh.get(key)
+            if found is None and (flight := self._flights.get(key)) is not None:
+                with paused():  # the line that makes the call has a time limit of its own
+                    landing = await asyncio.shield(flight)
+                if landing.is_abandoned:
+                    continue
+                found = landing.result
+                if found is None:
+                    return Answer(output=await make())
+            if found is not None:
+                return self._take(found, context)
+            return await self._lead(key, context, make)
+
+    async def _lead(self, key: str, context: NodeContext, make: Callable[[], Awaitable[Any]]) -> Answer:
+        """Find or make the result that equal calls wait for."""
+        flight = self._flights[key] = asyncio.get_running_loop().create_future()
+        landing = _Landing()
+        try:
+            found = await self._reader.find(key)
+            if found is not None:
+                landing = _Landing(result=found)
+                return self._take(found, context)
+            began_ns = time.time_ns()
+            output = await make()
+            landing = _Landing(result=self._keep(key, output, context, began_ns))
+            return Answer(output=output)
+        except asyncio.CancelledError:
+            landing = _Landing(is_abandoned=True)
+            raise
+        finally:
+            del self._flights[key]
+            flight.set_result(landing)
+
+    def take_changes(self) -> CacheChanges | None:
+        """What is to be committed since the last time; ``None`` for nothing. May be called from any thread."""
+        with self._lock:
+            made, self._made = self._made, []
+            used, self._used = self._used, Counter()
+        if not made and not used:
+            return None
+        return CacheChanges(made=tuple(made), used=used, used_ns=time.time_ns())
+
+    def forget_committed(self, changes: CacheChanges | None) -> None:
+        """Hold no longer what the store has by now."""
+        for result in changes.made if changes is not None else ():
+            self._fresh.pop(result.key, None)
+
+    def _take(self, found: CachedResult, context: NodeContext) -> Answer:
+        with self._lock:
+            self._used[found.key] += 1
+        context.logs.update(found.logs)
+        return Answer(output=json.loads(found.output), taken=found)
+
+    def _keep(self, key: str, output: Any, context: NodeContext, began_ns: int) -> CachedResult | None:
+        """Keep a result when it reads back as it is and the call left nothing else behind."""
+        if context.has_effects or context.metrics:
+            return None
+        if not reads_back(output):
+            # Equal calls need not wait for each other any more where each of them has to be made.
+            self._fingerprinters.pop(context.node, None)
+            return None
+        text = json.dumps(output, separators=(",", ":"), check_circular=False)
+        secrets = self._secrets()
+        if mask_text(text, [json.dumps(secret)[1:-1] for secret in secrets]) != text:
+            return None
+        ended_ns = time.time_ns()
+        result = CachedResult(
+            key=key,
+            output=text,
+            logs={name: mask_text(printed, secrets) for name, printed in context.logs.items()},
+            usage=context.usage,
+            run=self._run,
+            line_number=context.line_number or 0,
+            node=context.node,
+            duration_ns=ended_ns - began_ns,
+            made_ns=ended_ns,
+        )
+        self._fresh[key] = result
+        with self._lock:
+            self._made.append(result)
+        return result
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Landing:
+    """The end of a call that others may wait for.
+
+    Attributes:
+        result: What they can use; ``None`` when each has to call for itself.
+        is_abandoned: The call was cancelled, which says nothing about the next one.
+    """
+
+    result: CachedResult | None = None
+    is_abandoned: bool = False
+
+
+class _Reader:
+    """Reads in a thread, all that has been asked for meanwhile at once."""
+
+    def __init__(self, find: Find) -> None:
+        self._find = find
+        self._wanted: dict[str, asyncio.Future[CachedResult | None]] = {}
+        self._is_reading = False
+
+    async def find(self, key: str) -> CachedResult | None:
+        """The kept result of a key; ``None`` as well when the store cannot be read."""
+        wanted: asyncio.Future[CachedResult | None] = asyncio.get_running_loop().create_future()
+        self._wanted[key] = wanted
+        if not self._is_reading:
+            self._read()
+        return await wanted
+
+    def _read(self) -> None:
+        asked, self._wanted = self._wanted, {}
+        self._is_reading = bool(asked)
+        if asked:
+            reading = asyncio.get_running_loop().run_in_executor(None, self._find, tuple(asked))
+            reading.add_done_callback(partial(self._hand_out, asked))
+
+    def _hand_out(
+        self,
+        asked: Mapping[str, asyncio.Future[CachedResult | None]],
+        reading: asyncio.Future[Mapping[str, CachedResult]],
+    ) -> None:
+        try:
+            found = reading.result()
+        except (
+            StateError,
+            asyncio.CancelledError,
+        ):  # what is recorded next meets the same fault, and says so
+            found = {}
+        for key, wanted in asked.items():
+            if not wanted.done():
+                wanted.set_result(found.get(key))
+        self._read()
+
+
+def reads_back(value: Any) -> bool:
+    """Whether a value is the same once it has been written as JSON and read again, types included."""
+    kind = type(value)
+    if kind is int:
+        return bool(value.bit_length() <= MAX_INTEGER_BITS)
+    if kind in _SCALARS:
+        return True
+    try:
+        if kind is list:
+            return all(reads_back(item) for item in value)
+        if kind is dict:
+            return all(type(key) is str and reads_back(item) for key, item in value.items())
+    except RecursionError:
+        return False
+    return False

@@ -1,0 +1,242 @@
+"""What the code of a tool is made of, told without running it: its file, and what that imports and reads.
+
+A result may be used again while all of this is as it was. What code opens under a name that it works out itself cannot
+be seen here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+
+from headrace.formats.python_source import Import, looks_like_path, read_python
+
+DISTRIBUTIONS: Mapping[str, str] = {
+    "PIL": "Pillow",
+    "attr": "attrs",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python",
+    "dateutil": "python-dateutil",
+    "docx": "python-docx",
+    "dotenv": "python-dotenv",
+    "faiss": "faiss-cpu",
+    "fitz": "PyMuPDF",
+    "jwt": "PyJWT",
+    "pptx": "python-pptx",
+    "psycopg2": "psycopg2-binary",
+    "sklearn": "scikit-learn",
+    "yaml": "PyYAML",
+}
+"""Module → distribution, where the two are called differently."""
+
+_SERVED = ("promptflow", "headrace")
+_PLAIN_NAMES = frozenset(("tool", "ToolProvider", "log_metric", "PromptTemplate"))
+_PLAIN_MODULES = ("promptflow.connections", "promptflow.contracts")
+_UNSTEADY = frozenset(
+    ("random", "secrets", "uuid", "socket", "ssl", "http", "urllib", "ftplib", "smtplib", "subprocess")
+)  # fmt: skip
+"""Modules of the standard library with which the same arguments may give different results."""
+
+_SKIPPED_FOLDERS = frozenset(("__pycache__", "node_modules"))
+_LARGE_BYTES = 4 * 1024 * 1024
+_MOST_FILES = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """What the code of a tool is made of.
+
+    Attributes:
+        parts: Digest of every file by its path below the project, version of every package by its name.
+        variables: Environment variables that it asks for by name.
+        is_steady: Nothing that it imports suggests that the same arguments may give different results.
+    """
+
+    parts: Mapping[str, str]
+    variables: tuple[str, ...] = ()
+    is_steady: bool = True
+
+    def with_files(self, texts: Sequence[str], folder: Path) -> Code:
+        """The same, with the files and folders that texts name, e.g. arguments of a node."""
+        found: dict[str, str] = {}
+        for text in texts:
+            if looks_like_path(text):
+                found.update(_named_parts(text, (folder,), folder))
+        return replace(self, parts={**self.parts, **found})
+
+
+def read_code(file: Path, folder: Path) -> Code:
+    """What the code in a Python file is made of.
+
+    It is the file itself, the modules of the project that it imports, transitively, the packages that they import by
+    name and version, and the files and folders that stand in them by name.
+
+    Args:
+        file: The file.
+        folder: The project: where its modules are imported from.
+    """
+    parts: dict[str, str] = {}
+    variables: dict[str, None] = {}
+    is_steady = True
+    waiting, seen = [file.resolve()], set[Path]()
+    while waiting:
+        path = waiting.pop()
+        if path in seen or not path.is_file():
+            continue
+        seen.add(path)
+        parts[_shown(path, folder)] = _file_digest(path)
+        source = read_python(path.read_text(encoding="utf-8", errors="replace"), str(path))
+        if source is None:
+            continue
+        variables.update((item.name, None) for item in source.variables)
+        if source.has_hidden_imports:
+            waiting += folder.rglob("*.py")
+        for text in source.paths:
+            parts.update(_named_parts(text, (path.parent, folder), folder))
+        for item in source.imports:
+            own = [found for root in (path.parent, folder) for found in local_files(item, [root])]
+            waiting += own
+            if not own:
+                parts.update(package_parts(item.module))
+                is_steady = is_steady and _is_steady(item)
+    return Code(parts=parts, variables=tuple(sorted(variables)), is_steady=is_steady)
+
+
+def text_digest(text: str) -> str:
+    """Digest of a text: 16 hexadecimal digits."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def local_files(item: Import, roots: Sequence[Path]) -> Iterator[Path]:
+    """Files of a project that an import means: the module, the packages that it is in, and names that are modules.
+
+    Args:
+        item: The import; one with dots is looked for below ``roots`` as well, and in the folders above them.
+        roots: Where modules are imported from.
+    """
+    module = item.module.lstrip(".")
+    levels = max(len(item.module) - len(module) - 1, 0)
+    names = [module] if module else []
+    names += [f"{module}.{name}" if module else name for name in item.names]
+    for root in roots:
+        place = root.joinpath(*[".."] * levels)
+        for name in names:
+            words = name.split(".")
+            base = place.joinpath(*words)
+            packages = [place.joinpath(*words[:count], "__init__.py") for count in range(1, len(words) + 1)]
+            for file in (base.with_name(f"{base.name}.py"), *packages):
+                if file.is_file():
+                    yield file.resolve()
+
+
+def distribution_of(module: str) -> str:
+    """The distribution that most likely provides a module."""
+    parts = module.split(".")
+    if parts[0] in ("azure", "google") and len(parts) > 1:
+        return "-".join(
+            parts[:3] if len(parts) > 2 and parts[1] in ("ai", "search", "storage", "cloud") else parts[:2]
+        )
+    return DISTRIBUTIONS.get(parts[0], parts[0].replace("_", "-"))
+
+
+def package_parts(module: str) -> Mapping[str, str]:
+    """The package of an imported module by name and version; by its files where its version does not follow them."""
+    top = module.partition(".")[0]
+    if not top or top in sys.stdlib_module_names or top in _SERVED:
+        return {}
+    name, version = _installed(distribution_of(module))
+    if version:
+        return {f"package {name}": version}
+    spec: ModuleSpec | None = PathFinder.find_spec(top)
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    if places:
+        return {f"package {top}": _folder_digest(Path(places[0]))}
+    return {f"package {top}": _file_digest(Path(spec.origin))} if spec and spec.origin else {}
+
+
+@lru_cache(maxsize=512)
+def _installed(name: str) -> tuple[str, str | None]:
+    """A distribution's name and version; none where it is not installed, or installed from a folder that changes."""
+    try:
+        found = distribution(name)
+    except (PackageNotFoundError, ValueError):
+        return name, None
+    origin = json.loads(found.read_text("direct_url.json") or "{}")
+    return name, None if "dir_info" in origin else found.version
+
+
+def _is_steady(item: Import) -> bool:
+    top = item.module.partition(".")[0]
+    if top in _SERVED:
+        return item.module.startswith(_PLAIN_MODULES) or bool(
+            item.names and _PLAIN_NAMES.issuperset(item.names)
+        )
+    return top in sys.stdlib_module_names and top not in _UNSTEADY
+
+
+def _named_parts(text: str, roots: Sequence[Path], folder: Path) -> Mapping[str, str]:
+    for root in roots:
+        path = _existing(root, text)
+        if path is None:
+            continue
+        if path.is_file():
+            return {_shown(path, folder): _file_digest(path)}
+        # A folder that holds the project holds what runs leave behind as well.
+        if not folder.resolve().is_relative_to(path) and not Path(text).is_absolute():
+            return {f"{_shown(path, folder)}/": _folder_digest(path)}
+    return {}
+
+
+def _existing(root: Path, text: str) -> Path | None:
+    try:
+        path = (root / text).resolve()
+        return path if path.exists() else None
+    except (OSError, ValueError, RuntimeError):  # no path on this system
+        return None
+
+
+def _folder_digest(folder: Path) -> str:
+    """Digest of all files of a folder; of very many, their sizes and times count."""
+    files = sorted(_files(folder))
+    digest = hashlib.sha256()
+    for file in files:
+        state = _file_digest(file) if len(files) <= _MOST_FILES else _state(file)
+        digest.update(f"{file.relative_to(folder).as_posix()}\0{state}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:16]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".") and name not in _SKIPPED_FOLDERS]
+        yield from (Path(place, name) for name in names if not name.startswith("."))
+
+
+def _file_digest(file: Path) -> str:
+    """Digest of a file's content, without regard to line ends; of a large one, of its size and time."""
+    try:
+        if file.stat().st_size > _LARGE_BYTES:
+            return _state(file)
+        content = file.read_bytes()
+    except OSError:
+        return "unreadable"
+    return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()[:16]
+
+
+def _state(file: Path) -> str:
+    try:
+        state = file.stat()
+    except OSError:
+        return "unreadable"
+    return f"{state.st_size}-{state.st_mtime_ns}"
+
+
+def _shown(path: Path, folder: Path) -> str:
+    return Path(os.path.relpath(path, folder.resolve())).as_posix()

@@ -1,0 +1,136 @@
+"""What a tool is made of: every file that decides about its results, and none that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from headrace.formats import code_files
+from headrace.formats.code_files import Code, read_code
+
+FILES = {
+    "tool.py": (
+        "import json, yaml\nimport helpers.deep as d\nfrom local import *\nfrom promptflow.core import tool\n"
+        "INDEX = 'index/terms.json'\nWORDS = open('words')\n"
+        "def f(item):\n    import inner\n    return item['data'], d, json, 'see index/none.json'\n"
+    ),
+    "local.py": "import os\nURL = os.environ['URL']\nNAME = os.getenv('NAME', 'x')\n",
+    "inner.py": "from . import sibling\n",
+    "sibling.py": "",
+    "helpers/__init__.py": "",
+    "helpers/deep.py": "from .near import x\nfrom . import beside\n",
+    "helpers/near.py": "x = 1\n",
+    "helpers/beside.py": "",
+    "helpers/unused.py": "",
+    "other.py": "",
+    "words": "one two",
+    "index/terms.json": "{}",
+    "data/lines.jsonl": "{}",
+}
+
+
+def write(folder: Path, files: Mapping[str, str]) -> Path:
+    for name, text in files.items():
+        folder.joinpath(name).parent.mkdir(parents=True, exist_ok=True)
+        folder.joinpath(name).write_text(text, "utf-8")
+    return folder
+
+
+def code_of(folder: Path, **files: str) -> Code:
+    write(folder, files)
+    return read_code(folder / "tool.py", folder)
+
+
+def test_it_is_the_file_and_what_that_imports_and_reads_by_name(tmp_path: Path) -> None:
+    found = read_code(write(tmp_path, FILES) / "tool.py", tmp_path)
+    assert set(found.parts) == {
+        "tool.py", "local.py", "inner.py", "sibling.py", "helpers/__init__.py", "helpers/deep.py", "helpers/near.py",
+        "helpers/beside.py", "words", "index/terms.json", "package PyYAML",
+    }  # fmt: skip
+    assert found.variables == ("NAME", "URL")
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_file_counts_exactly_when_it_is_a_part(tmp_path: Path, name: str) -> None:
+    before = read_code(write(tmp_path, FILES) / "tool.py", tmp_path)
+    with tmp_path.joinpath(name).open("a") as file:
+        file.write("\n# changed\n")
+    after = read_code(tmp_path / "tool.py", tmp_path)
+    changed = {key for key in after.parts if after.parts[key] != before.parts[key]}
+    assert changed == ({name} if name in before.parts else set())
+
+
+def test_line_ends_do_not_count(tmp_path: Path) -> None:
+    one = code_of(tmp_path, **{"tool.py": "a = 1\nb = 2\n"})
+    tmp_path.joinpath("tool.py").write_bytes(b"a = 1\r\nb = 2\r\n")
+    assert read_code(tmp_path / "tool.py", tmp_path) == one
+
+
+def test_imports_whose_names_are_worked_out_make_every_module_a_part(tmp_path: Path) -> None:
+    write(tmp_path, {"a.py": "", "b/c.py": ""})
+    named = code_of(tmp_path, **{"tool.py": "import importlib\nimportlib.import_module('a')\n"})
+    assert set(named.parts) == {"tool.py", "a.py"}
+    hidden = code_of(tmp_path, **{"tool.py": "import importlib\nimportlib.import_module(input())\n"})
+    assert set(hidden.parts) == {"tool.py", "a.py", "b/c.py"}
+
+
+@pytest.mark.parametrize(
+    ("line", "is_steady"),
+    [
+        ("import json, re, sqlite3, asyncio", True),
+        ("from promptflow.core import tool, log_metric", True),
+        ("from promptflow.connections import CustomConnection", True),
+        ("from promptflow.core import Prompty", False),
+        ("import promptflow.tools", False),
+        ("import random", False),
+        ("from urllib.request import urlopen", False),
+        ("import openai", False),
+        ("import numpy", False),
+    ],
+)
+def test_what_may_give_other_results_next_time_is_told_by_its_imports(
+    tmp_path: Path, line: str, is_steady: bool
+) -> None:
+    write(tmp_path, {"local.py": line})
+    assert code_of(tmp_path, **{"tool.py": line}).is_steady is is_steady
+    assert code_of(tmp_path, **{"tool.py": "import local"}).is_steady is is_steady
+
+
+def test_packages_count_by_their_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code_files, "_installed", lambda name: (name, "1.2"))
+    assert code_of(tmp_path, **{"tool.py": "import yaml, os"}).parts["package PyYAML"] == "1.2"
+
+
+def test_packages_that_are_worked_on_count_by_their_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = write(tmp_path / "elsewhere", {"mine/__init__.py": "", "mine/a.py": "1", "single.py": "1"})
+    project = write(tmp_path / "project", {"tool.py": "import mine, single"})
+    monkeypatch.syspath_prepend(elsewhere)
+    before = read_code(project / "tool.py", project).parts
+    write(elsewhere, {"mine/a.py": "2", "single.py": "2"})
+    after = read_code(project / "tool.py", project).parts
+    assert {key for key in after if after[key] != before[key]} == {"package mine", "package single"}
+
+
+def test_files_that_arguments_name_count(tmp_path: Path) -> None:
+    project = write(tmp_path / "project", {"tool.py": "", "a.txt": "1", "data/x.txt": "1"})
+    write(tmp_path, {"docs/one.md": "1", "docs/.hidden": "1"})
+    code = read_code(project / "tool.py", project)
+    texts = ["../docs", "a.txt", "data", "..", ".", "", "no/such", "why?", "a\nb/c", "x" * 500 + "/", "\0/"]
+    assert set(code.with_files(texts, project).parts) == {"tool.py", "../docs/", "a.txt"}
+    write(tmp_path, {"docs/.hidden": "2"})
+    assert code.with_files(texts, project) == code.with_files(texts, project)
+
+
+def test_large_files_count_by_size_and_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(code_files, "_LARGE_BYTES", 4)
+    write(tmp_path, {"big.bin": "123456"})
+    code = code_of(tmp_path, **{"tool.py": "open('big.bin')"})
+    assert "-" in code.parts["big.bin"]
+
+
+def test_code_that_cannot_be_parsed_is_its_file(tmp_path: Path) -> None:
+    assert set(code_of(tmp_path, **{"tool.py": "def ("}).parts) == {"tool.py"}
