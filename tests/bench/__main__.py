@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from headrace.store.opening import open_store
@@ -21,6 +23,7 @@ from tests.bench.measure import Contender, Timing, run_once, time_in_turn
 HERE = Path(__file__).parent
 HEADRACE = [str(Path(sys.executable).with_name("headrace"))]
 N_CALLS, CONCURRENCY, DELAY_MS = 400, 64, 200
+N_SHORT_CALLS, SHORT_DELAY_MS = 2_000, 20
 
 
 class Bench:
@@ -143,10 +146,11 @@ def bench_lines(bench: Bench) -> None:
         )
 
 
-def bench_calls(bench: Bench) -> None:
-    """Model calls against a loopback server that answers after a fixed delay."""
+@contextmanager
+def model_service(bench: Bench, delay_ms: int) -> Iterator[str]:
+    """Address of a loopback server that answers after a fixed delay; the connection ``bench`` leads there."""
     server = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.model_server", "--port", "0", "--delay-ms", str(DELAY_MS),
+        [sys.executable, "-m", "tests.support.model_server", "--port", "0", "--delay-ms", str(delay_ms),
          "--seconds", "900"],
         stdout=subprocess.PIPE, text=True, cwd=HERE.parents[1],
     )  # fmt: skip
@@ -155,19 +159,27 @@ def bench_calls(bench: Bench) -> None:
         connection = bench.folder / "bench.yaml"
         connection.write_text(f"name: bench\ntype: open_ai\napi_key: bench\nbase_url: {url}\n")
         run_once(bench.headrace("connection", "connection", "create", "--file", str(connection)), "once")
+        yield url
+    finally:
+        server.terminate()
+        server.wait(timeout=10)
+
+
+def bench_calls(bench: Bench) -> None:
+    """Model calls that take their time, and many that do not."""
+    flow = str(HERE / "one_call")
+    loop = str(HERE / "bare_loop.py")
+    at_once = ("--max-concurrency", str(CONCURRENCY))
+    with model_service(bench, DELAY_MS) as url:
         if bench.pf:
-            bench.stock("connection", "create", "--file", str(connection))
+            bench.stock("connection", "create", "--file", str(bench.folder / "bench.yaml"))
         data = str(write_lines(bench.folder / "calls.jsonl", N_CALLS))
-        flow = str(HERE / "one_call")
         words = ("run", "create", "--flow", flow, "--data", data, "--name", "calls_{round}")
-        loop = str(HERE / "bare_loop.py")
         size = (str(N_CALLS), str(CONCURRENCY))
         bench.time(
             f"{N_CALLS} calls of {DELAY_MS} ms at {CONCURRENCY}, process start to exit (ideal 1.25 s)",
             [
-                bench.headrace(
-                    "headrace run create", *words, "--max-concurrency", str(CONCURRENCY), expects="Completed"
-                ),
+                bench.headrace("headrace run create", *words, *at_once, expects="Completed"),
                 bench.python("bare loop: openai", loop, "openai", url, *size),
                 bench.python("bare loop: aiohttp", loop, "aiohttp", url, *size),
             ],
@@ -177,25 +189,37 @@ def bench_calls(bench: Bench) -> None:
             contender = bench.promptflow("pf run create", *words, expects="Completed")
             if contender:
                 print(f"  pf run create, 16 workers, one run {run_once(contender, 'once'):18.3f} s")
-        print_rate(bench.folder)
-    finally:
-        server.terminate()
-        server.wait(timeout=10)
+        print_share("the ideal rate", "calls_", bench.folder, N_CALLS / CONCURRENCY * DELAY_MS / 1000)
+    with model_service(bench, SHORT_DELAY_MS) as url:
+        data = str(write_lines(bench.folder / "short.jsonl", N_SHORT_CALLS))
+        words = ("run", "create", "--flow", flow, "--data", data, "--name", "short_{round}")
+        size = (str(N_SHORT_CALLS), str(CONCURRENCY))
+        bench.time(
+            f"{N_SHORT_CALLS:,} calls of {SHORT_DELAY_MS} ms at {CONCURRENCY}, process start to exit",
+            [
+                bench.headrace("headrace run create", *words, *at_once, expects="Completed"),
+                bench.python("bare loop: headrace's client", loop, "headrace", url, *size),
+            ],
+        )
+        bare = [
+            float(subprocess.check_output([sys.executable, loop, "headrace", url, *size], env=bench.ours))
+            for _ in range(bench.rounds)
+        ]
+        print_share("a bare loop around the same client", "short_", bench.folder, statistics.median(bare))
 
 
-def print_rate(folder: Path) -> None:
-    """From the first call to the last recorded result, of the runs that the store holds."""
-    ideal_s = N_CALLS / CONCURRENCY * DELAY_MS / 1000
+def print_share(of_what: str, prefix: str, folder: Path, best_s: float) -> None:
+    """``best_s`` against the time from the first call to the last recorded result, of the runs in the store."""
     shares = []
     with closing(open_store(str(folder / ".headrace" / "headrace.sqlite"))) as store:
         for run in store.list_runs():
-            if run.spec.name.startswith("calls_") and run.finished_at:
+            if run.spec.name.startswith(prefix) and run.finished_at:
                 lines = [store.read_line(run.spec.name, number) for number in range(CONCURRENCY)]
                 spans = [span for line in lines if line for span in line.spans]
                 first_ns = min(span.start_ns for span in spans if span.kind == "client")
-                shares.append(ideal_s / (run.finished_at.timestamp() - first_ns / 1e9))
+                shares.append(best_s / (run.finished_at.timestamp() - first_ns / 1e9))
     shares.sort()
-    print(f"  share of the ideal rate, first call to last recorded result: median {shares[len(shares) // 2]:.1%}"
+    print(f"  share of {of_what}, first call to last recorded result: median {shares[len(shares) // 2]:.1%}"
           f" of {len(shares)} runs ({shares[0]:.1%} to {shares[-1]:.1%})")  # fmt: skip
 
 

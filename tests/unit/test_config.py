@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from headrace.config import find_workspace, load_settings, process_environment, user_folder
+from headrace.config import (
+    QuotaLimit,
+    find_workspace,
+    load_settings,
+    process_environment,
+    quota_folder,
+    user_folder,
+)
 from headrace.errors import UsageError
 
 
@@ -106,3 +113,24 @@ def test_what_cannot_be_a_variable_is_refused_before_any_is_set(name: str, value
 def test_errors_are_written_as_json_when_prompt_flows_variable_says_so(text: str, expected: bool) -> None:
     settings = load_settings({"PROMPTFLOW_STRUCTURE_EXCEPTION_OUTPUT": text})
     assert settings.has_error_json is expected
+
+
+def test_quota_of_connections_and_models() -> None:
+    settings = load_settings({"HEADRACE_QUOTA": "my_aoai/gpt-4o=600rpm,90000TPM openai=500rpm a=b=1tpm"})
+    assert settings.quota == {
+        "my_aoai/gpt-4o": QuotaLimit(requests_per_minute=600, tokens_per_minute=90_000),
+        "openai": QuotaLimit(requests_per_minute=500),
+        "a=b": QuotaLimit(tokens_per_minute=1),
+    }
+
+
+@pytest.mark.parametrize("text", ["openai", "openai=", "=5rpm", "openai=5", "openai=0rpm", "openai=5rpm,x"])
+def test_quota_of_the_wrong_form(text: str) -> None:
+    with pytest.raises(UsageError, match="HEADRACE_QUOTA"):
+        load_settings({"HEADRACE_QUOTA": text})
+
+
+def test_quotas_are_shared_below_the_state_folder() -> None:
+    assert quota_folder(load_settings({"HOME": "/home/me"})) == Path("/home/me/.local/state/headrace/quota")
+    assert quota_folder(load_settings({"XDG_STATE_HOME": "/s"})) == Path("/s/headrace/quota")
+    assert quota_folder(load_settings({})) is None

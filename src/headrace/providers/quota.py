@@ -14,6 +14,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ _CHARACTERS_PER_TOKEN = 4
 _ANSWER_TOKENS = 256.0
 _IMAGE_TOKENS = 800
 _WEIGHT = 0.1
+_OLD_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -304,7 +306,17 @@ class Quota:
         )
         if self._folder is None:
             return SharedPace(None, rules, self._clock)
+        if not self._paces:
+            _tidy(self._folder)
         return SharedPace(self._folder / key, rules, self._clock)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove what nobody has used for a day; it would be forgotten anyway."""
+    with suppress(OSError):  # there is no such folder, or another process is faster
+        for path in folder.iterdir():
+            if path.stat().st_mtime < time.time() - _OLD_S:
+                path.unlink()
 
 
 def _key(endpoint: Endpoint, account: str, model: str) -> str:

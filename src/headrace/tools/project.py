@@ -214,7 +214,21 @@ def _has_module(path: str, name: str) -> bool:
 def _is_of(module: ModuleType, path: str) -> bool:
     """Whether a module was imported from the folder itself (and not from packages installed below it)."""
     file = getattr(module, "__file__", None)
+    if file is None:
+        return _has_part_in(module, path)
     if not isinstance(file, str) or not file.startswith(path + os.sep):
         return False
     expected = os.path.join(path, *getattr(module, "__name__", "").split("."))  # noqa: PTH118 - for every module
     return file in (expected + ".py", os.path.join(expected, "__init__.py"))  # noqa: PTH118
+
+
+def _has_part_in(module: ModuleType, path: str) -> bool:
+    """Whether a package without ``__init__.py`` is, or begins, in the folder."""
+    places = getattr(module, "__path__", None)
+    if places is None:
+        return False
+    expected = os.path.join(path, *module.__name__.split("."))  # noqa: PTH118 - for every module
+    try:
+        return expected in list(places)
+    except (KeyError, TypeError):  # it looks its parent package up, which may have been put aside
+        return False

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from tests.support.limited_service import BUCKET, FIXED, SLIDING, Limit
@@ -210,6 +213,23 @@ def test_event_loops_of_a_process_share_a_budget() -> None:
     assert [ticket.taken[0] for ticket in tickets] == [1, 2]
     (use,) = quota.snapshot()
     assert use.sent == 2
+
+
+def test_files_that_nobody_uses_are_removed(tmp_path: Path) -> None:
+    for name, modified in (("old", 1.0), ("new", time.time())):
+        (tmp_path / name).write_bytes(b"")
+        os.utime(tmp_path / name, (modified, modified))
+    quota = Quota(load_settings({}), tmp_path)
+
+    async def session() -> None:
+        await quota.budget(ENDPOINT, "", "m").take(REQUEST)
+
+    asyncio.run(session())
+    quota.close()
+    left = {path.name for path in tmp_path.iterdir()}
+    assert "old" not in left
+    assert "new" in left
+    assert len(left) == 2
 
 
 @pytest.mark.parametrize(

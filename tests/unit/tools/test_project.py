@@ -75,3 +75,17 @@ def test_code_that_changes_within_a_second_is_read_again(tmp_path: Path) -> None
 def test_only_python_files_are_executed(tmp_path: Path) -> None:
     with pytest.raises(ImportError, match=r"n\.txt is not a Python file"):
         execute_file(tmp_path / "n.txt")
+
+
+def test_packages_without_an_init_file_belong_to_their_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name / "parts_x").mkdir(parents=True)
+        (tmp_path / name / "parts_x" / f"{name}.py").write_text(f"word = {name!r}\n")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(project, "_active", [])
+    for name in ("one", "two", "one"):
+        project.activate_project(tmp_path / name)
+        assert import_module(f"parts_x.{name}").word == name
+    sys.modules.pop("parts_x")
