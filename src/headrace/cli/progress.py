@@ -74,6 +74,8 @@ class Tally:
     calls: int = 0
     tokens: int = 0
     cost_usd: float = 0.0
+    cached: int = 0
+    waiting: int = 0
 
     def add(self, event: LineFinished) -> None:
         """Count one finished line."""
@@ -82,6 +84,8 @@ class Tally:
         self.calls += event.usage.calls
         self.tokens += event.usage.total_tokens
         self.cost_usd += event.usage.cost_usd or 0.0
+        self.cached += event.n_cached
+        self.waiting = event.n_waiting
 
 
 def label_run(event: RunStarted, last_arm: str | None) -> str:
@@ -203,6 +207,8 @@ class Bars(_Names):
             f"{tally.calls / seconds:,.1f} calls/s" if tally.calls and seconds > _SHORTEST_S else "",
             plural(tally.tokens, "token") if tally.tokens else "",
             f"${tally.cost_usd:,.4f}" if tally.cost_usd else "",
+            f"{tally.cached:,} cached" if tally.cached else "",
+            f"{tally.waiting:,} waiting for quota" if tally.waiting and tally.n_done < tally.n_lines else "",
         ]
         return "  ".join(part for part in parts if part)
 

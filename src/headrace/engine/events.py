@@ -21,13 +21,20 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineFinished:
-    """A line's result is committed."""
+    """A line's result is committed.
+
+    Attributes:
+        n_cached: Nodes whose result was used again in place of a call.
+        n_waiting: Model requests of this process that wait for their turn under a quota.
+    """
 
     run: str
     line_number: int
     status: str
     usage: Usage
     duration_ms: float
+    n_cached: int = 0
+    n_waiting: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

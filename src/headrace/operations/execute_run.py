@@ -176,7 +176,8 @@ class _Execution:
         commit()
 
     def tell_line(self, result: LineResult) -> None:
-        self._hear(line_event(self._work.spec.name, result))
+        n_waiting = sum(use.n_waiting for use in self._workspace.quota.snapshot())
+        self._hear(line_event(self._work.spec.name, result, n_waiting=n_waiting))
 
     @contextmanager
     def _interrupts(self) -> Iterator[None]:
@@ -233,7 +234,7 @@ def started(
     )
 
 
-def line_event(run: str, result: LineResult) -> LineFinished:
+def line_event(run: str, result: LineResult, *, n_waiting: int = 0) -> LineFinished:
     """The event that says that a line is recorded."""
     return LineFinished(
         run=run,
@@ -241,6 +242,8 @@ def line_event(run: str, result: LineResult) -> LineFinished:
         status=result.status,
         usage=result.usage,
         duration_ms=result.duration_ms,
+        n_cached=sum(node.cached_from is not None for node in result.nodes),
+        n_waiting=n_waiting,
     )
 
 

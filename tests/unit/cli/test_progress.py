@@ -103,6 +103,22 @@ def test_a_tally_counts() -> None:
     assert (tally.n_done, tally.n_failed, tally.tokens) == (1, 1, 7)
 
 
+def test_bars_say_what_is_cached_and_what_waits_for_a_quota(tmp_path: Path) -> None:
+    display = _Display()
+    bars = Bars(Session(tmp_path, {}), display)
+    bars(RunStarted(run="r", arm=None, n_lines=2))
+    for number in range(2):
+        usage = Usage(calls=1, prompt_tokens=10, cost_usd=0.25)
+        line = LineFinished(
+            run="r", line_number=number, status=COMPLETED, usage=usage, duration_ms=1, n_cached=3, n_waiting=5
+        )
+        bars(line)
+        waits = "  5 waiting for quota" if number == 0 else ""
+        assert str(display.tasks[0]["note"]).endswith(
+            f"${0.25 * (number + 1):.4f}  {3 * (number + 1)} cached{waits}"
+        )
+
+
 def test_real_bars_write_to_standard_error_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
