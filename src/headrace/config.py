@@ -35,6 +35,7 @@ class Settings:
             the working directory that holds ``.headrace``.
         max_concurrency: Lines in flight at once in a batch run (``HEADRACE_MAX_CONCURRENCY``, else
             ``PF_WORKER_COUNT``).
+        workers: Processes that run the lines of a batch run; 0 runs them in threads of this one (``HEADRACE_WORKERS``).
         line_timeout_s: Limit for one line, seconds (``HEADRACE_LINE_TIMEOUT_S``, else ``PF_LINE_TIMEOUT_SEC``).
         batch_timeout_s: Limit for all lines of a batch run together, seconds; ``None`` means none
             (``HEADRACE_BATCH_TIMEOUT_S``, else ``PF_BATCH_TIMEOUT_SEC``).
@@ -59,6 +60,7 @@ class Settings:
 
     store: str | None
     max_concurrency: int
+    workers: int
     line_timeout_s: float
     batch_timeout_s: float | None
     node_timeout_s: float | None
@@ -92,6 +94,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         store=source.get("HEADRACE_STORE") or None,
         max_concurrency=int(_number(source, "HEADRACE_MAX_CONCURRENCY", workers, at_least=1)),
+        workers=int(_number(source, "HEADRACE_WORKERS", 0)),
         line_timeout_s=line_timeout,
         batch_timeout_s=batch_timeout or None,
         node_timeout_s=node_timeout or None,
@@ -238,6 +241,11 @@ def process_environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def worker_environment() -> dict[str, str]:
+    """The environment of a worker process: this one's as it is now, but a worker starts no workers."""
+    return {name: text for name, text in os.environ.items() if name != "HEADRACE_WORKERS"}
 
 
 def prepend_child_path(folder: str) -> None:

@@ -41,6 +41,7 @@ CLASS_NAMES: Mapping[str, str] = {
 CATCH_ALL: Mapping[str, str] = {
     "engine/line.py": "whatever a tool raises becomes a recorded problem; cancellation passes",
     "engine/threads.py": "what a job raises is carried to the task that waits for it, which decides",
+    "engine/frames.py": "values of the user's own types may raise anything when they are copied; then they are not",
     "telemetry/exporter.py": "telemetry never breaks a run: what fails is counted and reported once",
     "cli/main.py": "the outer edge: a fault of ours becomes a report",
     "tools/user_code.py": "importing the user's file may raise anything; it becomes a problem of that file",

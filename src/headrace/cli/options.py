@@ -265,6 +265,16 @@ def pairs_option(*names: str, help: str, **attributes: Any) -> Callable[..., Any
     return click.option(*names, multiple=True, help=help, **attributes)
 
 
+def workers_option() -> Callable[[Any], Any]:
+    """``--workers``: how many processes run the lines."""
+    return click.option(
+        "--workers",
+        type=click.IntRange(min=0),
+        metavar="N",
+        help="Run lines in N processes, for tools that keep the processor busy or crash; 0: in threads.",
+    )
+
+
 def init_option() -> Callable[[Any], Any]:
     """``--init``: what the class of a flex flow is made with."""
     return click.option(

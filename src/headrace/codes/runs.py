@@ -84,6 +84,11 @@ RUN_CODES: Mapping[str, Entry] = {
         "A run that has spent what it may",
         "Lines in flight were finished and are recorded; no further one was taken.",
     ),
+    "E610": Entry(
+        "worker-died",
+        "A worker process died",
+        "A tool ended the whole process that ran it, twice for this line; no other line is touched.",
+    ),
     "G901": Entry(
         "unknown-metric",
         "A metric that no evaluation produces",

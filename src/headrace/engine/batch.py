@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.domain.dataset import Line
 from headrace.domain.multimedia import BASIC
 from headrace.domain.run import COMPLETED, FAILED, LineResult
 from headrace.engine.line import run_line
 from headrace.engine.plain import to_record
 from headrace.engine.runtime import PreparedFlow
+from headrace.engine.shards import Deliver, PendingLine, Shard, ShardRunner, make_shards
 from headrace.engine.spending import Spending
 from headrace.engine.stopping import Stop
 from headrace.errors import Problem
@@ -26,15 +26,6 @@ _MAX_WAITING = 256
 
 Record = Callable[[Sequence[LineResult]], None]
 """Commits some results; blocks; called in a thread, one call at a time."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PendingLine:
-    """A line to run: its flow inputs, or the problem that keeps it from running."""
-
-    line: Line
-    inputs: Mapping[str, Any]
-    problem: Problem | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +39,26 @@ class BatchResult:
 
     kept: Sequence[Mapping[str, Any]]
     problem: Problem | None = None
+
+
+class LocalRunner:
+    """Runs the lines of a shard one after the other in this process."""
+
+    def __init__(self, flow: PreparedFlow) -> None:
+        self._flow = flow
+
+    async def run(self, shard: Shard, deliver: Deliver) -> None:
+        """See :class:`~headrace.engine.shards.ShardRunner`."""
+        for pending in shard.lines:
+            kept: dict[str, Any] = {}
+            result = await run_line(
+                self._flow,
+                pending.inputs,
+                line_number=pending.line.number,
+                kept=kept,
+                place=pending.line.span,
+            )
+            deliver(result, kept)
 
 
 class _Recorder:
@@ -111,6 +122,8 @@ async def run_lines(
     kept: Mapping[int, Mapping[str, Any]] | None = None,
     stop: Stop | None = None,
     spending: Spending | None = None,
+    runner: ShardRunner | None = None,
+    shard_size: int = 1,
 ) -> BatchResult:
     """Run all lines and record each.
 
@@ -121,12 +134,14 @@ async def run_lines(
     Args:
         flow: The prepared flow.
         lines: In order of line number.
-        max_concurrency: Lines in flight at once, at least 1.
+        max_concurrency: Shards in flight at once, at least 1.
         record: Commits results.
         on_line: Hears each line after its commit, on the event loop's thread.
         kept: What lines that need not be run, because they are recorded already, keep for aggregation nodes.
         stop: Ends the batch early when it is asked for.
         spending: Stops the batch when the next line might spend more than it may.
+        runner: Runs the lines; this process does where it is left out.
+        shard_size: Lines that the runner is given at once.
 
     Raises:
         DefinitionError: When a line cannot be read any more.
@@ -135,7 +150,8 @@ async def run_lines(
     """
     recorder = _Recorder(record, on_line)
     stop = stop or Stop()
-    batch = _Batch(flow, lines, recorder, kept or {}, stop, spending)
+    shards = make_shards(lines, shard_size)
+    batch = _Batch(flow, shards, recorder, kept or {}, stop, spending, runner or LocalRunner(flow))
     problem = None
     try:
         async with asyncio.TaskGroup() as group:
@@ -148,7 +164,7 @@ async def run_lines(
             else:
                 problem = _cut(flow)
                 for pending in batch.unfinished():
-                    recorder.add(_refused(pending, problem))
+                    recorder.add(failed_line(pending, problem))
             recorder.close()
     except BaseExceptionGroup as failures:
         raise _only(failures) from None
@@ -163,19 +179,21 @@ class _Batch:
     def __init__(
         self,
         flow: PreparedFlow,
-        lines: Iterable[PendingLine],
+        shards: Iterator[Shard],
         recorder: _Recorder,
         kept: Mapping[int, Mapping[str, Any]],
         stop: Stop,
         spending: Spending | None,
+        runner: ShardRunner,
     ) -> None:
         self.kept = dict(kept)
         self._flow = flow
-        self._remaining = iter(lines)
+        self._remaining = shards
         self._in_flight: dict[int, PendingLine] = {}
         self._recorder = recorder
         self._stop = stop
         self._spending = spending
+        self._runner = runner
         self._is_exhausted = False
 
     @property
@@ -204,41 +222,43 @@ class _Batch:
     def unfinished(self) -> Iterator[PendingLine]:
         """The lines that have no result, for the end of a batch that was cut."""
         yield from self._in_flight.values()
-        yield from self._remaining
+        for shard in self._remaining:
+            yield from shard.lines
 
     async def _work(self) -> None:
         while self._stop.problem is None:
-            pending = next(self._remaining, None)
-            if pending is None:
+            shard = next(self._remaining, None)
+            if shard is None:
                 self._is_exhausted = True
                 return
-            if not self._may_spend():
-                return  # the line stays unrecorded, to be run later
-            if pending.problem is not None:
-                self._recorder.add(_refused(pending, pending.problem))
-            else:
-                await self._run(pending)
+            if not self._may_spend(len(shard.lines)):
+                return  # the lines stay unrecorded, to be run later
+            await self._run(shard)
             # Lines that never wait (prompts only) would keep the recorder and other workers from running.
             await asyncio.sleep(0)
             await self._recorder.wait_for_room()
 
-    def _may_spend(self) -> bool:
-        problem = self._spending.refuse(len(self._in_flight)) if self._spending is not None else None
+    def _may_spend(self, n_lines: int) -> bool:
+        n_others = len(self._in_flight) + n_lines - 1
+        problem = self._spending.refuse(n_others) if self._spending is not None else None
         if problem is not None:
             # What is in flight is being paid for, so it may take the time that it needs.
             self._stop.ask(problem, self._flow.limits.line_timeout_s)
         return problem is None
 
-    async def _run(self, pending: PendingLine) -> None:
-        number = pending.line.number
-        self._in_flight[number] = pending
-        values: dict[str, Any] = {}
-        result = await run_line(
-            self._flow, pending.inputs, line_number=number, kept=values, place=pending.line.span
-        )
+    async def _run(self, shard: Shard) -> None:
+        for pending in shard.lines:
+            if pending.problem is not None:
+                self._recorder.add(failed_line(pending, pending.problem))
+        lines = tuple(pending for pending in shard.lines if pending.problem is None)
+        if lines:
+            self._in_flight.update((pending.line.number, pending) for pending in lines)
+            await self._runner.run(Shard(index=shard.index, lines=lines), self._deliver)
+
+    def _deliver(self, result: LineResult, values: Mapping[str, Any]) -> None:
         if values and result.status == COMPLETED:
-            self.kept[number] = values
-        del self._in_flight[number]
+            self.kept[result.line_number] = values
+        del self._in_flight[result.line_number]
         if self._spending is not None:
             self._spending.add(result.usage)
         self._recorder.add(result)
@@ -258,7 +278,8 @@ def _cut(flow: PreparedFlow) -> Problem:
     )
 
 
-def _refused(pending: PendingLine, problem: Problem) -> LineResult:
+def failed_line(pending: PendingLine, problem: Problem) -> LineResult:
+    """The result of a line that did not come to an end of its own."""
     return LineResult(
         line_number=pending.line.number,
         status=FAILED,

@@ -129,6 +129,12 @@ class NodeCache:
             return None
         return CacheChanges(made=tuple(made), used=used, used_ns=time.time_ns())
 
+    def add_changes(self, changes: CacheChanges) -> None:
+        """Take over what another process has learnt, to be committed with what this one has."""
+        with self._lock:
+            self._made.extend(changes.made)
+            self._used.update(changes.used)
+
     def forget_committed(self, changes: CacheChanges | None) -> None:
         """Hold no longer what the store has by now."""
         for result in changes.made if changes is not None else ():

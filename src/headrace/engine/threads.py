@@ -23,6 +23,11 @@ class ToolThreads:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._n_threads = 0
         self._n_busy = 0
+        self._at_work: set[asyncio.Future[Any]] = set()
+
+    def given_up(self) -> frozenset[object]:
+        """The jobs that a thread is still at although nobody waits for them any more."""
+        return frozenset(future for future in list(self._at_work) if future.cancelled())
 
     async def run(self, job: Callable[[], Any]) -> Any:
         """Run ``job`` in a thread and return its result; a cancelled wait gives the thread up."""
@@ -55,10 +60,12 @@ class ToolThreads:
                 return
             outcome: Any = None
             failure: BaseException | None = None
+            self._at_work.add(future)
             try:
                 outcome = job()
             except BaseException as error:  # noqa: BLE001 - carried to the awaiting task, which decides
                 failure = error
+            self._at_work.discard(future)
             if not self._deliver(loop, future, outcome, failure):
                 return
 

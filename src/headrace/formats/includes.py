@@ -17,12 +17,16 @@ _NOT_COPIED = shutil.ignore_patterns(".headrace", ".promptflow", ".git", ".venv"
 
 
 @contextmanager
-def open_includes(flow: Flow) -> Iterator[Path]:
+def open_includes(flow: Flow, copy: Path | None = None) -> Iterator[Path]:
     """Open the folder to run a flow in.
 
     Without includes it is the flow's own folder. With includes it is a temporary copy of it, in which
     every included file lies at the root and every included folder under its own name; the copy is removed
     at the end. ``name.zip`` is made from the folder ``name`` where only that exists.
+
+    Args:
+        flow: The flow.
+        copy: A copy that somebody else has made and removes.
 
     Raises:
         DefinitionError: F001 at every include that does not exist.
@@ -30,6 +34,9 @@ def open_includes(flow: Flow) -> Iterator[Path]:
     folder = Path(flow.folder)
     if not flow.additional_includes:
         yield folder
+        return
+    if copy is not None:
+        yield copy
         return
     with tempfile.TemporaryDirectory(prefix="headrace-") as name:
         target = Path(name) / folder.name

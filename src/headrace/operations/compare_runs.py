@@ -61,11 +61,17 @@ class ComparisonResult:
 
 
 def run_experiment(
-    workspace: Workspace, experiment: Experiment, on_event: OnEvent | None = None, cap: Cap | None = None
+    workspace: Workspace,
+    experiment: Experiment,
+    on_event: OnEvent | None = None,
+    cap: Cap | None = None,
+    *,
+    workers: int | None = None,
 ) -> ComparisonResult:
     """Run every arm over the data, evaluate each, and compare.
 
-    All arms and evaluation flows are checked before the first line runs.
+    All arms and evaluation flows are checked before the first line runs. ``workers`` is the number of processes that
+    run lines.
 
     Raises:
         DefinitionError: Flow, data, mapping, evaluator or metric are wrong.
@@ -80,7 +86,7 @@ def run_experiment(
     experiment = replace(experiment, cache=replace(experiment.cache, is_on=is_on))
     spending = Spending(cap) if cap is not None else None
     judged = [
-        _run_arm(workspace, experiment, arm, repeat, experiment_id, judgement, on_event, spending)
+        _run_arm(workspace, experiment, arm, repeat, experiment_id, judgement, on_event, spending, workers)
         for repeat in range(experiment.repeats)
         for arm in experiment.arms
     ]
@@ -192,6 +198,7 @@ def _run_arm(
     judgement: Mapping[str, Any],
     on_event: OnEvent | None,
     spending: Spending | None,
+    workers: int | None,
 ) -> JudgedRun:
     run = _run_whole(
         workspace,
@@ -206,11 +213,14 @@ def _run_arm(
             repeat=repeat,
             cache=experiment.cache,
             spending=spending,
+            workers=workers,
         ),
         on_event,
     )
     evaluations = {
-        evaluator.name: _evaluate(workspace, experiment, evaluator, run, experiment_id, on_event, spending)
+        evaluator.name: _evaluate(
+            workspace, experiment, evaluator, run, experiment_id, on_event, spending, workers
+        )
         for evaluator in experiment.evaluators
         if run.n_completed
     }
@@ -225,6 +235,7 @@ def _evaluate(
     experiment_id: str,
     on_event: OnEvent | None,
     spending: Spending | None,
+    workers: int | None,
 ) -> Run:
     return _run_whole(
         workspace,
@@ -238,6 +249,7 @@ def _evaluate(
             repeat=run.spec.repeat,
             cache=experiment.cache,
             spending=spending,
+            workers=workers,
         ),
         on_event,
     )

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
 from headrace.domain.run import CANCELED, COMPLETED, FAILED, LineResult, Run, RunSpec
 from headrace.engine.aggregate import AggregationResult, run_aggregation
-from headrace.engine.batch import PendingLine, run_lines
+from headrace.engine.batch import run_lines
 from headrace.engine.cache import NodeCache
 from headrace.engine.events import LineFinished, OnEvent, RunFinished, RunStarted, RunStopping
 from headrace.engine.runtime import PreparedFlow
+from headrace.engine.shards import PendingLine, ShardRunner
 from headrace.engine.spending import Spending
 from headrace.engine.stopping import Stop
 from headrace.errors import HeadraceError, Problem, UsageError
 from headrace.operations.cache_nodes import CachedNodes
 from headrace.operations.finished_lines import FinishedLines
-from headrace.operations.prepare_flow import FlowSession, LoadedFlow
+from headrace.operations.line_runners import Spread, open_runner
+from headrace.operations.line_worker import CacheAsked
+from headrace.operations.prepare_flow import FlowChoice, FlowSession, LoadedFlow
 from headrace.operations.run_owner import Heartbeat
 from headrace.operations.workspace import Workspace
 from headrace.providers.turns import Lane, in_lane
@@ -36,20 +39,22 @@ class RunWork:
 
     Attributes:
         owner: Who works on it, as the store knows it.
+        choice: What was loaded, for who has to load it as well.
         lines: All lines of the run.
         finished: Those that are recorded already.
-        max_concurrency: Lines in flight at once.
+        spread: Over what they are spread.
         cached: The nodes whose results are used again.
         spending: What the run may spend, if that is limited.
     """
 
     spec: RunSpec
     owner: str
+    choice: FlowChoice
     loaded: LoadedFlow
     lines: Collection[PendingLine]
     finished: FinishedLines
     cached: CachedNodes
-    max_concurrency: int
+    spread: Spread
     spending: Spending | None = None
 
 
@@ -121,29 +126,36 @@ class _Execution:
         work, spec = self._work, self._work.spec
         attributes = run_attributes(spec.name, spec.arm)
         session = FlowSession(
-            self._workspace, work.loaded, max_threads=work.max_concurrency, attributes=attributes
+            self._workspace, work.loaded, max_threads=work.spread.max_concurrency, attributes=attributes
         )
         done = work.finished.numbers
         with self._interrupts(), self._heartbeat():
             async with session as flow:
                 flow.cache = self._open_cache(flow)
                 with self._kept_results(flow.cache):
-                    batch = await run_lines(
-                        flow,
-                        (line for line in work.lines if line.line.number not in done),
-                        max_concurrency=work.max_concurrency,
-                        record=partial(self._record, flow.cache),
-                        on_line=self.tell_line,
-                        kept=work.finished.kept,
-                        stop=self.stop,
-                        spending=work.spending,
-                    )
+                    async with self._open_runner(flow) as runner:
+                        batch = await run_lines(
+                            flow,
+                            (line for line in work.lines if line.line.number not in done),
+                            max_concurrency=work.spread.max_concurrency,
+                            record=partial(self._record, flow.cache),
+                            on_line=self.tell_line,
+                            kept=work.finished.kept,
+                            stop=self.stop,
+                            spending=work.spending,
+                            runner=runner,
+                        )
                 if batch.problem is None:
                     return await run_aggregation(flow, batch.kept)
         if batch.problem is self.stop.problem:
             return AggregationResult(problem=batch.problem)
         # As with prompt flow, no metrics over half of a run.
         return AggregationResult(problem=replace(batch.problem, what=_CUT))
+
+    def _open_runner(self, flow: PreparedFlow) -> AbstractAsyncContextManager[ShardRunner | None]:
+        work = self._work
+        cached = CacheAsked(run=work.spec.name, repeat=work.spec.repeat, nodes=tuple(work.cached.sources))
+        return open_runner(self._workspace, work.choice, work.loaded, flow, work.spread, cached)
 
     def _open_cache(self, flow: PreparedFlow) -> NodeCache | None:
         fingerprinters = self._work.cached.fingerprinters

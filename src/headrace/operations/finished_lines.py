@@ -9,7 +9,8 @@ from typing import Any
 from headrace.domain.multimedia import ImageError
 from headrace.domain.run import COMPLETED, FAILED, LineResult
 from headrace.engine.aggregate import recorded_values
-from headrace.engine.batch import PendingLine, recorded_inputs
+from headrace.engine.batch import recorded_inputs
+from headrace.engine.shards import PendingLine
 from headrace.errors import Problem
 from headrace.formats.multimedia import has_forms
 from headrace.operations.prepare_flow import LoadedFlow

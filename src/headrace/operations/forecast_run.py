@@ -13,7 +13,7 @@ from headrace.domain.flow import DAG, PROMPTY
 from headrace.domain.forecast import Forecast
 from headrace.domain.run import Run, sum_usage
 from headrace.domain.variant import Arm
-from headrace.engine.batch import PendingLine
+from headrace.engine.shards import PendingLine
 from headrace.errors import HeadraceError
 from headrace.formats.digest import flow_digest
 from headrace.formats.lines import read_dataset

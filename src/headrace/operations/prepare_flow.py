@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
-from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class LoadedFlow:
         limits: Time limits; a flow may set them among its environment variables.
         images: Reads images; relative paths begin at the working directory, else at the flow's folder.
         max_concurrency: Lines in flight at once in a batch run; a flow may set this as well.
+        workers: Processes that run them, 0 for none; a flow may set this as well.
         variables: Environment variables that the flow and its caller set.
         warnings: Findings that do not keep it from running.
     """
@@ -59,8 +60,38 @@ class LoadedFlow:
     limits: Limits
     images: ImageReader
     max_concurrency: int
+    workers: int
     variables: Mapping[str, str]
     warnings: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlowChoice:
+    """A flow and what was chosen for it, as the parameters of :func:`loaded_flow`.
+
+    Attributes:
+        cwd: Where ``path`` begins when it is relative.
+    """
+
+    path: Path
+    arm: Arm | None = None
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    environment_variables: Mapping[str, str] = field(default_factory=dict)
+    init: Mapping[str, Any] = field(default_factory=dict)
+    copy: Path | None = None
+    cwd: Path = field(default_factory=Path.cwd)
+
+    def load(self, workspace: Workspace) -> AbstractContextManager[LoadedFlow]:
+        """The flow, loaded during the block."""
+        return loaded_flow(
+            workspace,
+            self.path,
+            arm=self.arm,
+            overrides=self.overrides,
+            environment_variables=self.environment_variables,
+            init=self.init,
+            copy=self.copy,
+        )
 
 
 @contextmanager
@@ -73,12 +104,13 @@ def loaded_flow(
     environment_variables: Mapping[str, str] | None = None,
     init: Mapping[str, Any] | None = None,
     keeps_environment: bool = False,
+    copy: Path | None = None,
 ) -> Iterator[LoadedFlow]:
     """Load, choose, check and plan a flow; the block runs in the flow's folder with its environment variables.
 
     ``init`` is what the constructor of a flex flow's class is given, and what is taken for parts of a prompty.
     With ``keeps_environment``, variables that are set already stay as they are, unless ``environment_variables`` says
-    otherwise.
+    otherwise. ``copy`` is where another process keeps the copy of a flow with includes.
 
     Raises:
         DefinitionError: Everything that is wrong with the flow's files, at once.
@@ -100,7 +132,7 @@ def loaded_flow(
         own = {name: text for name, text in own.items() if name not in workspace.settings.environment}
     variables = {**own, **given}
     with (
-        open_includes(flow) as folder,
+        open_includes(flow, copy) as folder,
         process_environment(variables),
         working_folder(code_folder(flow, folder)),
         project_in_use(code_folder(flow, folder)),
@@ -174,6 +206,7 @@ def _load(
             node_timeout_s=settings.node_timeout_s,
         ),
         max_concurrency=settings.max_concurrency,
+        workers=settings.workers,
         images=images,
         variables=variables,
         warnings=problems,

@@ -17,7 +17,8 @@ from headrace.formats.multimedia import place_images
 from headrace.operations.cache_nodes import find_cached_nodes
 from headrace.operations.execute_run import RunWork, execute_run, started, taken_over
 from headrace.operations.finished_lines import find_finished
-from headrace.operations.prepare_flow import LoadedFlow, loaded_flow
+from headrace.operations.line_runners import make_spread
+from headrace.operations.prepare_flow import FlowChoice, LoadedFlow
 from headrace.operations.run_batch import check_price, check_resumable, recorded_arm
 from headrace.operations.run_lines import make_lines
 from headrace.operations.run_owner import is_at_work, new_owner
@@ -32,6 +33,7 @@ class ResumeRequest:
         name: The run.
         environment_variables: Those that the run was given when it was made; their values are not recorded.
         max_concurrency: Lines in flight at once.
+        workers: Processes that run the lines, 0 for none.
         retries_failed: Run the lines that have failed again as well.
         cap: What the run may spend, with what it has spent already.
     """
@@ -39,6 +41,7 @@ class ResumeRequest:
     name: str
     environment_variables: Mapping[str, str] = field(default_factory=dict)
     max_concurrency: int | None = None
+    workers: int | None = None
     retries_failed: bool = False
     cap: Cap | None = None
 
@@ -62,14 +65,14 @@ def resume_run(workspace: Workspace, request: ResumeRequest, on_event: OnEvent |
         raise UsageError(taken_over(name))
     _check_left(base, retries_failed=request.retries_failed)
     dataset = _read_data(spec, given)
-    with loaded_flow(
-        workspace,
-        Path(spec.flow_path),
+    choice = FlowChoice(
+        path=Path(spec.flow_path),
         arm=recorded_arm(spec),
         overrides=spec.connections,
         environment_variables=given,
         init=spec.init,
-    ) as loaded:
+    )
+    with choice.load(workspace) as loaded:
         if flow_digest(loaded.flow) != spec.flow_digest:
             raise UsageError(_changed(spec, f"the flow {spec.flow_path}"))
         if dataset is not None:
@@ -85,11 +88,12 @@ def resume_run(workspace: Workspace, request: ResumeRequest, on_event: OnEvent |
         work = RunWork(
             spec=spec,
             owner=owner,
+            choice=choice,
             loaded=loaded,
             lines=lines,
             finished=finished,
             cached=find_cached_nodes(workspace, loaded, repeat=spec.repeat, only=spec.sources),
-            max_concurrency=request.max_concurrency or loaded.max_concurrency,
+            spread=make_spread(loaded, request.max_concurrency, request.workers),
             spending=_spent(base, request.cap, loaded),
         )
         return execute_run(workspace, work, hear)

@@ -13,10 +13,10 @@ from headrace.domain.dataset import Dataset
 from headrace.domain.flow import Flow
 from headrace.domain.run import Run, RunSpec
 from headrace.domain.variant import Arm, Variant
-from headrace.engine.batch import PendingLine
 from headrace.engine.events import OnEvent, ignore_event
 from headrace.engine.masking import is_masked, mask_settings
 from headrace.engine.plain import to_record
+from headrace.engine.shards import PendingLine
 from headrace.engine.spending import Spending
 from headrace.errors import Problem, UsageError
 from headrace.formats.digest import flow_digest
@@ -27,7 +27,8 @@ from headrace.formats.run_folder import OUTPUT_PATH
 from headrace.operations.cache_nodes import CachedNodes, find_cached_nodes
 from headrace.operations.execute_run import RunWork, execute_run, line_event, started
 from headrace.operations.finished_lines import FinishedLines, find_finished, still_running, take_over
-from headrace.operations.prepare_flow import LoadedFlow, loaded_flow
+from headrace.operations.line_runners import make_spread
+from headrace.operations.prepare_flow import FlowChoice, LoadedFlow
 from headrace.operations.run_lines import make_lines
 from headrace.operations.run_names import default_name, expand_title
 from headrace.operations.run_owner import is_at_work, new_owner
@@ -50,7 +51,10 @@ class RunRequest:
         connections: ``node.field`` to value.
         init: Arguments for the constructor of a flex flow's class.
         resume_from: The run to go on with: its flow as it is now, its data, mapping, choices and connections, and its
-            finished lines; only names, notes, environment variables and concurrency are read from the request.
+            finished lines; only names, notes, environment variables, concurrency and workers are read from the
+            request.
+        max_concurrency: Lines in flight at once; ``None`` for what the flow or the settings say.
+        workers: Processes that run the lines, 0 for none; ``None`` likewise.
         runs_folder: The setting ``run.output_path``: the run will be written into a folder of its name there, which is
             noted among its properties. Nothing is written by running alone.
         judgement: See :class:`~headrace.domain.run.RunSpec`.
@@ -75,6 +79,7 @@ class RunRequest:
     tags: Mapping[str, str] = field(default_factory=dict)
     properties: Mapping[str, Any] = field(default_factory=dict)
     max_concurrency: int | None = None
+    workers: int | None = None
     runs_folder: str | None = None
     experiment: str | None = None
     judgement: Mapping[str, Any] = field(default_factory=dict)
@@ -103,14 +108,14 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
     # Before the working directory becomes the flow's.
     flow_path = str(request.flow.resolve())
     data_path = str(request.data.resolve()) if request.data is not None else None
-    with loaded_flow(
-        workspace,
-        request.flow,
+    choice = FlowChoice(
+        path=request.flow,
         arm=arm,
         overrides=request.connections,
         environment_variables=request.environment_variables,
         init=request.init,
-    ) as loaded:
+    )
+    with choice.load(workspace) as loaded:
         if dataset is not None and data_path is not None:
             dataset = place_images(dataset, Path(data_path), loaded.flow.message_format)
         lines = make_lines(
@@ -134,11 +139,12 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
         work = RunWork(
             spec=spec,
             owner=owner,
+            choice=choice,
             loaded=loaded,
             lines=lines,
             finished=finished,
             cached=cached,
-            max_concurrency=request.max_concurrency or loaded.max_concurrency,
+            spread=make_spread(loaded, request.max_concurrency, request.workers),
             spending=request.spending,
         )
         return execute_run(workspace, work, hear)

@@ -9,7 +9,7 @@ from typing import Any
 from headrace.domain.dataset import Dataset, LazyLines, Line, SourceLine
 from headrace.domain.flow import Flow
 from headrace.domain.run import COMPLETED, Run
-from headrace.engine.batch import PendingLine
+from headrace.engine.shards import PendingLine
 from headrace.errors import DefinitionError, Problem, raise_if_errors
 from headrace.formats.mapping import parse_mapping
 from headrace.formats.multimedia import place_images

@@ -18,7 +18,7 @@ with ``_`` for spaces and dashes: ``MY_AOAI_API_KEY`` for the ``api_key`` of ``m
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
@@ -60,13 +60,16 @@ class Connections:
         workspace_folder: The folder that holds ``.headrace``.
         settings: The environment.
         given: Connections that code has made, by name; they win.
+
+    Attributes:
+        given: See above.
     """
 
     def __init__(
         self, workspace_folder: Path, settings: Settings, given: Mapping[str, Connection] | None = None
     ) -> None:
         self._environment = settings.environment
-        self._given = given or {}
+        self.given = given or {}
         self._revealed: set[str] = set()
         # Nearest first: a workspace's own connection hides the person's of the same name.
         self._folders = (
@@ -80,8 +83,8 @@ class Connections:
         Raises:
             DefinitionError: C502 when its file is wrong, C503 when a field names a variable that is not set.
         """
-        if name in self._given:
-            return self._given[name]
+        if name in self.given:
+            return self.given[name]
         found = self._find_in_files(name) or self._from_json.get(name) or self._find_in_environment(name)
         if found is None:
             return _BASELINE if name == _BASELINE.name else None
@@ -89,7 +92,7 @@ class Connections:
 
     def names(self) -> tuple[str, ...]:
         """All names that :meth:`find` knows, sorted."""
-        known = {_BASELINE.name, *self._given, *(name for name, make in _PRESETS if make(self._environment))}
+        known = {_BASELINE.name, *self.given, *(name for name, make in _PRESETS if make(self._environment))}
         with suppress(DefinitionError):  # a broken file offers no names; finding anything says what is wrong
             known.update(self._from_json)
         for folder in self._folders:
@@ -131,6 +134,10 @@ class Connections:
     def revealed(self) -> frozenset[str]:
         """Every secret value that :meth:`secret` has given out, so that records can be kept free of them."""
         return frozenset(self._revealed)
+
+    def note_revealed(self, values: Iterable[str]) -> None:
+        """Note secret values that were given out elsewhere, in a worker process."""
+        self._revealed.update(values)
 
     def unknown(self, name: str) -> Problem:
         """C501 for a name that :meth:`find` does not know, with the nearest one that it does."""

@@ -27,6 +27,7 @@ from headrace.cli.options import (
     pairs_option,
     path_option,
     variables_option,
+    workers_option,
 )
 from headrace.cli.progress import show_progress
 from headrace.cli.session import Session, fail_usage
@@ -119,6 +120,7 @@ class Destination(NamedTuple):
 @cap_options()
 @events_option()
 @click.option("--dry-run", is_flag=True, help="Run nothing; say what calls, tokens, cost and time to expect.")
+@workers_option()
 @click.option("--again", metavar="ID", help="Compare the recorded runs of this experiment once more.")
 @click.option(
     "-o",
@@ -142,6 +144,7 @@ def command(
     max_tokens: int | None,
     events: Path | None,
     dry_run: bool,
+    workers: int | None,
     **options: Any,
 ) -> int:
     """Race arms over the same lines and say which one to ship.
@@ -161,7 +164,8 @@ def command(
             if path is not None:
                 _make_room(path)
         cap = read_cap(max_cost, max_tokens)
-        result = _compare(session, workspace, targets, experiment, again, {**options, "events": events}, cap)
+        others = {**options, "events": events, "workers": workers}
+        result = _compare(session, workspace, targets, experiment, again, others, cap)
         if report is None and experiment is not None:
             report = default_report(workspace, experiment.name)
             _make_room(report)
@@ -291,7 +295,7 @@ def _compare(
 ) -> ComparisonResult:
     if experiment is not None:
         with show_progress(session, options["events"]) as on_event:
-            return run_experiment(workspace, experiment, on_event, cap)
+            return run_experiment(workspace, experiment, on_event, cap, workers=options["workers"])
     if again is not None:
         return compare_experiment_again(workspace, again)
     if len(targets) < 2:

@@ -22,6 +22,7 @@ from headrace.cli.options import (
     path_option,
     unquote,
     variables_option,
+    workers_option,
 )
 from headrace.cli.progress import show_progress
 from headrace.cli.run_view import find_first_failure, lines_failed_problem, run_to_json
@@ -102,6 +103,7 @@ _SETTLED = ("flow", "data", "run", "variant", "model", "column_mapping", "connec
 @cap_options()
 @events_option()
 @click.option("--dry-run", is_flag=True, help="Run nothing; say what calls, tokens, cost and time to expect.")
+@workers_option()
 @path_option(
     "--output", help="Also write the run into this folder when it ends, as headrace run export does."
 )
@@ -248,6 +250,7 @@ def make_request(file: RunFile, options: Mapping[str, Any]) -> RunRequest:
         properties=file.mappings.get("properties", {}),
         max_concurrency=options["max_concurrency"],
         cache=CacheChoice(is_on=options["cache"]),
+        workers=options["workers"],
     )
 
 

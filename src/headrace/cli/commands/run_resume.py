@@ -8,7 +8,7 @@ import click
 
 from headrace.cli.commands.run_create import find_failure, report_failures
 from headrace.cli.inputs import read_variables
-from headrace.cli.options import Verb, events_option, run_name_option, variables_option
+from headrace.cli.options import Verb, events_option, run_name_option, variables_option, workers_option
 from headrace.cli.progress import show_progress
 from headrace.cli.run_view import run_to_json
 from headrace.cli.session import Session
@@ -31,6 +31,7 @@ from headrace.operations.resume_run import ResumeRequest, resume_run
 @click.option("--max-concurrency", type=click.IntRange(min=1), metavar="N", help="Lines in flight at once.")
 @cap_options()
 @events_option()
+@workers_option()
 @click.pass_obj
 def command(
     session: Session,
@@ -42,6 +43,7 @@ def command(
     max_cost: float | None,
     max_tokens: int | None,
     events: Path | None,
+    workers: int | None,
 ) -> int:
     """Go on with a run that was interrupted.
 
@@ -56,6 +58,7 @@ def command(
             name=name,
             environment_variables=variables,
             max_concurrency=max_concurrency,
+            workers=workers,
             retries_failed=retries_failed,
             cap=read_cap(max_cost, max_tokens),
         )
