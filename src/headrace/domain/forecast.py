@@ -12,7 +12,8 @@ class Forecast:
     Attributes:
         label: The arm, or the flow where there is none; what judges an arm is named after both.
         n_lines: Lines that the run would do.
-        calls: Model calls.
+        calls: Model calls, without those whose results are used again.
+        cached_calls: Model calls whose results are in the cache; 0 where the cache is off.
         prompt_tokens, completion_tokens: Tokens of these calls.
         cost_usd: Cost of these calls, US dollars; ``None`` also where the price is not known.
         duration_s: Time from start to end, seconds.
@@ -27,4 +28,5 @@ class Forecast:
     completion_tokens: float | None
     cost_usd: float | None
     duration_s: float | None
-    source_run: str | None
+    cached_calls: float = 0.0
+    source_run: str | None = None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from headrace.domain.cache import CacheChoice
+from headrace.domain.evaluation import Experiment
 from headrace.operations.prepare_flow import LoadedFlow
 from headrace.operations.workspace import Workspace
 from headrace.planning.fingerprint import Fingerprinter, NoFormError
@@ -21,6 +23,13 @@ class CachedNodes:
 
     fingerprinters: Mapping[str, Fingerprinter] = field(default_factory=dict)
     sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def experiment_cache(workspace: Workspace, experiment: Experiment) -> CacheChoice:
+    """What an experiment says of the cache; it is on unless it or the setting turns it off."""
+    choice = experiment.cache
+    is_on = workspace.settings.cache != "off" if choice.is_on is None else choice.is_on
+    return replace(choice, is_on=is_on)
 
 
 def find_cached_nodes(

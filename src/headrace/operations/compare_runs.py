@@ -22,6 +22,7 @@ from headrace.evaluation.recommendation import ship_recommendation
 from headrace.formats.flow_file import load_flow
 from headrace.formats.lines import read_dataset
 from headrace.formats.mapping import parse_mapping
+from headrace.operations.cache_nodes import experiment_cache
 from headrace.operations.collect_scores import (
     EVALUATOR_TAG,
     Collected,
@@ -82,8 +83,7 @@ def run_experiment(
     _check_experiment(workspace, experiment)
     experiment_id = f"{experiment.name}_{workspace.now():%Y%m%d_%H%M%S_%f}"
     judgement = _judgement(experiment)
-    is_on = workspace.settings.cache != "off" if experiment.cache.is_on is None else experiment.cache.is_on
-    experiment = replace(experiment, cache=replace(experiment.cache, is_on=is_on))
+    experiment = replace(experiment, cache=experiment_cache(workspace, experiment))
     spending = Spending(cap) if cap is not None else None
     judged = [
         _run_arm(workspace, experiment, arm, repeat, experiment_id, judgement, on_event, spending, workers)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import asyncio
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -11,20 +12,25 @@ from typing import Any
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import DAG, PROMPTY
 from headrace.domain.forecast import Forecast
-from headrace.domain.run import Run, sum_usage
+from headrace.domain.run import Run, Usage, sum_usage
+from headrace.domain.tool import ToolSpec
 from headrace.domain.variant import Arm
+from headrace.engine.cache import NodeCache
+from headrace.engine.line import run_line
 from headrace.engine.shards import PendingLine
 from headrace.errors import HeadraceError
 from headrace.formats.digest import flow_digest
 from headrace.formats.lines import read_dataset
 from headrace.formats.positions import read_text
 from headrace.formats.template import load_template
-from headrace.operations.prepare_flow import LoadedFlow, loaded_flow
-from headrace.operations.run_batch import RunRequest, check_price
+from headrace.operations.cache_nodes import CachedNodes, experiment_cache
+from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
+from headrace.operations.run_batch import RunRequest, cached_nodes, check_price
 from headrace.operations.run_lines import make_lines
 from headrace.operations.test_flow import make_arm
 from headrace.operations.workspace import Workspace
 from headrace.planning.plan import Step
+from headrace.tools.base import ASYNC, NodeContext
 
 _MAX_RUNS = 500
 _MAX_LINES = 200
@@ -62,11 +68,13 @@ def forecast_run(workspace: Workspace, request: RunRequest, label: str | None = 
             workspace, loaded.flow, request.column_mapping, dataset, source_run=request.source_run
         )
         name = label or (arm.name if arm else loaded.flow.name)
+        cached = cached_nodes(workspace, request, loaded)
+        saved = asyncio.run(_find_saved(workspace, loaded, lines, cached))
         base = _find_pilot(workspace, loaded, arm)
         if base is None:
-            return _from_prompts(loaded, lines, len(lines), name)
+            return _less(_from_prompts(loaded, lines, len(lines), name), saved)
         concurrency = request.max_concurrency or loaded.max_concurrency
-        return _from_run(workspace, base, loaded, len(lines), concurrency, name)
+        return _less(_from_run(workspace, base, loaded, len(lines), concurrency, name), saved)
 
 
 def forecast_experiment(workspace: Workspace, experiment: Experiment) -> tuple[Forecast, ...]:
@@ -79,6 +87,7 @@ def forecast_experiment(workspace: Workspace, experiment: Experiment) -> tuple[F
     found = []
     for arm in experiment.arms:
         request = RunRequest(
+            cache=experiment_cache(workspace, experiment),
             flow=Path(experiment.flow_path),
             data=Path(experiment.data_path),
             column_mapping=experiment.column_mapping,
@@ -114,6 +123,72 @@ def _repeated(forecast: Forecast, repeats: int) -> Forecast:
         completion_tokens=times(forecast.completion_tokens),
         cost_usd=times(forecast.cost_usd),
         duration_s=times(forecast.duration_s),
+    )
+
+
+class _Uncalled:
+    """Stands for a tool whose result is not in the cache: nothing is called for a forecast."""
+
+    mode = ASYNC
+
+    def __init__(self, spec: ToolSpec) -> None:
+        self.spec = spec
+
+    async def call(self, arguments: Mapping[str, Any], context: NodeContext) -> Any:
+        """End the line: what follows is not known.
+
+        Raises:
+            LookupError: Always.
+        """
+        raise LookupError
+
+
+async def _find_saved(
+    workspace: Workspace, loaded: LoadedFlow, lines: Collection[PendingLine], cached: CachedNodes
+) -> Usage:
+    """What results in the cache save: every line is followed from one of them to the next, as far as they reach."""
+    if not cached.fingerprinters:
+        return Usage()
+    prompts = {step.node.name for step in loaded.plan.steps if step.node.type == "prompt"}
+    tools = {name: tool if name in prompts else _Uncalled(tool.spec) for name, tool in loaded.tools.items()}
+    step = -(-len(lines) // _MAX_LINES)
+    found: list[Usage] = []
+    session = FlowSession(workspace, replace(loaded, tools=tools), max_threads=1, attributes={})
+    async with session as flow:
+        flow.cache = NodeCache(cached.fingerprinters, find=workspace.store.read_cached, run="")
+        for line in islice(lines, 0, None, step):
+            result = await run_line(flow, line.inputs, line_number=line.line.number)
+            found.append(sum_usage([node.saved for node in result.nodes]))
+    share = len(lines) / len(found)
+    total = sum_usage(found)
+    return Usage(
+        calls=round(total.calls * share),
+        prompt_tokens=round(total.prompt_tokens * share),
+        completion_tokens=round(total.completion_tokens * share),
+        cost_usd=total.cost_usd * share if total.cost_usd is not None else None,
+    )
+
+
+def _less(forecast: Forecast, saved: Usage) -> Forecast:
+    """The forecast without what the cache saves."""
+
+    def less(value: float | None, part: float | None) -> float | None:
+        return None if value is None or part is None else max(0.0, value - part)
+
+    if not saved.calls:
+        return forecast
+    calls = less(forecast.calls, saved.calls)
+    share = calls / forecast.calls if calls is not None and forecast.calls else None
+    is_free = calls == 0
+    return replace(
+        forecast,
+        calls=calls,
+        cached_calls=float(saved.calls),
+        prompt_tokens=0.0 if is_free else less(forecast.prompt_tokens, saved.prompt_tokens),
+        completion_tokens=0.0 if is_free else less(forecast.completion_tokens, saved.completion_tokens),
+        cost_usd=0.0 if is_free else less(forecast.cost_usd, saved.cost_usd),
+        # Calls are what takes time; what is left of a run without any is not known.
+        duration_s=forecast.duration_s * share if forecast.duration_s is not None and share else None,
     )
 
 

@@ -127,7 +127,7 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
         spec = _make_spec(
             workspace, request, loaded.flow, arm, flow_path=flow_path, data_path=data_path, dataset=dataset
         )
-        cached = _find_cached(workspace, request, loaded)
+        cached = cached_nodes(workspace, request, loaded)
         spec = replace(spec, sources=cached.sources)
         owner = new_owner()
         workspace.store.create_run(spec, n_lines=len(lines), created_at=workspace.now(), owner=owner)
@@ -150,7 +150,8 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
         return execute_run(workspace, work, hear)
 
 
-def _find_cached(workspace: Workspace, request: RunRequest, loaded: LoadedFlow) -> CachedNodes:
+def cached_nodes(workspace: Workspace, request: RunRequest, loaded: LoadedFlow) -> CachedNodes:
+    """The nodes whose results the run uses again; none where the cache is off."""
     is_on = workspace.settings.cache == "on" if request.cache.is_on is None else request.cache.is_on
     if not is_on:
         return CachedNodes()

@@ -16,9 +16,9 @@ def a_forecast(**changes: object) -> Forecast:
 def test_rows_and_their_total() -> None:
     text = render_forecasts([a_forecast(), a_forecast(label="b")], ink=Ink(has_color=False), width=None)
     assert [line.split() for line in text.splitlines()[2:]] == [
-        ["a", "10", "20", "1,234", "50", "$0.5000", "2.00", "s", "pilot"],
-        ["b", "10", "20", "1,234", "50", "$0.5000", "2.00", "s", "pilot"],
-        ["total", "20", "40", "2,469", "100", "$1.0000", "4.00", "s"],
+        ["a", "10", "20", "0", "1,234", "50", "$0.5000", "2.00", "s", "pilot"],
+        ["b", "10", "20", "0", "1,234", "50", "$0.5000", "2.00", "s", "pilot"],
+        ["total", "20", "40", "0", "2,469", "100", "$1.0000", "4.00", "s"],
     ]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from headrace.config import load_settings
+from headrace.domain.cache import CacheChoice
 from headrace.domain.run import Cap
 from headrace.domain.variant import Arm, ModelSpec, Price
 from headrace.engine.spending import Spending
@@ -113,3 +114,18 @@ def test_a_cost_that_cannot_be_limited_is_refused_before(
     request = RunRequest(flow=flow, data=data(tmp_path, 3), spending=Spending(Cap(cost_usd=1.0)))
     with pytest.raises(UsageError, match="price"):
         forecast_run(workspace, request)
+
+
+def test_calls_whose_results_are_in_the_cache_are_not_expected(
+    workspace: Workspace, flow: Path, tmp_path: Path
+) -> None:
+    ten = data(tmp_path, 10)
+    cache = CacheChoice(is_on=True)
+    create_run(workspace, RunRequest(flow=flow, data=ten, cache=cache))
+    forecast = forecast_run(workspace, RunRequest(flow=flow, data=ten, cache=cache))
+    assert (forecast.calls, forecast.cached_calls, forecast.prompt_tokens) == (0, 20, 0)
+    assert forecast_run(workspace, RunRequest(flow=flow, data=ten)).calls == 20
+    (flow / "again.jinja2").write_text("user:\nSay {{answer}} again.", "utf-8")
+    changed = forecast_run(workspace, RunRequest(flow=flow, data=ten, cache=cache))
+    assert (changed.calls, changed.cached_calls) == (10, 10)
+    assert [run.n_lines for run in workspace.store.list_runs()] == [10]
