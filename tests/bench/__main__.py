@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -17,11 +18,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from headrace.store.base import RunStore
 from headrace.store.opening import open_store
 from tests.bench.measure import Contender, Timing, run_once, time_in_turn
 
 HERE = Path(__file__).parent
 HEADRACE = [str(Path(sys.executable).with_name("headrace"))]
+N_ARM_LINES = 200
 N_CALLS, CONCURRENCY, DELAY_MS = 400, 64, 200
 N_SHORT_CALLS, SHORT_DELAY_MS = 2_000, 20
 
@@ -234,6 +237,36 @@ print((time.process_time() - began) * 1e3)
 """
 
 
+def bench_arms(bench: Bench) -> None:
+    """An experiment of six arms that share a node, 200 lines, and the same once more."""
+    calls = bench.folder / "calls.txt"
+    bench.ours["BENCH_CALLS"] = str(calls)
+    shutil.copytree(HERE / "six_arms", bench.folder / "six_arms")
+    write_lines(bench.folder / "six_arms" / "lines.jsonl", N_ARM_LINES)
+    run = bench.headrace(
+        "compare", "compare", str(bench.folder / "six_arms" / "experiment.yaml"), "-o", "json"
+    )
+    print(f"\n6 arms of {N_ARM_LINES} lines that share a node, calls of {DELAY_MS} ms, process start to exit")
+    with model_service(bench, DELAY_MS):
+        first_s = run_once(run, "first")
+        n_retrieved = len(calls.read_text("utf-8").splitlines())
+        again_s = statistics.median(run_once(run, f"again_{number}") for number in range(bench.rounds))
+    with closing(open_store(str(bench.folder / ".headrace" / "headrace.sqlite"))) as store:
+        taken = [
+            sum(one.usage.calls for one in store.list_runs(experiment=name)) for name in experiments(store)
+        ]
+    n_more = len(calls.read_text("utf-8").splitlines()) - n_retrieved
+    print(
+        f"  first time {first_s:35.3f} s   {n_retrieved} calls of the shared node, {taken[-1]} of the model"
+    )
+    print(f"  again {again_s:40.3f} s   {n_more} calls of the shared node, {sum(taken[:-1])} of the model")
+
+
+def experiments(store: RunStore) -> list[str]:
+    """Ids of the experiments of a store, the newest first."""
+    return list(dict.fromkeys(run.spec.experiment for run in store.list_runs() if run.spec.experiment))
+
+
 def bench_names(bench: Bench) -> None:
     """A script that imports promptflow.core, and the same import where headrace runs already."""
     script = bench.folder / "names.py"
@@ -263,7 +296,13 @@ def bench_names(bench: Bench) -> None:
     print(f"  the import in a headrace process {sorted(taken)[bench.rounds]:23.1f} ms  (limit 30 ms)")
 
 
-BENCHES = {"start": bench_start, "lines": bench_lines, "calls": bench_calls, "names": bench_names}
+BENCHES = {
+    "start": bench_start,
+    "lines": bench_lines,
+    "calls": bench_calls,
+    "names": bench_names,
+    "arms": bench_arms,
+}
 
 
 def main() -> None:

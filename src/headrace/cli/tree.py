@@ -76,6 +76,7 @@ TREE: Mapping[str, Branch | Place] = {
             "archive": _place("run_archive", "Leave a run out of lists."),
             "restore": _place("run_restore", "Put an archived run back on lists."),
             "trace": _place("run_trace", "Draw where the time of one line went."),
+            "explain": _place("run_explain", "Say which nodes of a line were called, and what had changed."),
             "export": _place("run_export", "Write a run into a folder, laid out as pf lays out its runs."),
             "delete": _place("run_delete", "Delete a run and everything recorded with it."),
         },
@@ -120,6 +121,13 @@ TREE: Mapping[str, Branch | Place] = {
                 "experiment_stop", "End a chain that runs in another terminal, after the flow that it is at."
             ),
             "test": _place("experiment_test", "Run a chain of flows once, on the first line of its data."),
+        },
+    ),
+    "cache": Branch(
+        help="Look at the results of nodes that are kept to be used again.",
+        commands={
+            "show": _place("cache_show", "Show how much is kept and what it has saved."),
+            "clear": _place("cache_clear", "Forget kept results; the runs stay."),
         },
     ),
     "trace": Branch(

@@ -112,7 +112,9 @@ RUN_CODES: Mapping[str, Entry] = {
         "The database is out of reach, locked, full or damaged.",
     ),
     "S804": Entry("store-version", "A store of another version", "A newer headrace has written the store."),
-    "S805": Entry("no-trace", "A run without spans", "The run has no recorded spans for this line."),
+    "S805": Entry(
+        "no-trace", "A line without a record", "The run has no record of this line, or no spans of it."
+    ),
     "S806": Entry(
         "file-exists", "A file is in the way", "The command would overwrite something that is there already."
     ),

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +19,14 @@ from headrace.config import load_settings
 from headrace.domain.cache import CacheChoice
 from headrace.domain.connection import Connection, Secret
 from headrace.domain.run import COMPLETED, FAILED, LineResult, NodeResult
-from headrace.errors import DefinitionError
+from headrace.errors import DefinitionError, UsageError
 from headrace.formats.experiment import load_experiment
 from headrace.operations.compare_runs import run_experiment
 from headrace.operations.resume_run import ResumeRequest, resume_run
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace, open_workspace
 
+ROOT = Path(__file__).parents[3]
 FLOW = """\
 inputs:
   q: {type: string}
@@ -367,3 +373,40 @@ def test_the_setting_decides_where_nobody_else_does(
     assert bench.asked()[0] == in_run
     run_experiment(bench.workspace, load_experiment(path))
     assert bench.asked()[0] == 2 * in_experiment
+
+
+def test_what_a_killed_run_had_kept_is_not_asked_for_again(bench: Bench) -> None:
+    """Results are committed with lines: every line that is recorded left its results, and those are whole."""
+    workspace = bench.workspace
+    bench.server.default = answer("1", delay_s=0.02)
+    bench.data("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    running = subprocess.Popen(
+        (sys.executable, "-m", "headrace", "run", "create", "--flow", "flow", "--data", "data.jsonl",
+         "--name", "killed", "--cache", "--max-concurrency", "4"),
+        cwd=workspace.folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src"), "HOME": str(workspace.folder)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    end = time.monotonic() + 20
+    while n_recorded(workspace, "killed") < 15:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+    running.send_signal(signal.SIGKILL)
+    running.wait()
+    recorded = workspace.store.line_statuses("killed")
+    assert workspace.store.summarize_cache().n_results >= 2 * len(recorded)
+    bench.asked()
+    lines = bench.run("second", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    n_calls, n_requests = bench.asked()
+    assert max(n_calls, n_requests) <= 52 - len(recorded)
+    taken = [line for line in lines if line.line_number in recorded]
+    assert {node(line, "generate").cached_from for line in taken} == {"killed"}
+    assert {line.outputs["answer"] for line in lines} == {"1"}
+
+
+def n_recorded(workspace: Workspace, run: str) -> int:
+    try:
+        return workspace.store.read_run(run).n_completed
+    except UsageError:  # not made yet
+        return 0

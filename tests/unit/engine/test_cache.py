@@ -1,0 +1,259 @@
+"""One node's calls at the same time: made once where that is possible, never waited for in vain."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from headrace.domain.cache import CachedResult
+from headrace.engine.cache import Answer, NodeCache, reads_back
+from headrace.errors import Problem, StateError
+from headrace.planning.fingerprint import Fingerprinter, Identity
+from headrace.store.memory import MemoryStore
+from headrace.telemetry.spans import ActiveSpan
+from headrace.tools.base import NodeContext
+
+Make = Callable[[], Awaitable[Any]]
+
+
+def nothing(_: Sequence[str]) -> Mapping[str, CachedResult]:
+    return {}
+
+
+def a_cache(
+    find: Callable[[Sequence[str]], Mapping[str, CachedResult]] = nothing, *secrets: str
+) -> NodeCache:
+    fingerprinter = Fingerprinter(Identity(code={}))
+    return NodeCache({"node": fingerprinter}, find=find, run="this", secrets=lambda: secrets)
+
+
+def a_context(**changes: Any) -> NodeContext:
+    span = ActiveSpan("node", trace_id="1" * 32, parent_id=None, sink=lambda _: None)
+    fields: dict[str, Any] = {
+        "node": "node",
+        "line_number": 3,
+        "span": span,
+        "loop": asyncio.get_running_loop(),
+    }
+    return NodeContext(**{"open_client": lambda _: None, **fields, **changes})
+
+
+async def ask(cache: NodeCache, make: Make, question: object = "q", **changes: Any) -> Answer:
+    context = a_context(**changes)
+    fingerprint = cache.fingerprint({"q": question}, context)
+    assert fingerprint is not None
+    return await cache.call(fingerprint.key, context, make)
+
+
+class Tool:
+    """Counts its calls; each waits until it is let go."""
+
+    def __init__(self, output: Any = "out") -> None:
+        self.n_calls = 0
+        self.gate = asyncio.Event()
+        self.output = output
+
+    async def __call__(self) -> Any:
+        self.n_calls += 1
+        await self.gate.wait()
+        if isinstance(self.output, Exception):
+            raise self.output
+        return self.output
+
+
+async def started(n: int, cache: NodeCache, tool: Make) -> list[asyncio.Future[Answer]]:
+    tasks = [asyncio.ensure_future(ask(cache, tool)) for _ in range(n)]
+    await asyncio.sleep(0.05)
+    return tasks
+
+
+def test_whoever_waits_gets_the_result_of_the_call() -> None:
+    async def main() -> None:
+        cache, tool = a_cache(), Tool({"a": [1]})
+        tasks = await started(3, cache, tool)
+        tool.gate.set()
+        answers = await asyncio.gather(*tasks)
+        assert tool.n_calls == 1
+        assert [answer.output for answer in answers] == [{"a": [1]}] * 3
+        assert len({id(answer.output) for answer in answers}) == 3
+        assert [answer.taken and answer.taken.run for answer in answers] == [None, "this", "this"]
+
+    asyncio.run(main())
+
+
+def test_a_result_is_taken_before_it_is_committed_and_read_from_the_store_afterwards() -> None:
+    async def main() -> None:
+        store = MemoryStore()
+        cache, tool = a_cache(store.read_cached), Tool()
+        tool.gate.set()
+        await ask(cache, tool)
+        await ask(cache, tool)
+        changes = cache.take_changes()
+        assert changes is not None
+        assert ([item.node for item in changes.made], list(changes.used.values())) == (["node"], [1])
+        await ask(cache, tool)  # while it is being committed
+        store.change_cache(changes)
+        cache.forget_committed(changes)
+        answer = await ask(cache, tool)
+        assert (tool.n_calls, answer.taken) == (1, changes.made[0])
+        assert await ask(a_cache(store.read_cached), tool) == answer
+        assert cache.take_changes() is not None
+        assert cache.take_changes() is None
+
+    asyncio.run(main())
+
+
+def test_those_who_waited_for_a_call_that_fails_call_for_themselves() -> None:
+    async def main() -> None:
+        cache, tool = a_cache(), Tool(ValueError("no"))
+        tasks = await started(3, cache, tool)
+        tool.gate.set()
+        found = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(item) for item in found] == [ValueError] * 3
+        assert tool.n_calls == 3
+        assert cache.take_changes() is None
+
+    asyncio.run(main())
+
+
+def test_the_next_one_calls_when_a_call_is_cancelled() -> None:
+    async def main() -> None:
+        cache, tool = a_cache(), Tool()
+        tasks = await started(3, cache, tool)
+        tasks[0].cancel()
+        await asyncio.sleep(0.05)
+        tool.gate.set()
+        assert [(await task).output for task in tasks[1:]] == ["out", "out"]
+        assert tool.n_calls == 2
+
+    asyncio.run(main())
+
+
+def test_the_call_goes_on_when_one_who_waits_is_cancelled() -> None:
+    async def main() -> None:
+        cache, tool = a_cache(), Tool()
+        tasks = await started(3, cache, tool)
+        tasks[1].cancel()
+        await asyncio.sleep(0)
+        tool.gate.set()
+        assert [(await task).output for task in (tasks[0], tasks[2])] == ["out", "out"]
+        assert tool.n_calls == 1
+
+    asyncio.run(main())
+
+
+def test_calls_whose_results_cannot_be_kept_stop_waiting_for_each_other() -> None:
+    async def main() -> None:
+        cache, tool = a_cache(), Tool(object())
+        tasks = await started(2, cache, tool)
+        tool.gate.set()
+        await asyncio.gather(*tasks)
+        assert tool.n_calls == 2
+        assert cache.fingerprint({"q": "other"}, a_context()) is None
+
+    asyncio.run(main())
+
+
+def test_lookups_that_come_in_while_one_is_under_way_are_read_together() -> None:
+    async def main() -> None:
+        gate, asked = threading.Event(), list[int]()
+
+        def find(keys: Sequence[str]) -> Mapping[str, CachedResult]:
+            asked.append(len(keys))
+            gate.wait(10)
+            return {}
+
+        cache, tool = a_cache(find), Tool()
+        tool.gate.set()
+        tasks = [asyncio.ensure_future(ask(cache, tool, number)) for number in range(20)]
+        await asyncio.sleep(0.05)
+        gate.set()
+        await asyncio.gather(*tasks)
+        assert asked == [1, 19]
+        assert tool.n_calls == 20
+
+    asyncio.run(main())
+
+
+def test_a_store_that_cannot_be_read_does_not_keep_tools_from_being_called() -> None:
+    def find(_: Sequence[str]) -> Mapping[str, CachedResult]:
+        raise StateError(Problem(code="S803", what="gone"))
+
+    async def main() -> None:
+        tool = Tool()
+        tool.gate.set()
+        assert (await ask(a_cache(find), tool)).output == "out"
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("changes", [{"has_effects": True}, {"metrics": {"n": 1}}])
+def test_a_call_with_an_effect_is_not_kept(changes: dict[str, Any]) -> None:
+    async def main() -> None:
+        cache, tool = a_cache(), Tool()
+        tool.gate.set()
+        await ask(cache, tool, **changes)
+        assert cache.take_changes() is None
+
+    asyncio.run(main())
+
+
+def test_secrets_are_kept_neither_in_outputs_nor_in_prints() -> None:
+    async def main() -> None:
+        cache, tool = a_cache(nothing, 'my "secret" key'), Tool({"a": 'my "secret" key'})
+        tool.gate.set()
+        await ask(cache, tool)
+        assert cache.take_changes() is None
+        tool.output = "harmless"
+        await ask(cache, tool, logs={"stdout": 'it is my "secret" key'})
+        changes = cache.take_changes()
+        assert changes is not None
+        assert [item.logs for item in changes.made] == [{"stdout": "it is ******"}]
+
+    asyncio.run(main())
+
+
+def test_aggregation_nodes_and_unknown_nodes_have_no_fingerprint() -> None:
+    async def main() -> None:
+        cache = a_cache()
+        assert cache.fingerprint({}, a_context(line_number=None)) is None
+        assert cache.fingerprint({}, a_context(node="other")) is None
+        assert cache.fingerprint({"q": object()}, a_context()) is None
+        assert cache.fingerprint({"q": 10**5000}, a_context()) is None
+
+    asyncio.run(main())
+
+
+class Words(str):
+    """A text that is more than a text."""
+
+    __slots__ = ()
+
+
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"a": [1, 2.5, None, True, "é\ud800", float("nan"), {}]}, True),
+        ((1,), False),
+        ({1: "a"}, False),
+        (Words("a"), False),
+        ([{"a": {1}}], False),
+        (b"a", False),
+        (10**5000, False),
+        (nested(100_000), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_plain_data_reads_back(value: Any, expected: bool) -> None:
+    assert reads_back(value) is expected
