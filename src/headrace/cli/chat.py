@@ -68,7 +68,7 @@ def _edit_lines() -> None:
 
 
 def _welcome(session: Session, chat: Chat) -> None:
-    welcome = f"Welcome to chat flow, {chat.flow.name}."
+    welcome = f"Welcome to chat flow, {chat.flow.title}."
     border = "=" * len(welcome)
     lines = (border, welcome, "Press Enter to send your message.", "You can quit with ctrl+C.", border)
     session.write("\n".join(lines))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 from headrace.domain.multimedia import BASIC
@@ -148,6 +150,7 @@ class Flow:
         file: Path of the flow file as given.
         folder: Absolute path of the flow folder.
         type: standard, chat or evaluation; metadata.
+        given_name: What the file itself calls the flow, if it does.
         nodes: Nodes in file order. A node with ``use_variants`` stands here as its default variant.
         node_variants: By node name.
         environment_variables: Names to texts; a text may be ``${connection.key}``.
@@ -176,7 +179,7 @@ class Flow:
     source_map: SourceMap
     kind: str = DAG
     type: str = "standard"
-    display_name: str | None = None
+    given_name: str | None = None
     message_format: str = BASIC
     entry: str | None = None
     code: str = "."
@@ -192,6 +195,15 @@ class Flow:
     def knows_outputs(self) -> bool:
         """Whether ``outputs`` names all outputs that a line may have; a flow of one node need not say."""
         return self.kind == DAG or bool(self.outputs)
+
+    @property
+    def title(self) -> str:
+        """What a chat calls the flow: by its file, else by its folder, written like an identifier."""
+        if self.given_name:
+            return self.given_name
+        words = re.split(r"[\W_]+", PurePath(self.folder).stem.lower())
+        name = "_".join(filter(None, words))
+        return f"n{name}" if name[:1].isdigit() else name
 
     def node(self, name: str) -> Node | None:
         """The node of that name, if there is one."""

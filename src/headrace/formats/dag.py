@@ -43,7 +43,7 @@ def read_dag(root: Block, file: Path) -> Flow:
         file=str(file),
         folder=str(folder),
         type=root.word("type", ("standard", "chat", "evaluation"), severity=WARNING) or "standard",
-        display_name=root.note("display_name"),
+        given_name=root.note("name"),
         message_format=root.word("message_format", MESSAGE_FORMATS) or BASIC,
         inputs=_read_inputs(root.block("inputs")),
         outputs=_read_outputs(root.block("outputs")),

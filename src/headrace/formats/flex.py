@@ -74,7 +74,6 @@ def read_flex(root: Block, file: Path) -> Flow | None:
         entry=entry,
         code=_read_code(root, folder),
         type=root.word("type", ("standard", "chat", "evaluation"), severity=WARNING) or "standard",
-        display_name=root.note("display_name"),
         inputs=inputs,
         outputs=outputs,
         init=init,

@@ -109,7 +109,8 @@ class _Surface:
 
 def _make_flow(root: Block, file: Path, prompt: ModelPrompt, surface: _Surface) -> Flow:
     given = root.data.get("name")
-    name = file.stem if given in (None, "") or isinstance(given, (dict, list)) else str(given)
+    given_name = None if given in (None, "") or isinstance(given, (dict, list)) else str(given)
+    name = given_name or file.stem
     connection = prompt.configuration.get("connection")
     node = Node(
         name=name,
@@ -124,6 +125,7 @@ def _make_flow(root: Block, file: Path, prompt: ModelPrompt, surface: _Surface) 
     )
     return Flow(
         name=name,
+        given_name=given_name,
         kind=PROMPTY,
         file=str(file),
         folder=str(file.resolve().parent),

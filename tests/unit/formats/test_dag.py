@@ -30,7 +30,7 @@ def problems_of(tmp_path: Path, text: str) -> tuple[Problem, ...]:
 
 FULL = """\
 $schema: https://example.invalid/Flow.schema.json
-display_name: Triage
+name: Triage of mail
 description: d
 type: chat
 language: python
@@ -88,10 +88,10 @@ def test_reads_everything(tmp_path: Path) -> None:
     flow, problems = read_flow(write(tmp_path / "my flow & more", FULL).parent)
     assert problems == ()
     assert flow is not None
-    assert (flow.name, flow.type, flow.display_name, flow.message_format) == (
+    assert (flow.name, flow.type, flow.title, flow.message_format) == (
         "my flow & more",
         "chat",
-        "Triage",
+        "Triage of mail",
         "openai-vision",
     )
     assert flow.folder == str(tmp_path / "my flow & more")

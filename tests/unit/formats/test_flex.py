@@ -73,10 +73,9 @@ tags: {a: b}
     }  # fmt: skip
     assert (flow.sample, flow.sample_init) == ({"text": "late"}, {"limit": 2})
     assert flow.environment_variables == {"REGION": "eu", "MANY": "[1, 2]"}
-    assert (flow.additional_includes, flow.type, flow.display_name) == (
+    assert (flow.additional_includes, flow.type) == (
         ("../shared",),
         "evaluation",
-        "Triage",
     )
 
 
