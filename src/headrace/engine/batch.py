@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from headrace.domain.multimedia import BASIC
 from headrace.domain.run import COMPLETED, FAILED, LineResult
 from headrace.engine.line import run_line
-from headrace.engine.plain import to_record
+from headrace.engine.masking import mask_line
+from headrace.engine.plain import recorded_inputs
 from headrace.engine.runtime import PreparedFlow
 from headrace.engine.shards import Deliver, PendingLine, Shard, ShardRunner, make_shards
 from headrace.engine.spending import Spending
@@ -258,7 +258,10 @@ class _Batch:
     def _deliver(self, result: LineResult, values: Mapping[str, Any]) -> None:
         if values and result.status == COMPLETED:
             self.kept[result.line_number] = values
-        del self._in_flight[result.line_number]
+        unused = self._in_flight.pop(result.line_number).unused
+        if unused:
+            inputs = {**result.inputs, **recorded_inputs(unused)}
+            result = mask_line(replace(result, inputs=inputs), self._flow.secrets(), self._flow.plan.flow)
         if self._spending is not None:
             self._spending.add(result.usage)
         self._recorder.add(result)
@@ -283,11 +286,6 @@ def failed_line(pending: PendingLine, problem: Problem) -> LineResult:
     return LineResult(
         line_number=pending.line.number,
         status=FAILED,
-        inputs=recorded_inputs(pending.inputs),
+        inputs=recorded_inputs({**pending.inputs, **pending.unused}),
         problem=problem,
     )
-
-
-def recorded_inputs(inputs: Mapping[str, Any], message_format: str = BASIC) -> dict[str, Any]:
-    """The inputs of a line as they are recorded."""
-    return {name: to_record(value, message_format) for name, value in inputs.items()}

@@ -40,7 +40,7 @@ from headrace.engine.line_failures import (
 )
 from headrace.engine.masking import mask_line
 from headrace.engine.outputs import RESULT, has_names, name_result
-from headrace.engine.plain import NotPlainError, to_plain, to_record
+from headrace.engine.plain import NotPlainError, recorded_inputs, to_plain, to_record
 from headrace.engine.runtime import PreparedFlow
 from headrace.engine.steps import LineState, StepGraph, Values, make_arguments
 from headrace.engine.streams import collect, is_stream
@@ -295,7 +295,7 @@ async def run_line(
     result = LineResult(
         line_number=line_number,
         status=COMPLETED if problem is None else FAILED,
-        inputs={key: to_record(value, flow.images.message_format) for key, value in inputs.items()},
+        inputs=recorded_inputs(inputs, flow.images.message_format),
         outputs=outputs,
         problem=problem,
         nodes=tuple(runner.results),

@@ -69,3 +69,8 @@ def to_record(value: Any, message_format: str = BASIC) -> Any:
         return repr(value)[:1000]
     except RecursionError:
         return f"<{type(value).__name__} that is nested too deeply>"
+
+
+def recorded_inputs(inputs: Mapping[str, Any], message_format: str = BASIC) -> dict[str, Any]:
+    """The inputs of a line as they are recorded."""
+    return {name: to_record(value, message_format) for name, value in inputs.items()}

@@ -13,7 +13,7 @@ The contract, which threads, worker processes and Ray keep alike:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Protocol
 
@@ -27,10 +27,15 @@ Deliver = Callable[[LineResult, Mapping[str, Any]], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingLine:
-    """A line to run: its flow inputs, or the problem that keeps it from running."""
+    """A line to run: its flow inputs, or the problem that keeps it from running.
+
+    Attributes:
+        unused: Mapped values that the flow has no input for; they are only recorded.
+    """
 
     line: Line
     inputs: Mapping[str, Any]
+    unused: Mapping[str, Any] = field(default_factory=dict)
     problem: Problem | None = None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from headrace.domain.multimedia import ImageError
 from headrace.domain.run import COMPLETED, FAILED, LineResult
 from headrace.engine.aggregate import recorded_values
-from headrace.engine.batch import recorded_inputs
+from headrace.engine.plain import recorded_inputs
 from headrace.engine.shards import PendingLine
 from headrace.errors import Problem
 from headrace.formats.multimedia import has_forms
@@ -88,7 +88,7 @@ def _recorded_values(loaded: LoadedFlow, line: PendingLine, result: LineResult) 
     except ImageError:
         return None
     # As text, because NaN does not equal itself.
-    asked = encode_json(recorded_inputs(inputs, loaded.flow.message_format))
+    asked = encode_json(recorded_inputs({**inputs, **line.unused}, loaded.flow.message_format))
     if asked != encode_json(result.inputs):
         return None
     return recorded_values(loaded.plan, inputs, replace(result, nodes=nodes))

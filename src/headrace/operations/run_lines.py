@@ -67,7 +67,8 @@ def make_lines(
 def _pending(flow: Flow, line: Line) -> PendingLine:
     inputs, problems = make_inputs(flow, line.columns, line.span)
     errors = [problem for problem in problems if problem.severity == "error"]
-    return PendingLine(line=line, inputs=inputs, problem=errors[0] if errors else None)
+    unused = {name: value for name, value in line.columns.items() if name not in flow.inputs}
+    return PendingLine(line=line, inputs=inputs, unused=unused, problem=errors[0] if errors else None)
 
 
 def _source_lines(workspace: Workspace, base: Run, base_data: Dataset | None) -> Iterator[SourceLine]:

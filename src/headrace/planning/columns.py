@@ -53,8 +53,8 @@ def map_lines(
 
     Returns:
         Lines whose ``columns`` are flow inputs, not yet converted and without those that a line does not
-        have; and the problems D402, D403, D406 and the warning T204; D406 is a warning where no mapping was
-        given at all. An error among them leaves no lines.
+        have, and what is mapped to a name that is no input; and the problems D402, D403, D406 and the warning
+        T204; D406 is a warning where no mapping was given at all. An error among them leaves no lines.
     """
     numbers = array("q")
     tables = _make_tables(dataset, source, numbers)
@@ -62,7 +62,11 @@ def map_lines(
     problems = [_unknown_input(flow, name, place) for name in mapping if name not in flow.inputs]
     if any(table.is_empty for table in tables.values()):
         return (), (*problems, *(_empty(table, flow) for table in tables.values() if table.is_empty))
-    found = (_check(name, mapped, tables, is_default=name not in mapping) for name, mapped in full.items())
+    found = (
+        _check(name, mapped, tables, is_default=name not in mapping)
+        for name, mapped in full.items()
+        if name in flow.inputs
+    )
     missing = [_placed(problem, flow, dataset, place) for problem in found if problem is not None]
     if not missing and not any(mapped.source in tables for mapped in full.values()):
         problem = _no_reference(flow)
@@ -169,7 +173,7 @@ def _map_line(
 
 
 def _complete(flow: Flow, mapping: ColumnMapping, dataset: Dataset | None) -> dict[str, MappedValue]:
-    """The mapping of every input that has one, by the default rule where none is given."""
+    """The mapping of every name that has one; of an input without, by the default rule."""
     columns = dataset.columns if dataset else ()
     full: dict[str, MappedValue] = {}
     for name, declared in flow.inputs.items():
@@ -177,7 +181,7 @@ def _complete(flow: Flow, mapping: ColumnMapping, dataset: Dataset | None) -> di
             full[name] = mapping[name]
         elif not declared.has_default or (declared.prefers_column and name in columns):
             full[name] = MappedValue(source="data", column=name)
-    return full
+    return full | dict(mapping)
 
 
 def _check(
@@ -231,7 +235,7 @@ def _unknown_input(flow: Flow, name: str, place: Place) -> Problem:
     guess = nearest(name, tuple(flow.inputs))
     return Problem(
         code="T204",
-        what=f"The column mapping names {name!r}, but the flow has no such input; it is ignored.",
+        what=f"The column mapping names {name!r}, but the flow has no such input; it is only recorded.",
         span=place(name) or flow.source_map.key_span(("inputs",)),
         pointer=("inputs", name),
         fix=f'Did you mean "{guess}"?' if guess else f"Inputs: {', '.join(flow.inputs) or 'none'}.",

@@ -180,4 +180,6 @@ def test_a_mapping_for_an_unknown_input_warns(flow: Flow) -> None:
     )
     assert [(problem.code, problem.severity) for problem in problems] == [("T204", "warning")] * 2
     assert '"truth"' in (problems[1].fix or "")
-    assert lines_of(flow, {"extra": "x", "truth": "b"}, data({"q": 1}), None) == [(0, {"q": 1, "truth": "b"})]
+    mapping = {"extra": "x", "more": "${data.q}", "none": "${data.z}", "truth": "b"}
+    columns = {"q": 1, "truth": "b", "extra": "x", "more": 1}
+    assert lines_of(flow, mapping, data({"q": 1}), None) == [(0, columns)]
