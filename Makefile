@@ -6,7 +6,7 @@ STOCK ?= .venv-promptflow
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format types imports sizes docs bench conformance lock clean
+.PHONY: help demo test check lint format types imports sizes docs bench conformance faults ray lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -63,6 +63,16 @@ bench: $(VENV)/.dev $(STOCK)/.installed ## speed side by side with stock promptf
 
 conformance: $(VENV)/.dev $(STOCK)/.installed ## the conformance cases and every flow here under headrace and under live stock promptflow
 	HEADRACE_STOCK=$(STOCK) $(BIN)/python -m pytest -m live tests/conformance/stock tests/conformance/promptflow tests/conformance/promptflow_records
+
+faults: $(VENV)/.dev ## kill runs and their workers at random moments; minutes
+	$(BIN)/python -m pytest -m faults tests/faults
+
+$(VENV)/.ray: pyproject.toml $(VENV)/.dev
+	$(PIP) 'ray[client]>=2.40,<3'
+	@touch $@
+
+ray: $(VENV)/.ray ## runs on Ray on this machine, its workers killed as well; installs Ray, some minutes
+	$(BIN)/python -m pytest -m ray tests/ray
 
 lock: $(VENV)/.dev ## write constraints.txt from what is installed now
 	$(BIN)/python -m pip list --format=freeze --exclude headrace --exclude pip --exclude setuptools > constraints.txt

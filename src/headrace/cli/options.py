@@ -275,6 +275,15 @@ def workers_option() -> Callable[[Any], Any]:
     )
 
 
+def on_option() -> Callable[[Any], Any]:
+    """``--on``: whose processes run the lines."""
+    return click.option(
+        "--on",
+        metavar="ray|ray://HOST:PORT",
+        help="Run lines with Ray: in one that is started here, or in a cluster.",
+    )
+
+
 def init_option() -> Callable[[Any], Any]:
     """``--init``: what the class of a flex flow is made with."""
     return click.option(

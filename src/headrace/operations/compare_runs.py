@@ -32,6 +32,7 @@ from headrace.operations.collect_scores import (
     make_samples,
     score_names,
 )
+from headrace.operations.line_runners import HERE, Where
 from headrace.operations.prepare_flow import loaded_flow
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace
@@ -66,13 +67,11 @@ def run_experiment(
     experiment: Experiment,
     on_event: OnEvent | None = None,
     cap: Cap | None = None,
-    *,
-    workers: int | None = None,
+    where: Where = HERE,
 ) -> ComparisonResult:
     """Run every arm over the data, evaluate each, and compare.
 
-    All arms and evaluation flows are checked before the first line runs. ``workers`` is the number of processes that
-    run lines.
+    All arms and evaluation flows are checked before the first line runs; lines run ``where`` is said.
 
     Raises:
         DefinitionError: Flow, data, mapping, evaluator or metric are wrong.
@@ -86,7 +85,7 @@ def run_experiment(
     experiment = replace(experiment, cache=experiment_cache(workspace, experiment))
     spending = Spending(cap) if cap is not None else None
     judged = [
-        _run_arm(workspace, experiment, arm, repeat, experiment_id, judgement, on_event, spending, workers)
+        _run_arm(workspace, experiment, arm, repeat, experiment_id, judgement, on_event, spending, where)
         for repeat in range(experiment.repeats)
         for arm in experiment.arms
     ]
@@ -198,7 +197,7 @@ def _run_arm(
     judgement: Mapping[str, Any],
     on_event: OnEvent | None,
     spending: Spending | None,
-    workers: int | None,
+    where: Where,
 ) -> JudgedRun:
     run = _run_whole(
         workspace,
@@ -213,13 +212,14 @@ def _run_arm(
             repeat=repeat,
             cache=experiment.cache,
             spending=spending,
-            workers=workers,
+            workers=where.workers,
+            on=where.on,
         ),
         on_event,
     )
     evaluations = {
         evaluator.name: _evaluate(
-            workspace, experiment, evaluator, run, experiment_id, on_event, spending, workers
+            workspace, experiment, evaluator, run, experiment_id, on_event, spending, where
         )
         for evaluator in experiment.evaluators
         if run.n_completed
@@ -235,7 +235,7 @@ def _evaluate(
     experiment_id: str,
     on_event: OnEvent | None,
     spending: Spending | None,
-    workers: int | None,
+    where: Where,
 ) -> Run:
     return _run_whole(
         workspace,
@@ -249,7 +249,8 @@ def _evaluate(
             repeat=run.spec.repeat,
             cache=experiment.cache,
             spending=spending,
-            workers=workers,
+            workers=where.workers,
+            on=where.on,
         ),
         on_event,
     )

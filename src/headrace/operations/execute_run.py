@@ -15,13 +15,13 @@ from headrace.engine.batch import run_lines
 from headrace.engine.cache import NodeCache
 from headrace.engine.events import LineFinished, OnEvent, RunFinished, RunStarted, RunStopping
 from headrace.engine.runtime import PreparedFlow
-from headrace.engine.shards import PendingLine, ShardRunner
+from headrace.engine.shards import PendingLine
 from headrace.engine.spending import Spending
 from headrace.engine.stopping import Stop
 from headrace.errors import HeadraceError, Problem, UsageError
 from headrace.operations.cache_nodes import CachedNodes
 from headrace.operations.finished_lines import FinishedLines
-from headrace.operations.line_runners import Spread, open_runner
+from headrace.operations.line_runners import Running, Spread, open_runner
 from headrace.operations.line_worker import CacheAsked
 from headrace.operations.prepare_flow import FlowChoice, FlowSession, LoadedFlow
 from headrace.operations.run_owner import Heartbeat
@@ -133,17 +133,18 @@ class _Execution:
             async with session as flow:
                 flow.cache = self._open_cache(flow)
                 with self._kept_results(flow.cache):
-                    async with self._open_runner(flow) as runner:
+                    async with self._open_runner(flow) as running:
                         batch = await run_lines(
                             flow,
                             (line for line in work.lines if line.line.number not in done),
-                            max_concurrency=work.spread.max_concurrency,
+                            max_concurrency=running.n_shards,
                             record=partial(self._record, flow.cache),
                             on_line=self.tell_line,
                             kept=work.finished.kept,
                             stop=self.stop,
                             spending=work.spending,
-                            runner=runner,
+                            runner=running.runner,
+                            shard_size=running.shard_size,
                         )
                 if batch.problem is None:
                     return await run_aggregation(flow, batch.kept)
@@ -152,7 +153,7 @@ class _Execution:
         # As with prompt flow, no metrics over half of a run.
         return AggregationResult(problem=replace(batch.problem, what=_CUT))
 
-    def _open_runner(self, flow: PreparedFlow) -> AbstractAsyncContextManager[ShardRunner | None]:
+    def _open_runner(self, flow: PreparedFlow) -> AbstractAsyncContextManager[Running]:
         work = self._work
         cached = CacheAsked(run=work.spec.name, repeat=work.spec.repeat, nodes=tuple(work.cached.sources))
         return open_runner(self._workspace, work.choice, work.loaded, flow, work.spread, cached)

@@ -6,18 +6,18 @@ import inspect
 import pickle
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 import headrace
-from headrace.config import worker_environment
+from headrace.config import process_environment, worker_environment
 from headrace.domain.run import COMPLETED, FAILED, LineResult
 from headrace.engine.aggregate import recorded_values
 from headrace.engine.frames import LineDone, unpack_kept
-from headrace.engine.pool import WorkerPool
+from headrace.engine.pool import Accept, WorkerPool
 from headrace.engine.runtime import PreparedFlow
 from headrace.engine.shards import PendingLine, ShardRunner
 from headrace.engine.worker_process import WorkerCommand, open_worker_process
@@ -26,8 +26,32 @@ from headrace.operations.line_worker import CacheAsked, WorkerSetup
 from headrace.operations.prepare_flow import FlowChoice, LoadedFlow
 from headrace.operations.work_lines import command
 from headrace.operations.workspace import Workspace
+from headrace.providers.loading import load_optional
 from headrace.providers.turns import current_lane
 from headrace.tools.given_entry import find_given
+
+_OPEN_CLUSTER = "headrace.operations.ray_cluster:open_cluster"
+_RAY_ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Read when Ray is imported. The second one means the same on every system: listen on this machine alone."""
+
+_SHARD_ROUNDS = 4
+_LARGEST_SHARD = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Where somebody wants lines to be run.
+
+    Attributes:
+        workers: Processes, 0 for none; ``None`` for what the flow or the settings say.
+        on: Whose processes they are: ``ray`` or ``ray://host:port``; ``None`` for our own.
+    """
+
+    workers: int | None = None
+    on: str | None = None
+
+
+HERE = Where()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,19 +59,38 @@ class Spread:
     """Over what the lines of a run are spread.
 
     Attributes:
-        workers: Processes; 0 for none.
+        workers: Processes; 0 for none, or with Ray for as many as it has processors.
         max_concurrency: Lines in flight at once, in all of them together.
+        on: Whose processes they are: ``ray`` or ``ray://host:port``; ``None`` for our own.
     """
 
     workers: int
     max_concurrency: int
+    on: str | None = None
 
 
-def make_spread(loaded: LoadedFlow, max_concurrency: int | None, workers: int | None) -> Spread:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """What runs the lines of a run.
+
+    Attributes:
+        runner: ``None`` for this process.
+        n_shards: Shards in flight at once.
+        shard_size: Lines of one.
+    """
+
+    runner: ShardRunner | None
+    n_shards: int
+    shard_size: int = 1
+
+
+def make_spread(
+    loaded: LoadedFlow, max_concurrency: int | None, workers: int | None, on: str | None = None
+) -> Spread:
     """What was asked for, else what the flow or the settings say; no more workers than lines in flight at once."""
     n_at_once = max_concurrency or loaded.max_concurrency
     n_workers = loaded.workers if workers is None else workers
-    return Spread(workers=min(n_workers, n_at_once), max_concurrency=n_at_once)
+    return Spread(workers=min(n_workers, n_at_once), max_concurrency=n_at_once, on=on)
 
 
 class _Returned:
@@ -83,6 +126,20 @@ def _stays_there() -> Problem:
     )
 
 
+def check_on(on: str | None) -> None:
+    """Refuse processes that cannot be had, before a run is made.
+
+    Raises:
+        UsageError: C507 for a word that is not known, C505 when Ray is not installed.
+    """
+    if on is None:
+        return
+    if on != "ray" and not on.startswith("ray://"):
+        _refuse(f"--on does not know {on!r}.", "Give ray, or ray://HOST:PORT.")
+    with process_environment(_RAY_ENVIRONMENT):
+        load_optional(_OPEN_CLUSTER, extra="ray")
+
+
 @asynccontextmanager
 async def open_runner(
     workspace: Workspace,
@@ -91,43 +148,80 @@ async def open_runner(
     flow: PreparedFlow,
     spread: Spread,
     cached: CacheAsked,
-) -> AsyncIterator[ShardRunner | None]:
-    """Open what runs the lines; ``None`` is for this process.
+) -> AsyncIterator[Running]:
+    """Open what runs the lines.
 
     Raises:
         UsageError: C507 when the flow cannot be loaded in another process.
+        StateError: S809 when there is no cluster.
     """
-    if not spread.workers:
-        yield None
+    if not spread.workers and spread.on is None:
+        yield Running(runner=None, n_shards=spread.max_concurrency)
         return
-    n_at_once = ceil(spread.max_concurrency / spread.workers)
     setup = WorkerSetup(
         settings=workspace.settings,
         cwd=workspace.cwd,
         import_path=tuple(sys.path),
         given=workspace.connections.given,
-        flow=replace(choice, copy=loaded.folder),
+        flow=choice,
         attributes=flow.attributes,
         lane=current_lane.get(),
         cached=cached,
-        n_at_once=n_at_once,
+        n_at_once=ceil(spread.max_concurrency / max(spread.workers, 1)),
     )
     _check_setup(setup)
+    accept = _Returned(workspace, flow).accept
+    timeout_s = loaded.limits.line_timeout_s
+    opening = (
+        _open_processes(replace(setup, flow=replace(choice, copy=loaded.folder)), spread, timeout_s, accept)
+        if spread.on is None
+        else _open_ray(spread.on, setup, spread, timeout_s, accept)
+    )
+    async with opening as running:
+        yield running
+
+
+@asynccontextmanager
+async def _open_processes(
+    setup: WorkerSetup, spread: Spread, line_timeout_s: float, accept: Accept
+) -> AsyncIterator[Running]:
+    """Processes of this machine; each is given line by line, so that work is spread as it is done."""
     started = WorkerCommand(
         words=command(str(Path(headrace.__file__).parents[1])),
         setup=setup,
-        cwd=choice.cwd,
+        cwd=setup.flow.cwd,
         environment=worker_environment(),
-        line_timeout_s=loaded.limits.line_timeout_s,
+        line_timeout_s=line_timeout_s,
     )
     pool = WorkerPool(
         lambda: open_worker_process(started),
         n_workers=spread.workers,
-        n_at_once=n_at_once,
-        accept=_Returned(workspace, flow).accept,
+        n_at_once=setup.n_at_once,
+        accept=accept,
     )
     async with pool:
-        yield pool
+        yield Running(runner=pool, n_shards=spread.max_concurrency)
+
+
+@asynccontextmanager
+async def _open_ray(
+    address: str, setup: WorkerSetup, spread: Spread, line_timeout_s: float, accept: Accept
+) -> AsyncIterator[Running]:
+    """Processes of Ray; each is given some lines at once, because they may be far away."""
+    with ExitStack() as stack:
+        stack.enter_context(process_environment(_RAY_ENVIRONMENT))
+        open_cluster = load_optional(_OPEN_CLUSTER, extra="ray")
+        cluster = stack.enter_context(
+            open_cluster(address, n_workers=spread.workers, line_timeout_s=line_timeout_s)
+        )
+        n_at_once = ceil(spread.max_concurrency / cluster.n_workers)
+        shared = replace(setup, n_at_once=n_at_once)
+        pool = WorkerPool(
+            lambda: cluster.open_worker(shared), n_workers=cluster.n_workers, n_at_once=1, accept=accept
+        )
+        async with pool:
+            size = min(_SHARD_ROUNDS * n_at_once, _LARGEST_SHARD)
+            yield Running(runner=pool, n_shards=cluster.n_workers, shard_size=size)
 
 
 def _check_setup(setup: WorkerSetup) -> None:

@@ -17,7 +17,7 @@ from headrace.formats.multimedia import place_images
 from headrace.operations.cache_nodes import find_cached_nodes
 from headrace.operations.execute_run import RunWork, execute_run, started, taken_over
 from headrace.operations.finished_lines import find_finished
-from headrace.operations.line_runners import make_spread
+from headrace.operations.line_runners import check_on, make_spread
 from headrace.operations.prepare_flow import FlowChoice, LoadedFlow
 from headrace.operations.run_batch import check_price, check_resumable, recorded_arm
 from headrace.operations.run_lines import make_lines
@@ -34,6 +34,7 @@ class ResumeRequest:
         environment_variables: Those that the run was given when it was made; their values are not recorded.
         max_concurrency: Lines in flight at once.
         workers: Processes that run the lines, 0 for none.
+        on: Whose processes they are: ``ray`` or ``ray://host:port``; ``None`` for our own.
         retries_failed: Run the lines that have failed again as well.
         cap: What the run may spend, with what it has spent already.
     """
@@ -42,6 +43,7 @@ class ResumeRequest:
     environment_variables: Mapping[str, str] = field(default_factory=dict)
     max_concurrency: int | None = None
     workers: int | None = None
+    on: str | None = None
     retries_failed: bool = False
     cap: Cap | None = None
 
@@ -58,6 +60,7 @@ def resume_run(workspace: Workspace, request: ResumeRequest, on_event: OnEvent |
         KeyboardInterrupt: After the run was interrupted again and closed.
         StateError: The store failed; what was committed stays.
     """
+    check_on(request.on)
     name, given = request.name, request.environment_variables
     base = workspace.store.read_run(name)
     spec = base.spec
@@ -93,7 +96,7 @@ def resume_run(workspace: Workspace, request: ResumeRequest, on_event: OnEvent |
             lines=lines,
             finished=finished,
             cached=find_cached_nodes(workspace, loaded, repeat=spec.repeat, only=spec.sources),
-            spread=make_spread(loaded, request.max_concurrency, request.workers),
+            spread=make_spread(loaded, request.max_concurrency, request.workers, request.on),
             spending=_spent(base, request.cap, loaded),
         )
         return execute_run(workspace, work, hear)

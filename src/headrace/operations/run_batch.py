@@ -27,7 +27,7 @@ from headrace.formats.run_folder import OUTPUT_PATH
 from headrace.operations.cache_nodes import CachedNodes, find_cached_nodes
 from headrace.operations.execute_run import RunWork, execute_run, line_event, started
 from headrace.operations.finished_lines import FinishedLines, find_finished, still_running, take_over
-from headrace.operations.line_runners import make_spread
+from headrace.operations.line_runners import check_on, make_spread
 from headrace.operations.prepare_flow import FlowChoice, LoadedFlow
 from headrace.operations.run_lines import make_lines
 from headrace.operations.run_names import default_name, expand_title
@@ -55,6 +55,7 @@ class RunRequest:
             request.
         max_concurrency: Lines in flight at once; ``None`` for what the flow or the settings say.
         workers: Processes that run the lines, 0 for none; ``None`` likewise.
+        on: Whose processes they are: ``ray`` or ``ray://host:port``; ``None`` for our own.
         runs_folder: The setting ``run.output_path``: the run will be written into a folder of its name there, which is
             noted among its properties. Nothing is written by running alone.
         judgement: See :class:`~headrace.domain.run.RunSpec`.
@@ -80,6 +81,7 @@ class RunRequest:
     properties: Mapping[str, Any] = field(default_factory=dict)
     max_concurrency: int | None = None
     workers: int | None = None
+    on: str | None = None
     runs_folder: str | None = None
     experiment: str | None = None
     judgement: Mapping[str, Any] = field(default_factory=dict)
@@ -99,6 +101,7 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
         UsageError: Unknown base run, taken name, unknown variant or model.
         StateError: The store failed; what was committed stays.
     """
+    check_on(request.on)
     base = workspace.store.read_run(request.resume_from) if request.resume_from is not None else None
     if base is not None:
         check_resumable(base.spec)
@@ -144,7 +147,7 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
             lines=lines,
             finished=finished,
             cached=cached,
-            spread=make_spread(loaded, request.max_concurrency, request.workers),
+            spread=make_spread(loaded, request.max_concurrency, request.workers, request.on),
             spending=request.spending,
         )
         return execute_run(workspace, work, hear)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.commands import run_command
 
 from headrace.config import load_settings
 from headrace.domain.cache import CacheChoice
@@ -377,3 +378,12 @@ def test_what_only_this_process_has_is_refused(workspace: Workspace, tmp_path: P
     make_flow(tmp_path)
     with pytest.raises(UsageError, match="C507"):
         run(workspace, init={"factor": lambda: 1})
+
+
+def test_ray_is_an_extra(tmp_path: Path) -> None:
+    make_flow(tmp_path)
+    command = "run create --flow flow --data data.jsonl --name r --on ray"
+    assert [item.code for item in run_command(tmp_path, command, missing=["ray"])] == ["C505"]
+    (problem,) = run_command(tmp_path, command.replace("--on ray", "--on spark"))
+    assert (problem.code, "ray://HOST:PORT" in (problem.fix or "")) == ("C507", True)
+    assert run_command(tmp_path, command.removesuffix(" --on ray")) == []  # no run was made before

@@ -24,6 +24,7 @@ from headrace.cli.options import (
     Verb,
     cache_option,
     events_option,
+    on_option,
     pairs_option,
     path_option,
     variables_option,
@@ -48,6 +49,7 @@ from headrace.operations.compare_runs import (
     run_experiment,
 )
 from headrace.operations.forecast_run import forecast_experiment
+from headrace.operations.line_runners import Where
 from headrace.operations.workspace import Workspace
 
 FORMS = ("table", "json", "markdown", "html")
@@ -121,6 +123,7 @@ class Destination(NamedTuple):
 @events_option()
 @click.option("--dry-run", is_flag=True, help="Run nothing; say what calls, tokens, cost and time to expect.")
 @workers_option()
+@on_option()
 @click.option("--again", metavar="ID", help="Compare the recorded runs of this experiment once more.")
 @click.option(
     "-o",
@@ -145,6 +148,7 @@ def command(
     events: Path | None,
     dry_run: bool,
     workers: int | None,
+    on: str | None,
     **options: Any,
 ) -> int:
     """Race arms over the same lines and say which one to ship.
@@ -164,7 +168,7 @@ def command(
             if path is not None:
                 _make_room(path)
         cap = read_cap(max_cost, max_tokens)
-        others = {**options, "events": events, "workers": workers}
+        others = {**options, "events": events, "where": Where(workers=workers, on=on)}
         result = _compare(session, workspace, targets, experiment, again, others, cap)
         if report is None and experiment is not None:
             report = default_report(workspace, experiment.name)
@@ -295,7 +299,7 @@ def _compare(
 ) -> ComparisonResult:
     if experiment is not None:
         with show_progress(session, options["events"]) as on_event:
-            return run_experiment(workspace, experiment, on_event, cap, workers=options["workers"])
+            return run_experiment(workspace, experiment, on_event, cap, options["where"])
     if again is not None:
         return compare_experiment_again(workspace, again)
     if len(targets) < 2:

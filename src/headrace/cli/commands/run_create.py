@@ -18,6 +18,7 @@ from headrace.cli.options import (
     cache_option,
     events_option,
     init_option,
+    on_option,
     pairs_option,
     path_option,
     unquote,
@@ -104,6 +105,7 @@ _SETTLED = ("flow", "data", "run", "variant", "model", "column_mapping", "connec
 @events_option()
 @click.option("--dry-run", is_flag=True, help="Run nothing; say what calls, tokens, cost and time to expect.")
 @workers_option()
+@on_option()
 @path_option(
     "--output", help="Also write the run into this folder when it ends, as headrace run export does."
 )
@@ -251,6 +253,7 @@ def make_request(file: RunFile, options: Mapping[str, Any]) -> RunRequest:
         max_concurrency=options["max_concurrency"],
         cache=CacheChoice(is_on=options["cache"]),
         workers=options["workers"],
+        on=options["on"],
     )
 
 

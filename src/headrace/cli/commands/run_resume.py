@@ -8,7 +8,14 @@ import click
 
 from headrace.cli.commands.run_create import find_failure, report_failures
 from headrace.cli.inputs import read_variables
-from headrace.cli.options import Verb, events_option, run_name_option, variables_option, workers_option
+from headrace.cli.options import (
+    Verb,
+    events_option,
+    on_option,
+    run_name_option,
+    variables_option,
+    workers_option,
+)
 from headrace.cli.progress import show_progress
 from headrace.cli.run_view import run_to_json
 from headrace.cli.session import Session
@@ -32,6 +39,7 @@ from headrace.operations.resume_run import ResumeRequest, resume_run
 @cap_options()
 @events_option()
 @workers_option()
+@on_option()
 @click.pass_obj
 def command(
     session: Session,
@@ -44,6 +52,7 @@ def command(
     max_tokens: int | None,
     events: Path | None,
     workers: int | None,
+    on: str | None,
 ) -> int:
     """Go on with a run that was interrupted.
 
@@ -59,6 +68,7 @@ def command(
             environment_variables=variables,
             max_concurrency=max_concurrency,
             workers=workers,
+            on=on,
             retries_failed=retries_failed,
             cap=read_cap(max_cost, max_tokens),
         )
