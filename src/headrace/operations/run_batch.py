@@ -111,13 +111,7 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
     # Before the working directory becomes the flow's.
     flow_path = str(request.flow.resolve())
     data_path = str(request.data.resolve()) if request.data is not None else None
-    choice = FlowChoice(
-        path=request.flow,
-        arm=arm,
-        overrides=request.connections,
-        environment_variables=request.environment_variables,
-        init=request.init,
-    )
+    choice = _choice(request, arm)
     with choice.load(workspace) as loaded:
         if dataset is not None and data_path is not None:
             dataset = place_images(dataset, Path(data_path), loaded.flow.message_format)
@@ -159,6 +153,16 @@ def cached_nodes(workspace: Workspace, request: RunRequest, loaded: LoadedFlow) 
     if not is_on:
         return CachedNodes()
     return find_cached_nodes(workspace, loaded, repeat=request.repeat, left_out=request.cache.left_out)
+
+
+def _choice(request: RunRequest, arm: Arm | None) -> FlowChoice:
+    return FlowChoice(
+        path=request.flow,
+        arm=arm,
+        overrides=request.connections,
+        environment_variables=request.environment_variables,
+        init=request.init,
+    )
 
 
 def _find_finished(
