@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -94,15 +94,13 @@ def make_arm(variant: str | None, model: str | None) -> Arm | None:
     return Arm(name="/".join(names), variant=choice, model=spec)
 
 
-def run_test(
-    workspace: Workspace, request: TestRequest, on_text: Callable[[str], None] | None = None
-) -> TestResult:
+def run_test(workspace: Workspace, request: TestRequest, on_text: OnText | None = None) -> TestResult:
     """Run one line through a flow; what goes wrong inside the flow comes back in the result.
 
     Args:
         workspace: Connections and settings.
         request: What to run.
-        on_text: Hears the pieces of streamed model answers.
+        on_text: Hears the pieces of outputs that stream.
 
     Raises:
         DefinitionError: The flow or the inputs are wrong; nothing was run.
@@ -159,11 +157,11 @@ async def _run(
     loaded: LoadedFlow,
     inputs: Mapping[str, Any],
     attributes: Mapping[str, str],
-    on_text: Callable[[str], None] | None,
+    on_text: OnText | None,
 ) -> tuple[LineResult, AggregationResult]:
     session = FlowSession(workspace, loaded, max_threads=MAX_THREADS, attributes=attributes)
     async with session as flow:
-        return await run_once(flow, inputs, None if on_text is None else (lambda _, piece: on_text(piece)))
+        return await run_once(flow, inputs, on_text)
 
 
 async def run_once(

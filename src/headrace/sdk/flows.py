@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.compat.files import AttrDict
-from headrace.domain.flow import FLEX
+from headrace.domain.flow import DAG, FLEX
 from headrace.domain.run import COMPLETED
 from headrace.errors import DefinitionError, Problem, UsageError, raise_if_errors
 from headrace.formats.lines import read_dataset
@@ -17,6 +17,7 @@ from headrace.operations.check_flow import check_flow
 from headrace.operations.save_flow import describe_entry, save_flow, save_function
 from headrace.operations.test_flow import TestRequest, run_test
 from headrace.operations.workspace import Workspace, at_work
+from headrace.planning.chat import find_chat_ports
 from headrace.sdk.entry import find_flow
 from headrace.sdk.failures import FlowFailedError, as_sdk_errors
 from headrace.sdk.runs import in_free_thread
@@ -79,7 +80,8 @@ class FlowOperations:
             init: Arguments for the constructor of a flex flow's class.
 
         Returns:
-            The outputs; of a single node and of a flex flow what it returned.
+            The outputs; of a single node and of a flex flow what it returned. An output of a chat flow that
+            streams is a generator of its pieces.
 
         Raises:
             UserErrorException: The flow or an input is wrong, or the flow failed.
@@ -97,10 +99,13 @@ class FlowOperations:
                 init=init or {},
             )
             with at_work(self._workspace), giving:
-                # Prompt flow's client asks models for their answers piece by piece; nobody listens to the pieces.
-                result = in_free_thread(lambda: run_test(self._workspace, request, lambda _: None))
+                # Prompt flow's client asks models for their answers piece by piece, whoever listens.
+                heard = _Pieces()
+                result = in_free_thread(lambda: run_test(self._workspace, request, heard.hear))
             if result.line.status != COMPLETED and result.line.problem is not None:
                 raise FlowFailedError(result.line.problem)
+            if result.flow.kind == DAG and node is None and find_chat_ports(result.flow)[0] is not None:
+                return heard.give(result.outputs)
             is_named = result.flow.kind == FLEX and isinstance(result.outputs, dict)
             return AttrDict(result.outputs) if is_named else result.outputs  # it may stand for a dataclass
 
@@ -172,6 +177,24 @@ class FlowOperations:
                 what = "An entry in words needs code, and a function brings its own."
                 fix = "Give code together with module:name only."
                 raise UsageError(Problem(code="C507", what=what, fix=fix))
+
+
+class _Pieces:
+    """What outputs gave piece by piece, to be given out in the same way."""
+
+    def __init__(self) -> None:
+        self._of: dict[str, list[str]] = {}
+
+    def hear(self, name: str, piece: str) -> None:
+        """Keep a piece of an output."""
+        self._of.setdefault(name, []).append(piece)
+
+    def give(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The outputs, with a generator for each that came in pieces."""
+        return {
+            name: (piece for piece in self._of[name]) if name in self._of else value
+            for name, value in outputs.items()
+        }
 
 
 def _read_inputs(inputs: Mapping[str, Any] | str | PathLike[str] | None) -> Mapping[str, Any]:

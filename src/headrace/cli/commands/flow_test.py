@@ -144,7 +144,7 @@ def command(
     return _show(session, replace(result, outputs=outputs))
 
 
-def _write_piece(text: str) -> None:
+def _write_piece(_: str, text: str) -> None:
     click.echo(text, nl=False, err=True)
 
 
