@@ -12,12 +12,14 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar, NoReturn, Self
 
+from headrace.compat.run_contracts import FlowRunInfo, RunInfo
 from headrace.domain.flow import DAG
 from headrace.domain.multimedia import media_values
 from headrace.domain.run import LineResult
 from headrace.engine.outputs import RESULT, bare_result
 from headrace.errors import DefinitionError, Problem
 from headrace.formats.flow_file import load_flow as read_flow
+from headrace.formats.run_info import Recording, render_flow_run, render_node_runs
 from headrace.operations.call_flow import FlowCalls
 from headrace.operations.prepare_flow import callable_flow
 from headrace.operations.stream_call import StreamedCall
@@ -28,6 +30,9 @@ from headrace.sdk.prompty import PROMPTY_SUFFIX, AsyncPrompty, Prompty
 from headrace.sdk.session import join_workspace
 from headrace.tools.project import caller_folder
 
+_NO_LINE = {"index": None}
+"""A call belongs to no line of data."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
@@ -36,10 +41,24 @@ class Invocation:
     Attributes:
         output: The flow's outputs.
         line: Everything that is known about the call.
+        recording: How the records of prompt flow are made of it.
     """
 
     output: Any
     line: LineResult
+    recording: Recording
+
+    @property
+    def run_info(self) -> FlowRunInfo:
+        """Prompt flow's record of the call."""
+        record = render_flow_run(self.line, self.recording, inputs=self.line.inputs)
+        return FlowRunInfo.deserialize(record | _NO_LINE)
+
+    @property
+    def node_run_infos(self) -> dict[str, RunInfo]:
+        """Prompt flow's records of the nodes, by name."""
+        records = render_node_runs(self.line, self.recording)
+        return {record["node"]: RunInfo.deserialize(record | _NO_LINE) for record in records}
 
 
 class Flow:
@@ -134,7 +153,10 @@ class Flow:
     def _invocation(self, line: LineResult) -> Invocation:
         if line.problem is not None:
             raise FlowFailedError(line.problem)
-        return Invocation(output=media_values(bare_result(self._flow, line)), line=line)
+        recording = Recording(
+            run=line.trace_id, kind=self._flow.kind, message_format=self._flow.message_format
+        )
+        return Invocation(output=media_values(bare_result(self._flow, line)), line=line, recording=recording)
 
     def _calls(self) -> FlowCalls:
         """The loaded flow under the context as it is now; loaded anew when that has changed."""
