@@ -22,6 +22,21 @@ class CacheChoice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """What the code of a tool is made of.
+
+    Attributes:
+        parts: Digest of every file by its path below the project, version of every package by its name.
+        variables: Environment variables that it asks for by name.
+        is_steady: Nothing that it imports suggests that the same arguments may give different results.
+    """
+
+    parts: Mapping[str, str]
+    variables: tuple[str, ...] = ()
+    is_steady: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fingerprint:
     """What the result of a node's call depends on.
 

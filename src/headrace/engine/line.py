@@ -10,9 +10,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from headrace.domain.cache import CachedResult
 from headrace.domain.flow import DAG
 from headrace.domain.reference import Reference
 from headrace.domain.run import (
@@ -51,6 +50,9 @@ from headrace.source import Span
 from headrace.telemetry.attributes import CACHED_FROM, RUN, flow_attributes, node_attributes
 from headrace.telemetry.spans import ActiveSpan, new_trace_id
 from headrace.tools.base import NodeContext
+
+if TYPE_CHECKING:
+    from headrace.domain.cache import CachedResult
 
 OnText = Callable[[str, str], None]
 """Hears ``(output name, piece)`` while a flow output streams."""

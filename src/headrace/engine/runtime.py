@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace.domain.connection import Connection
 from headrace.domain.flow import DAG
 from headrace.domain.reference import Reference
 from headrace.domain.span import SpanRecord
 from headrace.domain.variant import Price
-from headrace.engine.cache import NodeCache
 from headrace.engine.steps import StepGraph, make_step_graph
 from headrace.engine.threads import ToolThreads
 from headrace.formats.multimedia import ImageReader
 from headrace.planning.plan import Plan
 from headrace.providers.base import ModelClient
 from headrace.tools.base import Tool
+
+if TYPE_CHECKING:  # only runs that use the cache need it
+    from headrace.engine.cache import NodeCache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

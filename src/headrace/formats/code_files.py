@@ -11,12 +11,12 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+from headrace.domain.cache import Code
 from headrace.formats.python_source import Import, looks_like_path, read_python
 
 DISTRIBUTIONS: Mapping[str, str] = {
@@ -50,30 +50,7 @@ _LARGE_BYTES = 4 * 1024 * 1024
 _MOST_FILES = 2_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Code:
-    """What the code of a tool is made of.
-
-    Attributes:
-        parts: Digest of every file by its path below the project, version of every package by its name.
-        variables: Environment variables that it asks for by name.
-        is_steady: Nothing that it imports suggests that the same arguments may give different results.
-    """
-
-    parts: Mapping[str, str]
-    variables: tuple[str, ...] = ()
-    is_steady: bool = True
-
-    def with_files(self, texts: Sequence[str], folder: Path) -> Code:
-        """The same, with the files and folders that texts name, e.g. arguments of a node."""
-        found: dict[str, str] = {}
-        for text in texts:
-            if looks_like_path(text):
-                found.update(_named_parts(text, (folder,), folder))
-        return replace(self, parts={**self.parts, **found})
-
-
-def read_code(file: Path, folder: Path) -> Code:
+def read_code(file: Path, folder: Path, texts: Sequence[str] = ()) -> Code:
     """What the code in a Python file is made of.
 
     It is the file itself, the modules of the project that it imports, transitively, the packages that they import by
@@ -82,6 +59,7 @@ def read_code(file: Path, folder: Path) -> Code:
     Args:
         file: The file.
         folder: The project: where its modules are imported from.
+        texts: Arguments of the tool; files and folders that they name count as well.
     """
     parts: dict[str, str] = {}
     variables: dict[str, None] = {}
@@ -107,12 +85,29 @@ def read_code(file: Path, folder: Path) -> Code:
             if not own:
                 parts.update(package_parts(item.module))
                 is_steady = is_steady and _is_steady(item)
+    parts.update(_given_files(texts, folder))
     return Code(parts=parts, variables=tuple(sorted(variables)), is_steady=is_steady)
 
 
-def text_digest(text: str) -> str:
-    """Digest of a text: 16 hexadecimal digits."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+def read_package_code(module: str, name: str, folder: Path, texts: Sequence[str] = ()) -> Code:
+    """What a function of an installed package is made of: the package; whether it is steady cannot be known.
+
+    Args:
+        module: Where the function stands.
+        name: Its name.
+        folder: The project that uses it.
+        texts: Arguments of the tool, as for :func:`read_code`.
+    """
+    parts = {**package_parts(module), "function": f"{module}.{name}", **_given_files(texts, folder)}
+    return Code(parts=parts, is_steady=False)
+
+
+def _given_files(texts: Sequence[str], folder: Path) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for text in texts:
+        if looks_like_path(text):
+            found.update(_named_parts(text, (folder,), folder))
+    return found
 
 
 def local_files(item: Import, roots: Sequence[Path]) -> Iterator[Path]:

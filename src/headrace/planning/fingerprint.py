@@ -186,5 +186,10 @@ def _open_names(names: Collection[str]) -> list[str]:
     return sorted(name for name in names if not any(word in name.lower() for word in _SECRET_WORDS))
 
 
+def text_digest(text: str) -> str:
+    """Digest of a text as a part of code: 16 hexadecimal digits."""
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 def _short(text: str) -> str:
     return sha256(text.encode()).hexdigest()[:_SHORT]

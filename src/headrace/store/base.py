@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from headrace.domain.cache import CacheChanges, CachedResult, CacheSummary
 from headrace.domain.run import LineResult, NodeResult, Run, RunSpec
 from headrace.domain.span import SpanRecord
 from headrace.errors import Problem, UsageError, nearest
+
+if TYPE_CHECKING:  # a single test of a flow opens no store
+    from headrace.domain.cache import CacheChanges, CachedResult, CacheSummary
 
 AGGREGATION_LINE = -1
 """The line number under which the spans of the aggregation nodes are kept."""

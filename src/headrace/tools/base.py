@@ -7,16 +7,19 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from headrace.domain.connection import Connection
 from headrace.domain.flow import DAG
 from headrace.domain.run import Usage
 from headrace.domain.tool import ToolSpec
 from headrace.domain.variant import Price
-from headrace.planning.fingerprint import Identity
 from headrace.providers.base import ModelClient
 from headrace.telemetry.spans import ActiveSpan
+
+if TYPE_CHECKING:  # only runs that use the cache need it
+    from headrace.domain.cache import Code
+    from headrace.planning.fingerprint import Identity
 
 INLINE = "inline"
 THREAD = "thread"
@@ -125,6 +128,10 @@ class StartingTool(Protocol):
             DefinitionError: It cannot.
         """
         ...
+
+
+ReadCode = Callable[[], "Code | None"]
+"""Tells what the code of a tool is made of, when that is asked for; ``None`` when it must be called every time."""
 
 
 @runtime_checkable

@@ -11,11 +11,10 @@ from headrace.domain.flow import Flow, Node
 from headrace.domain.reference import Reference
 from headrace.errors import DefinitionError, Problem, raise_if_errors
 from headrace.planning.convert import ConversionError, convert_literal
-from headrace.tools.base import ConnectionLookup, Tool
+from headrace.tools.base import ConnectionLookup, ReadCode, Tool
 from headrace.tools.connections import inject_connections
 from headrace.tools.failure import failure_lines, failure_span
 from headrace.tools.function import FunctionTool
-from headrace.tools.identity import ReadCode
 from headrace.tools.signature import Signature
 from headrace.tools.user_code import run_user_code
 

@@ -11,12 +11,12 @@ from importlib import import_module, invalidate_caches
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace.domain.flow import AGGREGATE, Flow, Node
 from headrace.errors import DefinitionError, Problem, nearest, raise_if_errors
-from headrace.formats.code_files import Code, read_code
 from headrace.formats.includes import code_folder
+from headrace.providers.loading import load_by_name
 from headrace.source import Span
 from headrace.tools.base import ConnectionLookup, Tool
 from headrace.tools.failure import UnservedNameError, failure_lines, failure_span, shown_path
@@ -29,9 +29,13 @@ from headrace.tools.flex_signature import (
     read_entry_signature,
 )
 from headrace.tools.given_entry import copies_of, find_given
-from headrace.tools.identity import may_be_kept
 from headrace.tools.project import activate_project, forget_changed_modules, note_modules
 from headrace.tools.user_code import run_user_code
+
+if TYPE_CHECKING:
+    from headrace.domain.cache import Code
+
+_READ_CODE = "headrace.tools.identity:code_of_file"
 
 
 def load_flex_tool(node: Node, flow: Flow, folder: Path, connections: ConnectionLookup) -> Tool:
@@ -79,11 +83,13 @@ class _Loading:
     def read_code(self, entry: Any) -> Code | None:
         """What the entry is made of; ``None`` where code has given it, or where it says that it must be called."""
         file = inspect.getsourcefile(inspect.unwrap(entry))
-        if entry is find_given(self.flow.entry) or file is None or not may_be_kept(entry):
+        if entry is find_given(self.flow.entry) or file is None:
             return None
-        texts = [value for value in self.flow.init_values.values() if isinstance(value, str)]
         folder = code_folder(self.flow, self.folder)
-        return read_code(Path(file), folder).with_files(texts, folder)
+        code: Code | None = load_by_name(_READ_CODE)(
+            entry, Path(file), folder, self.flow.init_values.values()
+        )
+        return code
 
     def entry(self) -> Any:
         """The function or class that the entry names."""

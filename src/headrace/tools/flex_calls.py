@@ -6,21 +6,25 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace.domain.flow import AGGREGATE
 from headrace.domain.tool import ToolParameter, ToolSpec
 from headrace.errors import Problem
-from headrace.planning.fingerprint import Identity
-from headrace.tools.base import ASYNC, ConnectionLookup, NodeContext, Tool
+from headrace.providers.loading import load_by_name
+from headrace.tools.base import ASYNC, ConnectionLookup, NodeContext, ReadCode, Tool
 from headrace.tools.connection_types import ConnectionObject
 from headrace.tools.flex_signature import EntrySignature
 from headrace.tools.function import call_function, call_mode
-from headrace.tools.identity import ReadCode, function_identity
 from headrace.tools.instances import Instances
 from headrace.tools.model_configuration import ModelConfiguration
 from headrace.tools.project import activate_project
 from headrace.tools.user_code import run_user_code
+
+if TYPE_CHECKING:
+    from headrace.planning.fingerprint import Identity
+
+_IDENTITY = "headrace.tools.identity:function_identity"
 
 LINES = "lines"
 """The parameter of the aggregation node; ``__aggregate__`` may call it what it likes."""
@@ -45,8 +49,8 @@ class EntryTool:
     def identity(self, connections: ConnectionLookup) -> Identity | None:
         """What the function is made of."""
         del connections
-        code = self._read_code()
-        return None if code is None else function_identity(code, fixed={})
+        identity: Identity | None = load_by_name(_IDENTITY)(self._read_code(), {}, ())
+        return identity
 
     def call(self, arguments: Mapping[str, Any], context: NodeContext) -> Any:
         """Call the function.
@@ -106,16 +110,14 @@ class ClassTool:
     def identity(self, connections: ConnectionLookup) -> Identity | None:
         """What the class is made of, and what its constructor was given."""
         del connections
-        code = self._read_code()
-        if code is None:
-            return None
         values = self._values.values()
-        return function_identity(
-            code,
-            fixed=self._values,
-            connections=[value for value in values if isinstance(value, ConnectionObject)],
+        identity: Identity | None = load_by_name(_IDENTITY)(
+            self._read_code(),
+            self._values,
+            [value for value in values if isinstance(value, ConnectionObject)],
             is_remote=any(isinstance(value, ModelConfiguration) for value in values),
         )
+        return identity
 
     def call(self, arguments: Mapping[str, Any], context: NodeContext) -> Any:
         """Call an instance.

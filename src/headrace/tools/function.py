@@ -5,15 +5,18 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace.domain.tool import ToolSpec
-from headrace.planning.fingerprint import Identity
-from headrace.tools.base import ASYNC, INLINE, THREAD, ConnectionLookup, NodeContext, current_node
-from headrace.tools.connection_types import ConnectionObject
-from headrace.tools.identity import ReadCode, function_identity
+from headrace.providers.loading import load_by_name
+from headrace.tools.base import ASYNC, INLINE, THREAD, ConnectionLookup, NodeContext, ReadCode, current_node
 from headrace.tools.output import capture_output
 from headrace.tools.project import activate_project
+
+if TYPE_CHECKING:
+    from headrace.planning.fingerprint import Identity
+
+_IDENTITY = "headrace.tools.identity:function_identity"
 
 INPUTS_TO_ESCAPE = "_inputs_to_escape"
 """Keyword argument that tells a tool with a prompt which inputs may not open a message (promptflow-format: 4.3)."""
@@ -41,7 +44,7 @@ class FunctionTool:
         folder: Path | None,
         fixed: Mapping[str, Any],
         consumed: frozenset[str] = frozenset(),
-        connections: Sequence[ConnectionObject] = (),
+        connections: Sequence[Any] = (),
         read_code: ReadCode | None = None,
     ) -> None:
         self.spec = spec
@@ -62,11 +65,8 @@ class FunctionTool:
         """What the function is made of; ``None`` when its declaration says that it must be called every time."""
         del connections  # it has been given what it needs of them
         code = self._read_code() if self._read_code and not self.can_stream else None
-        return (
-            None
-            if code is None
-            else function_identity(code, fixed=self._fixed, connections=self._connections)
-        )
+        identity: Identity | None = load_by_name(_IDENTITY)(code, self._fixed, self._connections)
+        return identity
 
     def call(self, arguments: Mapping[str, Any], context: NodeContext) -> Any:
         """Call the function; generators come back as generators that print and trace for this node.

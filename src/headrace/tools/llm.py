@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace.domain.connection import Connection
 from headrace.domain.flow import Flow, Node
@@ -13,14 +13,13 @@ from headrace.domain.tool import ToolParameter, ToolSpec
 from headrace.errors import DefinitionError, Problem
 from headrace.formats.positions import read_text
 from headrace.formats.template import Template, load_template
-from headrace.planning.fingerprint import Identity
+from headrace.providers.loading import load_by_name
 from headrace.source import Pointer
 from headrace.tools.base import ASYNC, ConnectionLookup, NodeContext, Tool
 from headrace.tools.chat import Message
 from headrace.tools.chat_prompt import make_messages
 from headrace.tools.connections import find_connection
 from headrace.tools.escape import PromptText
-from headrace.tools.identity import connection_forms, template_parts
 from headrace.tools.model_call import answer_message, answer_text, answer_vector, call_model, stream_model
 from headrace.tools.model_parameters import (
     APIS,
@@ -42,6 +41,11 @@ from headrace.tools.model_request import (
 )
 from headrace.tools.sources import source_file
 
+if TYPE_CHECKING:
+    from headrace.planning.fingerprint import Identity
+
+_IDENTITY = "headrace.tools.identity:model_identity"
+_EMBEDDING_IDENTITY = "headrace.tools.identity:embedding_identity"
 _EMBEDDING_MODEL = "text-embedding-ada-002"
 _PROMPT = ToolParameter(name="prompt", types=("prompt_template",))
 _CONNECTION = ToolParameter(name="connection", types=("object",))
@@ -103,20 +107,10 @@ class ModelTool:
 
     def identity(self, connections: ConnectionLookup) -> Identity:
         """Its template, its API, and where its requests go."""
-        api = self._api
-        return Identity(
-            code=template_parts(self._template),
-            model={
-                "operation": api.operation,
-                "family": api.family,
-                "defaults": {item.name: item.default for item in api.parameters if not item.is_required},
-                "fixed": dict(api.fixed),
-            },
-            model_arguments=(self._parameters | frozenset(PASSED_ON)) - {"prompt", "connection"},
-            left_out=frozenset(("connection",)),
-            connections=connection_forms(self._connection, connections),
-            temperature=("temperature", api.default("temperature")),
+        identity: Identity = load_by_name(_IDENTITY)(
+            self._api, self._template, self._parameters, self._connection, connections
         )
+        return identity
 
     def make_messages(
         self, template: Template, values: Mapping[str, Any], context: NodeContext, marks: frozenset[str]
@@ -169,13 +163,10 @@ class EmbeddingTool:
 
     def identity(self, connections: ConnectionLookup) -> Identity:
         """The API, and where its requests go."""
-        return Identity(
-            code={},
-            model={"operation": "embeddings", "type": self._connection_type, "default": _EMBEDDING_MODEL},
-            model_arguments=frozenset(("deployment_name", "model")),
-            left_out=frozenset(("connection",)),
-            connections=connection_forms(self._connection, connections),
+        identity: Identity = load_by_name(_EMBEDDING_IDENTITY)(
+            _EMBEDDING_MODEL, self._connection_type, self._connection, connections
         )
+        return identity
 
     async def call(self, arguments: Mapping[str, Any], context: NodeContext) -> list[float]:
         """The vector of the input.

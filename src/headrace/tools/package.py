@@ -15,18 +15,19 @@ from typing import Any
 from headrace.domain.flow import Flow, Node
 from headrace.domain.tool import ToolParameter, ToolSpec
 from headrace.errors import DefinitionError, Problem, nearest
-from headrace.formats.code_files import Code, package_parts
 from headrace.formats.positions import read_text
 from headrace.formats.template import Template, load_template
 from headrace.planning.retirement import retired_tool_fix
+from headrace.providers.loading import load_by_name
 from headrace.tools.base import ConnectionLookup, Tool
 from headrace.tools.binding import bind_function
-from headrace.tools.identity import may_be_kept
 from headrace.tools.registry import BUILT_IN_TOOLS, PACKAGE_LOADERS
 from headrace.tools.signature import Signature, read_signature
 from headrace.tools.sources import source_file
 from headrace.tools.user_code import run_user_code
 from headrace.tools.value_types import PromptTemplate
+
+_READ_CODE = "headrace.tools.identity:code_of_package"
 
 GROUP = "package_tools"
 
@@ -55,21 +56,9 @@ def load_package_tool(node: Node, flow: Flow, folder: Path, connections: Connect
         flow=flow,
         folder=folder,
         connections=connections,
-        read_code=lambda: _read_code(function, node, folder),
+        read_code=lambda: load_by_name(_READ_CODE)(function, folder, node.inputs.values()),
         fixed=fixed,
     )
-
-
-def _read_code(function: Callable[..., Any], node: Node, folder: Path) -> Code | None:
-    """The package by its version, and the files that the node names; whether it is steady cannot be known."""
-    if not may_be_kept(function):
-        return None
-    parts = {
-        **package_parts(function.__module__),
-        "function": f"{function.__module__}.{function.__qualname__}",
-    }
-    texts = [value for value in node.inputs.values() if isinstance(value, str)]
-    return Code(parts=parts, is_steady=False).with_files(texts, folder)
 
 
 def describe_packages() -> tuple[dict[str, dict[str, Any]], tuple[Problem, ...]]:

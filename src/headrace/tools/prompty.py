@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headrace.domain.connection import Connection
 from headrace.domain.flow import Flow, ModelPrompt, Node
@@ -16,13 +16,12 @@ from headrace.domain.multimedia import Image
 from headrace.domain.tool import ToolParameter, ToolSpec
 from headrace.errors import DefinitionError, NodeError, Problem, RemoteRequestError
 from headrace.formats.template import Template, load_template
-from headrace.planning.fingerprint import Identity
 from headrace.providers.base import ModelRequest, ModelResponse
+from headrace.providers.loading import load_by_name
 from headrace.source import Pointer
 from headrace.tools.base import ASYNC, ConnectionLookup, NodeContext
 from headrace.tools.chat import Message, parse_chat
 from headrace.tools.chat_prompt import make_messages
-from headrace.tools.identity import connection_forms, template_parts
 from headrace.tools.image_lines import give_images_lines, place_images
 from headrace.tools.model_call import answer_message, answer_text, call_model, stream_model
 from headrace.tools.model_parameters import CHAT, COMPLETION, OPENAI
@@ -30,6 +29,10 @@ from headrace.tools.model_request import check_function_call, check_functions, c
 from headrace.tools.prompty_connection import find_model
 from headrace.tools.prompty_images import has_images, read_images
 
+if TYPE_CHECKING:
+    from headrace.planning.fingerprint import Identity
+
+_IDENTITY = "headrace.tools.identity:prompty_identity"
 _CALLS = ("tool_calls", "function_call", "function_calls")
 # Arguments of the openai package's methods, not parameters of a request.
 _PACKAGE_ARGUMENTS = ("extra_headers", "extra_body", "extra_query", "timeout")
@@ -87,22 +90,12 @@ class PromptyTool:
             return self._read_json("".join([piece async for piece in pieces])) if self._is_json else pieces
         return self._read_answer(await call_model(client, request, context))
 
-    def identity(self, connections: ConnectionLookup) -> Identity:
+    def identity(self, connections: ConnectionLookup) -> Identity | None:
         """Its template, the request apart from the messages, and where it goes."""
-        prompt = self._prompt
-        return Identity(
-            code=template_parts(self._template),
-            model={
-                "model": self._model,
-                "api": prompt.api,
-                "response": prompt.response,
-                "parameters": dict(prompt.parameters),
-                "outputs": list(self._flow.outputs),
-            },
-            given={"defaults": dict(prompt.defaults), "sample": dict(self._flow.sample)},
-            connections=connection_forms(self._connection, connections),
-            temperature=("", prompt.parameters.get("temperature", 1.0)),
+        identity: Identity | None = load_by_name(_IDENTITY)(
+            self._flow, self._prompt, self._template, self._model, self._connection, connections
         )
+        return identity
 
     def render(self, arguments: Mapping[str, Any]) -> list[Message] | str:
         """The messages, or the text of a completion, for the given inputs.

@@ -12,18 +12,18 @@ from typing import Any
 from headrace.domain.flow import Flow, Node
 from headrace.domain.tool import TOOL_MARK
 from headrace.errors import DefinitionError, Problem
-from headrace.formats.code_files import Code, read_code
+from headrace.providers.loading import load_by_name
 from headrace.source import Span, file_span
 from headrace.tools.base import ConnectionLookup, Tool
 from headrace.tools.binding import bind_function
 from headrace.tools.declaration import ToolProvider
 from headrace.tools.failure import UnservedNameError, failure_lines, failure_span
-from headrace.tools.identity import may_be_kept
 from headrace.tools.project import activate_project, forget_changed_modules, note_modules
 from headrace.tools.signature import Signature, read_signature
 from headrace.tools.sources import source_file
 from headrace.tools.user_code import execute_file, run_user_code
 
+_READ_CODE = "headrace.tools.identity:code_of_file"
 _REQUIREMENTS = ("requirements.txt", "requirement.txt")
 
 
@@ -62,15 +62,10 @@ def load_python_tool(node: Node, flow: Flow, folder: Path, connections: Connecti
         flow=flow,
         folder=folder,
         connections=connections,
-        read_code=lambda: _read_code(found, node, flow, folder),
+        read_code=lambda: load_by_name(_READ_CODE)(
+            found.function, source_file(node, flow, folder).path, folder, node.inputs.values()
+        ),
     )
-
-
-def _read_code(found: FoundTool, node: Node, flow: Flow, folder: Path) -> Code | None:
-    if not may_be_kept(found.function):
-        return None
-    texts = [value for value in node.inputs.values() if isinstance(value, str)]
-    return read_code(source_file(node, flow, folder).path, folder).with_files(texts, folder)
 
 
 def find_python_tool(node: Node, flow: Flow, folder: Path) -> tuple[FoundTool, Signature]:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from headrace.domain.cache import Code
 from headrace.formats import code_files
-from headrace.formats.code_files import Code, read_code
+from headrace.formats.code_files import read_code
 
 FILES = {
     "tool.py": (
@@ -118,11 +119,11 @@ def test_packages_that_are_worked_on_count_by_their_files(
 def test_files_that_arguments_name_count(tmp_path: Path) -> None:
     project = write(tmp_path / "project", {"tool.py": "", "a.txt": "1", "data/x.txt": "1"})
     write(tmp_path, {"docs/one.md": "1", "docs/.hidden": "1"})
-    code = read_code(project / "tool.py", project)
     texts = ["../docs", "a.txt", "data", "..", ".", "", "no/such", "why?", "a\nb/c", "x" * 500 + "/", "\0/"]
-    assert set(code.with_files(texts, project).parts) == {"tool.py", "../docs/", "a.txt"}
+    assert set(read_code(project / "tool.py", project, texts).parts) == {"tool.py", "../docs/", "a.txt"}
+    before = read_code(project / "tool.py", project, texts)
     write(tmp_path, {"docs/.hidden": "2"})
-    assert code.with_files(texts, project) == code.with_files(texts, project)
+    assert read_code(project / "tool.py", project, texts) == before
 
 
 def test_large_files_count_by_size_and_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
