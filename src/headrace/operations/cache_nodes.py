@@ -64,10 +64,10 @@ def find_cached_nodes(
             or not isinstance(tool, IdentifiedTool)
         ):
             continue
-        identity = tool.identity(workspace.connections)
-        if identity is None:
-            continue
         try:
+            identity = tool.identity(workspace.connections)
+            if identity is None:
+                continue
             fingerprinters[name] = Fingerprinter(
                 identity,
                 declared=loaded.variables,
@@ -75,7 +75,7 @@ def find_cached_nodes(
                 repeat=repeat,
                 setting={"escaped": list(step.inputs_to_escape), "images": loaded.flow.message_format},
             )
-        except NoFormError:
+        except (NoFormError, OSError):  # what it is made of cannot be told: it is called every time
             continue
         sources[name] = identity.code
     return CachedNodes(fingerprinters=fingerprinters, sources=sources)

@@ -82,8 +82,10 @@ class _Loading:
 
     def read_code(self, entry: Any) -> Code | None:
         """What the entry is made of; ``None`` where code has given it, or where it says that it must be called."""
+        if entry is find_given(self.flow.entry):
+            return None
         file = inspect.getsourcefile(inspect.unwrap(entry))
-        if entry is find_given(self.flow.entry) or file is None:
+        if file is None:
             return None
         folder = code_folder(self.flow, self.folder)
         code: Code | None = load_by_name(_READ_CODE)(

@@ -410,3 +410,62 @@ def n_recorded(workspace: Workspace, run: str) -> int:
         return workspace.store.read_run(run).n_completed
     except UsageError:  # not made yet
         return 0
+
+
+FLEX = """\
+from pathlib import Path
+import os
+
+
+class Ask:
+    def __init__(self, limit: int = 1):
+        self.limit = limit
+
+    def __call__(self, q: str) -> dict:
+        with open(os.environ["CALLS"], "a") as calls:
+            calls.write(q + "\\n")
+        return {"answer": q * self.limit}
+"""
+
+
+def test_entries_of_flex_flows_take_part_and_what_they_are_made_with_counts(bench: Bench) -> None:
+    flow = bench.workspace.folder / "flex"
+    flow.mkdir()
+    flow.joinpath("flow.flex.yaml").write_text("entry: ask:Ask\n", "utf-8")
+    flow.joinpath("ask.py").write_text(FLEX, "utf-8")
+    bench.run("first", "ab", flow=flow)
+    bench.run("second", "ab", flow=flow)
+    assert bench.asked() == (2, 0)
+    bench.run("third", "ab", flow=flow, init={"limit": 2})
+    assert bench.asked() == (2, 0)
+    flow.joinpath("ask.py").write_text(FLEX + "\n\nAsk.headrace_cache = False\n", "utf-8")
+    bench.run("fourth", "ab", flow=flow)
+    bench.run("fifth", "ab", flow=flow)
+    assert bench.asked() == (4, 0)
+
+
+PROMPTY = """\
+---
+name: ask
+model:
+  api: chat
+  configuration: {connection: served, model: m}
+  parameters: {temperature: %s}
+inputs:
+  q: {type: string}
+---
+user:
+{{q}}
+"""
+
+
+def test_prompties_take_part(bench: Bench) -> None:
+    file = bench.workspace.folder / "ask.prompty"
+    file.write_text(PROMPTY % 0, "utf-8")
+    bench.run("first", "ab", flow=file)
+    bench.run("second", "ab", flow=file, repeat=1)
+    assert bench.asked() == (0, 2)
+    file.write_text(PROMPTY % 0.5, "utf-8")
+    bench.run("third", "ab", flow=file)
+    bench.run("fourth", "ab", flow=file, repeat=1)
+    assert bench.asked() == (0, 4)
