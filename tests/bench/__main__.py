@@ -305,9 +305,37 @@ def bench_names(bench: Bench) -> None:
     print(f"  the import in a headrace process {sorted(taken)[bench.rounds]:23.1f} ms  (limit 30 ms)")
 
 
+def bench_workers(bench: Bench) -> None:
+    """A tool that computes, in threads and in processes, and what processes cost a trivial line."""
+    data = str(write_lines(bench.folder / "workers.jsonl", 1_000))
+    for title, flow in (
+        ("1,000 lines of a tool that computes in Python", "cpu_loop"),
+        ("1,000 lines of the two-node flow, which have nothing to gain", "two_node"),
+    ):
+        words = ("run", "create", "--flow", str(HERE / flow), "--data", data, "--column-mapping",
+                 "text=${data.text}")  # fmt: skip
+        stock = bench.promptflow("pf run create", *words, "--name", f"{flow}_{{round}}", expects="Completed")
+        bench.time(
+            title,
+            [
+                *(
+                    bench.headrace(
+                        f"headrace run create --workers {n}",
+                        *words, "--name", f"{flow}_{n}_{{round}}", "--workers", str(n),
+                        expects="Completed",
+                    )
+                    for n in (2, 1, 0)
+                ),
+                stock if flow == "cpu_loop" else None,
+            ],
+            rounds=min(bench.rounds, 3),
+        )  # fmt: skip
+
+
 BENCHES = {
     "start": bench_start,
     "lines": bench_lines,
+    "workers": bench_workers,
     "calls": bench_calls,
     "names": bench_names,
     "arms": bench_arms,
