@@ -155,6 +155,25 @@ def bench_lines(bench: Bench) -> None:
             print(f"  {'pf run create, one run':<34} {wall:8.3f} s  {wall / ours:22.2f}x headrace")
 
 
+def bench_memory(bench: Bench) -> None:
+    """The most memory of a process that runs the two-node flow over few lines and over many."""
+    print("\nmost memory of a run of the two-node flow")
+    first = 0
+    for n in (1_000, 100_000):
+        data = str(write_lines(bench.folder / f"memory_{n}.jsonl", n))
+        command = bench.headrace(
+            "", "-q", "run", "create", "--flow", str(HERE / "two_node"), "--data", data, "--name", f"memory_{n}",
+            "--column-mapping", "text=${data.text}",
+        ).command  # fmt: skip
+        process = subprocess.Popen(command, env=bench.ours, cwd=bench.folder, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            what = f"the run over {n:,} lines failed"
+            raise SystemExit(what)
+        first = first or usage.ru_maxrss
+        print(f"  {n:>7,} lines {usage.ru_maxrss / 1024:26.1f} MB {usage.ru_maxrss / first:20.2f}x")
+
+
 @contextmanager
 def model_service(bench: Bench, delay_ms: int) -> Iterator[str]:
     """Address of a loopback server that answers after a fixed delay; the connection ``bench`` leads there."""
@@ -336,6 +355,7 @@ BENCHES = {
     "start": bench_start,
     "lines": bench_lines,
     "workers": bench_workers,
+    "memory": bench_memory,
     "calls": bench_calls,
     "names": bench_names,
     "arms": bench_arms,
