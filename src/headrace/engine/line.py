@@ -6,7 +6,7 @@ May catch everything: whatever a tool raises becomes a recorded Problem. Cancell
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -53,6 +53,7 @@ from headrace.tools.base import NodeContext
 
 if TYPE_CHECKING:
     from headrace.domain.cache import CachedResult
+    from headrace.engine.cache import NodeCache
 
 OnText = Callable[[str, str], None]
 """Hears ``(output name, piece)`` while a flow output streams."""
@@ -70,7 +71,7 @@ class _Attempt:
     output: Any = None
     status: str = CANCELED
     problem: Problem | None = None
-    parts: Mapping[str, str] = field(default_factory=dict)
+    parts: Mapping[str, str] | None = None
     taken: CachedResult | None = None
 
 
@@ -157,7 +158,9 @@ class NodeRunner:
         attempt = _Attempt(context)
         try:
             attempt.arguments = make_arguments(step.bindings, self._values)
-            await self._call(attempt)
+            cache = self._flow.cache
+            call = self._call(attempt) if cache is None else self._find_or_call(attempt, cache)
+            attempt.output = await call
             attempt.status = COMPLETED
         except BaseException as error:
             if must_pass(error):
@@ -175,27 +178,29 @@ class NodeRunner:
         except HeadraceError as error:  # a condition of a following node
             raise at_place(error, self._flow.plan.flow.source_map.span(("nodes",))) from error
 
-    async def _call(self, attempt: _Attempt) -> None:
-        """Call the tool, or use a kept result in its place."""
+    def _call(self, attempt: _Attempt) -> Coroutine[Any, Any, Any]:
+        """Call the tool; gives its output."""
         flow, context = self._flow, attempt.context
-        make = partial(
-            invoke,
+        return invoke(
             flow.tools[context.node],
             attempt.arguments,
             context,
             threads=flow.threads,
             timeout_s=flow.limits.node_timeout_s,
         )
-        cache = flow.cache
-        fingerprint = cache.fingerprint(attempt.arguments, context) if cache is not None else None
-        if cache is None or fingerprint is None:
-            attempt.output = await make()
-            return
+
+    async def _find_or_call(self, attempt: _Attempt, cache: NodeCache) -> Any:
+        """Use a kept result, or call the tool; returns the output."""
+        context = attempt.context
+        fingerprint = cache.fingerprint(attempt.arguments, context)
+        if fingerprint is None:
+            return await self._call(attempt)
         attempt.parts = fingerprint.parts
-        answer = await cache.call(fingerprint.key, context, make)
-        attempt.output, attempt.taken = answer.output, answer.taken
+        answer = await cache.call(fingerprint.key, context, partial(self._call, attempt))
+        attempt.taken = answer.taken
         if answer.taken is not None:
             context.span.attributes[CACHED_FROM] = answer.taken.run
+        return answer.output
 
     def finish_streams(self, texts: Mapping[str, str]) -> None:
         """Complete the results of nodes whose output was a generator, now that it is collected.
@@ -219,23 +224,23 @@ class NodeRunner:
         if is_stream(output):
             self._streams[context.node] = context
         message_format = self._flow.images.message_format
-        self.results.append(
-            NodeResult(
-                node=context.node,
-                status=attempt.status,
-                inputs={name: to_record(value, message_format) for name, value in attempt.arguments.items()},
-                output=None if is_stream(output) else to_record(output, message_format),
-                problem=attempt.problem,
-                usage=context.usage,
-                start_ns=context.span.start_ns,
-                end_ns=context.span.end_ns,
-                logs=context.logs,
-                cached_from=taken.run if taken is not None else None,
-                saved=_priced(taken.usage, context.price) if taken is not None else Usage(),
-                saved_ns=taken.duration_ns if taken is not None else 0,
-                parts=attempt.parts,
-            )
+        result = NodeResult(
+            node=context.node,
+            status=attempt.status,
+            inputs={name: to_record(value, message_format) for name, value in attempt.arguments.items()},
+            output=None if is_stream(output) else to_record(output, message_format),
+            problem=attempt.problem,
+            usage=context.usage,
+            start_ns=context.span.start_ns,
+            end_ns=context.span.end_ns,
+            logs=context.logs,
         )
+        if attempt.parts is not None:
+            result = replace(result, parts=attempt.parts)
+        if taken is not None:
+            saved = _priced(taken.usage, context.price)
+            result = replace(result, cached_from=taken.run, saved=saved, saved_ns=taken.duration_ns)
+        self.results.append(result)
 
     def _note_bypassed(self, ready: list[Step], bypassed: list[Step]) -> list[Step]:
         self.results.extend(NodeResult(node=step.node.name, status=BYPASSED) for step in bypassed)

@@ -59,7 +59,6 @@ _encode = json.JSONEncoder(
 ).encode
 decode_json: Callable[[str], Any] = json.JSONDecoder().decode
 """Plain data from :func:`encode_json`."""
-_NOTHING_USED = Usage()
 
 
 def encode_time(time: datetime) -> str:
@@ -340,8 +339,9 @@ def _node_json(node: NodeResult) -> dict[str, Any]:
         data["output"] = node.output
     if node.problem is not None:
         data["problem"] = node.problem.to_json()
-    if node.usage != _NOTHING_USED:
-        data["usage"] = _usage_json(node.usage)
+    usage = node.usage
+    if usage.calls or usage.prompt_tokens or usage.completion_tokens or usage.cost_usd is not None:
+        data["usage"] = _usage_json(usage)
     if node.end_ns or node.start_ns:
         data["start_ns"] = node.start_ns
         data["end_ns"] = node.end_ns
