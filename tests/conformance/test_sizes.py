@@ -46,6 +46,7 @@ CATCH_ALL: Mapping[str, str] = {
     "cli/main.py": "the outer edge: a fault of ours becomes a report",
     "tools/user_code.py": "importing the user's file may raise anything; it becomes a problem of that file",
     "compat/tracing.py": "a traced function of the user marks its span as failed; the exception is raised again",
+    "compat/openai_faults.py": "whatever a wrapped call raises becomes one of prompt flow's exceptions; cancellation passes",
     "compat/finder.py": "a module that fails while it is made is taken out again; the exception is raised again",
     "operations/stock_side.py": "runs in the other interpreter: what promptflow raises there is the answer to compare",
     "store/postgresql.py": "a connection that cannot be used is closed; the exception is raised again",

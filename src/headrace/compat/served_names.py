@@ -268,6 +268,7 @@ SERVED: Mapping[str, Mapping[str, str]] = {
             "init_azure_openai_client init_openai_client normalize_connection_config",
         ),
         **_from("compat.templates", "parse_chat render_jinja_template"),
+        **_from("compat.openai_faults", "handle_openai_error"),
     },
 }
 """Module to the names in it. A module without names exists so that its parts do."""
