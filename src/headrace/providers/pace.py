@@ -31,6 +31,8 @@ _BACKOFF = 1 / 120
 _SHORT_BACKOFF = 1 / 2000
 _LONGEST_BACKOFF = 1 / 8
 _STALE = 10.0
+_LOWEST = 1.0
+"""Requests per minute that no estimate falls below: a few refusals in a row would stop a budget for hours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,7 +268,7 @@ def _estimate(pace: Pace, rules: Rules, measured: float) -> None:
 
 
 def _learn(pace: Pace, rules: Rules, rate: float) -> None:
-    pace.learned = max(rate, 0.1 / rules.minute_s)
+    pace.learned = max(rate, _LOWEST / rules.minute_s)
     pace.clean = 0.0
     if pace.learned >= MARGIN * request_limit(pace, rules) / rules.minute_s:
         pace.learned = 0.0  # the stated limit is the lower one
