@@ -52,6 +52,14 @@ class FlowFailedError(ExecutionError, _UserError):
         self.problems = problems
 
 
+def flow_failed(problem: Problem) -> HeadraceError:
+    """The FlowFailedError of a called flow, which is a ToolExecutionError where its own code failed."""
+    error = FlowFailedError(problem)
+    if problem.code != "E601":
+        return error
+    return translated(error, exception_family("promptflow._core._errors")["ToolExecutionError"])
+
+
 @contextmanager
 def as_user_errors() -> Iterator[None]:
     """Let code catch what is raised during the block under promptflow's names too.

@@ -24,7 +24,7 @@ from headrace.operations.call_flow import FlowCalls
 from headrace.operations.prepare_flow import callable_flow
 from headrace.operations.stream_call import StreamedCall
 from headrace.operations.test_flow import make_arm
-from headrace.sdk.failures import FlowFailedError, as_user_errors
+from headrace.sdk.failures import as_user_errors, flow_failed
 from headrace.sdk.flow_context import FlowContext, split_connections
 from headrace.sdk.prompty import PROMPTY_SUFFIX, AsyncPrompty, Prompty
 from headrace.sdk.session import join_workspace
@@ -152,7 +152,7 @@ class Flow:
 
     def _invocation(self, line: LineResult) -> Invocation:
         if line.problem is not None:
-            raise FlowFailedError(line.problem)
+            raise flow_failed(line.problem)
         recording = Recording(
             run=line.trace_id, kind=self._flow.kind, message_format=self._flow.message_format
         )
@@ -233,14 +233,14 @@ def load_flow(source: str | PathLike[str], **kwargs: Any) -> Flow | Prompty:
 def _read(call: StreamedCall, name: str) -> Iterator[str]:
     yield from call.read(name)
     if call.problem is not None:
-        raise FlowFailedError(call.problem)
+        raise flow_failed(call.problem)
 
 
 async def _read_async(call: StreamedCall, name: str) -> AsyncIterator[str]:
     async for piece in call.read_async(name):
         yield piece
     if call.problem is not None:
-        raise FlowFailedError(call.problem)
+        raise flow_failed(call.problem)
 
 
 def _refuse_positions(args: tuple[Any, ...]) -> None:
