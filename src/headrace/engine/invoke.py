@@ -7,7 +7,7 @@ from contextvars import copy_context
 from typing import Any
 
 from headrace.engine.threads import ToolThreads
-from headrace.engine.time_limit import time_limit
+from headrace.engine.time_limit import TimeLimit
 from headrace.errors import LineTimeoutError, Problem
 from headrace.tools.base import ASYNC, INLINE, NodeContext, Tool, current_node
 
@@ -31,7 +31,7 @@ async def invoke(
     if timeout_s is None:
         return await _call(tool, arguments, context, threads)
     try:
-        async with time_limit(timeout_s) as limit:
+        async with TimeLimit(timeout_s) as limit:
             return await _call(tool, arguments, context, threads)
     except TimeoutError as error:
         if not limit.expired():

@@ -6,10 +6,11 @@ May catch everything: whatever a tool raises becomes a recorded Problem. Cancell
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from headrace.domain.flow import DAG
@@ -43,7 +44,7 @@ from headrace.engine.plain import NotPlainError, recorded_inputs, to_plain, to_r
 from headrace.engine.runtime import PreparedFlow
 from headrace.engine.steps import LineState, StepGraph, Values, make_arguments
 from headrace.engine.streams import collect, is_stream
-from headrace.engine.time_limit import time_limit
+from headrace.engine.time_limit import TimeLimit
 from headrace.errors import HeadraceError, Problem, at_place
 from headrace.planning.plan import Step
 from headrace.source import Span
@@ -287,7 +288,7 @@ async def run_line(
     texts: dict[str, str] = {}
     problem: Problem | None = None
     try:
-        async with _line_limit(flow, runner):
+        async with _LineLimit(flow, runner):
             inputs = values.inputs = await read_images(flow, inputs, place)
             await runner.run()
             outputs = await _make_outputs(flow, values, texts, on_text, on_outputs)
@@ -341,18 +342,34 @@ def _both(
     return sink
 
 
-@asynccontextmanager
-async def _line_limit(flow: PreparedFlow, runner: NodeRunner) -> AsyncIterator[None]:
-    """Cut the line after its time, and turn everything else that goes wrong in it into a HeadraceError as well."""
-    try:
-        async with time_limit(flow.limits.line_timeout_s) as limit:
-            yield
-    except HeadraceError:
-        raise
-    except Exception as error:
-        if isinstance(error, TimeoutError) and limit.expired():
-            raise line_timeout(flow, runner.results) from error
-        raise value_failure(flow, error) from error
+class _LineLimit:
+    """Cuts the line after its time, and turns everything else that goes wrong in it into a HeadraceError as well."""
+
+    __slots__ = ("_flow", "_limit", "_runner")
+
+    def __init__(self, flow: PreparedFlow, runner: NodeRunner) -> None:
+        self._flow = flow
+        self._runner = runner
+        self._limit = TimeLimit(flow.limits.line_timeout_s)
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            await self._limit.__aexit__(kind, error, trace)
+        except TimeoutError as cut:
+            raise line_timeout(self._flow, self._runner.results) from cut
+        if isinstance(error, HeadraceError) or not isinstance(error, Exception):
+            return
+        if isinstance(error, TimeoutError) and self._limit.expired():
+            raise line_timeout(self._flow, self._runner.results) from error
+        raise value_failure(self._flow, error) from error
 
 
 async def _make_outputs(

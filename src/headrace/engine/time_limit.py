@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
+from contextvars import Token
+from types import TracebackType
 
-from headrace.providers.turns import limited_by
+from headrace.providers.turns import Pausable, add_limit, current_limits
 
 
 class TimeLimit:
-    """The limit of a block; a :class:`~headrace.providers.turns.Pausable`.
+    """Cuts a block after some time, without that for which it waits for a quota; an asynchronous context manager.
+
+    A :class:`~headrace.providers.turns.Pausable`. The block ends with TimeoutError when it is cut. It is a class and
+    not a generator, because every line enters one.
 
     Args:
-        timeout: The limit itself, entered.
+        seconds: The limit.
     """
 
-    def __init__(self, timeout: asyncio.Timeout) -> None:
-        self._timeout = timeout
+    __slots__ = ("_is_over", "_left_s", "_n_pauses", "_timeout", "_token")
+
+    def __init__(self, seconds: float) -> None:
+        self._timeout = asyncio.timeout(seconds)
+        self._token: Token[Sequence[Pausable]] | None = None
         self._n_pauses = 0
         self._left_s: float | None = None
         self._is_over = False
+
+    async def __aenter__(self) -> TimeLimit:
+        await self._timeout.__aenter__()
+        self._token = add_limit(self)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._is_over = True  # what still waits may come back without effect
+        if self._token is not None:
+            current_limits.reset(self._token)
+        await self._timeout.__aexit__(kind, error, trace)
 
     def expired(self) -> bool:
         """Whether the block was cut."""
@@ -40,23 +63,3 @@ class TimeLimit:
         if self._n_pauses == 0 and self._left_s is not None and not self._is_over:
             self._timeout.reschedule(asyncio.get_running_loop().time() + self._left_s)
             self._left_s = None
-
-    def end(self) -> None:
-        """The block is over: what still waits may come back without effect."""
-        self._is_over = True
-
-
-@asynccontextmanager
-async def time_limit(seconds: float) -> AsyncIterator[TimeLimit]:
-    """Cut a block after ``seconds``, without those for which it waits for a quota.
-
-    Raises:
-        TimeoutError: The block was cut.
-    """
-    async with asyncio.timeout(seconds) as timeout:
-        limit = TimeLimit(timeout)
-        try:
-            with limited_by(limit):
-                yield limit
-        finally:
-            limit.end()

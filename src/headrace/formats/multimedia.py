@@ -267,6 +267,8 @@ def place_images(dataset: Dataset, path: Path, message_format: str) -> Dataset:
 
 def has_forms(value: Any, message_format: str) -> bool:
     """Whether there is a mapping of the message format in a value."""
+    if isinstance(value, str):  # most are, and asking whether it is a Mapping takes longer
+        return False
     if isinstance(value, Mapping):
         inner = any(has_forms(item, message_format) for item in value.values())
         return inner or is_media_form(value, message_format)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -58,14 +58,9 @@ def in_lane(lane: Lane) -> Iterator[None]:
         current_lane.reset(token)
 
 
-@contextmanager
-def limited_by(limit: Pausable) -> Iterator[None]:
-    """Stop ``limit`` as well whenever something in the block waits for a quota."""
-    token = current_limits.set((*current_limits.get(), limit))
-    try:
-        yield
-    finally:
-        current_limits.reset(token)
+def add_limit(limit: Pausable) -> Token[Sequence[Pausable]]:
+    """Stop ``limit`` as well whenever something in this context waits for a quota; the token undoes it."""
+    return current_limits.set((*current_limits.get(), limit))
 
 
 @contextmanager

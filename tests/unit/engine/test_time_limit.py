@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from tests.support.virtual_loop import VirtualLoop
 
-from headrace.engine.time_limit import time_limit
+from headrace.engine.time_limit import TimeLimit
 from headrace.providers.turns import paused
 
 
@@ -17,7 +17,7 @@ def run(work: Callable[[], Awaitable[None]]) -> float:
     loop = VirtualLoop()
 
     async def session() -> None:
-        async with time_limit(10):
+        async with TimeLimit(10):
             await work()
 
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
@@ -64,7 +64,7 @@ def test_waits_at_the_same_time_count_once() -> None:
 
 def test_wait_that_outlives_its_block_is_harmless() -> None:
     async def session() -> None:
-        async with asyncio.TaskGroup() as group, time_limit(10):
+        async with asyncio.TaskGroup() as group, TimeLimit(10):
             group.create_task(wait(50))
             await asyncio.sleep(1)
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from headrace.providers.turns import Lane, Turns, current_lane, in_lane, limited_by, paused
+from headrace.providers.turns import Lane, Turns, add_limit, current_lane, current_limits, in_lane, paused
 
 JUDGE = Lane(name="judge", is_judge=True)
 
@@ -75,8 +75,11 @@ def test_every_limit_around_a_wait_is_paused() -> None:
         def go_on(self) -> None:
             heard.append(f"{self.name} goes on")
 
-    with limited_by(Limit("line")), limited_by(Limit("node")), paused():
+    tokens = [add_limit(Limit("line")), add_limit(Limit("node"))]
+    with paused():
         heard.append("wait")
+    for token in reversed(tokens):
+        current_limits.reset(token)
     with paused():
         pass
     assert heard == ["line stops", "node stops", "wait", "line goes on", "node goes on"]
