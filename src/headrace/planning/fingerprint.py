@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import Enum
 from hashlib import sha256
+from string import digits
 from typing import Any
 
 from headrace.domain.cache import Fingerprint
@@ -30,7 +31,17 @@ PARTS = (CODE, INPUTS, MODEL, CONNECTION, ENVIRONMENT, REPEAT, ENGINE)
 """Names of the parts, in the order in which people are told about them."""
 
 _SHORT = 12
-_SECRET_WORDS = ("key", "token", "secret", "password", "credential")
+_SECRET_WORDS = (
+    "key",
+    "keys",
+    "token",
+    "secret",
+    "secrets",
+    "password",
+    "passwords",
+    "credential",
+    "credentials",
+)
 
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
 
@@ -182,8 +193,15 @@ def changed_parts(before: Mapping[str, str], after: Mapping[str, str]) -> tuple[
 
 
 def _open_names(names: Collection[str]) -> list[str]:
-    """Variables that are no keys by their names: a new key gives no new result, and keys are in no digest."""
-    return sorted(name for name in names if not any(word in name.lower() for word in _SECRET_WORDS))
+    """Variables that are no keys by their names: a new key gives no new result, and keys are in no digest.
+
+    Words decide by their ends, so that ``OPENAI_APIKEY_2`` is a key and ``MAX_TOKENS`` and ``KEYWORDS`` are none.
+    """
+    return sorted(
+        name
+        for name in names
+        if not any(word.rstrip(digits).endswith(_SECRET_WORDS) for word in name.lower().split("_"))
+    )
 
 
 def text_digest(text: str) -> str:

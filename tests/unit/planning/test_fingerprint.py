@@ -89,8 +89,14 @@ def test_the_parts_have_names_that_people_are_told() -> None:
         ({"environment": {"REGION": "eu", "DECLARED": "1", "OTHER": "y"}}, {}),
         (
             {
-                "declared": ("DECLARED", "A_TOKEN"),
-                "environment": {"REGION": "eu", "DECLARED": "1", "A_TOKEN": "t"},
+                "declared": ("DECLARED", "A_TOKEN", "OPENAI_APIKEY_2", "KEYS", "PASSWORD1_OLD"),
+                "environment": {
+                    "REGION": "eu",
+                    "DECLARED": "1",
+                    "A_TOKEN": "t",
+                    "OPENAI_APIKEY_2": "k",
+                    "KEYS": "l",
+                },
             },
             {},
         ),
@@ -100,6 +106,12 @@ def test_the_parts_have_names_that_people_are_told() -> None:
 )
 def test_what_decides_nothing_changes_nothing(settings: dict[str, Any], arguments: dict[str, Any]) -> None:
     assert parts_of({}, settings, arguments)[0] == parts_of()[0]
+
+
+@pytest.mark.parametrize("name", ["MAX_TOKENS", "KEYWORDS", "TOKENIZER", "KEYBOARD_LAYOUT"])
+def test_a_variable_that_only_reads_like_a_key_counts(name: str) -> None:
+    one, other = (parts_of({}, {"declared": (name,), "environment": {name: text}})[0] for text in "ab")
+    assert one != other
 
 
 @pytest.mark.parametrize(
