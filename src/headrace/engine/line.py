@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -197,7 +196,15 @@ class NodeRunner:
         if fingerprint is None:
             return await self._call(attempt)
         attempt.parts = fingerprint.parts
-        answer = await cache.call(fingerprint.key, context, partial(self._call, attempt))
+
+        async def make() -> Any:
+            output = await self._call(attempt)
+            now = cache.fingerprint(attempt.arguments, context)
+            if now is None or now.key != fingerprint.key:
+                context.has_effects = True  # it has changed its arguments, which later nodes see as well
+            return output
+
+        answer = await cache.call(fingerprint.key, context, make)
         attempt.taken = answer.taken
         if answer.taken is not None:
             context.span.attributes[CACHED_FROM] = answer.taken.run

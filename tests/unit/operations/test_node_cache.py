@@ -290,6 +290,33 @@ def test_results_are_not_kept_of_a_tool_that(bench: Bench, name: str) -> None:
     assert bench.asked()[0] == 3
 
 
+CHANGING = """\
+inputs:
+  q: {type: string}
+outputs:
+  seen: {type: string, reference: "${see.output}"}
+nodes:
+- {name: make, type: python, source: {type: code, path: make.py}, inputs: {q: "${inputs.q}"}}
+- {name: change, type: python, source: {type: code, path: change.py}, inputs: {x: "${make.output}"}}
+- {name: see, type: python, source: {type: code, path: see.py}, inputs: {x: "${make.output}", after: "${change.output}"}}
+"""
+CHANGING_TOOLS = {
+    "make.py": "from promptflow.core import tool\n@tool\ndef make(q):\n    return [q]\n",
+    "change.py": "from promptflow.core import tool\n@tool\ndef change(x):\n    x.append('more')\n    return 'done'\n",
+    "see.py": "from promptflow.core import tool\n@tool\ndef see(x, after):\n    return ','.join(x)\n",
+}
+
+
+def test_a_tool_that_changes_its_arguments_is_called_each_time(bench: Bench) -> None:
+    bench.write(files=CHANGING_TOOLS)
+    bench.flow.joinpath("flow.dag.yaml").write_text(CHANGING, "utf-8")
+    for name in ("first", "second"):
+        lines = bench.run(name, "aab")
+        assert [line.outputs for line in lines] == [{"seen": f"{q},more"} for q in "aab"]
+        assert node(lines[0], "change").cached_from is None
+    assert node(lines[0], "make").cached_from == "first"
+
+
 def test_results_outlive_the_run_that_made_them(bench: Bench) -> None:
     bench.run("first")
     bench.workspace.store.delete_run("first")
