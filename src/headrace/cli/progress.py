@@ -42,7 +42,7 @@ def show_progress(session: Session, events: Path | None = None) -> Iterator[OnEv
         if events is None:
             yield on_event
             return
-        with write_events(events) as write:
+        with write_events(events, session.note) as write:
 
             def both(event: RunEvent) -> None:
                 on_event(event)

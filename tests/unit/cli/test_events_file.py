@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -34,5 +35,38 @@ def test_every_event_is_a_line_of_json_as_soon_as_it_happens(tmp_path: Path) -> 
 
 
 def test_a_file_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="cannot write"), write_events(tmp_path / "gone" / "events.jsonl"):
+    with (
+        pytest.raises(UsageError, match="cannot write"),
+        write_events(tmp_path / "gone" / "events.jsonl", print),
+    ):
         pass
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_full_disk_ends_the_events_and_not_the_run() -> None:
+    notes: list[str] = []
+    with write_events(Path("/dev/full"), notes.append) as write:
+        write(RunFinished(run="first", status=COMPLETED))
+        write(RunFinished(run="second", status=COMPLETED))
+    assert len(notes) == 1
+    assert notes[0].startswith("No more events are written into /dev/full: ")
+
+
+def test_a_reader_that_goes_away_ends_the_events_and_not_the_run(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    notes: list[str] = []
+    with write_events(tmp_path / "pipe", notes.append) as write:
+        write(RunFinished(run="first", status=COMPLETED))
+        os.close(reader)
+        write(RunFinished(run="second", status=COMPLETED))
+    assert len(notes) == 1
+
+
+def test_standard_error_that_is_a_file_is_written_on(capfd: pytest.CaptureFixture[str]) -> None:
+    os.write(2, b"before\n")
+    with write_events(Path("/dev/stderr"), print) as write:
+        write(RunFinished(run="first", status=COMPLETED))
+    os.write(2, b"after\n")
+    before, event, after = capfd.readouterr().err.splitlines()
+    assert (before, json.loads(event)["run"], after) == ("before", "first", "after")
