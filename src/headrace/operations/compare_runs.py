@@ -92,7 +92,26 @@ def run_experiment(
     return _compare(workspace, judged, judgement, experiment_id, file=experiment.file)
 
 
+def _check_judged(experiment: Experiment) -> None:
+    """Refuse arms of which nothing could be said, before they are paid for.
+
+    Raises:
+        UsageError: G902 when nothing judges them.
+    """
+    if experiment.evaluators:
+        return
+    raise UsageError(
+        Problem(
+            code="G902",
+            what="Nothing judges the arms, so there would be no scores to compare.",
+            span=experiment.place("evaluators") or experiment.place(),
+            fix="Name an evaluation flow among the evaluators, or run the arms alone: headrace run create.",
+        )
+    )
+
+
 def _check_experiment(workspace: Workspace, experiment: Experiment) -> None:
+    _check_judged(experiment)
     dataset = read_dataset(Path(experiment.data_path))
     arms: list[Flow] = []
     problems: list[Problem] = []

@@ -10,7 +10,8 @@ import pytest
 from headrace.config import load_settings
 from headrace.domain.run import CANCELED
 from headrace.errors import UsageError
-from headrace.operations.compare_runs import compare_runs
+from headrace.formats.experiment import load_experiment
+from headrace.operations.compare_runs import compare_runs, run_experiment
 from headrace.operations.init_flow import init_flow
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace, open_workspace
@@ -96,3 +97,17 @@ def test_an_evaluation_that_was_interrupted_does_not_replace_a_whole_one(workspa
     second = result.comparison.metrics[0].scores[1].mean
     assert second is not None
     assert second.n == 6
+
+
+def test_arms_that_nothing_judges_are_refused_before_they_are_run(workspace: Workspace) -> None:
+    folder = workspace.folder
+    (folder / "data.jsonl").write_text('{"text": "a"}\n', "utf-8")
+    file = folder / "experiment.yaml"
+    file.write_text(
+        "flow: flow\ndata: data.jsonl\nmodels: [baseline, {name: b, connection: baseline}]\n", "utf-8"
+    )
+    with pytest.raises(UsageError) as caught:
+        run_experiment(workspace, load_experiment(file))
+    assert caught.value.problems[0].code == "G902"
+    assert "evaluators" in (caught.value.problems[0].fix or "")
+    assert workspace.store.list_runs() == ()
