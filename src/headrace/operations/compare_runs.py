@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from headrace.domain.comparison import Comparison, MetricSpec, Recommendation, ReportContext
-from headrace.domain.dataset import Dataset, SourceLine
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
-from headrace.domain.flow import Flow, FlowOutput
+from headrace.domain.flow import FlowOutput
 from headrace.domain.run import CANCELED, COMPLETED, Cap, Run
 from headrace.domain.variant import Arm
 from headrace.engine.events import OnEvent
 from headrace.engine.spending import Spending
-from headrace.errors import DefinitionError, ExecutionError, Problem, UsageError, nearest, raise_if_errors
+from headrace.errors import DefinitionError, ExecutionError, Problem, UsageError, nearest
 from headrace.evaluation.comparison import compare
 from headrace.evaluation.recommendation import ship_recommendation
 from headrace.formats.flow_file import load_flow
-from headrace.formats.lines import read_dataset
-from headrace.formats.mapping import parse_mapping
 from headrace.operations.cache_nodes import experiment_cache
+from headrace.operations.check_experiment import check_experiment, unknown_metric
 from headrace.operations.collect_scores import (
     EVALUATOR_TAG,
     Collected,
@@ -33,10 +30,8 @@ from headrace.operations.collect_scores import (
     score_names,
 )
 from headrace.operations.line_runners import HERE, Where
-from headrace.operations.prepare_flow import loaded_flow
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace
-from headrace.planning.columns import map_lines
 
 BASELINE_NOTE = (
     "the embedded baseline: a deterministic, non-neural reader that extracts spans and copies the nearest example. "
@@ -79,7 +74,7 @@ def run_experiment(
         ExecutionError: E609 when all runs together have spent what they may.
         StateError: The store failed.
     """
-    _check_experiment(workspace, experiment)
+    check_experiment(workspace, experiment)
     experiment_id = f"{experiment.name}_{workspace.now():%Y%m%d_%H%M%S_%f}"
     judgement = _judgement(experiment)
     experiment = replace(experiment, cache=experiment_cache(workspace, experiment))
@@ -90,107 +85,6 @@ def run_experiment(
         for arm in experiment.arms
     ]
     return _compare(workspace, judged, judgement, experiment_id, file=experiment.file)
-
-
-def _check_judged(experiment: Experiment) -> None:
-    """Refuse arms of which nothing could be said, before they are paid for.
-
-    Raises:
-        UsageError: G902 when nothing judges them.
-    """
-    if experiment.evaluators:
-        return
-    raise UsageError(
-        Problem(
-            code="G902",
-            what="Nothing judges the arms, so there would be no scores to compare.",
-            span=experiment.place("evaluators") or experiment.place(),
-            fix="Name an evaluation flow among the evaluators, or run the arms alone: headrace run create.",
-        )
-    )
-
-
-def _check_experiment(workspace: Workspace, experiment: Experiment) -> None:
-    _check_judged(experiment)
-    dataset = read_dataset(Path(experiment.data_path))
-    arms: list[Flow] = []
-    problems: list[Problem] = []
-    for arm in experiment.arms:
-        with loaded_flow(
-            workspace,
-            Path(experiment.flow_path),
-            arm=arm,
-            environment_variables=experiment.environment_variables,
-        ) as loaded:
-            arms.append(loaded.flow)
-            problems += map_lines(
-                loaded.flow,
-                parse_mapping(experiment.column_mapping),
-                dataset,
-                None,
-                place=partial(experiment.place, "column_mapping"),
-            )[1]
-    flows = {}
-    for evaluator in experiment.evaluators:
-        with loaded_flow(workspace, Path(evaluator.flow_path)) as loaded:
-            flows[evaluator.name] = loaded.flow
-        problems += _check_evaluator(experiment, evaluator, loaded.flow, dataset, arms)
-    problems += _check_cache(experiment, [*arms, *flows.values()])
-    unknown = _check_metrics(experiment, flows)
-    if experiment.file is None:  # asked for on the command line: no file is wrong
-        raise_if_errors(tuple(dict.fromkeys(problems)))
-        if unknown:
-            raise UsageError(*unknown)
-    raise_if_errors(tuple(dict.fromkeys((*problems, *unknown))))
-
-
-def _check_evaluator(
-    experiment: Experiment, evaluator: EvaluatorSpec, flow: Flow, dataset: Dataset, arms: Sequence[Flow]
-) -> tuple[Problem, ...]:
-    """Map one imagined line, which has every column that a real one may have."""
-    mapping = parse_mapping(evaluator.column_mapping)
-    outputs = {name for arm in arms for name in arm.outputs}
-    if not all(arm.knows_outputs for arm in arms):
-        outputs |= {item.column for item in mapping.values() if item.source == "run.outputs" and item.column}
-    imagined = SourceLine(
-        number=0, inputs=dict.fromkeys(dataset.columns), outputs=dict.fromkeys(sorted(outputs))
-    )
-    place = partial(experiment.place, *evaluator.pointer, "column_mapping")
-    return map_lines(flow, mapping, dataset, [imagined], place=place)[1]
-
-
-def _check_cache(experiment: Experiment, flows: Sequence[Flow]) -> tuple[Problem, ...]:
-    known = list(dict.fromkeys(node.name for flow in flows for node in flow.nodes))
-    problems = []
-    for name in sorted(experiment.cache.left_out.difference(known)):
-        near = nearest(name, known)
-        fix = f'Did you mean "{near}"?' if near else f"The nodes are: {', '.join(known)}."
-        what = f"No flow of the experiment has a node {name!r}."
-        problems.append(Problem(code="R102", what=what, span=experiment.place("cache", name), fix=fix))
-    return tuple(problems)
-
-
-def _check_metrics(experiment: Experiment, flows: Mapping[str, Flow]) -> tuple[Problem, ...]:
-    if not all(flow.knows_outputs for flow in flows.values()):
-        return ()  # what there is shows when it has run
-    known = [name for flow in flows.values() for name in flow.outputs]
-    known += [f"{evaluator}.{name}" for evaluator, flow in flows.items() for name in flow.outputs]
-    return tuple(
-        replace(unknown_metric(metric.name, known), span=experiment.place("metrics", number))
-        for number, metric in enumerate(experiment.metrics)
-        if metric.name not in known
-    )
-
-
-def unknown_metric(name: str, known: Sequence[str]) -> Problem:
-    """The problem for a metric that no evaluation produces."""
-    near = nearest(name, list(known))
-    offered = ", ".join(dict.fromkeys(item for item in known if "." not in item)) or "none"
-    return Problem(
-        code="G901",
-        what=f"No evaluation produces a score {name!r}.",
-        fix=f"Did you mean {near!r}?" if near else f"The evaluations produce: {offered}.",
-    )
 
 
 def _judgement(experiment: Experiment) -> dict[str, Any]:
