@@ -21,11 +21,12 @@ from headrace.engine.shards import PendingLine
 from headrace.errors import HeadraceError
 from headrace.formats.digest import flow_digest
 from headrace.formats.lines import read_dataset
+from headrace.formats.multimedia import place_images
 from headrace.formats.positions import read_text
 from headrace.formats.template import load_template
 from headrace.operations.cache_nodes import CachedNodes, experiment_cache
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
-from headrace.operations.run_batch import RunRequest, cached_nodes, check_price
+from headrace.operations.run_batch import RunRequest, cached_nodes, check_price, flow_choice
 from headrace.operations.run_lines import make_lines
 from headrace.operations.test_flow import make_arm
 from headrace.operations.workspace import Workspace
@@ -55,15 +56,13 @@ def forecast_run(workspace: Workspace, request: RunRequest, label: str | None = 
     """
     arm = request.arm or make_arm(request.variant, request.model)
     dataset = read_dataset(request.data) if request.data is not None else None
-    with loaded_flow(
-        workspace,
-        request.flow,
-        arm=arm,
-        overrides=request.connections,
-        environment_variables=request.environment_variables,
-        init=request.init,
-    ) as loaded:
+    data_path = (
+        request.data.resolve() if request.data is not None else None
+    )  # before the flow's folder is entered
+    with flow_choice(request, arm).load(workspace) as loaded:
         check_price(request.spending, loaded)
+        if dataset is not None and data_path is not None:
+            dataset = place_images(dataset, data_path, loaded.flow.message_format)
         lines = make_lines(
             workspace, loaded.flow, request.column_mapping, dataset, source_run=request.source_run
         )
@@ -157,6 +156,9 @@ async def _find_saved(
     async with session as flow:
         flow.cache = NodeCache(cached.fingerprinters, find=workspace.store.read_cached, run="")
         for line in islice(lines, 0, None, step):
+            if line.problem is not None:
+                found.append(Usage())
+                continue
             result = await run_line(flow, line.inputs, line_number=line.line.number)
             found.append(sum_usage([node.saved for node in result.nodes]))
     share = len(lines) / len(found)

@@ -111,7 +111,7 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
     # Before the working directory becomes the flow's.
     flow_path = str(request.flow.resolve())
     data_path = str(request.data.resolve()) if request.data is not None else None
-    choice = _choice(request, arm)
+    choice = flow_choice(request, arm)
     with choice.load(workspace) as loaded:
         if dataset is not None and data_path is not None:
             dataset = place_images(dataset, Path(data_path), loaded.flow.message_format)
@@ -155,7 +155,8 @@ def cached_nodes(workspace: Workspace, request: RunRequest, loaded: LoadedFlow) 
     return find_cached_nodes(workspace, loaded, repeat=request.repeat, left_out=request.cache.left_out)
 
 
-def _choice(request: RunRequest, arm: Arm | None) -> FlowChoice:
+def flow_choice(request: RunRequest, arm: Arm | None) -> FlowChoice:
+    """Which flow is loaded, and how."""
     return FlowChoice(
         path=request.flow,
         arm=arm,

@@ -12,6 +12,7 @@ import base64
 import hashlib
 import json
 import re
+import sysconfig
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,13 @@ def restrict(given: Any, expected: Any) -> Any:
 
 def make_places(folder: Path, home: Path, url: str) -> dict[str, str]:
     """The places of one engine's run of a case, for :func:`normalise`."""
-    texts = {str(folder.resolve()): "{folder}", str(folder): "{folder}", str(home): "{home}", url: "{url}"}
+    texts = {
+        str(folder.resolve()): "{folder}",
+        str(folder): "{folder}",
+        str(home): "{home}",
+        url: "{url}",
+        sysconfig.get_path("stdlib"): "{python}",
+    }
     return dict(sorted(texts.items(), key=lambda item: -len(item[0])))
 
 

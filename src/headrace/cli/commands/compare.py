@@ -35,7 +35,6 @@ from headrace.cli.session import Session, fail_usage
 from headrace.cli.spending_options import cap_options, read_cap
 from headrace.cli.workspace import command_workspace
 from headrace.domain.evaluation import Experiment
-from headrace.domain.run import Cap
 from headrace.errors import ExitCode, Problem, StateError, UsageError
 from headrace.evaluation.report.as_json import render_json
 from headrace.evaluation.report.html import render_html
@@ -168,8 +167,12 @@ def command(
             if path is not None:
                 _make_room(path)
         cap = read_cap(max_cost, max_tokens)
-        others = {**options, "events": events, "where": Where(workers=workers, on=on)}
-        result = _compare(session, workspace, targets, experiment, again, others, cap)
+        if experiment is None:
+            result = _compare_recorded(workspace, targets, again, options)
+        else:
+            with show_progress(session, events) as on_event:
+                where = Where(workers=workers, on=on)
+                result = run_experiment(workspace, experiment, on_event, cap, where)
         if report is None and experiment is not None:
             report = default_report(workspace, experiment.name)
             _make_room(report)
@@ -288,18 +291,9 @@ def _arguments(session: Session, given: Mapping[str, Any]) -> CompareArguments:
     return CompareArguments(**{**given, **changes, "environment_variables": variables})
 
 
-def _compare(
-    session: Session,
-    workspace: Workspace,
-    targets: Sequence[str],
-    experiment: Experiment | None,
-    again: str | None,
-    options: Mapping[str, Any],
-    cap: Cap | None,
+def _compare_recorded(
+    workspace: Workspace, targets: Sequence[str], again: str | None, options: Mapping[str, Any]
 ) -> ComparisonResult:
-    if experiment is not None:
-        with show_progress(session, options["events"]) as on_event:
-            return run_experiment(workspace, experiment, on_event, cap, options["where"])
     if again is not None:
         return compare_experiment_again(workspace, again)
     if len(targets) < 2:
