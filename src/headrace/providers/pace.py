@@ -103,6 +103,7 @@ class Pace:
         has_to_learn: 1 when the rate is to be taken from that stretch at its end.
         learned: Requests per second that were let in; 0 when nothing was learned.
         learned_from: Requests that this was learned from.
+        is_sure: How many estimates from few requests may not yet lower what was learned from many by much.
         clean: Requests since then that were held up by that rate and let in.
     """
 
