@@ -16,9 +16,9 @@ from headrace.domain.comparison import (
     MetricComparison,
     PairedEffect,
     Recommendation,
-    ReportContext,
     Verdict,
 )
+from headrace.domain.report import ReportContext
 from headrace.evaluation import wording
 from headrace.evaluation.report.headline import decision_of, headline
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from headrace.cli.options import strip_quotes
 from headrace.cli.session import fail_usage
 from headrace.domain.cache import CacheChoice
-from headrace.domain.comparison import MetricSpec
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import Flow
+from headrace.domain.scores import MetricSpec
 from headrace.domain.variant import Arm, Variant
 from headrace.errors import Problem, UsageError, nearest
 from headrace.formats.arms import make_arms, parse_model, parse_variant

@@ -1,4 +1,4 @@
-"""Arms compared over the same lines: what goes in, what comes out, what a report needs beside it.
+"""Arms compared over the same lines: what comes out.
 
 All numbers are finite; a number that the data cannot give is ``None``. A difference is always "arm
 minus the arm it is compared against", in the unit of the metric; a ratio is "arm over baseline".
@@ -6,60 +6,14 @@ minus the arm it is compared against", in the unit of the metric; a ratio is "ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Direction: TypeAlias = Literal["higher", "lower"]
-MetricKind: TypeAlias = Literal["binary", "graded", "unbounded", "auto"]
+from headrace.domain.scores import MetricSpec
+
 Family: TypeAlias = Literal["baseline", "exploratory", "none"]
 VerdictWord: TypeAlias = Literal["better", "worse", "equivalent", "inconclusive"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LineObservation:
-    """One recorded execution of one line by one arm, with its scores.
-
-    Attributes:
-        scores: Score per metric name; ``None``, NaN, infinities and numbers beyond
-            1e100 count as missing.
-        is_failed: The line ended with a Problem; its scores are not used.
-        duration_ms: Wall time; zero means not measured.
-        cost_usd: ``None`` where prices are not known.
-    """
-
-    scores: Mapping[str, float | None]
-    is_failed: bool = False
-    duration_ms: float = 0.0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost_usd: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ArmLines:
-    """Every observation of one arm, by line id; several observations of a line are repeats."""
-
-    arm: str
-    lines: Mapping[str, tuple[LineObservation, ...]]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MetricSpec:
-    """What a score means.
-
-    Attributes:
-        kind: "binary" for 0 or 1, "graded" for [0, 1], "unbounded" for anything else, "auto" to
-            decide from the scores.
-        margin: Largest difference that does not matter, in the unit of the metric; without it no
-            verdict says "equivalent".
-    """
-
-    name: str
-    direction: Direction = "higher"
-    kind: MetricKind = "auto"
-    margin: float | None = None
+MarginQuestion: TypeAlias = Literal["superior", "non-inferior", "equivalent"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,6 +88,12 @@ class ArmScore:
         n_missing: Lines without a usable score, left out of the mean.
         n_failed_counted: Failed executions that count as the worst value in the mean.
         without_failed: The mean with failed executions left out; ``None`` when none are counted.
+        shrunken: The mean drawn towards the other arms' by as much as noise explains: what to expect of an arm that
+            was picked for being the best.
+        p_best: Probability that the arm is the best of all, from the same shrunken estimates.
+        p_in_best_set: Adjusted p of "no arm is better"; the arm is in the best set unless it is small.
+        in_best_set: Whether the arm may be the best.
+        corrected: The mean that human labels give together with the evaluator's scores of all lines.
     """
 
     arm: str
@@ -141,6 +101,11 @@ class ArmScore:
     n_missing: int
     n_failed_counted: int
     without_failed: Estimate | None
+    shrunken: Estimate | None = None
+    p_best: float | None = None
+    p_in_best_set: float | None = None
+    in_best_set: bool | None = None
+    corrected: Estimate | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,6 +132,42 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MarginTest:
+    """A one-sided test against the margin of the metric.
+
+    Attributes:
+        question: "superior": better by more than the margin; "non-inferior": worse by less than it; "equivalent":
+            neither better nor worse by as much.
+        bound: The end of the interval that decides, in the unit of the metric; ``None`` without an interval.
+        p_raw: ``None`` without pairs.
+        p_adjusted: Over the arms, as the p of the difference is.
+        holds: Whether ``p_adjusted`` and the interval both say so.
+    """
+
+    question: MarginQuestion
+    margin: float
+    bound: float | None
+    p_raw: float | None
+    p_adjusted: float | None
+    holds: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spread:
+    """Where the noise of a paired difference comes from.
+
+    Attributes:
+        between_lines: Variance of the true difference over lines (omega squared).
+        within_lines: Variance of one repeat's difference around it (sigma squared); ``None`` without repeats.
+        correlation: Of the two arms' scores over lines; ``None`` where one has no spread.
+    """
+
+    between_lines: float
+    within_lines: float | None
+    correlation: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PairedEffect:
     """One arm against another on one metric, over the lines that both have.
 
@@ -189,6 +190,12 @@ class PairedEffect:
         unmatched_arm: Lines that only the arm has.
         unmatched_against: Lines that only the other arm has.
         unscored: Lines that both have but that lack a usable score on either side.
+        relative: Difference over the other arm's mean; ``None`` where that is zero.
+        margin_tests: One per question, where the metric has a margin.
+        spread: ``None`` with fewer than two pairs.
+        worst_case: The difference if every missing score had gone against the arm, and if it had gone for it; ``None``
+            where nothing is missing or the metric has no limits.
+        corrected: The difference that human labels give together with the evaluator's scores.
     """
 
     arm: str
@@ -210,6 +217,86 @@ class PairedEffect:
     unmatched_arm: tuple[str, ...] = ()
     unmatched_against: tuple[str, ...] = ()
     unscored: tuple[str, ...] = ()
+    relative: float | None = None
+    margin_tests: tuple[MarginTest, ...] = ()
+    spread: Spread | None = None
+    worst_case: tuple[float, float] | None = None
+    corrected: Estimate | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slice:
+    """The lines of one value of one column; p is adjusted over all slices and arms of the metric."""
+
+    column: str
+    value: str
+    n_lines: int
+    scores: tuple[ArmScore, ...]
+    effects: tuple[PairedEffect, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InteractionEffect:
+    """Whether a variant helps one model more than another.
+
+    Attributes:
+        difference: (variant minus baseline variant) on ``model`` minus the same on ``baseline_model``.
+        p_adjusted: Over all interaction effects of the metric.
+    """
+
+    variant: str
+    model: str
+    baseline_variant: str
+    baseline_model: str
+    difference: Estimate | None
+    p_raw: float | None
+    p_adjusted: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Agreement:
+    """How far two or more raters agree about the same answers.
+
+    Attributes:
+        between: What is compared: "repeats", "positions", "judges", "people" or "judge and people".
+        raters: Their names, in order.
+        n: Answers that at least two of them rated.
+        exact: Share of pairs of ratings that are the same.
+        kappa: Cohen's kappa of two raters.
+        weighted_kappa: The same with quadratic weights, for grades.
+        alpha: Krippendorff's alpha, ordinal for grades and nominal for two values.
+    """
+
+    between: str
+    raters: tuple[str, ...]
+    n: int
+    exact: float | None
+    kappa: float | None
+    weighted_kappa: float | None
+    alpha: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JudgeQuality:
+    """How far the scores of a metric that a model gives can be trusted.
+
+    Attributes:
+        evaluator: Name of the evaluator.
+        versions: Version of the judge and its models, such as "groundedness@1 · my_connection/gpt-4o".
+        agreements: What was measured.
+        n_labels: Answers with a human label.
+        n_random_labels: Of these, answers that were drawn at random.
+        label_weight: How much the judge's scores count beside the labels (lambda of PPI++), 0 to 1.
+        note: What was not done and why, such as too few labels; empty where all was.
+    """
+
+    evaluator: str
+    versions: tuple[str, ...]
+    agreements: tuple[Agreement, ...] = ()
+    n_labels: int = 0
+    n_random_labels: int = 0
+    label_weight: float | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -222,6 +309,14 @@ class MetricComparison:
         effects: One per arm that is not the baseline, in the same order.
         leaders: Best arm against runner-up, where two or more arms beat the baseline.
         failed_count_as: Value given to failed executions; ``None`` where they are left out.
+        n_lines: Distinct lines with a usable score of any arm.
+        repeats: Largest number of scores of one line of one arm.
+        n_clusters: ``None`` where lines stand for themselves.
+        intraclass_correlation: How alike lines of one cluster are, over the arms' mean scores.
+        design_effect: How many times larger the clusters make the variance of the mean.
+        slices: One per value of each column that was asked for.
+        interaction: Where arms are variants crossed with models.
+        judge: ``None`` where no model gives the scores.
     """
 
     spec: MetricSpec
@@ -229,6 +324,14 @@ class MetricComparison:
     effects: tuple[PairedEffect, ...]
     leaders: PairedEffect | None
     failed_count_as: float | None
+    n_lines: int = 0
+    repeats: int = 1
+    n_clusters: int | None = None
+    intraclass_correlation: float | None = None
+    design_effect: float | None = None
+    slices: tuple[Slice, ...] = ()
+    interaction: tuple[InteractionEffect, ...] = ()
+    judge: JudgeQuality | None = None
 
     def score_of(self, arm: str) -> ArmScore:
         """The score of ``arm``.
@@ -256,6 +359,8 @@ class Provenance:
         family: Which comparisons are adjusted together.
         adjustment: Name of the adjustment of p.
         methods: Names of all methods used, sorted.
+        data_digest: SHA-256 over arms, line ids and scores, so that two comparisons can be told to be the same.
+        statistics_version: Raised whenever a method changes a number.
     """
 
     seed: int
@@ -263,6 +368,8 @@ class Provenance:
     family: Family
     adjustment: str
     methods: tuple[str, ...]
+    data_digest: str = ""
+    statistics_version: int = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -298,45 +405,3 @@ class Recommendation:
 
     arm: str | None
     reason: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SampleOutput:
-    """What one arm answered to one line."""
-
-    arm: str
-    text: str
-    score: float | None = None
-    error: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SampleLine:
-    """One line shown in a report, with the answers of the arms."""
-
-    line_id: str
-    inputs: str
-    reference: str | None
-    outputs: tuple[SampleOutput, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ReportContext:
-    """What a report says beside the numbers.
-
-    Attributes:
-        created_at: Aware, in UTC.
-        commands: Commands that make the comparison again, in order.
-        model_note: What the reader must know about the models, e.g. that none was a neural one.
-        sample_lines: Lines worth reading, most telling first.
-        metric_notes: One paragraph per metric name: what it measures.
-    """
-
-    title: str
-    flow: str
-    dataset: str
-    created_at: datetime
-    commands: tuple[str, ...] = ()
-    model_note: str = ""
-    sample_lines: tuple[SampleLine, ...] = ()
-    metric_notes: Mapping[str, str] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from headrace.domain.cache import CacheChoice
-from headrace.domain.comparison import MetricSpec
+from headrace.domain.scores import MetricSpec
 from headrace.domain.variant import Arm
 from headrace.source import Pointer, SourceMap, Span
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from math import fsum, inf, isfinite
 
-from headrace.domain.comparison import ArmLines, ArmSummary, Estimate, LineObservation
+from headrace.domain.comparison import ArmSummary, Estimate
+from headrace.domain.scores import ArmLines, LineObservation
 from headrace.evaluation.stats.estimate import mean, quantile, quantile_interval
 from headrace.evaluation.stats.paired import log_ratio
 

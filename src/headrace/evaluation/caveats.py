@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from headrace.domain.comparison import ArmLines, MetricComparison, PairedEffect
+from headrace.domain.comparison import MetricComparison, PairedEffect
+from headrace.domain.scores import ArmLines
 from headrace.evaluation import wording
 from headrace.evaluation.arm_summary import has_only_failures
 from headrace.evaluation.line_scores import SettledMetric, line_scores

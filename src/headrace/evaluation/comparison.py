@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 from math import inf
 
 from headrace.domain.comparison import (
-    ArmLines,
     ArmScore,
     ArmSummary,
     Comparison,
@@ -15,10 +14,10 @@ from headrace.domain.comparison import (
     Family,
     Interval,
     MetricComparison,
-    MetricSpec,
     PairedEffect,
     Provenance,
 )
+from headrace.domain.scores import ArmLines, MetricSpec
 from headrace.evaluation.arm_summary import has_only_failures, summarise_arm
 from headrace.evaluation.caveats import find_caveats
 from headrace.evaluation.effects import Measurement, measure_effect

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from headrace.domain.comparison import ArmLines, Estimate, Interval, LineLoss
+from headrace.domain.comparison import Estimate, Interval, LineLoss
+from headrace.domain.scores import ArmLines
 from headrace.evaluation.line_scores import LineScores, SettledMetric, line_scores
 from headrace.evaluation.stats.estimate import (
     TIE_TOLERANCE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from headrace.domain.comparison import ArmLines, LineObservation, MetricSpec
+from headrace.domain.scores import ArmLines, LineObservation, MetricSpec
 from headrace.evaluation.stats.estimate import TIE_TOLERANCE
 from headrace.evaluation.stats.paired import collapse_repeats
 

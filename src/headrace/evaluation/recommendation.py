@@ -10,10 +10,10 @@ from headrace.domain.comparison import (
     ArmSummary,
     Comparison,
     MetricComparison,
-    MetricSpec,
     PairedEffect,
     Recommendation,
 )
+from headrace.domain.scores import MetricSpec
 from headrace.evaluation import wording
 
 

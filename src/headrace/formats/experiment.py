@@ -37,8 +37,8 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from headrace.domain.cache import CacheChoice
-from headrace.domain.comparison import Direction, MetricKind, MetricSpec
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
+from headrace.domain.scores import Direction, MetricKind, MetricSpec
 from headrace.domain.variant import Arm, ModelSpec, Price, Variant
 from headrace.errors import DefinitionError, HeadraceError, UsageError, nearest
 from headrace.formats.arms import make_arms, parse_model, parse_variant

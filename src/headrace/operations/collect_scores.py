@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.domain.comparison import ArmLines, LineObservation, SampleLine, SampleOutput
+from headrace.domain.report import SampleLine, SampleOutput
 from headrace.domain.run import COMPLETED, LineResult, Run
+from headrace.domain.scores import ArmLines, LineObservation
 from headrace.errors import Problem, UsageError
 from headrace.operations.recorded_data import unchanged_dataset
 from headrace.operations.workspace import Workspace

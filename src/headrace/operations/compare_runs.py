@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from headrace.domain.comparison import Comparison, MetricSpec, Recommendation, ReportContext
+from headrace.domain.comparison import Comparison, Recommendation
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import FlowOutput
+from headrace.domain.report import ReportContext
 from headrace.domain.run import CANCELED, COMPLETED, Cap, Run
+from headrace.domain.scores import MetricSpec
 from headrace.domain.variant import Arm
 from headrace.engine.events import OnEvent
 from headrace.engine.spending import Spending

@@ -7,7 +7,9 @@ import pytest
 
 from headrace.cli.board import rank_for_reading, render_board
 from headrace.cli.terminal import Ink, Terminal, text_width
-from headrace.domain.comparison import ArmLines, Comparison, LineObservation, MetricSpec, ReportContext
+from headrace.domain.comparison import Comparison
+from headrace.domain.report import ReportContext
+from headrace.domain.scores import ArmLines, LineObservation, MetricSpec
 from headrace.evaluation.comparison import compare
 from headrace.evaluation.recommendation import ship_recommendation
 

@@ -7,7 +7,7 @@ import pytest
 
 from headrace.cli.commands.compare import change_experiment, read_destination
 from headrace.cli.compare_arguments import CompareArguments, make_experiment, parse_metric, split_names
-from headrace.domain.comparison import MetricSpec
+from headrace.domain.scores import MetricSpec
 from headrace.errors import HeadraceError, UsageError
 
 NODE = "{type: prompt, source: {type: code, path: p.jinja2}, inputs: {}}"

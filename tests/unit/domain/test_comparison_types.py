@@ -4,7 +4,8 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from headrace.domain.comparison import ArmLines, Interval, LineObservation, MetricSpec
+from headrace.domain.comparison import Interval
+from headrace.domain.scores import ArmLines, LineObservation, MetricSpec
 from headrace.evaluation.comparison import compare
 
 ARMS = [

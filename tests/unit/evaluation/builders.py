@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from headrace.domain.comparison import ArmLines, LineObservation
+from headrace.domain.scores import ArmLines, LineObservation
 
 Score = float | None
 

@@ -5,7 +5,7 @@ from math import inf, nan
 import pytest
 from tests.unit.evaluation.builders import an_observation
 
-from headrace.domain.comparison import ArmLines, LineObservation
+from headrace.domain.scores import ArmLines, LineObservation
 from headrace.evaluation.arm_summary import has_only_failures, summarise_arm
 
 

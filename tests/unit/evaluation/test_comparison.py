@@ -9,13 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.evaluation.builders import an_arm, an_observation, yes_no
 
-from headrace.domain.comparison import (
-    ArmLines,
-    Comparison,
-    LineObservation,
-    MetricSpec,
-    PairedEffect,
-)
+from headrace.domain.comparison import Comparison, PairedEffect
+from headrace.domain.scores import ArmLines, LineObservation, MetricSpec
 from headrace.evaluation.comparison import compare
 from headrace.evaluation.recommendation import ship_recommendation
 from headrace.evaluation.stats.power import (

@@ -5,7 +5,7 @@ from math import inf, nan
 import pytest
 from tests.unit.evaluation.builders import an_arm, an_observation
 
-from headrace.domain.comparison import ArmLines, MetricKind, MetricSpec
+from headrace.domain.scores import ArmLines, MetricKind, MetricSpec
 from headrace.evaluation.line_scores import line_scores, settle_metric, usable_score
 
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from tests.unit.evaluation.builders import an_arm, an_observation, yes_no
 
-from headrace.domain.comparison import ArmLines, MetricSpec, Recommendation
+from headrace.domain.comparison import Recommendation
+from headrace.domain.scores import ArmLines, MetricSpec
 from headrace.evaluation.comparison import compare
 from headrace.evaluation.recommendation import ship_recommendation
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.domain.comparison import Estimate, Interval, MetricSpec
+from headrace.domain.comparison import Estimate, Interval
+from headrace.domain.scores import MetricSpec
 from headrace.evaluation.effects import Measurement
 from headrace.evaluation.line_scores import SettledMetric
 from headrace.evaluation.verdict import judge

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from headrace.domain.cache import CacheChoice
-from headrace.domain.comparison import MetricSpec
 from headrace.domain.evaluation import EvaluatorSpec
+from headrace.domain.scores import MetricSpec
 from headrace.domain.variant import ModelSpec, Price, Variant
 from headrace.errors import DefinitionError, Problem
 from headrace.formats.experiment import load_experiment

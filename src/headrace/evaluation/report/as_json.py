@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 
-from headrace.domain.comparison import Comparison, ReportContext
+from headrace.domain.comparison import Comparison
+from headrace.domain.report import ReportContext
 from headrace.evaluation.recommendation import ship_recommendation
 
 #: Raised when a field changes its meaning or goes away.

@@ -6,15 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from headrace.domain.comparison import (
-    Comparison,
-    MetricComparison,
-    PairedEffect,
-    Recommendation,
-    ReportContext,
-    SampleLine,
-    SampleOutput,
-)
+from headrace.domain.comparison import Comparison, MetricComparison, PairedEffect, Recommendation
+from headrace.domain.report import ReportContext, SampleLine, SampleOutput
 from headrace.evaluation import wording
 from headrace.evaluation.recommendation import ship_recommendation
 from headrace.evaluation.report.board import BoardRow, Cell, board_rows, signed_estimate

@@ -5,13 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from headrace.domain.comparison import (
-    Comparison,
-    MetricComparison,
-    PairedEffect,
-    ReportContext,
-    SampleLine,
-)
+from headrace.domain.comparison import Comparison, MetricComparison, PairedEffect
+from headrace.domain.report import ReportContext, SampleLine
 from headrace.evaluation import wording
 from headrace.evaluation.recommendation import ship_recommendation
 from headrace.evaluation.report.board import BoardRow, Cell, board_rows, signed_estimate

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.evaluation.builders import an_arm, yes_no
 
-from headrace.domain.comparison import Estimate, Interval, MetricSpec
+from headrace.domain.comparison import Estimate, Interval
+from headrace.domain.scores import MetricSpec
 from headrace.evaluation.comparison import compare
 from headrace.evaluation.report import plots
 

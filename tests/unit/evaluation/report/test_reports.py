@@ -15,14 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.evaluation.builders import an_arm, an_observation, yes_no
 
-from headrace.domain.comparison import (
-    ArmLines,
-    Comparison,
-    MetricSpec,
-    ReportContext,
-    SampleLine,
-    SampleOutput,
-)
+from headrace.domain.comparison import Comparison
+from headrace.domain.report import ReportContext, SampleLine, SampleOutput
+from headrace.domain.scores import ArmLines, MetricSpec
 from headrace.evaluation.comparison import compare
 from headrace.evaluation.report import html, markdown
 from headrace.evaluation.report.as_json import render_json
