@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any
@@ -225,6 +225,11 @@ def strip_quotes(text: str) -> str:
         if len(text) > 1 and text.startswith(quote) and text.endswith(quote):
             return text[1:-1]
     return text
+
+
+def split_names(texts: Iterable[str]) -> tuple[str, ...]:
+    """Names given one per flag, or several with commas between them."""
+    return tuple(name for text in texts for part in text.split(",") if (name := strip_quotes(part.strip())))
 
 
 def parse_pairs(option: str, texts: Sequence[str]) -> dict[str, str]:

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
 from headrace.cli.board import render_board
-from headrace.cli.compare_arguments import (
-    CompareArguments,
-    find_baseline,
-    make_experiment,
-    parse_metric,
-    split_names,
-)
 from headrace.cli.forecast_view import show_forecasts
 from headrace.cli.inputs import read_variables
 from headrace.cli.options import (
@@ -27,6 +19,7 @@ from headrace.cli.options import (
     on_option,
     pairs_option,
     path_option,
+    split_names,
     variables_option,
     workers_option,
 )
@@ -41,6 +34,7 @@ from headrace.evaluation.report.html import render_html
 from headrace.evaluation.report.markdown import render_markdown
 from headrace.formats.experiment import load_experiment
 from headrace.formats.paths import is_file, is_folder
+from headrace.operations.compare_arguments import CompareArguments, change_experiment, make_experiment
 from headrace.operations.compare_runs import (
     ComparisonResult,
     compare_experiment_again,
@@ -239,6 +233,8 @@ def _find_experiment(
         path /= _EXPERIMENT_FILE
     if len(targets) == 1 and (path.suffix in _EXPERIMENT_SUFFIXES or is_file(path)):
         _refuse_others(given, _WITH_FILE, "an experiment file")
+        if "metrics" in given:
+            given["metrics"] = split_names(given["metrics"])
         return change_experiment(load_experiment(path), given)
     _refuse_others(given, _WITH_RUNS, "runs")
     return None
@@ -256,28 +252,6 @@ def _refuse_others(given: Mapping[str, Any], allowed: Sequence[str], what: str) 
 
 def _flag(name: str) -> str:
     return "--metric" if name == "metrics" else "--" + name.replace("_", "-")
-
-
-def change_experiment(experiment: Experiment, given: Mapping[str, Any]) -> Experiment:
-    """The experiment of a file with the options of the command line on top.
-
-    Raises:
-        UsageError: V305 when no arm has the name of the baseline.
-    """
-    changes = {
-        name: value for name, value in given.items() if name in ("repeats", "seed", "alpha", "line_id")
-    }
-    if "cache" in given:
-        changes["cache"] = replace(experiment.cache, is_on=given["cache"])
-    if "data" in given:
-        changes["data_path"] = str(given["data"])
-    if "metrics" in given:
-        known = {metric.name: metric for metric in experiment.metrics}
-        asked = [parse_metric(text) for text in split_names(given["metrics"])]
-        changes["metrics"] = tuple(known.get(metric.name, metric) for metric in asked)
-    if "baseline" in given:
-        changes["baseline"] = find_baseline(experiment.arms, given["baseline"])
-    return replace(experiment, **changes)
 
 
 def _arguments(session: Session, given: Mapping[str, Any]) -> CompareArguments:

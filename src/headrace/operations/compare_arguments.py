@@ -1,13 +1,12 @@
-"""An experiment from command line arguments: the same thing that an experiment file says."""
+"""An experiment from arguments, or with arguments on top: the same thing that an experiment file says."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from headrace.cli.options import strip_quotes
-from headrace.cli.session import fail_usage
 from headrace.domain.cache import CacheChoice
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import Flow
@@ -22,7 +21,7 @@ _LOWER = ":lower"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareArguments:
-    """What was given on the command line instead of an experiment file.
+    """What was given instead of an experiment file.
 
     Attributes:
         variants: Variant ids, or ``node.variant`` where an id alone is not clear.
@@ -92,9 +91,26 @@ def make_experiment(given: CompareArguments) -> Experiment:
     )
 
 
-def split_names(texts: Iterable[str]) -> tuple[str, ...]:
-    """Names given one per flag, or several with commas between them."""
-    return tuple(name for text in texts for part in text.split(",") if (name := strip_quotes(part.strip())))
+def change_experiment(experiment: Experiment, given: Mapping[str, Any]) -> Experiment:
+    """The experiment of a file with arguments on top: those that :class:`CompareArguments` has of the same name.
+
+    Raises:
+        UsageError: V305 when no arm has the name of the baseline.
+    """
+    changes = {
+        name: value for name, value in given.items() if name in ("repeats", "seed", "alpha", "line_id")
+    }
+    if "cache" in given:
+        changes["cache"] = replace(experiment.cache, is_on=given["cache"])
+    if "data" in given:
+        changes["data_path"] = str(given["data"])
+    if "metrics" in given:
+        known = {metric.name: metric for metric in experiment.metrics}
+        asked = [parse_metric(text) for text in given["metrics"]]
+        changes["metrics"] = tuple(known.get(metric.name, metric) for metric in asked)
+    if "baseline" in given:
+        changes["baseline"] = find_baseline(experiment.arms, given["baseline"])
+    return replace(experiment, **changes)
 
 
 def find_variant(flow: Flow, text: str) -> Variant:
@@ -135,8 +151,12 @@ def every_variant(flow: Flow) -> tuple[Variant, ...]:
         UsageError: C507 when no node has variants, or more than one has.
     """
     if len(flow.node_variants) != 1:
-        fail_usage(
-            "It is not clear which arms to compare.", f"Name --variants or --models. {_offer_variants(flow)}"
+        raise UsageError(
+            Problem(
+                code="C507",
+                what="It is not clear which arms to compare.",
+                fix=f"Name --variants or --models. {_offer_variants(flow)}",
+            )
         )
     ((node, found),) = flow.node_variants.items()
     return tuple(Variant(name=name, choices={node: name}) for name in found.variants)

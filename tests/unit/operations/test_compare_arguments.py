@@ -5,10 +5,16 @@ from typing import Any
 
 import pytest
 
-from headrace.cli.commands.compare import change_experiment, read_destination
-from headrace.cli.compare_arguments import CompareArguments, make_experiment, parse_metric, split_names
+from headrace.cli.commands.compare import read_destination
+from headrace.cli.options import split_names
 from headrace.domain.scores import MetricSpec
 from headrace.errors import HeadraceError, UsageError
+from headrace.operations.compare_arguments import (
+    CompareArguments,
+    change_experiment,
+    make_experiment,
+    parse_metric,
+)
 
 NODE = "{type: prompt, source: {type: code, path: p.jinja2}, inputs: {}}"
 HEAD = "inputs: {q: {type: string}}\noutputs: {a: {type: string, reference: '${ask.output}'}}\n"
