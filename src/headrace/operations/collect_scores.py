@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from headrace.domain.report import SampleLine, SampleOutput
 from headrace.domain.run import COMPLETED, LineResult, Run
 from headrace.domain.scores import ArmLines, LineObservation
 from headrace.errors import Problem, UsageError
@@ -14,8 +13,6 @@ from headrace.operations.recorded_data import unchanged_dataset
 from headrace.operations.workspace import Workspace
 
 EVALUATOR_TAG = "headrace.evaluator"
-_MAX_SAMPLES = 40
-_MAX_TEXT = 1200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,46 +156,3 @@ def _cost_without_calls(item: Collected) -> float | None:
     """Nothing, where no model is asked or prices are known; a failed call of an unpriced model stays unknown."""
     is_priced = any(line.result.whole_usage.cost_usd is not None for line in item.lines)
     return 0.0 if is_priced or item.judged.run.spec.model is None else None
-
-
-def make_samples(collected: Sequence[Collected], metric: str | None) -> tuple[SampleLine, ...]:
-    """Lines worth reading: those on which the arms differ most come first; a line without a score counts as 0."""
-    first: dict[str, dict[str, CollectedLine]] = {}
-    references: dict[str, str] = {}
-    for item in collected:
-        references.update(item.references)
-        for line in item.lines:
-            first.setdefault(line.line_id, {}).setdefault(item.judged.arm, line)
-    ordered = sorted(first.items(), key=lambda pair: -_spread(pair[1].values(), metric))
-    return tuple(
-        SampleLine(
-            line_id=line_id,
-            inputs=_text(next(iter(by_arm.values())).result.inputs),
-            reference=references.get(line_id) or None,
-            outputs=tuple(_sample_output(arm, line, metric) for arm, line in by_arm.items()),
-        )
-        for line_id, by_arm in ordered[:_MAX_SAMPLES]
-    )
-
-
-def _spread(lines: Any, metric: str | None) -> float:
-    scores = [as_score(line.scores.get(metric)) or 0.0 for line in lines] if metric else [0.0]
-    return max(scores) - min(scores)
-
-
-def _sample_output(arm: str, line: CollectedLine, metric: str | None) -> SampleOutput:
-    problem = line.result.problem
-    return SampleOutput(
-        arm=arm,
-        text=_text(line.result.outputs),
-        score=as_score(line.scores.get(metric)) if metric else None,
-        error=f"{problem.code} {problem.name}: {problem.what}" if problem else None,
-    )
-
-
-def _text(values: Mapping[str, Any]) -> str:
-    if len(values) == 1:
-        text = str(next(iter(values.values())))
-    else:
-        text = "\n".join(f"{name}: {value}" for name, value in values.items())
-    return text if len(text) <= _MAX_TEXT else text[:_MAX_TEXT] + " …"

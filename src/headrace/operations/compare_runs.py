@@ -22,13 +22,19 @@ from headrace.evaluation.recommendation import ship_recommendation
 from headrace.formats.flow_file import load_flow
 from headrace.operations.cache_nodes import experiment_cache
 from headrace.operations.check_experiment import check_experiment, unknown_metric
+from headrace.operations.collect_report import (
+    make_graph,
+    make_matrix,
+    make_run_facts,
+    make_samples,
+    versions_now,
+)
 from headrace.operations.collect_scores import (
     EVALUATOR_TAG,
     Collected,
     JudgedRun,
     collect_run,
     make_arm_lines,
-    make_samples,
     score_names,
 )
 from headrace.operations.line_runners import HERE, Where
@@ -294,7 +300,7 @@ def _compare(
         alpha=judgement.get("alpha", 0.05),
         seed=judgement.get("seed", 0),
     )
-    primary = metrics[0].name if metrics else None
+    names = [metric.name for metric in metrics]
     runs = tuple(item.run for item in judged)
     return ComparisonResult(
         comparison=comparison,
@@ -306,8 +312,12 @@ def _compare(
             created_at=workspace.now(),
             commands=_commands(runs, experiment_id, file),
             model_note=_baseline_note(workspace, judged),
-            sample_lines=make_samples(collected, primary),
+            sample_lines=make_samples(collected, comparison, names),
             metric_notes=_metric_notes(judged),
+            matrix=make_matrix(collected, names),
+            graph=make_graph(collected),
+            runs=make_run_facts(collected),
+            versions=versions_now(),
         ),
         runs=runs,
         n_failed=sum(run.n_failed for item in judged for run in (item.run, *item.evaluations.values())),

@@ -12,7 +12,7 @@ from headrace.domain.report import ReportContext
 from headrace.evaluation.recommendation import ship_recommendation
 
 #: Raised when a field changes its meaning or goes away.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def render_json(comparison: Comparison, context: ReportContext) -> str:

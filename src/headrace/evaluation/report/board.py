@@ -12,6 +12,7 @@ from headrace.domain.comparison import (
     MetricComparison,
     PairedEffect,
 )
+from headrace.domain.report import SampleOutput
 from headrace.evaluation import wording
 
 #: Stands where a number is not known.
@@ -66,6 +67,12 @@ def signed_estimate(estimate: Estimate) -> str:
     """A difference with its interval in parentheses."""
     value = wording.signed(estimate.value)
     return value if estimate.interval is None else f"{value} ({wording.span(estimate.interval)})"
+
+
+def shown_score(output: SampleOutput) -> str:
+    """The score that decides, of an answer that is shown; empty where there is none."""
+    first = next(iter(output.scores.values()), None)
+    return "" if first is None or first.value is None else wording.number(first.value)
 
 
 def _row(summary: ArmSummary, score: ArmScore, effect: PairedEffect | None) -> BoardRow:

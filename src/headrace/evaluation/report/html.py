@@ -10,7 +10,7 @@ from headrace.domain.comparison import Comparison, MetricComparison, PairedEffec
 from headrace.domain.report import ReportContext, SampleLine, SampleOutput
 from headrace.evaluation import wording
 from headrace.evaluation.recommendation import ship_recommendation
-from headrace.evaluation.report.board import BoardRow, Cell, board_rows, signed_estimate
+from headrace.evaluation.report.board import BoardRow, Cell, board_rows, shown_score, signed_estimate
 from headrace.evaluation.report.headline import decision_of, headline
 from headrace.evaluation.report.methods import method_sentences, metric_facts
 from headrace.evaluation.report.page import render_header, render_page, render_section
@@ -325,7 +325,7 @@ def _sample_row(output: SampleOutput) -> str:
         answer = escape(_cut(output.text, _MAX_TEXT))
     else:
         answer = f'<span class="error">Failed:</span> {escape(_cut(output.error, _MAX_TEXT))}'
-    score = "\N{EM DASH}" if output.score is None else wording.number(output.score)
+    score = shown_score(output) or "\N{EM DASH}"
     return (
         f'<tr><th scope="row">{_name(output.arm)}</th><td class="answer">{answer}</td>'
         f'<td class="number">{score}</td></tr>'

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 
 from headrace.domain.comparison import Comparison, MetricComparison, PairedEffect
 from headrace.domain.report import ReportContext, SampleLine
-from headrace.evaluation import wording
 from headrace.evaluation.recommendation import ship_recommendation
-from headrace.evaluation.report.board import BoardRow, Cell, board_rows, signed_estimate
+from headrace.evaluation.report.board import BoardRow, Cell, board_rows, shown_score, signed_estimate
 from headrace.evaluation.report.headline import headline
 from headrace.evaluation.report.methods import method_sentences, metric_facts
 
@@ -122,7 +121,8 @@ def _sample(line: SampleLine) -> str:
         parts.append(f"- reference: {_short(line.reference)}")
     for output in line.outputs:
         text = f"error: {output.error}" if output.error is not None else output.text
-        score = "" if output.score is None else f" ({wording.number(output.score)})"
+        score = shown_score(output)
+        score = f" ({score})" if score else ""
         parts.append(f"- {_escaped(output.arm)}{score}: {_short(text)}")
     return "\n".join(parts)
 

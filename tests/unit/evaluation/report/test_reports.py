@@ -17,7 +17,7 @@ from tests.unit.evaluation.builders import an_arm, an_observation, yes_no
 
 from headrace.domain.comparison import Comparison
 from headrace.domain.report import ReportContext, SampleLine, SampleOutput
-from headrace.domain.scores import ArmLines, MetricSpec
+from headrace.domain.scores import ArmLines, MetricSpec, Score
 from headrace.evaluation.comparison import compare
 from headrace.evaluation.report import html, markdown
 from headrace.evaluation.report.as_json import render_json
@@ -42,7 +42,7 @@ CONTEXT = ReportContext(
             inputs="Which command?",
             reference="headrace run list",
             outputs=(
-                SampleOutput(arm="base", text="no idea", score=0.0),
+                SampleOutput(arm="base", text="no idea", scores={"accuracy": Score(value=0.0)}),
                 SampleOutput(arm="new", text="", error="the model did not answer"),
             ),
         ),
@@ -146,7 +146,7 @@ def test_a_comparison_without_metrics_or_rivals_still_reports(render: Renderer) 
 
 def test_json_is_the_comparison() -> None:
     document = json.loads(render_json(a_comparison(), CONTEXT))
-    assert document["schema"] == 1
+    assert document["schema"] == 2
     assert document["recommendation"]["arm"] == "new"
     assert document["context"]["created_at"] == "2026-11-21T03:00:00+00:00"
     effect = document["comparison"]["metrics"][0]["effects"][0]
