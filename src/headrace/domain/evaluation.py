@@ -4,27 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from headrace.domain.cache import CacheChoice
 from headrace.domain.scores import MetricSpec
-from headrace.domain.variant import Arm
+from headrace.domain.variant import Arm, ModelSpec
 from headrace.source import Pointer, SourceMap, Span
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluatorSpec:
-    """An evaluation flow and how its inputs are fed.
+    """What judges the answers, and how its inputs are fed; exactly one of flow, built-in and Python.
 
     Attributes:
-        name: Unique within the experiment.
-        flow_path: Folder or file of the evaluation flow.
-        column_mapping: Input name to mapping text (``${data.x}``, ``${run.outputs.y}`` or a literal).
+        name: Unique within the experiment; also of the score, where the evaluator gives one only.
+        column_mapping: Input name to mapping text (``${data.x}``, ``${run.outputs.y}`` or a literal); inputs that are
+            not named are found where that is clear.
+        flow_path: Folder or file of an evaluation flow.
+        builtin: Name of a built-in evaluator or grader.
+        python: ``file.py:name`` or ``module:name`` of a function, a class with ``__call__``, or an object.
+        folder: Where the path of ``python`` begins and its modules are imported from.
+        parameters: Options of the built-in, or what the constructor of the class is called with.
+        models: The judges of a grader, each of which grades every answer.
+        repeats: How often each judge grades each answer.
         pointer: Where the evaluator stands in the experiment file.
     """
 
     name: str
-    flow_path: str
-    column_mapping: Mapping[str, str]
+    column_mapping: Mapping[str, str] = field(default_factory=dict)
+    flow_path: str | None = None
+    builtin: str | None = None
+    python: str | None = None
+    folder: str = "."
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    models: tuple[ModelSpec, ...] = ()
+    repeats: int = 1
     pointer: Pointer = ()
 
 

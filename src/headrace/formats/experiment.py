@@ -15,7 +15,9 @@
       - {name: gpt, connection: my_aoai, model: gpt-4o-mini, parameters: {temperature: 0},
          price: {input_usd: 0.15, output_usd: 0.60}}      # US dollars per million tokens
     evaluators:
+      - f1                             # built-in, by name
       - {name: answer, flow: evaluation/answer, column_mapping: {prediction: "${run.outputs.answer}"}}
+      - {name: style, python: "checks.py:style", parameters: {strict: true}}
     metrics:                           # the first one decides
       - {name: f1, direction: higher, margin: 0.05}
     baseline: zero_shot                # an arm; default: the first
@@ -31,20 +33,29 @@ key is an error here: the file is ours, and a misspelled ``baseline`` would chan
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from headrace.domain.cache import CacheChoice
-from headrace.domain.evaluation import EvaluatorSpec, Experiment
+from headrace.domain.evaluation import Experiment
 from headrace.domain.scores import Direction, MetricKind, MetricSpec
-from headrace.domain.variant import Arm, ModelSpec, Price, Variant
-from headrace.errors import DefinitionError, HeadraceError, UsageError, nearest
+from headrace.domain.variant import Arm, Variant
+from headrace.errors import DefinitionError, UsageError, nearest
 from headrace.formats.arms import make_arms, parse_model, parse_variant
-from headrace.formats.flex import is_entry
-from headrace.formats.mapping import parse_mapping
-from headrace.formats.paths import exists, is_folder
+from headrace.formats.experiment_evaluators import read_evaluators
+from headrace.formats.experiment_parts import (
+    adopt,
+    no_mapping,
+    read_items,
+    read_mapping,
+    read_model,
+    read_path,
+    read_texts,
+    read_whole,
+    refuse,
+)
+from headrace.formats.paths import is_folder
 from headrace.formats.positions import read_text, read_yaml
 from headrace.formats.shape import Block, Findings, by_place, root_block
 from headrace.source import Pointer
@@ -58,8 +69,6 @@ _KEYS = (
 _STATES = {"on": True, "off": False}
 _DIRECTIONS = ("higher", "lower")
 _METRIC_KINDS = ("auto", "binary", "graded", "unbounded")
-
-ItemT = TypeVar("ItemT")
 
 
 def load_experiment(path: Path) -> Experiment:
@@ -88,69 +97,25 @@ def _read(root: Block, file: Path) -> Experiment | None:
     arms = _read_arms(root)
     alpha = root.number("alpha")
     if alpha is not None and not 0 < alpha < 1:
-        _refuse(root, "alpha", "a number between 0 and 1")
+        refuse(root, "alpha", "a number between 0 and 1")
     return Experiment(
         name=root.text("name") or file.resolve().parent.name,
         file=str(file),
         source_map=root.findings.source_map,
-        flow_path=_read_path(root, "flow", file, default="."),
-        data_path=_read_path(root, "data", file),
-        column_mapping=_read_mapping(root.block("column_mapping")),
+        flow_path=read_path(root, "flow", file, default="."),
+        data_path=read_path(root, "data", file),
+        column_mapping=read_mapping(root.block("column_mapping")),
         line_id=root.text("line_id"),
         arms=arms,
         baseline=_read_baseline(root, arms),
-        evaluators=_read_evaluators(root, file),
+        evaluators=read_evaluators(root, file),
         metrics=_read_metrics(root),
         cache=_read_cache(root),
-        repeats=_read_whole(root, "repeats", default=1, at_least=1),
-        seed=_read_whole(root, "seed", default=0, at_least=0),
+        repeats=read_whole(root, "repeats", default=1, at_least=1),
+        seed=read_whole(root, "seed", default=0, at_least=0),
         alpha=0.05 if alpha is None else float(alpha),
-        environment_variables=_read_texts(root.block("environment_variables")),
+        environment_variables=read_texts(root.block("environment_variables")),
     )
-
-
-def _refuse(block: Block, key: str, wanted: str) -> None:
-    block.findings.add("F005", block.at(key), f"{key} should be {wanted}.", f"Write {wanted}.")
-
-
-def _read_path(block: Block, key: str, file: Path, default: str | None = None) -> str:
-    text = block.text(key) or default
-    if text is None:
-        block.missing(key, "The experiment" if not block.pointer else "The evaluator")
-        return ""
-    target = file.parent / text
-    if not exists(target) and not (key == "flow" and is_entry(target.name)):
-        pointer = block.at(key) if key in block else block.pointer
-        fix = "Correct the path; it is relative to the folder of the experiment file."
-        block.findings.add("F001", pointer, f"{text} does not exist.", fix)
-    return str(target)
-
-
-def _read_texts(block: Block) -> dict[str, str]:
-    """Values as text; what is no text is written as JSON."""
-    return {
-        key: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-        for key, value in block.data.items()
-    }
-
-
-def _read_mapping(block: Block) -> dict[str, str]:
-    texts = _read_texts(block)
-    try:
-        parse_mapping(texts, lambda name: block.findings.source_map.span(block.at(name)))
-    except DefinitionError as error:
-        block.findings.problems.extend(error.problems)
-    return texts
-
-
-def _read_whole(block: Block, key: str, *, default: int, at_least: int) -> int:
-    number = block.number(key)
-    if number is None:
-        return default
-    if not isinstance(number, int) or number < at_least:
-        _refuse(block, key, f"a whole number of at least {at_least}")
-        return default
-    return number
 
 
 def _read_cache(root: Block) -> CacheChoice:
@@ -167,20 +132,20 @@ def _read_state(block: Block, key: str) -> bool | None:
     if isinstance(value, bool):
         return value
     if not isinstance(value, str) or value not in _STATES:
-        _refuse(block, key, "on or off" if block.pointer else "on, off, or nodes with on or off")
+        refuse(block, key, "on or off" if block.pointer else "on, off, or nodes with on or off")
         return None
     return _STATES[value]
 
 
 def _read_arms(root: Block) -> tuple[Arm, ...]:
-    variants = _read_items(root, "variants", _read_variant)
-    models = _read_items(root, "models", _read_model)
+    variants = read_items(root, "variants", _read_variant)
+    models = read_items(root, "models", read_model)
     if root.findings.has_errors():
         return ()
     try:
         arms = make_arms(variants, models)
     except UsageError as error:
-        _adopt(root.findings, error, ("variants",) if "variants" in root else ("models",))
+        adopt(root.findings, error, ("variants",) if "variants" in root else ("models",))
         return ()
     if len(arms) < 2:
         what = "The experiment has only one arm."
@@ -190,30 +155,16 @@ def _read_arms(root: Block) -> tuple[Arm, ...]:
     return arms
 
 
-def _adopt(findings: Findings, error: HeadraceError, pointer: Pointer) -> None:
-    for problem in error.problems:
-        findings.add(problem.code, pointer, problem.what, problem.fix)
-
-
-def _read_items(root: Block, key: str, read: Callable[[Pointer, Any, Findings], ItemT | None]) -> list[ItemT]:
-    found = (read(pointer, value, root.findings) for pointer, value in root.items(key))
-    return [item for item in found if item is not None]
-
-
-def _no_mapping(pointer: Pointer, findings: Findings, wanted: str) -> None:
-    findings.add("F005", pointer, f"Here should be {wanted}.", f"Write {wanted}.")
-
-
 def _read_variant(pointer: Pointer, value: Any, findings: Findings) -> Variant | None:
     if isinstance(value, str):
         try:
             node, variant_id = parse_variant(value)
         except UsageError as error:
-            _adopt(findings, error, pointer)
+            adopt(findings, error, pointer)
             return None
         return Variant(name=variant_id, choices={node: variant_id})
     if not isinstance(value, dict):
-        _no_mapping(pointer, findings, "${node.variant} or a mapping with name and choices")
+        no_mapping(pointer, findings, "${node.variant} or a mapping with name and choices")
         return None
     block = Block(value, pointer, findings)
     block.check_keys(("name", "choices"), "A variant", severity="error")
@@ -226,68 +177,8 @@ def _read_variant(pointer: Pointer, value: Any, findings: Findings) -> Variant |
     return Variant(name=name, choices=texts)
 
 
-def _read_model(pointer: Pointer, value: Any, findings: Findings) -> ModelSpec | None:
-    if isinstance(value, str):
-        try:
-            return parse_model(value)
-        except UsageError as error:
-            _adopt(findings, error, pointer)
-            return None
-    if not isinstance(value, dict):
-        _no_mapping(pointer, findings, "connection/model or a mapping with connection and model")
-        return None
-    block = Block(value, pointer, findings)
-    block.check_keys(("name", "connection", "model", "parameters", "price"), "A model", severity="error")
-    connection = block.required_text("connection", "The model")
-    model = block.text("model") or (connection if connection == "baseline" else None)
-    if model is None:
-        block.missing("model", "The model")
-    if connection is None or model is None:
-        return None
-    return ModelSpec(
-        name=block.text("name") or model,
-        connection=connection,
-        model=model,
-        parameters=block.block("parameters").data,
-        price=_read_price(block),
-    )
-
-
-def _read_price(block: Block) -> Price | None:
-    if block.data.get("price") is None:
-        return None
-    price = block.block("price")
-    price.check_keys(("input_usd", "output_usd"), "A price", severity="error")
-    amounts: list[float] = []
-    for key in ("input_usd", "output_usd"):
-        amount = price.number(key)
-        if key not in price:
-            price.missing(key, "The price")
-        elif amount is not None and amount < 0:
-            _refuse(price, key, "a number of at least 0, in US dollars per million tokens")
-        amounts.append(float(amount or 0))
-    return Price(input_usd=amounts[0], output_usd=amounts[1])
-
-
-def _read_evaluators(root: Block, file: Path) -> tuple[EvaluatorSpec, ...]:
-    evaluators: dict[str, EvaluatorSpec] = {}
-    for pointer, value in root.items("evaluators"):
-        block = Block(value, pointer, root.findings)
-        block.check_keys(("name", "flow", "column_mapping"), "An evaluator", severity="error")
-        flow_path = _read_path(block, "flow", file)
-        name = block.text("name") or Path(flow_path).name
-        if name in evaluators:
-            what = f"Two evaluators are called {name!r}."
-            root.findings.add("F003", block.at("name"), what, "Give each evaluator a name of its own.")
-        mapping = _read_mapping(block.block("column_mapping"))
-        evaluators[name] = EvaluatorSpec(
-            name=name, flow_path=flow_path, column_mapping=mapping, pointer=pointer
-        )
-    return tuple(evaluators.values())
-
-
 def _read_metrics(root: Block) -> tuple[MetricSpec, ...]:
-    metrics = _read_items(root, "metrics", _read_metric)
+    metrics = read_items(root, "metrics", _read_metric)
     return tuple(metrics)
 
 
@@ -295,7 +186,7 @@ def _read_metric(pointer: Pointer, value: Any, findings: Findings) -> MetricSpec
     if isinstance(value, str) and value:
         return MetricSpec(name=value)
     if not isinstance(value, dict):
-        _no_mapping(pointer, findings, "the name of a score or a mapping with name")
+        no_mapping(pointer, findings, "the name of a score or a mapping with name")
         return None
     block = Block(value, pointer, findings)
     block.check_keys(("name", "direction", "kind", "margin"), "A metric", severity="error")

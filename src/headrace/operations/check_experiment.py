@@ -13,6 +13,7 @@ from headrace.domain.flow import Flow
 from headrace.errors import Problem, UsageError, nearest, raise_if_errors
 from headrace.formats.lines import read_dataset
 from headrace.formats.mapping import parse_mapping
+from headrace.operations.evaluator_flows import evaluator_flow
 from headrace.operations.prepare_flow import loaded_flow
 from headrace.operations.workspace import Workspace
 from headrace.planning.columns import map_lines
@@ -64,7 +65,9 @@ def check_experiment(workspace: Workspace, experiment: Experiment) -> None:
             )[1]
     flows = {}
     for evaluator in experiment.evaluators:
-        with loaded_flow(workspace, Path(evaluator.flow_path)) as loaded:
+        with loaded_flow(
+            workspace, evaluator_flow(evaluator, experiment.place(*evaluator.pointer))
+        ) as loaded:
             flows[evaluator.name] = loaded.flow
         problems += _check_evaluator(experiment, evaluator, loaded.flow, dataset, arms)
     problems += _check_cache(experiment, [*arms, *flows.values()])

@@ -37,6 +37,7 @@ from headrace.operations.collect_scores import (
     make_arm_lines,
     score_names,
 )
+from headrace.operations.evaluator_flows import evaluator_flow
 from headrace.operations.line_runners import HERE, Where
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace
@@ -161,7 +162,7 @@ def _evaluate(
     return _run_whole(
         workspace,
         RunRequest(
-            flow=Path(evaluator.flow_path),
+            flow=evaluator_flow(evaluator),
             data=Path(experiment.data_path),
             source_run=run.spec.name,
             column_mapping=evaluator.column_mapping,

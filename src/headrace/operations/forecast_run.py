@@ -25,6 +25,7 @@ from headrace.formats.multimedia import place_images
 from headrace.formats.positions import read_text
 from headrace.formats.template import load_template
 from headrace.operations.cache_nodes import CachedNodes, experiment_cache
+from headrace.operations.evaluator_flows import evaluator_flow
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
 from headrace.operations.run_batch import RunRequest, cached_nodes, check_price, flow_choice
 from headrace.operations.run_lines import make_lines
@@ -103,7 +104,7 @@ def forecast_experiment(workspace: Workspace, experiment: Experiment) -> tuple[F
 
 
 def _forecast_evaluator(workspace: Workspace, evaluator: EvaluatorSpec, n_lines: int, label: str) -> Forecast:
-    with loaded_flow(workspace, Path(evaluator.flow_path)) as loaded:
+    with loaded_flow(workspace, evaluator_flow(evaluator)) as loaded:
         base = _find_pilot(workspace, loaded, None)
         if base is None:
             return _from_prompts(loaded, (), n_lines, label)

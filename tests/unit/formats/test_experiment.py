@@ -106,6 +106,7 @@ def test_reads_everything(folder: Path) -> None:
         EvaluatorSpec(
             name="answer",
             flow_path=str(folder / "evaluation/answer"),
+            folder=str(folder),
             column_mapping={"prediction": "${run.outputs.answer}"},
             pointer=("evaluators", 0),
         ),
@@ -186,3 +187,89 @@ def test_single_findings(folder: Path, text: str, code: str, place: str, fix: st
 def test_missing_file(folder: Path) -> None:
     with pytest.raises(DefinitionError, match="F001"):
         load_experiment(folder / "none.yaml")
+
+
+def test_evaluators_of_every_kind(folder: Path) -> None:
+    (folder / "checks.py").write_text("def style(answer):\n    return 1\n")
+    (folder / "experiment.yaml").write_text(
+        "data: data/test.jsonl\n"
+        "models: [baseline, a/b]\n"
+        "evaluators:\n"
+        "- f1\n"
+        "- {builtin: numeric, name: price, parameters: {relative: 0.01}}\n"
+        '- {python: "checks.py:style"}\n'
+        '- {python: "package.module:Style", name: looks, parameters: {strict: true}}\n'
+        "- {builtin: groundedness, models: [baseline, {connection: c, model: m}], repeats: 3}\n"
+        "- flow: evaluation/answer\n"
+    )
+    here = str(folder)
+    assert load_experiment(folder).evaluators == (
+        EvaluatorSpec(name="f1", builtin="f1", pointer=("evaluators", 0)),
+        EvaluatorSpec(
+            name="price",
+            builtin="numeric",
+            parameters={"relative": 0.01},
+            folder=here,
+            pointer=("evaluators", 1),
+        ),
+        EvaluatorSpec(name="style", python="checks.py:style", folder=here, pointer=("evaluators", 2)),
+        EvaluatorSpec(
+            name="looks",
+            python="package.module:Style",
+            parameters={"strict": True},
+            folder=here,
+            pointer=("evaluators", 3),
+        ),
+        EvaluatorSpec(
+            name="groundedness",
+            builtin="groundedness",
+            models=(
+                ModelSpec(name="baseline", connection="baseline", model="baseline"),
+                ModelSpec(name="m", connection="c", model="m"),
+            ),
+            repeats=3,
+            folder=here,
+            pointer=("evaluators", 4),
+        ),
+        EvaluatorSpec(
+            name="answer", flow_path=str(folder / "evaluation/answer"), folder=here, pointer=("evaluators", 5)
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "code", "column", "what"),
+    [
+        ("3", "F005", 3, "Here should be the name of a built-in evaluator"),
+        ("{name: a}", "F006", 3, "none of flow, builtin and python"),
+        ("{builtin: f1, python: 'a:b'}", "F005", 17, "is a builtin already"),
+        ("{python: 'gone.py:b'}", "F001", 12, "gone.py does not exist"),
+        ("{python: 'no name'}", "F016", 12, "does not name a function or class"),
+        ("{flow: ., parameters: {a: 1}}", "F012", 13, "takes no parameters"),
+        ("{python: 'a:b', repeats: 2}", "F012", 19, "has use for repeats"),
+        ("{builtin: f1, repeats: 0}", "F005", 26, "at least 1"),
+        ("{builtin: f1, models: [x]}", "C507", 26, "does not name a model"),
+        ("{builtin: f1, option: 1}", "F012", 17, "no use for the key 'option'"),
+    ],
+)
+def test_evaluators_that_make_no_sense(
+    folder: Path, evaluator: str, code: str, column: int, what: str
+) -> None:
+    (folder / "experiment.yaml").write_text(
+        f"data: data/test.jsonl\nmodels: [baseline, a/b]\nevaluators:\n- {evaluator}\n"
+    )
+    with pytest.raises(DefinitionError) as raised:
+        load_experiment(folder)
+    (problem,) = raised.value.problems
+    assert (problem.code, problem.span and (problem.span.line, problem.span.column)) == (code, (4, column))
+    assert what in problem.what
+
+
+def test_two_evaluators_of_one_name(folder: Path) -> None:
+    (folder / "experiment.yaml").write_text(
+        "data: data/test.jsonl\nmodels: [baseline, a/b]\nevaluators:\n- f1\n- {builtin: exact_match, name: f1}\n"
+    )
+    with pytest.raises(DefinitionError) as raised:
+        load_experiment(folder)
+    (problem,) = raised.value.problems
+    assert (problem.code, problem.span and (problem.span.line, problem.span.column)) == ("F003", (5, 32))
