@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from headrace.domain.label import Label
 from headrace.domain.run import LineResult, NodeResult, Run, RunSpec
 from headrace.domain.span import SpanRecord
 from headrace.errors import Problem, UsageError, nearest
@@ -172,8 +173,16 @@ class RunStore(Protocol):
         """
         ...
 
+    def append_labels(self, run: str, labels: Sequence[Label]) -> None:
+        """Keep what people say about answers of a run, in one transaction; nothing that was said before goes."""
+        ...
+
+    def read_labels(self, run: str) -> tuple[Label, ...]:
+        """Everything that people said about answers of a run, oldest first."""
+        ...
+
     def delete_run(self, run: str) -> None:
-        """Delete a run with its lines and spans; results of its nodes that are kept stay."""
+        """Delete a run with its lines, spans and labels; results of its nodes that are kept stay."""
         ...
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from threading import Lock
 from typing import Any
 
 from headrace.domain.cache import CacheChanges, CachedResult, CacheSummary
+from headrace.domain.label import Label
 from headrace.domain.run import COMPLETED, FAILED, LineResult, NodeResult, Run, RunSpec, Usage
 from headrace.domain.span import SpanRecord
 from headrace.errors import Problem
@@ -21,6 +22,8 @@ from headrace.store.records import (
     encode_spans,
     encode_time,
     finish_row,
+    label_from_row,
+    label_row,
     line_from_row,
     line_row,
     run_from_row,
@@ -45,6 +48,7 @@ class _Recorded:
     row: dict[str, Any]
     lines: dict[int, dict[str, Any]] = field(default_factory=dict)
     aggregation_spans: str = _NO_SPANS
+    labels: list[dict[str, Any]] = field(default_factory=list)
 
 
 def open_memory(_location: str) -> MemoryStore:
@@ -266,6 +270,17 @@ class MemoryStore:
                 n_deleted += int(recorded.aggregation_spans != _NO_SPANS)
                 recorded.aggregation_spans = _NO_SPANS
             return n_deleted
+
+    def append_labels(self, run: str, labels: Sequence[Label]) -> None:
+        """Keep labels; see the protocol."""
+        rows = [label_row(label) for label in labels]
+        with self._lock:
+            self._find(run).labels.extend(rows)
+
+    def read_labels(self, run: str) -> tuple[Label, ...]:
+        """All labels of a run; see the protocol."""
+        with self._lock:
+            return tuple(map(label_from_row, self._find(run).labels))
 
     def delete_run(self, run: str) -> None:
         """Delete a run; see the protocol."""

@@ -201,3 +201,12 @@ FROM cached_result;
 -- name: drop_results
 -- Delete the kept results that were neither made nor used since a time, or all of them.
 DELETE FROM cached_result WHERE CAST(:unused_since_ns AS BIGINT) IS NULL OR used_ns < :unused_since_ns;
+
+-- name: append_label
+-- Keep what a person says about an answer.
+INSERT INTO label (run_id, line_number, metric, value, labeller, is_random, at, note)
+VALUES (:run_id, :line_number, :metric, :value, :labeller, :is_random, :at, :note);
+
+-- name: read_labels
+-- What people said about the answers of a run, oldest first.
+SELECT line_number, metric, value, labeller, is_random, at, note FROM label WHERE run_id = :run_id ORDER BY id;

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from headrace.domain.cache import CachedResult, CacheSummary
+from headrace.domain.label import Label
 from headrace.domain.run import RUNNING, LineResult, NodeResult, Run, RunSpec, Usage
 from headrace.domain.span import SpanRecord
 from headrace.domain.values import MAX_INTEGER_BITS
@@ -408,3 +409,33 @@ def _span_from_json(values: Sequence[Any], trace_id: str) -> SpanRecord:
     data["trace_id"] = data["trace_id"] or trace_id
     data["events"] = tuple((name, time_ns, attributes) for name, time_ns, attributes in data["events"])
     return SpanRecord(**data)
+
+
+def label_row(label: Label) -> dict[str, Any]:
+    """Columns of a label."""
+    return {
+        "line_number": label.line_number,
+        "metric": label.metric,
+        "value": label.value,
+        "labeller": label.labeller,
+        "is_random": int(label.is_random),
+        "at": encode_time(label.at),
+        "note": label.note,
+    }
+
+
+def label_from_row(row: Row) -> Label:
+    """A label from its columns.
+
+    Raises:
+        ValueError: The time cannot be read.
+    """
+    return Label(
+        line_number=row["line_number"],
+        metric=row["metric"],
+        value=row["value"],
+        labeller=row["labeller"],
+        is_random=bool(row["is_random"]),
+        at=datetime.fromisoformat(row["at"]),
+        note=row["note"],
+    )

@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Any, TypeVar
 
 from headrace.domain.cache import CacheChanges, CachedResult, CacheSummary
+from headrace.domain.label import Label
 from headrace.domain.run import LineResult, NodeResult, Run, RunSpec
 from headrace.domain.span import SpanRecord
 from headrace.errors import Problem, UsageError
@@ -29,6 +30,8 @@ from headrace.store.records import (
     encode_spans,
     encode_time,
     finish_row,
+    label_from_row,
+    label_row,
     line_from_row,
     line_row,
     run_from_row,
@@ -262,6 +265,24 @@ class SqlStore:
             return connection.execute("delete_spans", row)
 
         return self._database.write(delete, is_repeatable=False)
+
+    def append_labels(self, run: str, labels: Sequence[Label]) -> None:
+        """Keep labels; see the protocol."""
+        rows = [label_row(label) for label in labels]
+
+        def append(connection: Connection) -> None:
+            run_id = _run_id(connection, run)
+            connection.execute_many("append_label", [{**row, "run_id": run_id} for row in rows])
+
+        self._database.write(append, is_repeatable=False)
+
+    def read_labels(self, run: str) -> tuple[Label, ...]:
+        """All labels of a run; see the protocol."""
+
+        def read(connection: Connection) -> Sequence[Row]:
+            return connection.rows("read_labels", {"run_id": _run_id(connection, run)})
+
+        return tuple(self._decoded(label_from_row, row) for row in self._database.read(read))
 
     def delete_run(self, run: str) -> None:
         """Delete a run; see the protocol."""
