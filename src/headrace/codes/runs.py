@@ -17,8 +17,8 @@ RUN_CODES: Mapping[str, Entry] = {
     ),
     "D403": Entry(
         "unknown-column",
-        "A mapping to a column that does not exist",
-        "The column mapping names a column that the data or the run does not have.",
+        "A column that does not exist",
+        "A column mapping or an experiment names a column that the data or the run does not have.",
     ),
     "D404": Entry(
         "bad-mapping",
@@ -103,6 +103,11 @@ RUN_CODES: Mapping[str, Entry] = {
         "bad-margin",
         "A margin that makes no sense",
         "A margin is a distance: it must be a number above zero.",
+    ),
+    "G904": Entry(
+        "bad-label",
+        "A human label that is no number",
+        "What people say about answers is compared with scores, so it is a number, true or false, or an empty cell.",
     ),
     "S801": Entry("unknown-run", "A run that does not exist", "The store has no run of this name."),
     "S802": Entry("run-exists", "A run of this name exists already", "Run names are unique within a store."),

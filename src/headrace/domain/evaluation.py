@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.domain.cache import CacheChoice
+from headrace.domain.comparison import Family
 from headrace.domain.scores import MetricSpec
 from headrace.domain.variant import Arm, ModelSpec
 from headrace.source import Pointer, SourceMap, Span
@@ -59,6 +60,9 @@ class Experiment:
         cache: Whether results of nodes are used again, by all arms and by later runs; they are where it does not say.
         repeats: How often every arm answers every line.
         seed: For resampling; recorded with the result.
+        cluster: Column of lines that belong together and so are not independent; ``None`` where each stands for itself.
+        slices: Columns by whose values the results are broken down.
+        family: Which comparisons are adjusted together.
     """
 
     name: str
@@ -76,6 +80,9 @@ class Experiment:
     seed: int = 0
     alpha: float = 0.05
     line_id: str | None = None
+    cluster: str | None = None
+    slices: tuple[str, ...] = ()
+    family: Family = "baseline"
     environment_variables: Mapping[str, str] = field(default_factory=dict)
 
     def place(self, *pointer: str | int) -> Span | None:

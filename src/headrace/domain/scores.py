@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias
 
 Direction: TypeAlias = Literal["higher", "lower"]
 MetricKind: TypeAlias = Literal["binary", "graded", "unbounded", "auto"]
+Goal: TypeAlias = Literal["superiority", "non_inferiority", "equivalence"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +41,8 @@ class MetricSpec:
             verdict says "equivalent" and nothing is tested for being no worse.
         labels: Arm to the data column that holds what people say about that arm's answers; labels that were taken
             in the terminal need no column.
+        goal: What an arm must show to be shipped: "superiority": to be better than the baseline; "non_inferiority":
+            not to be worse by the margin; "equivalence": neither. The last two need a margin.
     """
 
     name: str
@@ -47,6 +50,7 @@ class MetricSpec:
     kind: MetricKind = "auto"
     margin: float | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    goal: Goal = "superiority"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

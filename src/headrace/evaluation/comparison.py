@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import inf
+from types import MappingProxyType
 
 from headrace.domain.comparison import (
     ArmScore,
@@ -13,11 +14,12 @@ from headrace.domain.comparison import (
     Estimate,
     Family,
     Interval,
+    JudgeQuality,
     MetricComparison,
     PairedEffect,
     Provenance,
 )
-from headrace.domain.scores import ArmLines, MetricSpec
+from headrace.domain.scores import ArmLines, HumanLabel, LineFacts, MetricSpec
 from headrace.evaluation.arm_summary import has_only_failures, summarise_arm
 from headrace.evaluation.caveats import find_caveats
 from headrace.evaluation.effects import Measurement, measure_effect
@@ -62,6 +64,9 @@ def compare(
     alpha: float = 0.05,
     family: Family = "baseline",
     seed: int = 0,
+    facts: Mapping[str, LineFacts] = MappingProxyType({}),
+    labels: Sequence[HumanLabel] = (),
+    judges: Mapping[str, JudgeQuality] = MappingProxyType({}),
 ) -> Comparison:
     """Compare every arm with the baseline, line by line, on every metric.
 
@@ -77,6 +82,9 @@ def compare(
         alpha: Error rate of the family of verdicts.
         family: "baseline" adjusts with Holm, "exploratory" with Benjamini-Hochberg, "none" not.
         seed: Seed of the permutation draws.
+        facts: Cluster and slices per line id.
+        labels: What people say about answers, in the unit of the metrics.
+        judges: Per metric that a model gives: how far its scores can be trusted.
 
     Raises:
         ValueError: An arm appears twice, the baseline is not among the arms, a metric appears

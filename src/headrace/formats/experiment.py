@@ -19,12 +19,15 @@
       - {name: answer, flow: evaluation/answer, column_mapping: {prediction: "${run.outputs.answer}"}}
       - {name: style, python: "checks.py:style", parameters: {strict: true}}
     metrics:                           # the first one decides
-      - {name: f1, direction: higher, margin: 0.05}
+      - {name: f1, direction: higher, margin: 0.05, goal: non_inferiority, labels: {zero_shot: people_say}}
     baseline: zero_shot                # an arm; default: the first
     cache: {retrieve: off}             # or on, or off: whether results of nodes are used again
     repeats: 1
     seed: 0
     alpha: 0.05
+    cluster: document                  # a column: lines of one value are not independent
+    slices: [topic]                    # columns that the results are broken down by
+    family: baseline                   # or exploratory, or none: how p is adjusted over the arms
     environment_variables: {REGION: eu}
 
 Arms are every variant with every model; :func:`headrace.formats.arms.make_arms` names them. An unknown
@@ -35,11 +38,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from headrace.domain.cache import CacheChoice
 from headrace.domain.evaluation import Experiment
-from headrace.domain.scores import Direction, MetricKind, MetricSpec
 from headrace.domain.variant import Arm, Variant
 from headrace.errors import DefinitionError, UsageError, nearest
 from headrace.formats.arms import make_arms, parse_model, parse_variant
@@ -55,6 +57,7 @@ from headrace.formats.experiment_parts import (
     read_whole,
     refuse,
 )
+from headrace.formats.judgement import read_family, read_metrics, read_slices
 from headrace.formats.paths import is_folder
 from headrace.formats.positions import read_text, read_yaml
 from headrace.formats.shape import Block, Findings, by_place, root_block
@@ -65,10 +68,9 @@ __all__ = ["load_experiment", "make_arms", "parse_model"]
 _KEYS = (
     "name", "flow", "data", "column_mapping", "line_id", "variants", "models", "evaluators", "metrics",
     "baseline", "cache", "repeats", "seed", "alpha", "environment_variables", "$schema", "description",
+    "cluster", "slices", "family",
 )  # fmt: skip
 _STATES = {"on": True, "off": False}
-_DIRECTIONS = ("higher", "lower")
-_METRIC_KINDS = ("auto", "binary", "graded", "unbounded")
 
 
 def load_experiment(path: Path) -> Experiment:
@@ -109,11 +111,14 @@ def _read(root: Block, file: Path) -> Experiment | None:
         arms=arms,
         baseline=_read_baseline(root, arms),
         evaluators=read_evaluators(root, file),
-        metrics=_read_metrics(root),
+        metrics=read_metrics(root, [arm.name for arm in arms]),
         cache=_read_cache(root),
         repeats=read_whole(root, "repeats", default=1, at_least=1),
         seed=read_whole(root, "seed", default=0, at_least=0),
         alpha=0.05 if alpha is None else float(alpha),
+        cluster=root.text("cluster"),
+        slices=read_slices(root),
+        family=read_family(root),
         environment_variables=read_texts(root.block("environment_variables")),
     )
 
@@ -175,35 +180,6 @@ def _read_variant(pointer: Pointer, value: Any, findings: Findings) -> Variant |
         block.missing("name", "The variant")
         return None
     return Variant(name=name, choices=texts)
-
-
-def _read_metrics(root: Block) -> tuple[MetricSpec, ...]:
-    metrics = read_items(root, "metrics", _read_metric)
-    return tuple(metrics)
-
-
-def _read_metric(pointer: Pointer, value: Any, findings: Findings) -> MetricSpec | None:
-    if isinstance(value, str) and value:
-        return MetricSpec(name=value)
-    if not isinstance(value, dict):
-        no_mapping(pointer, findings, "the name of a score or a mapping with name")
-        return None
-    block = Block(value, pointer, findings)
-    block.check_keys(("name", "direction", "kind", "margin"), "A metric", severity="error")
-    name = block.required_text("name", "The metric")
-    direction = block.word("direction", _DIRECTIONS) or "higher"
-    kind = block.word("kind", _METRIC_KINDS) or "auto"
-    margin = block.number("margin")
-    if margin is not None and not margin > 0:
-        findings.add("G903", block.at("margin"), "A margin must be above zero.", "Write a number above zero.")
-    if name is None or direction not in _DIRECTIONS or kind not in _METRIC_KINDS:
-        return None
-    return MetricSpec(
-        name=name,
-        direction=cast("Direction", direction),
-        kind=cast("MetricKind", kind),
-        margin=None if margin is None else float(margin),
-    )
 
 
 def _read_baseline(root: Block, arms: Sequence[Arm]) -> str:

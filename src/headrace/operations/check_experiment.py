@@ -13,6 +13,7 @@ from headrace.domain.flow import Flow
 from headrace.errors import Problem, UsageError, nearest, raise_if_errors
 from headrace.formats.lines import read_dataset
 from headrace.formats.mapping import parse_mapping
+from headrace.operations.check_columns import check_columns
 from headrace.operations.evaluator_flows import evaluator_flow
 from headrace.operations.prepare_flow import loaded_flow
 from headrace.operations.workspace import Workspace
@@ -47,7 +48,7 @@ def check_experiment(workspace: Workspace, experiment: Experiment) -> None:
     _check_judged(experiment)
     dataset = read_dataset(Path(experiment.data_path))
     arms: list[Flow] = []
-    problems: list[Problem] = []
+    problems: list[Problem] = list(check_columns(experiment, dataset))
     for arm in experiment.arms:
         with loaded_flow(
             workspace,

@@ -9,6 +9,7 @@ from typing import Any
 from headrace.domain.run import COMPLETED, LineResult, Run
 from headrace.domain.scores import ArmLines, LineObservation
 from headrace.errors import Problem, UsageError
+from headrace.operations.line_facts import find_twins, line_names
 from headrace.operations.recorded_data import unchanged_dataset
 from headrace.operations.workspace import Workspace
 
@@ -97,16 +98,10 @@ def _line_ids(run: Run, line_id: str | None) -> dict[int, str]:
                 fix="Leave line_id away to pair lines by their number.",
             )
         )
-    ids = {line.number: str(line.columns.get(line_id, line.number)) for line in dataset.lines}
-    if len(set(ids.values())) != len(ids):
-        raise UsageError(
-            Problem(
-                code="G902",
-                what=f"Column {line_id!r} of the data does not identify lines: some values occur more than once.",
-                fix="Name a column with unique values, or leave line_id away to pair lines by their number.",
-            )
-        )
-    return ids
+    twins = find_twins(dataset, line_id)
+    if twins is not None:
+        raise UsageError(twins)
+    return line_names(dataset, line_id)
 
 
 def score_names(collected: Sequence[Collected]) -> tuple[str, ...]:

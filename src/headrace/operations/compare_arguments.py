@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf, nan
 from pathlib import Path
 from typing import Any
 
 from headrace.domain.cache import CacheChoice
+from headrace.domain.comparison import Family
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import Flow
 from headrace.domain.scores import MetricSpec
@@ -27,6 +29,7 @@ class CompareArguments:
         variants: Variant ids, or ``node.variant`` where an id alone is not clear.
         models: ``connection/model`` texts.
         metrics: Score names; ``name:lower`` where a low score is good.
+        margins: ``name=number`` texts: differences that do not matter.
     """
 
     flow: Path
@@ -40,6 +43,10 @@ class CompareArguments:
     seed: int = 0
     alpha: float = 0.05
     line_id: str | None = None
+    cluster: str | None = None
+    slices: Sequence[str] = ()
+    family: Family = "baseline"
+    margins: Sequence[str] = ()
     column_mapping: Mapping[str, str] = field(default_factory=dict)
     evaluation_mapping: Mapping[str, str] = field(default_factory=dict)
     environment_variables: Mapping[str, str] = field(default_factory=dict)
@@ -81,11 +88,14 @@ def make_experiment(given: CompareArguments) -> Experiment:
                 column_mapping=given.evaluation_mapping,
             ),
         ),
-        metrics=tuple(parse_metric(text) for text in given.metrics),
+        metrics=add_margins(parse_metrics(given.metrics), given.margins),
         repeats=given.repeats,
         seed=given.seed,
         alpha=given.alpha,
         line_id=given.line_id,
+        cluster=given.cluster,
+        slices=tuple(given.slices),
+        family=given.family,
         environment_variables=given.environment_variables,
         cache=CacheChoice(is_on=given.cache),
     )
@@ -98,16 +108,22 @@ def change_experiment(experiment: Experiment, given: Mapping[str, Any]) -> Exper
         UsageError: V305 when no arm has the name of the baseline.
     """
     changes = {
-        name: value for name, value in given.items() if name in ("repeats", "seed", "alpha", "line_id")
+        name: value
+        for name, value in given.items()
+        if name in ("repeats", "seed", "alpha", "line_id", "cluster", "family")
     }
+    if "slices" in given:
+        changes["slices"] = tuple(given["slices"])
     if "cache" in given:
         changes["cache"] = replace(experiment.cache, is_on=given["cache"])
     if "data" in given:
         changes["data_path"] = str(given["data"])
     if "metrics" in given:
         known = {metric.name: metric for metric in experiment.metrics}
-        asked = [parse_metric(text) for text in given["metrics"]]
+        asked = parse_metrics(given["metrics"])
         changes["metrics"] = tuple(known.get(metric.name, metric) for metric in asked)
+    if "margins" in given:
+        changes["metrics"] = add_margins(changes.get("metrics", experiment.metrics), given["margins"])
     if "baseline" in given:
         changes["baseline"] = find_baseline(experiment.arms, given["baseline"])
     return replace(experiment, **changes)
@@ -193,3 +209,45 @@ def parse_metric(text: str) -> MetricSpec:
     if text.endswith(_LOWER):
         return MetricSpec(name=text.removesuffix(_LOWER), direction="lower")
     return MetricSpec(name=text)
+
+
+def parse_metrics(texts: Iterable[str]) -> tuple[MetricSpec, ...]:
+    """Metrics of their texts, in order.
+
+    Raises:
+        UsageError: C507 when one is named twice.
+    """
+    metrics = tuple(parse_metric(text) for text in texts)
+    names = [metric.name for metric in metrics]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        what = f"The metric {twice[0]!r} is named twice."
+        raise UsageError(Problem(code="C507", what=what, fix="Name each metric once."))
+    return metrics
+
+
+def add_margins(metrics: Sequence[MetricSpec], texts: Iterable[str]) -> tuple[MetricSpec, ...]:
+    """The metrics with the margins that ``name=number`` texts give them.
+
+    Raises:
+        UsageError: G903 when a margin is no number above zero, C507 when it is of no metric.
+    """
+    margins: dict[str, float] = {}
+    for text in texts:
+        name, _, number = (part.strip() for part in text.rpartition("="))
+        try:
+            margins[name] = float(number)
+        except ValueError:
+            margins[name] = nan
+        if not 0.0 < margins[name] < inf:
+            what = f"The margin {text} gives no number above zero."
+            fix = "Write it as NAME=NUMBER, with a number above zero."
+            raise UsageError(Problem(code="G903", what=what, fix=fix))
+    known = [metric.name for metric in metrics]
+    for name in margins:
+        if name not in known:
+            near = nearest(name, known)
+            fix = f"Did you mean {near!r}?" if near else f"Name {name} as a metric as well."
+            what = f"A margin is given for {name!r}, which is no metric of this comparison."
+            raise UsageError(Problem(code="C507", what=what, fix=fix))
+    return tuple(replace(metric, margin=margins.get(metric.name, metric.margin)) for metric in metrics)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from headrace.domain.comparison import Comparison, Recommendation
+from headrace.domain.comparison import Comparison, Family, Recommendation
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import FlowOutput
 from headrace.domain.report import ReportContext
 from headrace.domain.run import CANCELED, COMPLETED, Cap, Run
-from headrace.domain.scores import MetricSpec
+from headrace.domain.scores import HumanLabel, LineFacts, MetricSpec
 from headrace.domain.variant import Arm
 from headrace.engine.events import OnEvent
 from headrace.engine.spending import Spending
@@ -38,7 +38,9 @@ from headrace.operations.collect_scores import (
     score_names,
 )
 from headrace.operations.evaluator_flows import evaluator_flow
+from headrace.operations.line_facts import collect_column_labels, collect_facts
 from headrace.operations.line_runners import HERE, Where
+from headrace.operations.recorded_data import known_dataset
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace
 
@@ -100,13 +102,13 @@ def _judgement(experiment: Experiment) -> dict[str, Any]:
     return {
         "name": experiment.name,
         "baseline": experiment.baseline,
-        "metrics": [
-            {"name": item.name, "direction": item.direction, "kind": item.kind, "margin": item.margin}
-            for item in experiment.metrics
-        ],
+        "metrics": [as_plain(metric) for metric in experiment.metrics],
         "alpha": experiment.alpha,
         "seed": experiment.seed,
         "line_id": experiment.line_id,
+        "cluster": experiment.cluster,
+        "slices": list(experiment.slices),
+        "family": experiment.family,
     }
 
 
@@ -216,21 +218,30 @@ def compare_runs(
     runs: Sequence[str],
     *,
     baseline: str | None = None,
-    metrics: Sequence[str] = (),
-    alpha: float = 0.05,
+    metrics: Sequence[str | MetricSpec] = (),
+    alpha: float | None = None,
+    cluster: str | None = None,
+    slices: Sequence[str] = (),
+    family: Family | None = None,
 ) -> ComparisonResult:
     """Compare runs that exist, by the evaluation runs that were made of them; the first is the baseline.
+
+    Runs of one experiment are judged as it says, in what is not given here.
 
     Args:
         workspace: For the store.
         runs: Names of at least two runs of flows, not of evaluations.
         baseline: Run or arm name of the baseline.
-        metrics: Score names, the primary one first; all that were found when empty.
+        metrics: Scores, the primary one first; a name alone means what the experiment says of it. All that were
+            found when empty.
         alpha: Family-wise error rate.
+        cluster: Column of lines that belong together.
+        slices: Columns that the results are broken down by.
+        family: Which comparisons are adjusted together.
 
     Raises:
-        UsageError: S801 unknown run, V305 unknown baseline, G901 unknown metric; G902 fewer than two, no scores, or
-            lines that do not pair.
+        UsageError: S801 unknown run, V305 unknown baseline, G901 unknown metric, D403 unknown column; G902 fewer than
+            two, no scores, or lines that do not pair.
     """
     judged = [_with_evaluations(workspace, workspace.store.read_run(name)) for name in dict.fromkeys(runs)]
     arms = [item.arm for item in judged]
@@ -238,13 +249,40 @@ def compare_runs(
         judged = [
             JudgedRun(arm=item.run.spec.name, run=item.run, evaluations=item.evaluations) for item in judged
         ]
+    recorded = _shared_judgement(judged)
+    given = {"alpha": alpha, "cluster": cluster, "slices": list(slices) or None, "family": family}
     judgement = {
+        **recorded,
+        **{key: value for key, value in given.items() if value is not None},
         "name": "runs compared",
         "baseline": _find_baseline(judged, baseline),
-        "metrics": [{"name": name} for name in metrics],
-        "alpha": alpha,
+        "metrics": _asked_metrics(metrics, recorded.get("metrics") or []),
     }
     return _compare(workspace, judged, judgement, None)
+
+
+def _shared_judgement(judged: Sequence[JudgedRun]) -> Mapping[str, Any]:
+    """How the experiment judges that all runs belong to; nothing where there is no such experiment."""
+    experiments = {item.run.spec.experiment for item in judged}
+    return judged[0].run.spec.judgement if len(experiments) == 1 and None not in experiments else {}
+
+
+def _asked_metrics(
+    asked: Sequence[str | MetricSpec], recorded: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    if not asked:
+        return list(recorded)
+    known = {item["name"]: item for item in recorded}
+    specs = (item if isinstance(item, MetricSpec) else known.get(item, {"name": item}) for item in asked)
+    found = [as_plain(item) if isinstance(item, MetricSpec) else item for item in specs]
+    return list({item["name"]: item for item in found}.values())
+
+
+def as_plain(metric: MetricSpec) -> dict[str, Any]:
+    """A metric as plain data, of which ``MetricSpec(**data)`` makes it again."""
+    return {field.name: getattr(metric, field.name) for field in fields(metric)} | {
+        "labels": dict(metric.labels)
+    }
 
 
 def _find_baseline(judged: Sequence[JudgedRun], wanted: str | None) -> str:
@@ -294,12 +332,16 @@ def _compare(
                 fix="Name two or more runs, variants or models.",
             )
         )
+    facts, labels = _read_columns(judged, metrics, judgement)
     comparison = compare(
         arms,
         baseline=judgement["baseline"],
         metrics=metrics,
         alpha=judgement.get("alpha", 0.05),
+        family=judgement.get("family", "baseline"),
         seed=judgement.get("seed", 0),
+        facts=facts,
+        labels=labels,
     )
     names = [metric.name for metric in metrics]
     runs = tuple(item.run for item in judged)
@@ -324,6 +366,24 @@ def _compare(
         n_failed=sum(run.n_failed for item in judged for run in (item.run, *item.evaluations.values())),
         experiment=experiment_id,
     )
+
+
+def _read_columns(
+    judged: Sequence[JudgedRun], metrics: Sequence[MetricSpec], judgement: Mapping[str, Any]
+) -> tuple[Mapping[str, LineFacts], tuple[HumanLabel, ...]]:
+    """Clusters and slices of the lines, and what people say in columns of the data.
+
+    Raises:
+        UsageError: D403 when a column does not exist, or the data has changed; G904 when a label is no number.
+    """
+    cluster, slices, line_id = (judgement.get(key) for key in ("cluster", "slices", "line_id"))
+    if not (cluster or slices or any(metric.labels for metric in metrics)):
+        return {}, ()
+    datasets = {item.arm: known_dataset(item.run.spec) for item in judged}
+    facts: dict[str, LineFacts] = {}
+    for dataset in datasets.values():
+        facts = {**collect_facts(dataset, line_id, cluster, slices or ()), **facts}
+    return facts, collect_column_labels(datasets, metrics, line_id)
 
 
 def _check_same_data(judged: Sequence[JudgedRun]) -> None:

@@ -273,3 +273,51 @@ def test_two_evaluators_of_one_name(folder: Path) -> None:
         load_experiment(folder)
     (problem,) = raised.value.problems
     assert (problem.code, problem.span and (problem.span.line, problem.span.column)) == ("F003", (5, 32))
+
+
+JUDGED = """\
+flow: .
+data: data/test.jsonl
+variants: [node.zero_shot, node.few]
+metrics:
+  - {name: f1, margin: 0.05, goal: non_inferiority, labels: {few: people_say}}
+cluster: document
+slices: [topic, 2]
+family: exploratory
+"""
+
+
+def test_reads_how_arms_are_judged(folder: Path) -> None:
+    (folder / "experiment.yaml").write_text(JUDGED)
+    experiment = load_experiment(folder)
+    assert experiment.metrics == (
+        MetricSpec(name="f1", margin=0.05, goal="non_inferiority", labels={"few": "people_say"}),
+    )
+    assert (experiment.cluster, experiment.slices, experiment.family) == (
+        "document",
+        ("topic", "2"),
+        "exploratory",
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "line", "what"),
+    [
+        ("margin: 0.05, ", "", "G903", 5, "asks for a margin"),
+        ("margin: 0.05", "margin: .inf", "G903", 5, "above zero"),
+        ("margin: 0.05", "margin: .nan", "G903", 5, "above zero"),
+        ("goal: non_inferiority", "goal: noninferiority", "F007", 5, "means nothing here"),
+        ("{few: people_say}", "{fw: people_say}", "V305", 5, "no arm"),
+        ("family: exploratory", "family: all", "F007", 8, "means nothing here"),
+        ("[topic, 2]", "[topic, topic]", "F003", 7, "twice"),
+        ("[topic, 2]", "[topic, {}]", "F005", 7, "a column"),
+        ("cluster:", "  - f1\ncluster:", "F003", 6, "twice"),
+    ],
+)
+def test_says_where_the_judging_makes_no_sense(
+    folder: Path, old: str, new: str, code: str, line: int, what: str
+) -> None:
+    (problem,) = problems_of(folder, JUDGED.replace(old, new))
+    assert problem.span is not None
+    assert (problem.code, problem.span.line) == (code, line)
+    assert what in problem.what

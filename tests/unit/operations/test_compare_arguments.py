@@ -11,9 +11,11 @@ from headrace.domain.scores import MetricSpec
 from headrace.errors import HeadraceError, UsageError
 from headrace.operations.compare_arguments import (
     CompareArguments,
+    add_margins,
     change_experiment,
     make_experiment,
     parse_metric,
+    parse_metrics,
 )
 
 NODE = "{type: prompt, source: {type: code, path: p.jinja2}, inputs: {}}"
@@ -143,3 +145,35 @@ def test_options_go_on_top_of_an_experiment(tmp_path: Path) -> None:
     assert (changed.repeats, changed.baseline, changed.data_path, changed.seed) == (5, "rich", "e.jsonl", 7)
     assert changed.metrics == (MetricSpec(name="x", direction="lower"), MetricSpec(name="y"))
     assert change_experiment(given, {}) == given
+
+
+def test_margins_are_given_by_name() -> None:
+    metrics = parse_metrics(("f1", "words:lower"))
+    assert add_margins(metrics, ("f1=0.05", "words=3")) == (
+        MetricSpec(name="f1", margin=0.05),
+        MetricSpec(name="words", direction="lower", margin=3.0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("texts", "code"),
+    [
+        (["f1=-0.05"], "G903"),
+        (["f1=0"], "G903"),
+        (["f1=nan"], "G903"),
+        (["f1=inf"], "G903"),
+        (["f1"], "G903"),
+        (["f2=0.1"], "C507"),
+    ],
+)
+def test_a_margin_that_makes_no_sense_is_refused(texts: list[str], code: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        add_margins(parse_metrics(("f1",)), texts)
+    assert caught.value.problems[0].code == code
+    assert caught.value.problems[0].fix
+
+
+def test_a_metric_named_twice_is_refused() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_metrics(("f1", "f1:lower"))
+    assert caught.value.problems[0].code == "C507"

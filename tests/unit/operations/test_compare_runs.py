@@ -9,9 +9,9 @@ import pytest
 
 from headrace.config import load_settings
 from headrace.domain.run import CANCELED
-from headrace.errors import UsageError
+from headrace.errors import HeadraceError, UsageError
 from headrace.formats.experiment import load_experiment
-from headrace.operations.compare_runs import compare_runs, run_experiment
+from headrace.operations.compare_runs import compare_experiment_again, compare_runs, run_experiment
 from headrace.operations.init_flow import init_flow
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace, open_workspace
@@ -111,3 +111,78 @@ def test_arms_that_nothing_judges_are_refused_before_they_are_run(workspace: Wor
     assert caught.value.problems[0].code == "G902"
     assert "evaluators" in (caught.value.problems[0].fix or "")
     assert workspace.store.list_runs() == ()
+
+
+ASKING = """\
+inputs: {text: {type: string}}
+outputs: {answer: {type: string, reference: "${ask.output}"}}
+nodes:
+- name: ask
+  type: llm
+  source: {type: code, path: ask.jinja2}
+  connection: baseline
+  api: chat
+  inputs: {model: m, text: "${inputs.text}"}
+"""
+JUDGED = """\
+flow: asking
+data: data.jsonl
+line_id: {line_id}
+models: [baseline, {{name: b, connection: baseline}}]
+evaluators:
+- {{name: judge, flow: judge, column_mapping: {{prediction: "${{run.outputs.answer}}", groundtruth: "${{data.text}}"}}}}
+metrics:
+- {{name: correct, labels: {{b: {label}}}}}
+cluster: {cluster}
+slices: [{slices}]
+"""
+ROWS = [
+    {"text": word, "id": f"id-{word}", "topic": "xy"[n % 2], "said": n % 2} for n, word in enumerate("abcdef")
+]
+
+
+@pytest.mark.parametrize(
+    ("keys", "rows", "code", "file", "line"),
+    [
+        ({"cluster": "topik"}, ROWS, "D403", "experiment.yaml", 9),
+        ({"slices": "topic, tpic"}, ROWS, "D403", "experiment.yaml", 10),
+        ({"label": "sad"}, ROWS, "D403", "experiment.yaml", 8),
+        ({"line_id": "ids"}, ROWS, "D403", "experiment.yaml", 3),
+        ({}, [*ROWS, {**ROWS[2], "text": "g"}], "G902", "data.jsonl", 7),
+        ({}, [*ROWS, {**ROWS[2], "id": "new", "said": "good"}], "G904", "data.jsonl", 7),
+    ],
+)
+def test_columns_that_arms_are_judged_by_are_checked_before_anything_runs(
+    workspace: Workspace, keys: dict[str, str], rows: list[dict[str, object]], code: str, file: str, line: int
+) -> None:
+    experiment = an_experiment(workspace, keys, rows)
+    with pytest.raises(HeadraceError) as caught:
+        run_experiment(workspace, load_experiment(experiment))
+    (problem,) = caught.value.problems
+    assert problem.span is not None
+    assert (problem.code, Path(problem.span.file).name, problem.span.line) == (code, file, line)
+    assert problem.fix
+    assert workspace.store.list_runs() == ()
+
+
+def an_experiment(workspace: Workspace, keys: dict[str, str], rows: list[dict[str, object]]) -> Path:
+    folder = workspace.folder
+    (folder / "asking").mkdir()
+    (folder / "asking/flow.dag.yaml").write_text(ASKING, "utf-8")
+    (folder / "asking/ask.jinja2").write_text("# user:\n{{text}}", "utf-8")
+    (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    words = {"cluster": "topic", "slices": "topic", "label": "said", "line_id": "id", **keys}
+    (folder / "experiment.yaml").write_text(JUDGED.format(**words), "utf-8")
+    return folder / "experiment.yaml"
+
+
+def test_what_an_experiment_says_of_its_metrics_is_recorded_and_used_again(workspace: Workspace) -> None:
+    file = an_experiment(workspace, {}, ROWS)
+    first = run_experiment(workspace, load_experiment(file))
+    assert first.experiment is not None
+    again = compare_experiment_again(workspace, first.experiment)
+    named = compare_runs(workspace, [run.spec.name for run in first.runs])
+    assert first.comparison == again.comparison == named.comparison
+    assert dict(named.comparison.metrics[0].spec.labels) == {"b": "said"}
+    without = compare_runs(workspace, [run.spec.name for run in first.runs], family="none", alpha=0.1)
+    assert (without.comparison.provenance.family, without.comparison.provenance.alpha) == ("none", 0.1)

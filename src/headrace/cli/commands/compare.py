@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import click
 
@@ -27,14 +27,22 @@ from headrace.cli.progress import show_progress
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.spending_options import cap_options, read_cap
 from headrace.cli.workspace import command_workspace
+from headrace.domain.comparison import Family
 from headrace.domain.evaluation import Experiment
+from headrace.domain.scores import MetricSpec
 from headrace.errors import ExitCode, Problem, StateError, UsageError
 from headrace.evaluation.report.as_json import render_json
 from headrace.evaluation.report.html import render_html
 from headrace.evaluation.report.markdown import render_markdown
 from headrace.formats.experiment import load_experiment
 from headrace.formats.paths import is_file, is_folder
-from headrace.operations.compare_arguments import CompareArguments, change_experiment, make_experiment
+from headrace.operations.compare_arguments import (
+    CompareArguments,
+    add_margins,
+    change_experiment,
+    make_experiment,
+    parse_metrics,
+)
 from headrace.operations.compare_runs import (
     ComparisonResult,
     compare_experiment_again,
@@ -49,9 +57,9 @@ FORMS = ("table", "json", "markdown", "html")
 _SUFFIXES = {".json": "json", ".md": "markdown", ".html": "html", ".htm": "html"}
 _EXPERIMENT_SUFFIXES = (".yaml", ".yml")
 _EXPERIMENT_FILE = "experiment.yaml"
-_ALPHA = 0.05
-_WITH_FILE = ("cache", "data", "metrics", "baseline", "repeats", "line_id", "seed", "alpha")
-_WITH_RUNS = ("metrics", "baseline", "alpha")
+_JUDGING = ("metrics", "margins", "baseline", "alpha", "cluster", "slices", "family")
+_WITH_FILE = (*_JUDGING, "cache", "data", "repeats", "line_id", "seed")
+_PLURALS = {"metrics": "metric", "slices": "slice", "margins": "margin"}
 
 
 class Destination(NamedTuple):
@@ -103,6 +111,22 @@ class Destination(NamedTuple):
 @pairs_option("--column-mapping", help="Where the flow's inputs come from.")
 @pairs_option("--evaluation-mapping", help="Where the evaluation flow's inputs come from.")
 @click.option("--line-id", metavar="COLUMN", help="Data column that identifies a line; default: its number.")
+@click.option("--cluster", metavar="COLUMN", help="Data column of lines that belong together.")
+@click.option(
+    "--slice", "slices", multiple=True, metavar="COLUMN", help="Data column to break the results down by."
+)
+@click.option(
+    "--margin",
+    "margins",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Difference of a score that does not matter; with it, arms can be equivalent or no worse.",
+)
+@click.option(
+    "--family",
+    type=click.Choice(get_args(Family)),
+    help="How p is adjusted over the arms: Holm, Benjamini-Hochberg or not; default baseline.",
+)
 @click.option("--seed", type=int, metavar="N", help="Seed of resampling; default 0.")
 @click.option(
     "--alpha",
@@ -233,10 +257,11 @@ def _find_experiment(
         path /= _EXPERIMENT_FILE
     if len(targets) == 1 and (path.suffix in _EXPERIMENT_SUFFIXES or is_file(path)):
         _refuse_others(given, _WITH_FILE, "an experiment file")
-        if "metrics" in given:
-            given["metrics"] = split_names(given["metrics"])
+        for name in ("metrics", "slices"):
+            if name in given:
+                given[name] = split_names(given[name])
         return change_experiment(load_experiment(path), given)
-    _refuse_others(given, _WITH_RUNS, "runs")
+    _refuse_others(given, _JUDGING, "runs")
     return None
 
 
@@ -251,14 +276,15 @@ def _refuse_others(given: Mapping[str, Any], allowed: Sequence[str], what: str) 
 
 
 def _flag(name: str) -> str:
-    return "--metric" if name == "metrics" else "--" + name.replace("_", "-")
+    return "--" + _PLURALS.get(name, name).replace("_", "-")
 
 
 def _arguments(session: Session, given: Mapping[str, Any]) -> CompareArguments:
     for name in ("data", "evaluation"):
         if name not in given:
             fail_usage(f"headrace compare --flow needs --{name}.", f"Give --{name} PATH.")
-    changes = {name: split_names(given[name]) for name in ("variants", "models", "metrics") if name in given}
+    lists = ("variants", "models", "metrics", "slices")
+    changes = {name: split_names(given[name]) for name in lists if name in given}
     variables = read_variables(
         given.get("environment_variables", ()), session.folder, session.settings.environment
     )
@@ -282,9 +308,21 @@ def _compare_recorded(
         workspace,
         targets,
         baseline=options["baseline"],
-        metrics=split_names(options["metrics"]),
-        alpha=options["alpha"] or _ALPHA,
+        metrics=_recorded_metrics(options["metrics"], options["margins"]),
+        alpha=options["alpha"],
+        cluster=options["cluster"],
+        slices=split_names(options["slices"]),
+        family=options["family"],
     )
+
+
+def _recorded_metrics(texts: Sequence[str], margins: Sequence[str]) -> Sequence[str | MetricSpec]:
+    """Names alone stand for what an experiment recorded of them."""
+    names = split_names(texts)
+    if margins:
+        return add_margins(parse_metrics(names), margins)
+    found = parse_metrics(names)
+    return [item.name if item == MetricSpec(name=item.name) else item for item in found]
 
 
 def default_report(workspace: Workspace, name: str) -> Path:
