@@ -53,14 +53,28 @@ def wilson_interval(successes: float, n: int, *, level: float = 0.95) -> Interva
         ValueError: ``n`` is not positive, or ``successes`` is outside [0, n].
     """
     _check_counts(successes, n)
-    z = normal_quantile((1.0 + level) / 2.0)
-    rate = successes / n
-    shrink = 1.0 + z * z / n
-    centre = (rate + z * z / (2 * n)) / shrink
-    half = z * sqrt(rate * (1.0 - rate) / n + z * z / (4.0 * n * n)) / shrink
-    low = 0.0 if successes == 0 else max(0.0, centre - half)
-    high = 1.0 if successes == n else min(1.0, centre + half)
+    low, high = score_interval(successes / n, n, normal_quantile((1.0 + level) / 2.0))
     return Interval(low=low, high=high, level=level, method="Wilson")
+
+
+def score_interval(rate: float, n: float, quantile_used: float) -> tuple[float, float]:
+    """Ends of Wilson's interval for any size and quantile, such as an effective size and one of t.
+
+    Source: Wilson (1927), JASA 22:209.
+
+    Raises:
+        ValueError: ``n`` is not positive, or ``rate`` is outside [0, 1].
+    """
+    if n <= 0.0 or not 0.0 <= rate <= 1.0:
+        msg = f"score_interval needs n > 0 and a rate in [0, 1], got {n} and {rate}"
+        raise ValueError(msg)
+    z = quantile_used
+    shrink = 1.0 + z * z / n
+    centre = (rate + z * z / (2.0 * n)) / shrink
+    half = z * sqrt(rate * (1.0 - rate) / n + z * z / (4.0 * n * n)) / shrink
+    low = 0.0 if rate == 0.0 else max(0.0, centre - half)
+    high = 1.0 if rate == 1.0 else min(1.0, centre + half)
+    return low, high
 
 
 def clopper_pearson_interval(successes: int, n: int, *, level: float = 0.95) -> Interval:

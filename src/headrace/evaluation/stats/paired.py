@@ -76,10 +76,39 @@ def tango_interval(wins: int, losses: int, n: int, *, level: float = 0.95) -> In
     if n <= 0 or wins + losses > n:
         msg = f"tango_interval needs wins + losses <= n and n > 0, got {wins}, {losses}, {n}"
         raise ValueError(msg)
-    z = normal_quantile((1.0 + level) / 2.0)
-    high = _tango_end(wins, losses, n, z)
-    low = -_tango_end(losses, wins, n, z)
+    low, high = tango_ends(wins, losses, n, normal_quantile((1.0 + level) / 2.0))
     return Interval(low=low, high=high, level=level, method="Tango")
+
+
+def tango_ends(wins: float, losses: float, n: float, quantile_used: float) -> tuple[float, float]:
+    """Ends of Tango's interval for counts that need not be whole, such as effective counts.
+
+    Source: Tango (1998), Statistics in Medicine 17:891.
+    """
+    high = _tango_end(wins, losses, n, quantile_used)
+    return -_tango_end(losses, wins, n, quantile_used), high
+
+
+def tango_score(wins: float, losses: float, n: float, difference: float) -> float | None:
+    """Score statistic of "the difference of the two rates is ``difference``", standard normal if it is.
+
+    Returns:
+        ``None`` where the statistic has no spread: no discordant pair at a difference of zero.
+
+    Source: Tango (1998), Statistics in Medicine 17:891; restricted estimate as in Fagerland,
+    Lydersen and Laake (2014), Statistics in Medicine 33:2850.
+
+    Raises:
+        ValueError: A count is negative, ``n`` is not positive or smaller than wins + losses, or
+            ``difference`` is not strictly between -1 and 1.
+    """
+    if min(wins, losses) < 0.0 or n <= 0.0 or wins + losses > n or not -1.0 < difference < 1.0:
+        msg = f"tango_score got {wins} wins, {losses} losses of {n} and a difference of {difference}"
+        raise ValueError(msg)
+    spread = _tango_spread(difference, wins, losses, n)
+    if spread <= 0.0:
+        return None
+    return (wins - losses - n * difference) / sqrt(spread)
 
 
 def paired_t_p(differences: Sequence[float]) -> float | None:
@@ -189,7 +218,7 @@ def _standard_error(values: Sequence[float]) -> float | None:
     return sqrt(variance(values) / len(values)) or None
 
 
-def _tango_end(wins: int, losses: int, n: int, z: float) -> float:
+def _tango_end(wins: float, losses: float, n: float, z: float) -> float:
     """Upper end of Tango's interval; the lower end is minus that of the swapped counts."""
     inside = (wins - losses) / n
     outside = 1.0
@@ -205,14 +234,18 @@ def _tango_end(wins: int, losses: int, n: int, z: float) -> float:
     return outside
 
 
-def _tango_excess(delta: float, wins: int, losses: int, n: int, z: float) -> float:
+def _tango_excess(delta: float, wins: float, losses: float, n: float, z: float) -> float:
     """Squared score minus z², times the variance: positive outside the interval."""
+    return (wins - losses - n * delta) ** 2 - z * z * _tango_spread(delta, wins, losses, n)
+
+
+def _tango_spread(delta: float, wins: float, losses: float, n: float) -> float:
+    """Variance of wins - losses if the rates differ by ``delta``."""
     linear = (2 * n - wins + losses) * delta - wins - losses
     constant = -losses * delta * (1.0 - delta)
     root = sqrt(max(0.0, linear * linear - 8.0 * n * constant))
     share = (root - linear) / (4.0 * n)
-    spread = n * max(0.0, 2.0 * share + delta * (1.0 - delta))
-    return (wins - losses - n * delta) ** 2 - z * z * spread
+    return n * max(0.0, 2.0 * share + delta * (1.0 - delta))
 
 
 def _signed_sums(values: Sequence[float]) -> list[float]:
