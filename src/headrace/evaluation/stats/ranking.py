@@ -161,7 +161,9 @@ class _Model:
         noise = _centred(errors)
         trace = fsum(noise[arm][arm] for arm in range(count))
         excess = fsum(value * value for value in observed) - trace
-        between = excess / (count - 1) if excess > _ROUNDING * trace else 0.0
+        rounding = _ROUNDING * fsum(errors[arm][arm] for arm in range(count))
+        rounding += (_ROUNDING * max(map(abs, means))) ** 2
+        between = excess / (count - 1) if excess > rounding else 0.0
         common = fsum(chain.from_iterable(errors)) / count**2
         if between <= _NO_SPREAD:
             zeros = [[0.0] * count for _ in range(count)]
