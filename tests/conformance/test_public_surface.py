@@ -73,6 +73,16 @@ PF_OPTIONS = {
     "connection delete": ["-n", "--name"],
 }  # fmt: skip
 
+OUR_OPTIONS = {
+    "run create": ["--max-concurrency", "--workers", "--on", "--cache", "--max-cost", "--max-tokens", "--events",
+                   "--dry-run"],
+    "run resume": ["--max-concurrency", "--workers", "--on", "--max-cost", "--max-tokens", "--events",
+                   "--retry-failed"],
+    "compare": ["--max-concurrency", "--workers", "--on", "--cache", "--max-cost", "--max-tokens", "--events",
+                "--dry-run", "--repeats", "--again"],
+}  # fmt: skip
+"""What pf does not have: how lines are run, by the same names wherever they are run."""
+
 
 def _places() -> Iterator[tuple[str, Place]]:
     for name, item in TREE.items():
@@ -118,8 +128,8 @@ def test_every_command_takes_the_options_of_every_command(name: str) -> None:
     assert everywhere == ["-q", "--quiet", "--verbose", "-d", "--debug", "--no-color"]
 
 
-@pytest.mark.parametrize(("name", "options"), PF_OPTIONS.items())
-def test_options_of_pf_are_known_here(name: str, options: list[str]) -> None:
+@pytest.mark.parametrize(("name", "options"), [*PF_OPTIONS.items(), *OUR_OPTIONS.items()])
+def test_options_of_pf_and_of_our_own_are_known(name: str, options: list[str]) -> None:
     known = {option for param in load_command(PLACES[name]).params for option in param.opts}
     assert set(options) <= known
 

@@ -443,6 +443,37 @@ def test_a_comparison_in_other_forms(headrace: Call, folder: Path) -> None:
     assert listed.count("race_") >= 2
 
 
+def test_lines_in_flight_are_limited_in_a_comparison(headrace: Call, folder: Path) -> None:
+    counting = """\
+import asyncio
+from promptflow.core import tool
+
+at_once = 0
+
+
+@tool
+async def grade(prediction: str, truth: str) -> float:
+    global at_once
+    at_once += 1
+    for _ in range(50):
+        await asyncio.sleep(0)
+    seen, at_once = at_once, at_once - 1
+    return float(seen)
+"""
+    (folder / "race/evaluation/exact/grade.py").write_text(counting, encoding="utf-8")
+
+    def most(n_at_once: str) -> float:
+        done = headrace(*RACE, "--no-cache", "-q", "--max-concurrency", n_at_once)
+        assert done.code == 0, done.err
+        runs = headrace("run", "list", "--evaluations", "-r", "4").data
+        lines = [headrace("run", "show-details", "-n", run["name"], "-o", "json").data for run in runs]
+        return float(max(line["outputs"].get("exact", 0) for run in lines for line in run))
+
+    assert most("1") == 1
+    assert 1 < most("3") <= 3
+    assert headrace(*RACE, "--max-concurrency", "0").code == 2
+
+
 def test_runs_that_score_arms_are_folded_unless_asked_for(headrace: Call) -> None:
     headrace(*RACE, "-q")
     listed = headrace("run", "list").data

@@ -270,6 +270,13 @@ def pairs_option(*names: str, help: str, **attributes: Any) -> Callable[..., Any
     return click.option(*names, multiple=True, help=help, **attributes)
 
 
+def concurrency_option() -> Callable[[Any], Any]:
+    """``--max-concurrency``: how many lines are in flight at once."""
+    return click.option(
+        "--max-concurrency", type=click.IntRange(min=1), metavar="N", help="Lines in flight at once."
+    )
+
+
 def workers_option() -> Callable[[Any], Any]:
     """``--workers``: how many processes run the lines."""
     return click.option(

@@ -77,8 +77,15 @@ def forecast_run(workspace: Workspace, request: RunRequest, label: str | None = 
         return _less(_from_run(workspace, base, loaded, len(lines), concurrency, name), saved)
 
 
-def forecast_experiment(workspace: Workspace, experiment: Experiment) -> tuple[Forecast, ...]:
+def forecast_experiment(
+    workspace: Workspace, experiment: Experiment, max_concurrency: int | None = None
+) -> tuple[Forecast, ...]:
     """What every arm of an experiment would take, and what judging it would, all repeats together.
+
+    Args:
+        workspace: For the store.
+        experiment: What would be run.
+        max_concurrency: Lines in flight at once; ``None`` for what the flows or the settings say.
 
     Raises:
         DefinitionError: Flow, data, mapping or an evaluator are wrong.
@@ -93,22 +100,25 @@ def forecast_experiment(workspace: Workspace, experiment: Experiment) -> tuple[F
             column_mapping=experiment.column_mapping,
             arm=arm,
             environment_variables=experiment.environment_variables,
+            max_concurrency=max_concurrency,
         )
         answers = forecast_run(workspace, request)
         found.append(_repeated(answers, experiment.repeats))
         for evaluator in experiment.evaluators:
             label = f"{arm.name}, {evaluator.name}"
-            judging = _forecast_evaluator(workspace, evaluator, answers.n_lines, label)
+            judging = _forecast_evaluator(workspace, evaluator, answers.n_lines, max_concurrency, label)
             found.append(_repeated(judging, experiment.repeats))
     return tuple(found)
 
 
-def _forecast_evaluator(workspace: Workspace, evaluator: EvaluatorSpec, n_lines: int, label: str) -> Forecast:
+def _forecast_evaluator(
+    workspace: Workspace, evaluator: EvaluatorSpec, n_lines: int, max_concurrency: int | None, label: str
+) -> Forecast:
     with loaded_flow(workspace, evaluator_flow(evaluator)) as loaded:
         base = _find_pilot(workspace, loaded, None)
         if base is None:
             return _from_prompts(loaded, (), n_lines, label)
-        return _from_run(workspace, base, loaded, n_lines, loaded.max_concurrency, label)
+        return _from_run(workspace, base, loaded, n_lines, max_concurrency or loaded.max_concurrency, label)
 
 
 def _repeated(forecast: Forecast, repeats: int) -> Forecast:

@@ -44,10 +44,12 @@ class Where:
 
     Attributes:
         workers: Processes, 0 for none; ``None`` for what the flow or the settings say.
+        max_concurrency: Lines in flight at once, in all of them together; ``None`` likewise.
         on: Whose processes they are: ``ray`` or ``ray://host:port``; ``None`` for our own.
     """
 
     workers: int | None = None
+    max_concurrency: int | None = None
     on: str | None = None
 
 

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from headrace.config import load_settings
 from headrace.domain.cache import CacheChoice
+from headrace.domain.evaluation import Experiment
 from headrace.domain.run import Cap
 from headrace.domain.variant import Arm, ModelSpec, Price
 from headrace.engine.spending import Spending
 from headrace.errors import UsageError
-from headrace.operations.forecast_run import forecast_run
+from headrace.operations.forecast_run import forecast_experiment, forecast_run
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace, open_workspace
 
@@ -114,6 +114,28 @@ def test_a_cost_that_cannot_be_limited_is_refused_before(
     request = RunRequest(flow=flow, data=data(tmp_path, 3), spending=Spending(Cap(cost_usd=1.0)))
     with pytest.raises(UsageError, match="price"):
         forecast_run(workspace, request)
+
+
+def test_lines_in_flight_count_for_the_time_of_an_experiment(
+    workspace: Workspace, flow: Path, tmp_path: Path
+) -> None:
+    ten = data(tmp_path, 10)
+    create_run(workspace, RunRequest(flow=flow, data=ten, arm=PRICED))
+    experiment = Experiment(
+        name="one",
+        flow_path=str(flow),
+        data_path=str(ten),
+        column_mapping={},
+        arms=(PRICED,),
+        baseline="priced",
+        evaluators=(),
+        metrics=(),
+    )
+    (few,) = forecast_experiment(workspace, experiment, 2)
+    (more,) = forecast_experiment(workspace, experiment, 5)
+    assert few.duration_s is not None
+    assert more.duration_s is not None
+    assert few.duration_s == pytest.approx(more.duration_s * 5 / 2)
 
 
 def test_calls_whose_results_are_in_the_cache_are_not_expected(

@@ -15,6 +15,7 @@ from headrace.cli.inputs import read_variables
 from headrace.cli.options import (
     Verb,
     cache_option,
+    concurrency_option,
     events_option,
     on_option,
     pairs_option,
@@ -135,6 +136,7 @@ class Destination(NamedTuple):
     help="Chance of a wrong verdict that you accept; default 0.05.",
 )
 @variables_option()
+@concurrency_option()
 @cache_option()
 @cap_options()
 @events_option()
@@ -164,6 +166,7 @@ def command(
     max_tokens: int | None,
     events: Path | None,
     dry_run: bool,
+    max_concurrency: int | None,
     workers: int | None,
     on: str | None,
     **options: Any,
@@ -179,7 +182,7 @@ def command(
     destination = read_destination(outputs)
     experiment = _find_experiment(session, targets, again, options)
     if dry_run:
-        return _forecast(session, experiment)
+        return _forecast(session, experiment, max_concurrency)
     with command_workspace(session) as workspace:
         for path in (report, destination.file):
             if path is not None:
@@ -189,7 +192,7 @@ def command(
             result = _compare_recorded(workspace, targets, again, options)
         else:
             with show_progress(session, events) as on_event:
-                where = Where(workers=workers, on=on)
+                where = Where(workers=workers, max_concurrency=max_concurrency, on=on)
                 result = run_experiment(workspace, experiment, on_event, cap, where)
         if report is None and experiment is not None:
             report = default_report(workspace, experiment.name)
@@ -200,11 +203,11 @@ def command(
     return _report_failures(session, result)
 
 
-def _forecast(session: Session, experiment: Experiment | None) -> ExitCode:
+def _forecast(session: Session, experiment: Experiment | None, max_concurrency: int | None) -> ExitCode:
     if experiment is None:
         fail_usage("--dry-run needs arms to run.", "Name an experiment file, or give --flow and --data.")
     with command_workspace(session) as workspace:
-        forecasts = forecast_experiment(workspace, experiment)
+        forecasts = forecast_experiment(workspace, experiment, max_concurrency)
     show_forecasts(session, forecasts)
     return ExitCode.OK
 

@@ -16,6 +16,7 @@ from headrace.cli.line_report import render_line_report
 from headrace.cli.options import (
     Verb,
     cache_option,
+    concurrency_option,
     events_option,
     init_option,
     on_option,
@@ -99,7 +100,7 @@ _SETTLED = ("flow", "data", "run", "variant", "model", "column_mapping", "connec
 )
 @pairs_option("--set", "settings", help="Set any property of the run, e.g. display_name=… tags.team=….")
 @click.option("--display-name", metavar="TEXT", help="Title of the run.")
-@click.option("--max-concurrency", type=click.IntRange(min=1), metavar="N", help="Lines in flight at once.")
+@concurrency_option()
 @cache_option()
 @cap_options()
 @events_option()

@@ -10,6 +10,7 @@ from headrace.cli.commands.run_create import find_failure, report_failures
 from headrace.cli.inputs import read_variables
 from headrace.cli.options import (
     Verb,
+    concurrency_option,
     events_option,
     on_option,
     run_name_option,
@@ -35,7 +36,7 @@ from headrace.operations.resume_run import ResumeRequest, resume_run
 @run_name_option()
 @click.option("--retry-failed", "retries_failed", is_flag=True, help="Run failed lines again as well.")
 @variables_option()
-@click.option("--max-concurrency", type=click.IntRange(min=1), metavar="N", help="Lines in flight at once.")
+@concurrency_option()
 @cap_options()
 @events_option()
 @workers_option()
