@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.images import BLUE, RED
+
 from headrace.config import load_settings
 from headrace.domain.cache import CacheChoice
 from headrace.domain.evaluation import Experiment
@@ -151,3 +153,53 @@ def test_calls_whose_results_are_in_the_cache_are_not_expected(
     changed = forecast_run(workspace, RunRequest(flow=flow, data=ten, cache=cache))
     assert (changed.calls, changed.cached_calls) == (10, 10)
     assert [run.n_lines for run in workspace.store.list_runs()] == [10]
+
+
+LOOKING_FLOW = """\
+inputs:
+  picture: {type: image}
+outputs:
+  out: {type: string, reference: "${ask.output}"}
+nodes:
+- {name: look, type: python, source: {type: code, path: look.py}, inputs: {picture: "${inputs.picture}"}}
+- name: ask
+  type: llm
+  source: {type: code, path: ask.jinja2}
+  connection: baseline
+  api: chat
+  inputs: {deployment_name: baseline, seen: "${look.output}"}
+"""
+LOOK = """\
+from promptflow.contracts.multimedia import Image
+from promptflow.core import tool
+
+
+@tool
+def look(picture: Image) -> str:
+    return f"{len(bytes(picture))} bytes, {sum(picture)} in all"
+"""
+
+
+def test_images_are_found_beside_the_data_in_a_forecast_as_in_a_run(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    folder, pictures = tmp_path / "looking", tmp_path / "lines" / "pictures"
+    folder.mkdir()
+    pictures.mkdir(parents=True)
+    folder.joinpath("flow.dag.yaml").write_text(LOOKING_FLOW, "utf-8")
+    folder.joinpath("look.py").write_text(LOOK, "utf-8")
+    folder.joinpath("ask.jinja2").write_text("user:\nI see {{seen}}. What is it?", "utf-8")
+    pictures.joinpath("one.png").write_bytes(RED)
+    pictures.joinpath("two.png").write_bytes(BLUE)
+    names = ("one", "two")
+    lines = [{"picture": {"data:image/png;path": f"pictures/{name}.png"}} for name in names]
+    file = tmp_path / "lines" / "data.jsonl"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+    request = RunRequest(flow=folder, data=file, cache=CacheChoice(is_on=True))
+    assert forecast_run(workspace, request).calls == 2
+    assert create_run(workspace, request).n_completed == 2
+    forecast = forecast_run(workspace, request)
+    assert (forecast.calls, forecast.cached_calls) == (0, 2)
+    pictures.joinpath("two.png").write_bytes(RED[:-1] + b"!")
+    changed = forecast_run(workspace, request)
+    assert (changed.calls, changed.cached_calls) == (1, 1)
