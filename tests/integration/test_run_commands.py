@@ -369,6 +369,9 @@ def test_a_run_that_has_spent_what_it_may_is_gone_on_with(headrace: Call, folder
     done = headrace(*create, "--name", "few", "--max-concurrency", "1", "--max-tokens", str(whole * 2 // 3))
     assert (done.code, done.data["status"], done.data["lines"]["completed"]) == (1, "Canceled", 2)
     assert "E609" in done.err
+    below = headrace("run", "resume", "--name", "few", "--max-tokens", "2")
+    assert (below.code, below.data["lines"]["completed"]) == (1, 2)
+    assert "Nothing was run: the limit of 2 tokens counts what the run had spent before" in below.err
     again = headrace("run", "resume", "--name", "few", "--max-tokens", str(whole - 1))
     assert (again.code, again.data["lines"]["completed"]) == (1, 2)
     assert headrace("run", "resume", "--name", "few", "--max-tokens", str(2 * whole)).code == 0

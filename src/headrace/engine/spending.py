@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from headrace.domain.run import Cap, Usage
 from headrace.errors import Problem
 
@@ -19,6 +21,7 @@ class Spending:
         self._n_lines = 0
         self._cost_usd = 0.0
         self._tokens = 0
+        self._earlier = Usage()
 
     def add(self, usage: Usage, *, n_lines: int = 1) -> None:
         """Count what ``n_lines`` finished lines have spent."""
@@ -26,22 +29,42 @@ class Spending:
         self._cost_usd += usage.cost_usd or 0.0
         self._tokens += usage.total_tokens
 
+    def add_earlier(self, usage: Usage, *, n_lines: int) -> None:
+        """Count what the lines have spent that were finished before the run was resumed."""
+        self.add(usage, n_lines=n_lines)
+        self._earlier = usage
+
     def refuse(self, n_in_flight: int) -> Problem | None:
         """Why no further line should be taken while ``n_in_flight`` are on their way; ``None`` when one may be.
 
         The problem is E609.
         """
         share = (n_in_flight + 1) / self._n_lines if self._n_lines else 0.0
-        if self.cap.cost_usd is not None and self._cost_usd * (1 + share) > self.cap.cost_usd:
-            return _reached(f"${self._cost_usd:,.4f} of ${self.cap.cost_usd:,.4f}", "--max-cost")
-        if self.cap.tokens is not None and self._tokens * (1 + share) > self.cap.tokens:
-            return _reached(f"{self._tokens:,} of {self.cap.tokens:,} tokens", "--max-tokens")
+        cap, earlier = self.cap, self._earlier
+        if cap.cost_usd is not None and self._cost_usd * (1 + share) > cap.cost_usd:
+            return _reached(self._cost_usd, earlier.cost_usd or 0.0, cap.cost_usd, _dollars, "--max-cost")
+        if cap.tokens is not None and self._tokens * (1 + share) > cap.tokens:
+            return _reached(self._tokens, earlier.total_tokens, cap.tokens, _tokens, "--max-tokens")
         return None
 
 
-def _reached(spent: str, option: str) -> Problem:
-    return Problem(
-        code="E609",
-        what=f"The run was stopped at its limit: {spent} are spent, and the next line might exceed it.",
-        fix=f"Raise {option} and go on with: headrace run resume",
-    )
+def _dollars(amount: float) -> str:
+    return f"${amount:,.4f}"
+
+
+def _tokens(amount: float) -> str:
+    return f"{amount:,} tokens"
+
+
+def _reached(spent: float, earlier: float, most: float, say: Callable[[float], str], option: str) -> Problem:
+    limit, fix = f"limit of {say(most)}", f"Raise {option} and go on with: headrace run resume"
+    if earlier > most:
+        what = f"Nothing was run: the {limit} counts what the run had spent before, which is {say(earlier)}."
+        fix = f"Give {option} more than that, or leave it away: headrace run resume"
+    elif spent > most:
+        what = f"The run was stopped at its {limit}: {say(spent)} are spent."
+    else:
+        what = (
+            f"The run was stopped at its {limit}: {say(spent)} are spent, and the next line might exceed it."
+        )
+    return Problem(code="E609", what=what, fix=fix)

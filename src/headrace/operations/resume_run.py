@@ -107,7 +107,7 @@ def _spent(base: Run, cap: Cap | None, loaded: LoadedFlow) -> Spending | None:
         return None
     spending = Spending(cap)
     check_price(spending, loaded)
-    spending.add(base.usage, n_lines=base.n_completed + base.n_failed)
+    spending.add_earlier(base.usage, n_lines=base.n_completed + base.n_failed)
     return spending
 
 

@@ -25,7 +25,7 @@ def test_the_next_line_and_those_in_flight_are_expected_to_cost_as_much_as_the_o
     problem = spending.refuse(3)
     assert problem is not None
     assert problem.code == "E609"
-    assert "20 of 50 tokens" in problem.what
+    assert "limit of 50 tokens: 20 tokens are spent, and the next line might exceed it" in problem.what
     assert "--max-tokens" in (problem.fix or "")
 
 
@@ -36,6 +36,31 @@ def test_cost_is_limited_apart_from_tokens() -> None:
     problem = spending.refuse(1)
     assert problem is not None
     assert "--max-cost" in (problem.fix or "")
+
+
+def test_what_lines_in_flight_have_spent_above_the_limit_is_said() -> None:
+    spending = Spending(Cap(tokens=25))
+    spending.add(a_line(40))
+    problem = spending.refuse(0)
+    assert problem is not None
+    assert problem.what == "The run was stopped at its limit of 25 tokens: 40 tokens are spent."
+
+
+def test_a_limit_below_what_was_spent_before_the_run_was_resumed_is_said_in_words() -> None:
+    spending = Spending(Cap(tokens=20))
+    spending.add_earlier(a_line(1_300), n_lines=30)
+    problem = spending.refuse(0)
+    assert problem is not None
+    assert problem.what == (
+        "Nothing was run: the limit of 20 tokens counts what the run had spent before, which is 1,300 tokens."
+    )
+    assert problem.fix == "Give --max-tokens more than that, or leave it away: headrace run resume"
+    costly = Spending(Cap(cost_usd=0.5))
+    costly.add_earlier(a_line(cost_usd=2.0), n_lines=4)
+    problem = costly.refuse(0)
+    assert problem is not None
+    assert "limit of $0.5000" in problem.what
+    assert "which is $2.0000" in problem.what
 
 
 @given(st.lists(st.integers(1, 100), min_size=1, max_size=60), st.integers(1, 2_000), st.integers(1, 16))
