@@ -18,7 +18,7 @@ from headrace.engine.runtime import PreparedFlow
 from headrace.engine.shards import PendingLine
 from headrace.engine.spending import Spending
 from headrace.engine.stopping import Stop
-from headrace.errors import HeadraceError, Problem, UsageError
+from headrace.errors import HeadraceError, Problem, StateError, UsageError
 from headrace.operations.cache_nodes import CachedNodes
 from headrace.operations.finished_lines import FinishedLines
 from headrace.operations.line_runners import Running, Spread, open_runner
@@ -68,11 +68,18 @@ def execute_run(workspace: Workspace, work: RunWork, hear: OnEvent) -> Run:
     Raises:
         KeyboardInterrupt: After the run was interrupted and closed.
         UsageError: S818 when another process has taken the run over.
-        StateError: The store failed; what was committed stays.
+        StateError: The store failed; what was committed stays. It says whether lines are missing, and how to go on.
     """
+    run = _Execution(workspace, work, hear)
+    try:
+        return _execute(run, workspace, work, hear)
+    except StateError as error:
+        raise StateError(*(_unclosed(work.spec.name, problem, run) for problem in error.problems)) from error
+
+
+def _execute(run: _Execution, workspace: Workspace, work: RunWork, hear: OnEvent) -> Run:
     name = work.spec.name
     lane = Lane(name=name, is_judge=work.spec.source_run is not None)
-    run = _Execution(workspace, work, hear)
     status, outcome = FAILED, AggregationResult(problem=interrupted(name))
     try:
         # What tools print is kept with each node; a console full of it helps nobody.
@@ -112,12 +119,14 @@ class _Execution:
         stop: Ends it early.
         is_interrupted: Whether a person, or the system, has asked for that.
         is_lost: Whether the run belongs to another process by now.
+        is_recorded: Whether all its lines are recorded.
     """
 
     def __init__(self, workspace: Workspace, work: RunWork, hear: OnEvent) -> None:
         self.stop = Stop()
         self.is_interrupted = False
         self.is_lost = False
+        self.is_recorded = False
         self._workspace = workspace
         self._work = work
         self._hear = hear
@@ -146,6 +155,7 @@ class _Execution:
                             runner=running.runner,
                             shard_size=running.shard_size,
                         )
+                self.is_recorded = batch.problem is None
                 if batch.problem is None:
                     return await run_aggregation(flow, batch.kept)
         if batch.problem is self.stop.problem:
@@ -267,6 +277,14 @@ def interrupted(run: str) -> Problem:
         what=f"The run {run!r} was interrupted.",
         fix=f"Go on with it: headrace run resume --name {run}",
     )
+
+
+def _unclosed(name: str, problem: Problem, run: _Execution) -> Problem:
+    """Why a run could not be recorded to its end, with what is safe of it and how to go on."""
+    safe = "All lines of the run {!r} are recorded, but not its end." if run.is_recorded else ""
+    what = " ".join(part for part in (safe.format(name), problem.what) if part)
+    again = f"{'Finish' if run.is_recorded else 'Go on with'} the run: headrace run resume --name {name}"
+    return replace(problem, what=what, fix=" ".join(part for part in (problem.fix, again) if part))
 
 
 def taken_over(run: str) -> Problem:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from copy import copy
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from headrace.config import STATE_FOLDER, Settings, find_workspace, quota_folder
 from headrace.domain.connection import Connection
-from headrace.errors import DefinitionError, Problem
+from headrace.errors import DefinitionError, Problem, StateError
 from headrace.providers.base import ModelClient
 from headrace.providers.loading import load_by_name
 from headrace.providers.lookup import Connections
@@ -64,8 +65,14 @@ class Workspace:
         if self._store is None:
             location = self.settings.store or str(self.state_folder / "headrace.sqlite")
             self._store = open_store(location, self.cwd)
-            self._stack.callback(self._store.close)
+            self._stack.callback(self._close_store, self._store)
         return self._store
+
+    def _close_store(self, store: RunStore) -> None:
+        try:
+            store.close()
+        except StateError as error:  # everything is recorded by then
+            self.warn(replace(problem, severity="warning") for problem in error.problems)
 
     @property
     def span_sink(self) -> SpanSink:

@@ -34,6 +34,13 @@ def store_failure(place: str, cause: Cause, *detail: str) -> StateError:
     return StateError(Problem(code="S803", what=what, fix=cause.fix, detail=detail))
 
 
+def unmoved_log(place: str, cause: Cause, *detail: str) -> StateError:
+    """The S803 error for a file whose log could not be moved into it: nothing is lost."""
+    what = f"All that was recorded in the store {place} is safe, but could not be moved out of its log: {cause.what}."
+    fix = f"Keep {place}-wal beside it; the next command that uses the store moves it, once that can be done."
+    return StateError(Problem(code="S803", what=what, fix=fix, detail=detail))
+
+
 def newer_store(place: str, *, version: int, known: int) -> StateError:
     """The S804 error for a store that a newer headrace wrote."""
     what = f"The store {place} has schema version {version}; this headrace knows up to {known}."

@@ -18,7 +18,16 @@ from headrace.config import STATE_FOLDER
 from headrace.errors import StateError
 from headrace.store.content_files import FileContents
 from headrace.store.database import Connection, Nothing
-from headrace.store.failures import CLOSED, DAMAGED, DISK_FULL, OTHER, TOO_LARGE, Cause, store_failure
+from headrace.store.failures import (
+    CLOSED,
+    DAMAGED,
+    DISK_FULL,
+    OTHER,
+    TOO_LARGE,
+    Cause,
+    store_failure,
+    unmoved_log,
+)
 from headrace.store.queries import SQLITE, load_queries
 from headrace.store.schema import VERSION_TABLE, load_migrations
 from headrace.store.sql import SqlStore, apply_migrations, check_version
@@ -110,11 +119,12 @@ class SqliteDatabase:
             connection, self._connection = self._connection, None
             if connection is None:
                 return
-            with self._translated():
-                try:
-                    connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
-                finally:
-                    connection.close()
+            try:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            except sqlite3.Error as error:
+                raise unmoved_log(self.place, _cause(error), str(error)) from error
+            finally:
+                connection.close()
 
     def _is_there(self) -> bool:
         return self._connection is not None or self._path.exists()
@@ -125,8 +135,7 @@ class SqliteDatabase:
         try:
             yield
         except sqlite3.Error as error:
-            name = str(getattr(error, "sqlite_errorname", "")).removeprefix("SQLITE_")
-            raise self._failure(_CAUSES.get(name.partition("_")[0], OTHER), error) from error
+            raise self._failure(_cause(error), error) from error
         except OSError as error:
             raise self._failure(_OUT_OF_REACH, error) from error
         except OverflowError as error:
@@ -195,6 +204,11 @@ class SqliteDatabase:
         if VERSION_TABLE not in tables:
             raise store_failure(self.place, _NOT_OURS)
         return int(_Statements(connection).rows("schema_version", {})[0]["version"])
+
+
+def _cause(error: sqlite3.Error) -> Cause:
+    name = str(getattr(error, "sqlite_errorname", "")).removeprefix("SQLITE_")
+    return _CAUSES.get(name.partition("_")[0], OTHER)
 
 
 class _Statements:
