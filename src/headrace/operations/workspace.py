@@ -60,11 +60,13 @@ class Workspace:
         """The run store, opened on first use.
 
         Raises:
+            UsageError: C505, C506 when its location makes no sense here.
             StateError: S803 or S804 when it cannot be opened.
         """
         if self._store is None:
-            location = self.settings.store or str(self.state_folder / "headrace.sqlite")
-            self._store = open_store(location, self.cwd)
+            given = self.settings.store
+            location = given or str(self.state_folder / "headrace.sqlite")
+            self._store = open_store(location, self.cwd, makes_folder=given is None)
             self._stack.callback(self._close_store, self._store)
         return self._store
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
+from headrace.config import STATE_FOLDER
 from headrace.errors import Problem, UsageError, nearest
 from headrace.store.base import RunStore
 
@@ -23,26 +24,36 @@ _EXTRAS: Mapping[str, str] = {"postgresql": "postgres"}
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<rest>.*)", re.DOTALL)
 
 
-def open_store(location: str | Path, folder: Path = Path()) -> RunStore:
+def open_store(location: str | Path, folder: Path = Path(), *, makes_folder: bool = True) -> RunStore:
     """Open the store at ``location``; nothing is created before the first run is.
 
     Args:
         location: Path of a SQLite file, ``sqlite:///relative/path``, ``sqlite:////absolute/path``,
             ``postgresql://user:password@host/database`` (``postgres://`` is the same), or ``memory:``.
         folder: Where a relative path begins; the working directory by default, which changes while a flow runs.
+        makes_folder: Whether the first run makes the folder of a file where there is none; a person who has named
+            the file may have mistyped it. The folder ``.headrace`` is made in any case.
 
     Raises:
-        UsageError: C505 for PostgreSQL without its extra, C506 for a location of any other form.
+        UsageError: C505 for PostgreSQL without its extra, C506 for a location of any other form, and for a file in a
+            folder that does not exist.
     """
+
+    def open_file(path: str | Path) -> RunStore:
+        file = folder / path
+        if not makes_folder:
+            _check_folder(file.parent)
+        return _adapter("sqlite")(str(file))
+
     if isinstance(location, Path):
-        return _adapter("sqlite")(str(folder / location))
+        return open_file(location)
     if location == "memory:":
         return _adapter("memory")("")
     url = _URL.fullmatch(location)
     if url is None:
         if not location.strip():
             raise UsageError(_bad_location("The location of the store is empty."))
-        return _adapter("sqlite")(str(folder / location))
+        return open_file(location)
     scheme = url["scheme"].lower()
     scheme = _OTHER_NAMES.get(scheme, scheme)
     if scheme not in STORES:
@@ -53,7 +64,19 @@ def open_store(location: str | Path, folder: Path = Path()) -> RunStore:
         return _adapter(scheme)(url["rest"])
     if not url["rest"].removeprefix("/"):
         raise UsageError(_bad_location("The location of the store names no file."))
-    return _adapter(scheme)(str(folder / url["rest"].removeprefix("/")))
+    return open_file(url["rest"].removeprefix("/"))
+
+
+def _check_folder(folder: Path) -> None:
+    made = folder.parent if folder.name == STATE_FOLDER else folder
+    if made.is_dir():
+        return
+    there = next(parent for parent in made.parents if parent.is_dir() or parent == parent.parent)
+    missing = made.relative_to(there).parts[0]
+    near = nearest(missing, sorted(path.name for path in there.iterdir() if path.is_dir()))
+    hint = f' Did you mean "{near}"?' if near else ""
+    what = f'The store lies in a folder that does not exist: there is no folder "{missing}" in {there}.{hint}'
+    raise UsageError(Problem(code="C506", what=what, fix="Correct HEADRACE_STORE, or make the folder first."))
 
 
 def _adapter(scheme: str) -> Callable[[str], RunStore]:

@@ -3,9 +3,11 @@ from __future__ import annotations
 from contextlib import chdir
 from pathlib import Path
 
+import pytest
 from tests.support.runs import a_spec, a_time
 
 from headrace.config import load_settings
+from headrace.errors import UsageError
 from headrace.operations.workspace import open_workspace
 
 
@@ -17,3 +19,28 @@ def test_a_relative_store_stays_where_the_command_was_called(tmp_path: Path) -> 
         workspace.store.create_run(a_spec(), n_lines=1, created_at=a_time())
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["runs.sqlite"]
     assert list(flow_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "location", ["teem/runs.sqlite", "sqlite:///teem/x/runs.sqlite", "{folder}/teem/runs.sqlite"]
+)
+def test_a_store_in_a_folder_that_is_not_there_is_refused(tmp_path: Path, location: str) -> None:
+    tmp_path.joinpath("team").mkdir()
+    location = location.format(folder=tmp_path)
+    settings = load_settings({"HOME": str(tmp_path), "HEADRACE_STORE": location})
+    with open_workspace(settings, tmp_path) as workspace, pytest.raises(UsageError) as caught:
+        workspace.store.list_runs()
+    problem = caught.value.problems[0]
+    assert problem.code == "C506"
+    assert f'there is no folder "teem" in {tmp_path}. Did you mean "team"?' in problem.what
+    assert "HEADRACE_STORE" in (problem.fix or "")
+    assert [path.name for path in tmp_path.iterdir()] == ["team"]
+
+
+@pytest.mark.parametrize("location", [None, ".headrace/other.sqlite", "team/.headrace/runs.sqlite"])
+def test_a_folder_for_the_state_of_headrace_is_made(tmp_path: Path, location: str | None) -> None:
+    tmp_path.joinpath("team").mkdir()
+    given = {} if location is None else {"HEADRACE_STORE": location}
+    with open_workspace(load_settings({"HOME": str(tmp_path), **given}), tmp_path) as workspace:
+        workspace.store.create_run(a_spec(), n_lines=1, created_at=a_time())
+    assert (tmp_path / (location or ".headrace/headrace.sqlite")).exists()
