@@ -32,6 +32,7 @@ from headrace.formats.positions import read_text
 from headrace.formats.template import load_template
 from headrace.operations.check_flow import check_flow as check_whole_flow
 from headrace.operations.check_project import check_project
+from headrace.operations.compare_scores import Judgement, compare_scores
 from headrace.operations.workspace import open_workspace
 from headrace.planning.check import check_flow
 from headrace.planning.columns import map_lines
@@ -152,6 +153,11 @@ def check(folder: Path, case: Case) -> Sequence[Problem]:
         return check_whole_flow(workspace, Path(case.get("flow", "flow")))
 
 
+def scores(_: Path, case: Case) -> Sequence[Problem]:
+    compare_scores(case["scores"], Judgement())
+    return ()
+
+
 ACTIONS: dict[str, Action] = {
     "check": check,
     "load": load,
@@ -166,6 +172,7 @@ ACTIONS: dict[str, Action] = {
     "run": run,
     "command": command,
     "project": project,
+    "scores": scores,
 }
 
 

@@ -109,6 +109,11 @@ RUN_CODES: Mapping[str, Entry] = {
         "A human label that is no number",
         "What people say about answers is compared with scores, so it is a number, true or false, or an empty cell.",
     ),
+    "G905": Entry(
+        "unreadable-scores",
+        "Scores that cannot be read",
+        "Scores that are given come by arm and line, each line once or with its repeats numbered, as numbers.",
+    ),
     "S801": Entry("unknown-run", "A run that does not exist", "The store has no run of this name."),
     "S802": Entry("run-exists", "A run of this name exists already", "Run names are unique within a store."),
     "S803": Entry(

@@ -36,7 +36,9 @@ key is an error here: the file is ours, and a misspelled ``baseline`` would chan
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +65,16 @@ from headrace.formats.positions import read_text, read_yaml
 from headrace.formats.shape import Block, Findings, by_place, root_block
 from headrace.source import Pointer
 
-__all__ = ["load_experiment", "make_arms", "parse_model"]
+__all__ = ["load_experiment", "make_arms", "parse_model", "read_experiment"]
 
 _KEYS = (
     "name", "flow", "data", "column_mapping", "line_id", "variants", "models", "evaluators", "metrics",
     "baseline", "cache", "repeats", "seed", "alpha", "environment_variables", "$schema", "description",
     "cluster", "slices", "family",
 )  # fmt: skip
+_GIVEN = "arguments"
+"""Name of the file that is not there."""
+
 _STATES = {"on": True, "off": False}
 
 
@@ -80,7 +85,29 @@ def load_experiment(path: Path) -> Experiment:
         DefinitionError: Everything that is wrong with the file, at once.
     """
     file = path / "experiment.yaml" if is_folder(path) else path
-    data, source_map, problems = read_yaml(read_text(file), str(file))
+    return _parse(read_text(file), file)
+
+
+def read_experiment(given: Mapping[str, Any], folder: Path) -> Experiment:
+    """Read what an experiment file would hold, given as plain data.
+
+    Args:
+        given: Keys and values of an experiment file.
+        folder: What its paths are relative to.
+
+    Raises:
+        DefinitionError: Everything that is wrong with it, at once, without places.
+    """
+    try:
+        read = _parse(json.dumps(given, default=str), folder / _GIVEN)
+    except DefinitionError as error:
+        nowhere = (replace(problem, span=None, related=()) for problem in error.problems)
+        raise DefinitionError(*nowhere) from None
+    return replace(read, file=None, source_map=None)
+
+
+def _parse(text: str, file: Path) -> Experiment:
+    data, source_map, problems = read_yaml(text, str(file))
     findings = Findings(source_map, list(problems))
     root = root_block(data, findings)
     experiment = _read(root, file) if root.data else None

@@ -1,4 +1,4 @@
-"""Parquet files → rows. Needs the extra ``parquet``, which brings pyarrow; reached by name only.
+"""Parquet files ⇄ rows. Needs the extra ``parquet``, which brings pyarrow; reached by name only.
 
 Numbers, texts, booleans, lists, structs and nulls keep their types. What JSON has no form for (dates, times, decimals)
 becomes its text, bytes become text as well.
@@ -6,11 +6,12 @@ becomes its text, bytes become text as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, BinaryIO
 
-from headrace.errors import DefinitionError, Problem
+from headrace.errors import DefinitionError, Problem, UsageError
 from headrace.source import Span, file_span
 
 _BATCH_ROWS = 1024
@@ -47,6 +48,33 @@ def read_parquet(stream: BinaryIO, file: str) -> Iterator[tuple[dict[str, Any], 
     except (errors, OSError, ValueError) as error:
         what = f"This is not a Parquet file that pyarrow can read: {type(error).__name__}."
         yield Problem(code="D401", what=what, span=span, fix="Write the file again.")
+
+
+def write_parquet(path: Path, columns: Mapping[str, Sequence[Any]], types: Mapping[str, str]) -> None:
+    """Write columns of equal length as a Parquet file, over one that is there.
+
+    Args:
+        path: The file.
+        columns: Name to values; ``None`` is a null.
+        types: Names of pyarrow's types by column; text where nothing is said.
+
+    Raises:
+        UsageError: C505 when pyarrow is not installed.
+        OSError: The file cannot be written.
+    """
+    try:
+        arrow = import_module("pyarrow")
+        parquet = import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise UsageError(
+            Problem(
+                code="C505",
+                what="Parquet files are written with pyarrow, which is not installed.",
+                fix="Install it with: pip install 'headrace[parquet]'. Or name a .csv file.",
+            )
+        ) from error
+    schema = arrow.schema([(name, arrow.type_for_alias(types.get(name, "string"))) for name in columns])
+    parquet.write_table(arrow.table(dict(columns), schema=schema), path)
 
 
 def _plain(value: Any) -> Any:

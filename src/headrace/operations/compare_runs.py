@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,8 @@ from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import FlowOutput
 from headrace.domain.report import ReportContext
 from headrace.domain.run import CANCELED, COMPLETED, Cap, Run
-from headrace.domain.scores import HumanLabel, LineFacts, MetricSpec
+from headrace.domain.score_record import ScoreRecord
+from headrace.domain.scores import ArmLines, HumanLabel, LineFacts, MetricSpec
 from headrace.domain.variant import Arm
 from headrace.engine.events import OnEvent
 from headrace.engine.spending import Spending
@@ -58,6 +59,10 @@ class ComparisonResult:
         experiment: Id to compare the same runs again; ``None`` for runs named one by one.
         runs: The arms' runs, without the evaluation runs.
         n_failed: Lines that failed in any arm or evaluation.
+        arms: What was compared, so that another question can be asked of it.
+        facts: What is known of a line whatever the arm, by its id.
+        collected: Lines with everything that was said of them; empty for scores that were given.
+        given: Scores that were given; empty for those of runs.
     """
 
     comparison: Comparison
@@ -66,6 +71,10 @@ class ComparisonResult:
     runs: tuple[Run, ...]
     n_failed: int
     experiment: str | None
+    arms: tuple[ArmLines, ...] = ()
+    facts: Mapping[str, LineFacts] = field(default_factory=dict)
+    collected: tuple[Collected, ...] = ()
+    given: tuple[ScoreRecord, ...] = ()
 
 
 def run_experiment(
@@ -282,7 +291,7 @@ def _asked_metrics(
 
 def as_plain(metric: MetricSpec) -> dict[str, Any]:
     """A metric as plain data, of which ``MetricSpec(**data)`` makes it again."""
-    return {field.name: getattr(metric, field.name) for field in fields(metric)} | {
+    return {item.name: getattr(metric, item.name) for item in fields(metric)} | {
         "labels": dict(metric.labels)
     }
 
@@ -367,6 +376,9 @@ def _compare(
         runs=runs,
         n_failed=sum(run.n_failed for item in judged for run in (item.run, *item.evaluations.values())),
         experiment=experiment_id,
+        arms=arms,
+        facts=facts,
+        collected=tuple(collected),
     )
 
 

@@ -1,0 +1,3 @@
+from headrace.sdk.compare import compare as compare
+
+__version__: str
