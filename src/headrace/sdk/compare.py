@@ -23,6 +23,7 @@ from headrace.formats.paths import is_file, is_folder
 from headrace.operations.compare_arguments import change_experiment, every_variant, find_variant, parse_metric
 from headrace.operations.compare_runs import (
     ComparisonResult,
+    as_plain,
     compare_experiment_again,
     compare_runs,
     run_experiment,
@@ -32,6 +33,9 @@ from headrace.operations.line_runners import Where
 from headrace.operations.workspace import Workspace, open_workspace, workspace_at_work
 from headrace.sdk.compared import ComparedArms
 from headrace.sdk.runs import in_free_thread
+
+_RUN_KEYS = ("repeats", "cache", "max_cost", "max_tokens", "workers")
+"""Arguments that say how arms run."""
 
 Metric: TypeAlias = str | Mapping[str, Any] | MetricSpec
 """``"f1"``, ``"words:lower"``, the mapping that an experiment file has, or the type itself."""
@@ -71,61 +75,52 @@ def compare(
     seed: int | None = None,
     repeats: int | None = None,
     cache: bool | None = None,
-    name: str | None = None,
     max_cost: float | None = None,
     max_tokens: int | None = None,
     workers: int | None = None,
-    on: str | None = None,
 ) -> ComparedArms:
-    """Compare arms line by line with a baseline and say how sure the result is.
+    """Compare arms line by line with a baseline and say how sure the result is; docs/python-sdk.md says more.
 
     Args:
-        *targets: An experiment file or its folder; or names of two or more evaluated runs; or scores: a mapping of arm
-            to line id to score(s), rows with the columns arm, line and one for each metric, a frame of those, or a
-            table file.
+        *targets: An experiment file or folder, names of evaluated runs, or scores as a mapping, rows, frame or table.
         flow: Flow whose arms run, in place of a target; needs ``data`` and ``evaluators``.
-        data: Data file or folder; also in place of that of an experiment file.
-        variants: As in an experiment file: ``"node.variant"`` or mappings with ``name`` and ``choices``.
-        models: Likewise: ``"connection/model"``, ``"baseline"`` or mappings.
-        evaluators: Likewise: mappings with ``flow``, ``builtin`` or ``python``, or names of built-in ones; functions
-            and classes that a module has may be given themselves.
+        data: Data file or folder.
+        variants: As in an experiment file; default all of the node that has any.
+        models: As in an experiment file, such as ``"connection/model"``.
+        evaluators: As in an experiment file; or functions and classes that a module has.
         column_mapping: Where the inputs of the flow come from.
         environment_variables: Set while the flow runs.
         again: Id of an experiment whose recorded runs are compared once more, in place of a target.
         baseline: Arm that the others are compared with; default the first.
         metrics: What is compared; the first one decides. ``"words:lower"`` where less is better.
-        margin: Largest difference that does not matter, above zero and in the unit of the metric; a number is that of
-            the first metric.
+        margin: Largest difference that does not matter, in the unit of the metric; a number is the first metric's.
         alpha: Chance of a wrong verdict that is accepted, over all arms; default 0.05.
-        line_id: Column that identifies a line; default: its number.
-        clusters: Column whose lines are not independent; for given scores also a mapping of line id to cluster.
-        slices: Columns that the results are broken down by; for given scores also column to line id to value.
+        line_id: Column that identifies a line; default its number.
+        clusters: Column whose lines are not independent; for given scores also line id to cluster.
+        slices: Columns that results are broken down by; for given scores also column to line id to value.
         family: "baseline" adjusts p over the arms with Holm, "exploratory" with Benjamini-Hochberg, "none" not.
         seed: Seed of the permutation draws; default 0.
         repeats: How often every line is answered.
         cache: Whether results of nodes are used again.
-        name: Title of the comparison.
         max_cost: Stop when the runs have cost this much, US dollars.
         max_tokens: Stop when they have used so many tokens.
         workers: Processes that run the lines.
-        on: Whose processes they are, such as ``ray``.
 
     Raises:
         HeadraceError: What is wrong with the request, the files or the scores, with how to fix it in its notes.
     """
-    given = {
-        key: value for key, value in locals().items() if key != "targets" and value not in (None, (), [])
-    }
+    given = {key: value for key, value in locals().items() if key != "targets"}
+    return _compare(targets, {key: value for key, value in given.items() if value not in (None, (), [])})
+
+
+def _compare(targets: Sequence[Any], given: Mapping[str, Any]) -> ComparedArms:
     with _telling_fixes():
-        specs = _with_margins(_metrics(metrics), margin)
-        judgement = _judgement(given, specs)
+        judgement = _judgement(given)
         check_judgement(judgement)
-        scores = _given_scores(targets) if again is None and flow is None else None
+        scores = _given_scores(targets) if not {"again", "flow"} & given.keys() else None
         if scores is not None:
-            _refuse(
-                given,
-                ("again", "repeats", "cache", "max_cost", "max_tokens", "workers", "on", *_EXPERIMENT_KEYS),
-            )
+            _refuse(given, (*_RUN_KEYS, *_EXPERIMENT_KEYS))
+            _need_metric(given)
             return ComparedArms(compare_scores(scores, judgement))
         return in_free_thread(lambda: _compare_in_workspace(targets, given, judgement))
 
@@ -166,9 +161,10 @@ def _result(
     if experiment is not None:
         cap = Cap(cost_usd=given.get("max_cost"), tokens=given.get("max_tokens"))
         is_capped = cap.cost_usd is not None or cap.tokens is not None
-        where = Where(workers=given.get("workers"), on=given.get("on"))
+        where = Where(workers=given.get("workers"))
         return run_experiment(workspace, experiment, cap=cap if is_capped else None, where=where)
-    _refuse(given, ("repeats", "cache", "max_cost", "max_tokens", "workers", "on", *_EXPERIMENT_KEYS))
+    _refuse(given, (*_RUN_KEYS, *_EXPERIMENT_KEYS))
+    _need_metric(given)
     return compare_runs(
         workspace,
         [str(getattr(target, "name", target)) for target in targets],
@@ -186,27 +182,33 @@ def _result(
 def _experiment(targets: Sequence[Any], given: Mapping[str, Any]) -> Experiment | None:
     """The experiment to run; ``None`` for runs that exist."""
     if "flow" in given:
+        _need_metric(given)
         return read_experiment(_document(given), Path.cwd())
     path = Path(str(targets[0]))
     if len(targets) > 1 or not (is_folder(path) or path.suffix in _EXPERIMENT_SUFFIXES or is_file(path)):
         return None
     _refuse(given, [key for key in _EXPERIMENT_KEYS if key != "data"])
     experiment = load_experiment(path)
-    changed = change_experiment(experiment, {key: value for key, value in given.items() if key != "metrics"})
-    if "metrics" not in given and "margin" not in given:
-        return changed
+    asked = {
+        ("cluster" if key == "clusters" else key): value for key, value in given.items() if key != "metrics"
+    }
+    changed = change_experiment(experiment, asked)
     known = {metric.name: metric for metric in experiment.metrics}
-    asked = _metrics(given.get("metrics", ()))
-    named = [
-        known.get(metric.name, metric) if metric == MetricSpec(name=metric.name) else metric
-        for metric in asked
-    ]
-    return replace(changed, metrics=_with_margins(tuple(named) or experiment.metrics, given.get("margin")))
+    named = tuple(_known_metric(metric, known) for metric in _metrics(given.get("metrics", ())))
+    metrics = named or experiment.metrics
+    if not metrics:
+        _need_metric(given)
+    return replace(changed, metrics=_with_margins(metrics, given.get("margin")))
+
+
+def _known_metric(metric: MetricSpec, known: Mapping[str, MetricSpec]) -> MetricSpec:
+    """A metric that is only named means what the experiment says of it."""
+    return known.get(metric.name, metric) if metric == MetricSpec(name=metric.name) else metric
 
 
 def _document(given: Mapping[str, Any]) -> dict[str, Any]:
     """What an experiment file would say."""
-    document = {key: given[key] for key in (*_EXPERIMENT_KEYS, "name", "baseline", "alpha", "line_id", "seed",
+    document = {key: given[key] for key in (*_EXPERIMENT_KEYS, "baseline", "alpha", "line_id", "seed",
                                             "repeats", "family") if key in given}  # fmt: skip
     document |= _variants(given)
     if "cache" in given:
@@ -216,11 +218,9 @@ def _document(given: Mapping[str, Any]) -> dict[str, Any]:
     if "slices" in given:
         document["slices"] = [given["slices"]] if isinstance(given["slices"], str) else list(given["slices"])
     document["evaluators"] = [_evaluator(item) for item in given.get("evaluators", ())]
-    specs = _with_margins(_metrics(given.get("metrics", ())), given.get("margin"))
+    plain = (as_plain(metric) for metric in _asked_metrics(given))
     document["metrics"] = [
-        {"name": spec.name, "direction": spec.direction, "kind": spec.kind}
-        | ({} if spec.margin is None else {"margin": spec.margin})
-        for spec in specs
+        {key: value for key, value in metric.items() if value is not None} for metric in plain
     ]
     return {key: str(value) if isinstance(value, PathLike) else value for key, value in document.items()}
 
@@ -234,7 +234,7 @@ def _variants(given: Mapping[str, Any]) -> dict[str, Any]:
     variants: Sequence[Any] = [asked] if isinstance(asked, str) else asked
     found = [find_variant(flow, item) if isinstance(item, str) else item for item in variants]
     return {
-        "name": given.get("name", flow.name),
+        "name": flow.name,
         "variants": [
             {"name": item.name, "choices": dict(item.choices)} if isinstance(item, Variant) else item
             for item in found or every_variant(flow)
@@ -276,14 +276,20 @@ def _given_scores(targets: Sequence[Any]) -> Any:
     return [line.columns for line in read_dataset(path).lines]
 
 
-def _judgement(given: Mapping[str, Any], metrics: Sequence[MetricSpec]) -> Judgement:
-    fields = ("baseline", "alpha", "line_id", "clusters", "family", "seed", "name")
+def _judgement(given: Mapping[str, Any]) -> Judgement:
+    fields = ("baseline", "alpha", "line_id", "clusters", "family", "seed")
     slices = given.get("slices", ())
     return Judgement(
-        metrics=metrics,
+        metrics=_asked_metrics(given),
         slices=(slices,) if isinstance(slices, str) else slices,
         **{key: given[key] for key in fields if key in given},
     )
+
+
+def _asked_metrics(given: Mapping[str, Any]) -> tuple[MetricSpec, ...]:
+    """The metrics that are named, with their margins."""
+    named = _metrics(given.get("metrics", ()))
+    return _with_margins(named, given.get("margin")) if named else ()
 
 
 def _metrics(metrics: Metric | Sequence[Metric]) -> tuple[MetricSpec, ...]:
@@ -311,10 +317,6 @@ def _with_margins(
     if margin is None:
         return tuple(metrics)
     if not isinstance(margin, Mapping):
-        if not metrics:
-            raise UsageError(
-                _misuse("A margin belongs to a metric, and none is named.", "Name it: metrics=...")
-            )
         margin = {metrics[0].name: margin}
     unknown = [name for name in margin if name not in {metric.name for metric in metrics}]
     if unknown:
@@ -325,6 +327,11 @@ def _with_margins(
         replace(metric, margin=float(margin[metric.name])) if metric.name in margin else metric
         for metric in metrics
     )
+
+
+def _need_metric(given: Mapping[str, Any]) -> None:
+    if "margin" in given and "metrics" not in given:
+        raise UsageError(_misuse("A margin belongs to a metric, and none is named.", "Name it: metrics=..."))
 
 
 def _refuse(given: Mapping[str, Any], names: Sequence[str]) -> None:
