@@ -34,6 +34,57 @@ def lines_for_binary_difference(
     return _connor_lines(size, discordance, alpha, power)
 
 
+def repeated_variance(
+    between_lines: float, within_ours: float, within_theirs: float, *, ours: float = 1.0, theirs: float = 1.0
+) -> float:
+    """Variance of the paired difference of one line, each arm's repeats averaged.
+
+    Args:
+        between_lines: Variance of the true difference over lines (omega squared).
+        within_ours: Variance of one answer of the one arm around its line's mean, and ``within_theirs`` of the other.
+        within_theirs: See ``within_ours``.
+        ours: Repeats of each line by the one arm, and ``theirs`` by the other.
+        theirs: See ``ours``.
+
+    Source: Miller (2024), arXiv 2411.00640, equation 9.
+
+    Raises:
+        ValueError: A variance is negative or a number of repeats below 1.
+    """
+    if min(between_lines, within_ours, within_theirs) < 0.0 or min(ours, theirs) < 1.0:
+        msg = "repeated_variance needs variances not negative and repeats of 1 and more"
+        raise ValueError(msg)
+    return between_lines + within_ours / ours + within_theirs / theirs
+
+
+def best_repeats(
+    between_lines: float, within_lines: float, *, line_cost: float, call_cost: float
+) -> float | None:
+    """Repeats of each line that resolve the most for the money (not rounded, at least 1).
+
+    Args:
+        between_lines: Variance of the true difference over lines (omega squared).
+        within_lines: Variance of one repeat's difference around it, both arms together (sigma squared).
+        line_cost: What one more line costs, such as writing and labelling it.
+        call_cost: What one more answer of one arm costs, in the same unit.
+
+    Returns:
+        ``None`` where the difference does not vary between lines: one line, as many repeats as can be had.
+
+    Source: minimum of (line cost + 2 K call cost) · (omega² + sigma² / K); the allocation of two-stage sampling of
+    Cochran (1977), Sampling Techniques, section 10.6.
+
+    Raises:
+        ValueError: A variance or cost is negative, or ``call_cost`` is zero.
+    """
+    if min(between_lines, within_lines, line_cost) < 0.0 or not call_cost > 0.0:
+        msg = "best_repeats needs variances and costs that are not negative, and a price for calls"
+        raise ValueError(msg)
+    if between_lines == 0.0:
+        return None
+    return max(1.0, sqrt(within_lines * line_cost / (between_lines * 2.0 * call_cost)))
+
+
 def lines_for_mean_difference(
     difference: float, variance: float, *, alpha: float = 0.05, power: float = 0.8
 ) -> float:
@@ -117,6 +168,36 @@ def discordance_upper_bound(discordant: int, n: int, *, assurance: float = 0.8) 
     if discordant == n:
         return 1.0
     return beta_quantile(assurance, discordant + 1, n - discordant)
+
+
+def lines_for_margin(
+    margin: float, variance: float, *, difference: float = 0.0, alpha: float = 0.05, power: float = 0.8
+) -> float | None:
+    """Paired lines that show "worse by less than the margin" with the given power (not rounded).
+
+    Args:
+        margin: Above zero.
+        variance: Variance of the paired differences of one line, repeats already averaged; of yes-or-no scores the
+            share of lines on which the arms disagree.
+        difference: The arm's true gain over the other, higher better.
+        alpha: One-sided error rate.
+        power: Chance to show it.
+
+    Returns:
+        ``None`` where the arm is worse by the margin or more.
+
+    Source: Julious (2004), Statistics in Medicine 23:1921, section 3, for non-inferiority.
+
+    Raises:
+        ValueError: ``margin`` is not positive or ``variance`` is negative.
+    """
+    if not margin > 0.0 or variance < 0.0:
+        msg = f"needs a margin above 0 and a variance >= 0, got {margin} and {variance}"
+        raise ValueError(msg)
+    room = margin + difference
+    if room <= 0.0:
+        return None
+    return ((normal_quantile(1.0 - alpha) + normal_quantile(power)) / room) ** 2 * variance
 
 
 def variance_upper_bound(variance: float, n: int, *, assurance: float = 0.8) -> float:

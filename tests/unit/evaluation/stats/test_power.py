@@ -70,3 +70,32 @@ def test_programmer_errors_are_said() -> None:
         power.discordance_upper_bound(4, 3)
     with pytest.raises(ValueError, match="variance"):
         power.variance_upper_bound(1.0, 1)
+
+
+def test_repeats_pay_where_lines_are_dear() -> None:
+    # Uniform rates of both arms: omega² 1/9 and sigma² 1/6 each.
+    free = power.best_repeats(1 / 9, 1 / 3, line_cost=0.0, call_cost=1.0)
+    dear = power.best_repeats(1 / 9, 1 / 3, line_cost=6.0, call_cost=1.0)
+    assert free == 1.0
+    assert dear == pytest.approx(3.0)
+    assert power.best_repeats(0.0, 1.0, line_cost=1.0, call_cost=1.0) is None
+
+    def cost(repeats: float) -> float:
+        return (6.0 + 2.0 * repeats) * power.repeated_variance(
+            1 / 9, 1 / 6, 1 / 6, ours=repeats, theirs=repeats
+        )
+
+    assert cost(3.0) < min(cost(2.9), cost(3.1))
+
+
+def test_a_margin_needs_fewer_lines_the_better_the_arm() -> None:
+    # Z .05 + z .2 = 2.4865: (2.4865 / .1)² · .2 = 123.6
+    assert power.lines_for_margin(0.1, 0.2) == pytest.approx(123.65, abs=0.01)
+    assert power.lines_for_margin(0.1, 0.2, difference=0.1) == pytest.approx(123.65 / 4, abs=0.01)
+    assert power.lines_for_margin(0.1, 0.2, difference=-0.1) is None
+    with pytest.raises(ValueError, match="margin above 0"):
+        power.lines_for_margin(0.0, 0.2)
+    with pytest.raises(ValueError, match="repeats of 1"):
+        power.repeated_variance(0.1, 0.1, 0.1, ours=0.5)
+    with pytest.raises(ValueError, match="price for calls"):
+        power.best_repeats(0.1, 0.1, line_cost=1.0, call_cost=0.0)
