@@ -9,7 +9,6 @@ from headrace.cli.forest import Axis, draw_interval, make_axis
 from headrace.cli.table import Cell, Column, render_table
 from headrace.cli.terminal import Terminal
 from headrace.domain.comparison import (
-    ArmScore,
     ArmSummary,
     Comparison,
     Estimate,
@@ -20,6 +19,7 @@ from headrace.domain.comparison import (
 )
 from headrace.domain.report import ReportContext
 from headrace.evaluation import wording
+from headrace.evaluation.report.board import rank_for_reading
 from headrace.evaluation.report.headline import decision_of, headline
 
 WIDE = 112
@@ -81,17 +81,6 @@ def _quality(comparison: Comparison, recommendation: Recommendation, terminal: T
     if terminal.width >= WIDE:
         return [_wide_quality(comparison, metric, arms, recommendation, terminal)]
     return [_narrow_quality(comparison, metric, arms, recommendation, terminal)]
-
-
-def rank_for_reading(metric: MetricComparison, baseline: str) -> list[str]:
-    """Arms by mean, best first, in the direction of the metric; arms without a score last."""
-    sign = -1.0 if metric.spec.direction == "higher" else 1.0
-
-    def key(score: ArmScore) -> tuple[bool, float, bool]:
-        value = 0.0 if score.mean is None else sign * score.mean.value
-        return score.mean is None, value, score.arm != baseline
-
-    return [score.arm for score in sorted(metric.scores, key=key)]
 
 
 def _level(comparison: Comparison) -> str:

@@ -54,6 +54,7 @@ class LineMatrix:
         unscored: Arm to the places of lines of which an evaluation failed.
         disputed: Metric to the places of lines about which its judges disagree.
         slices: Column to the value of each line.
+        starts: How the inputs of each line begin, on one line.
     """
 
     line_ids: tuple[str, ...]
@@ -63,6 +64,7 @@ class LineMatrix:
     unscored: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     disputed: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     slices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    starts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -35,6 +35,7 @@ MAX_SAMPLES = 120
 MAX_TEXT = 2_000
 """Characters of an answer or of inputs that a report may show."""
 
+_MAX_START = 100
 _LARGEST_SCORE = 1e100
 
 
@@ -50,9 +51,14 @@ def make_matrix(
     """
     arms = _by_arm(collected)
     numbers: dict[str, int] = {}
+    starts: dict[str, str] = {}
     for lines in arms.values():
         for line_id, repeats in lines.items():
             numbers.setdefault(line_id, repeats[0].result.line_number)
+            if line_id not in starts:
+                starts[line_id] = " ".join(_text(repeats[0].result.inputs)[: 2 * _MAX_START].split())[
+                    :_MAX_START
+                ]
     ids = sorted(numbers, key=numbers.__getitem__)
     places = {line_id: place for place, line_id in enumerate(ids)}
     facts = facts or {}
@@ -75,6 +81,7 @@ def make_matrix(
             )
             for arm, lines in arms.items()
         },
+        starts=tuple(starts[line_id] for line_id in ids),
         slices={column: tuple(_slice(facts, line_id, column) for line_id in ids) for column in columns},
     )
 

@@ -11,6 +11,7 @@ from headrace.domain.comparison import (
     Estimate,
     MetricComparison,
     PairedEffect,
+    Recommendation,
 )
 from headrace.domain.report import SampleOutput
 from headrace.evaluation import wording
@@ -58,6 +59,30 @@ def board_rows(comparison: Comparison, metric: MetricComparison) -> tuple[BoardR
     )
 
 
+def rank_for_reading(metric: MetricComparison, baseline: str) -> list[str]:
+    """Arms by mean, best first, in the direction of the metric; arms without a score last."""
+    sign = -1.0 if metric.spec.direction == "higher" else 1.0
+
+    def key(score: ArmScore) -> tuple[bool, float, bool]:
+        value = 0.0 if score.mean is None else sign * score.mean.value
+        return score.mean is None, value, score.arm != baseline
+
+    return [score.arm for score in sorted(metric.scores, key=key)]
+
+
+def shown_arm(comparison: Comparison, recommendation: Recommendation) -> str:
+    """The arm that is shown against the baseline: the recommended one, else the best of the others."""
+    if recommendation.arm is not None and recommendation.arm != comparison.baseline:
+        return recommendation.arm
+    metric = comparison.primary
+    ranked = (
+        [arm.arm for arm in comparison.arms]
+        if metric is None
+        else rank_for_reading(metric, comparison.baseline)
+    )
+    return next((arm for arm in ranked if arm != comparison.baseline), comparison.baseline)
+
+
 def per_line(total: float, summary: ArmSummary) -> float | None:
     """A total divided by the executions of the arm; ``None`` without any."""
     return total / summary.n_observations if summary.n_observations else None
@@ -95,10 +120,11 @@ def _row(summary: ArmSummary, score: ArmScore, effect: PairedEffect | None) -> B
 def _score(score: ArmScore) -> Cell:
     if score.mean is None:
         return Cell(value=UNKNOWN, note="no score")
-    return Cell(value=wording.number(score.mean.value), note=_unsigned(score.mean))
+    return Cell(value=wording.number(score.mean.value), note=plain_span(score.mean))
 
 
-def _unsigned(estimate: Estimate) -> str:
+def plain_span(estimate: Estimate) -> str:
+    """An interval as "low to high", without signs; empty where there is none."""
     if estimate.interval is None:
         return ""
     return f"{wording.number(estimate.interval.low)} to {wording.number(estimate.interval.high)}"

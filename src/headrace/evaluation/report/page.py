@@ -1,17 +1,25 @@
-"""The frame of every HTML page: one file that loads nothing from anywhere and runs no script."""
+"""The frame of every HTML page: one file that loads nothing from anywhere and runs no script but its own."""
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from html import escape
 
 from headrace.evaluation.report.style import STYLE
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def render_page(
-    body: Sequence[str], *, title: str, skip: tuple[str, str], footer: str, style: str = STYLE
+    body: Sequence[str],
+    *,
+    title: str,
+    skip: tuple[str, str],
+    footer: str,
+    style: str = STYLE,
+    script: str = "",
 ) -> str:
     """Put ``body`` into a whole page.
 
@@ -21,14 +29,16 @@ def render_page(
         skip: Id of the element that keyboard users can jump to, and the text that offers it.
         footer: Plain text.
         style: The style sheet.
+        script: The only script that the page's policy lets run, by its digest; empty for none.
     """
+    policy = f"{_POLICY}; script-src '{_digest(script)}'" if script else _POLICY
     return "\n".join(
         [
             "<!doctype html>",
             '<html lang="en">',
             "<head>",
             '<meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f"<title>{escape(title)}</title>",
             f"<style>{style}</style>",
@@ -39,11 +49,17 @@ def render_page(
             *body,
             f"<footer>{escape(footer)}</footer>",
             "</div>",
+            *([f"<script>{script}</script>"] if script else []),
             "</body>",
             "</html>",
             "",
         ]
     )
+
+
+def _digest(script: str) -> str:
+    """The source expression that allows ``script`` (Content Security Policy level 2, hash-source)."""
+    return f"sha256-{b64encode(sha256(script.encode('utf-8')).digest()).decode('ascii')}"
 
 
 def render_header(title: str, facts: Mapping[str, str | None]) -> str:

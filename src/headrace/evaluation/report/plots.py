@@ -7,7 +7,7 @@ stretches with the page and its labels stay readable on a phone.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from html import escape
 from itertools import pairwise
 from math import ceil, floor, log10
@@ -63,6 +63,7 @@ class Point:
     quality: Estimate
     price: float
     is_efficient: bool
+    price_interval: Interval | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +73,8 @@ class Prices:
     label: str
     per_line: dict[str, float]
     is_cost: bool
+    what: str
+    intervals: dict[str, Interval] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,12 +149,34 @@ def quality_prices(comparison: Comparison) -> Prices | None:
     known = {arm: cost for arm, cost in costs.items() if cost is not None}
     if len(known) == len(arms) and any(known.values()):
         per_thousand = {arm: cost * 1000.0 for arm, cost in known.items()}
-        return Prices(label="cost per 1,000 lines in US dollars", per_line=per_thousand, is_cost=True)
+        return Prices(
+            label="cost per 1,000 lines in US dollars", per_line=per_thousand, is_cost=True, what="cost"
+        )
     tokens = {arm.arm: per_line(arm.total_tokens, arm) for arm in arms}
     spent = {arm: count for arm, count in tokens.items() if count}
     if not spent:
         return None
-    return Prices(label="tokens per line", per_line=spent, is_cost=False)
+    return Prices(label="tokens per line", per_line=spent, is_cost=False, what="tokens")
+
+
+def quality_latencies(comparison: Comparison) -> Prices | None:
+    """The median latency of every arm in seconds; ``None`` where none was measured."""
+    medians = {arm.arm: arm.latency_p50_ms for arm in comparison.arms if arm.latency_p50_ms is not None}
+    if not medians:
+        return None
+    return Prices(
+        label="median latency in seconds",
+        per_line={arm: median.value / 1000.0 for arm, median in medians.items()},
+        is_cost=False,
+        what="latency",
+        intervals={
+            arm: replace(
+                median.interval, low=median.interval.low / 1000.0, high=median.interval.high / 1000.0
+            )
+            for arm, median in medians.items()
+            if median.interval is not None
+        },
+    )
 
 
 def quality_points(metric: MetricComparison, prices: Prices) -> tuple[Point, ...]:
@@ -169,6 +194,7 @@ def quality_points(metric: MetricComparison, prices: Prices) -> tuple[Point, ...
             quality=mean,
             price=price,
             is_efficient=not any(_dominates(other, merit) for other in merits),
+            price_interval=prices.intervals.get(arm),
         )
         for (arm, mean, price), merit in zip(known, merits, strict=True)
     )
@@ -176,7 +202,7 @@ def quality_points(metric: MetricComparison, prices: Prices) -> tuple[Point, ...
 
 def scatter(points: Sequence[Point], prices: Prices, metric: MetricComparison, *, label: str) -> str:
     """Quality against price, one point per arm with its interval."""
-    x_scale = _price_scale([point.price for point in points])
+    x_scale = _price_scale([end for p in points for end in (p.price, *_ends(p.price_interval))])
     y_scale = _quality_scale(points)
     x_ticks = _price_ticks(x_scale)
     y_ticks = nice_ticks(y_scale.low, y_scale.high, 5)
@@ -195,6 +221,7 @@ def scatter(points: Sequence[Point], prices: Prices, metric: MetricComparison, *
         f'<text class="axis-text" x="{(_SCATTER_LEFT + _SCATTER_RIGHT) / 2}%" y="{floor_y + 38}" '
         f'text-anchor="middle">{escape(x_label)}</text>'
     )
+    parts += _front(points, x_scale, y_scale)
     parts += _whiskers(points, x_scale, y_scale)
     parts += _dots_and_names(points, x_scale, y_scale)
     description = "; ".join(
@@ -267,7 +294,23 @@ def _whiskers(points: Sequence[Point], x_scale: Scale, y_scale: Scale) -> list[s
         )
         for point in points
         if point.quality.interval is not None
+    ] + [
+        f'<line class="whisker" x1="{x_scale.at(point.price_interval.low):.2f}%" '
+        f'x2="{x_scale.at(point.price_interval.high):.2f}%" y1="{y:.1f}" y2="{y:.1f}"/>'
+        for point in points
+        if point.price_interval is not None and (y := y_scale.at(point.quality.value))
     ]
+
+
+def _front(points: Sequence[Point], x_scale: Scale, y_scale: Scale) -> list[str]:
+    """Steps along the arms that no other arm dominates: what is best for at most each price."""
+    efficient = sorted((point for point in points if point.is_efficient), key=lambda point: point.price)
+    places = [(x_scale.at(point.price), y_scale.at(point.quality.value)) for point in efficient]
+    parts = []
+    for (x1, y1), (x2, y2) in pairwise(places):
+        parts.append(f'<line class="front" x1="{x1:.2f}%" x2="{x2:.2f}%" y1="{y1:.1f}" y2="{y1:.1f}"/>')
+        parts.append(f'<line class="front" x1="{x2:.2f}%" x2="{x2:.2f}%" y1="{y1:.1f}" y2="{y2:.1f}"/>')
+    return parts
 
 
 def _dots_and_names(points: Sequence[Point], x_scale: Scale, y_scale: Scale) -> list[str]:

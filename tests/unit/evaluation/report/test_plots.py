@@ -79,7 +79,9 @@ def test_an_estimate_without_interval_has_no_whisker() -> None:
 
 def test_efficient_arms_are_those_that_nobody_dominates() -> None:
     metric = a_metric()
-    prices = plots.Prices(label="tokens", per_line={"base": 1.0, "up": 3.0, "down": 2.0}, is_cost=False)
+    prices = plots.Prices(
+        label="tokens", per_line={"base": 1.0, "up": 3.0, "down": 2.0}, is_cost=False, what="cost"
+    )
     points = {point.arm: point.is_efficient for point in plots.quality_points(metric, prices)}
     assert points == {"base": True, "up": True, "down": False}
     lower = {p.arm: p.is_efficient for p in plots.quality_points(a_metric(direction="lower"), prices)}
@@ -143,7 +145,7 @@ POINTS = {
 @pytest.mark.parametrize("case", POINTS)
 @pytest.mark.parametrize("width", WIDTHS)
 def test_names_clear_the_dots_and_each_other_at_any_width(case: str, width: int) -> None:
-    prices = plots.Prices(label="tokens", per_line={}, is_cost=False)
+    prices = plots.Prices(label="tokens", per_line={}, is_cost=False, what="cost")
     svg = plots.scatter(POINTS[case], prices, a_metric(), label="x")
     names, dots = boxes(svg, width)
     assert (len(names), len(dots)) == (len(POINTS[case]), len(POINTS[case]))
@@ -157,7 +159,7 @@ def test_names_clear_the_dots_and_each_other_at_any_width(case: str, width: int)
 
 
 def test_names_are_drawn_over_dots_and_keep_both_ends() -> None:
-    prices = plots.Prices(label="tokens", per_line={}, is_cost=False)
+    prices = plots.Prices(label="tokens", per_line={}, is_cost=False, what="cost")
     svg = plots.scatter(POINTS["long names"], prices, a_metric(), label="x")
     assert svg.rindex("<circle") < svg.index('class="name"')
     shown = re.findall(r'class="name"[^>]*>([^<]+)<', svg)
@@ -169,6 +171,6 @@ def test_prices_far_apart_use_a_log_scale() -> None:
     metric = a_metric()
     for factor, is_log in ((2.0, False), (1000.0, True)):
         per_line = {"base": 1.0, "up": factor, "down": 1.5}
-        prices = plots.Prices(label="cost", per_line=per_line, is_cost=True)
+        prices = plots.Prices(label="cost", per_line=per_line, is_cost=True, what="cost")
         svg = plots.scatter(plots.quality_points(metric, prices), prices, metric, label="x")
         assert ("(log scale)" in svg) == is_log
