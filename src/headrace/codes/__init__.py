@@ -11,7 +11,14 @@ from collections.abc import Mapping
 from headrace.codes.connections import CONNECTION_CODES
 from headrace.codes.entry import Entry
 from headrace.codes.flows import FLOW_CODES
+from headrace.codes.judging import JUDGE_CODES
 from headrace.codes.moving import MOVING_CODES
 from headrace.codes.runs import RUN_CODES
 
-CATALOGUE: Mapping[str, Entry] = {**FLOW_CODES, **RUN_CODES, **CONNECTION_CODES, **MOVING_CODES}
+CATALOGUE: Mapping[str, Entry] = {
+    **FLOW_CODES,
+    **RUN_CODES,
+    **CONNECTION_CODES,
+    **MOVING_CODES,
+    **JUDGE_CODES,
+}

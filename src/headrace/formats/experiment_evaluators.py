@@ -119,7 +119,7 @@ def _read_evaluator(pointer: Pointer, value: Any, findings: Findings, file: Path
         builtin=builtin,
         python=python,
         folder=str(file.parent),
-        column_mapping=read_mapping(block.block("column_mapping")),
+        column_mapping=read_mapping(block.block("column_mapping"), may_see_baseline=True),
         parameters=block.block("parameters").data,
         models=tuple(read_items(block, "models", read_model)),
         repeats=read_whole(block, "repeats", default=1, at_least=1),

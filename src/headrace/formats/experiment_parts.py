@@ -11,7 +11,7 @@ from headrace.domain.variant import ModelSpec, Price
 from headrace.errors import DefinitionError, HeadraceError, UsageError
 from headrace.formats.arms import parse_model
 from headrace.formats.flex import is_entry
-from headrace.formats.mapping import parse_mapping
+from headrace.formats.mapping import as_arm_outputs, parse_mapping
 from headrace.formats.paths import exists
 from headrace.formats.shape import Block, Findings
 from headrace.source import Pointer
@@ -46,11 +46,17 @@ def read_texts(block: Block) -> dict[str, str]:
     }
 
 
-def read_mapping(block: Block) -> dict[str, str]:
-    """A column mapping as texts; D404 for a reference that cannot be read."""
+def read_mapping(block: Block, *, may_see_baseline: bool = False) -> dict[str, str]:
+    """A column mapping as texts; D404 for a reference that cannot be read.
+
+    Args:
+        block: The mapping.
+        may_see_baseline: Whether ``${baseline.outputs.x}`` can be read.
+    """
     texts = read_texts(block)
+    known = as_arm_outputs(texts) if may_see_baseline else texts
     try:
-        parse_mapping(texts, lambda name: block.findings.source_map.span(block.at(name)))
+        parse_mapping(known, lambda name: block.findings.source_map.span(block.at(name)))
     except DefinitionError as error:
         block.findings.problems.extend(error.problems)
     return texts

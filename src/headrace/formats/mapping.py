@@ -19,6 +19,22 @@ _REFERENCE = re.compile(r"\$\{([^{}]+)\}")
 _SOURCES = ("run.inputs", "run.outputs", "data")
 
 
+BASELINE_OUTPUTS = "${baseline.outputs."
+"""Begins a mapping to what the baseline arm answered to the same line; only an evaluator of an experiment has one."""
+
+_ARM_OUTPUTS = "${run.outputs."
+
+
+def as_arm_outputs(texts: Mapping[str, Any], source: str = _ARM_OUTPUTS) -> dict[str, Any]:
+    """A mapping in which the outputs of the baseline are read from ``source``: where no mapping says, the arm's own."""
+    return {
+        name: source + value.removeprefix(BASELINE_OUTPUTS)
+        if isinstance(value, str) and value.startswith(BASELINE_OUTPUTS)
+        else value
+        for name, value in texts.items()
+    }
+
+
 def parse_mapping(
     texts: Mapping[str, Any], place: Callable[[str], Span | None] = lambda _: None
 ) -> ColumnMapping:

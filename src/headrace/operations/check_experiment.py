@@ -12,7 +12,7 @@ from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import Flow
 from headrace.errors import Problem, UsageError, nearest, raise_if_errors
 from headrace.formats.lines import read_dataset
-from headrace.formats.mapping import parse_mapping
+from headrace.formats.mapping import as_arm_outputs, parse_mapping
 from headrace.operations.check_columns import check_columns
 from headrace.operations.evaluator_flows import evaluator_flow
 from headrace.operations.prepare_flow import loaded_flow
@@ -67,7 +67,7 @@ def check_experiment(workspace: Workspace, experiment: Experiment) -> None:
     flows = {}
     for evaluator in experiment.evaluators:
         with loaded_flow(
-            workspace, evaluator_flow(evaluator, experiment.place(*evaluator.pointer))
+            workspace, evaluator_flow(workspace, evaluator, experiment.place(*evaluator.pointer))
         ) as loaded:
             flows[evaluator.name] = loaded.flow
         problems += _check_evaluator(experiment, evaluator, loaded.flow, dataset, arms)
@@ -84,7 +84,7 @@ def _check_evaluator(
     experiment: Experiment, evaluator: EvaluatorSpec, flow: Flow, dataset: Dataset, arms: Sequence[Flow]
 ) -> tuple[Problem, ...]:
     """Map one imagined line, which has every column that a real one may have."""
-    mapping = parse_mapping(evaluator.column_mapping)
+    mapping = parse_mapping(as_arm_outputs(evaluator.column_mapping))
     outputs = {name for arm in arms for name in arm.outputs}
     if not all(arm.knows_outputs for arm in arms):
         outputs |= {item.column for item in mapping.values() if item.source == "run.outputs" and item.column}

@@ -39,6 +39,9 @@ from headrace.operations.collect_scores import (
     score_names,
 )
 from headrace.operations.evaluator_flows import evaluator_flow
+from headrace.operations.judge_flows import judge_properties
+from headrace.operations.judge_versions import check_judge_versions
+from headrace.operations.judged_pairs import arms_in_turn, evaluation_data
 from headrace.operations.line_facts import collect_column_labels, collect_facts
 from headrace.operations.line_runners import HERE, Where
 from headrace.operations.recorded_data import known_dataset
@@ -95,6 +98,7 @@ def run_experiment(
         StateError: The store failed.
     """
     check_experiment(workspace, experiment)
+    names = [arm.name for arm in experiment.arms]
     experiment_id = f"{experiment.name}_{workspace.now():%Y%m%d_%H%M%S_%f}"
     judgement = _judgement(experiment)
     experiment = replace(experiment, cache=experiment_cache(workspace, experiment))
@@ -102,8 +106,9 @@ def run_experiment(
     judged = [
         _run_arm(workspace, experiment, arm, repeat, experiment_id, judgement, on_event, spending, where)
         for repeat in range(experiment.repeats)
-        for arm in experiment.arms
+        for arm in arms_in_turn(experiment)
     ]
+    judged.sort(key=lambda item: (item.run.spec.repeat, names.index(item.arm)))
     return _compare(workspace, judged, judgement, experiment_id, file=experiment.file)
 
 
@@ -171,13 +176,15 @@ def _evaluate(
     spending: Spending | None,
     where: Where,
 ) -> Run:
+    data, mapping = evaluation_data(workspace, experiment, evaluator, run.spec)
     return _run_whole(
         workspace,
         RunRequest(
-            flow=evaluator_flow(evaluator),
-            data=Path(experiment.data_path),
+            flow=evaluator_flow(workspace, evaluator),
+            data=data,
             source_run=run.spec.name,
-            column_mapping=evaluator.column_mapping,
+            column_mapping=mapping,
+            properties=judge_properties(evaluator),
             experiment=experiment_id,
             tags={EVALUATOR_TAG: evaluator.name},
             repeat=run.spec.repeat,
@@ -332,6 +339,7 @@ def _compare(
     line_id = judgement.get("line_id")
     if line_id is None:
         _check_same_data(judged)
+    check_judge_versions(judged)
     collected = [collect_run(workspace, item, line_id) for item in judged]
     metrics = _metrics(collected, judgement)
     arms = make_arm_lines(collected, [metric.name for metric in metrics])

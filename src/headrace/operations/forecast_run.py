@@ -114,7 +114,7 @@ def forecast_experiment(
 def _forecast_evaluator(
     workspace: Workspace, evaluator: EvaluatorSpec, n_lines: int, max_concurrency: int | None, label: str
 ) -> Forecast:
-    with loaded_flow(workspace, evaluator_flow(evaluator)) as loaded:
+    with loaded_flow(workspace, evaluator_flow(workspace, evaluator)) as loaded:
         base = _find_pilot(workspace, loaded, None)
         if base is None:
             return _from_prompts(loaded, (), n_lines, label)

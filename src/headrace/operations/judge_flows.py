@@ -1,0 +1,103 @@
+"""The flows that graders are run as, written beside the runs so that any process can load them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from headrace.domain.connection import Connection
+from headrace.domain.evaluation import EvaluatorSpec
+from headrace.errors import Problem, raise_if_errors
+from headrace.evaluation.judges.entry import entry_of
+from headrace.evaluation.judges.settings import (
+    JUDGES_PROPERTY,
+    check_judges,
+    is_grader,
+    judge_versions,
+    panel_outputs,
+    panel_settings,
+    read_panel,
+)
+from headrace.formats.positions import dump_yaml
+from headrace.operations.workspace import Workspace
+from headrace.source import Span
+
+_FOLDER = "judges"
+_READER = "baseline"
+_DIGEST_LENGTH = 12
+
+
+def judge_flow(workspace: Workspace, evaluator: EvaluatorSpec, place: Span | None = None) -> Path:
+    """The flow that a grader is run as, written below ``.headrace``.
+
+    Its folder is named after what is in it, so that two evaluators never share one that differs.
+
+    Args:
+        workspace: For connections and the place.
+        evaluator: One whose ``builtin`` is a grader.
+        place: Where it stands in an experiment file.
+
+    Raises:
+        DefinitionError: G942 to G944, F003; C501 for an unknown connection, C504 for one that is no model service.
+    """
+    problems = check_judges(evaluator, place)
+    raise_if_errors((*problems, *_connection_problems(workspace, evaluator, place)))
+    flow = _flow(workspace, evaluator)
+    text = dump_yaml(flow)
+    digest = sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
+    folder = workspace.state_folder / _FOLDER / digest / evaluator.name
+    file = folder / "flow.flex.yaml"
+    if not file.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    return file
+
+
+def judge_properties(evaluator: EvaluatorSpec) -> Mapping[str, Any]:
+    """What an evaluation run notes about its judges; nothing for an evaluator that asks no model."""
+    return {JUDGES_PROPERTY: list(judge_versions(evaluator))} if is_grader(evaluator.builtin) else {}
+
+
+def _flow(workspace: Workspace, evaluator: EvaluatorSpec) -> dict[str, Any]:
+    settings = panel_settings(evaluator)
+    # Not read by the judges: another address under the same name is another judge, whose results are its own.
+    settings["places"] = [_address(workspace, model.connection) for model in evaluator.models]
+    panel = read_panel(settings)
+    return {
+        "entry": entry_of(panel.grader),
+        "type": "evaluation",
+        "outputs": {name: {"type": kind} for name, kind in panel_outputs(panel).items()},
+        "sample": {"init": {"settings": settings}},
+    }
+
+
+def _connection_problems(
+    workspace: Workspace, evaluator: EvaluatorSpec, place: Span | None
+) -> Iterator[Problem]:
+    for model in evaluator.models:
+        connection = workspace.connections.find(model.connection)
+        if connection is None:
+            yield replace(workspace.connections.unknown(model.connection), span=place)
+        elif connection.type == _READER:
+            yield refuse_reader(model.name, place)
+
+
+def refuse_reader(model: str, place: Span | None = None) -> Problem:
+    """G943: the embedded reader is no judge."""
+    return Problem(
+        code="G943",
+        what=f"The model {model!r} is the embedded baseline: a reader that finds and copies words, and no language "
+        "model. It cannot judge an answer.",
+        span=place,
+        fix="Name a language model of a connection of yours, such as my_connection/gpt-4o-mini.",
+    )
+
+
+def _address(workspace: Workspace, name: str) -> str:
+    connection: Connection | None = workspace.connections.find(name)
+    configs = sorted(connection.configs.items()) if connection else []
+    return sha256(json.dumps(configs, default=str).encode()).hexdigest()[:_DIGEST_LENGTH]
