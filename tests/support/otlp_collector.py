@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 STATUSES = {0: "unset", 1: "ok", 2: "error"}
@@ -40,6 +41,19 @@ class ArrivedSpan:
     scope: tuple[str, str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrivedEvent:
+    """An event as the collector understood it."""
+
+    name: str
+    trace_id: str | None
+    span_id: str | None
+    time_ns: int
+    attributes: Mapping[str, Any]
+    resource: Mapping[str, Any]
+    scope: tuple[str, str, str]
+
+
 class Collector:
     """Answers each request by the next of ``statuses``, and with 200 after that. Never answers while ``is_deaf``."""
 
@@ -49,6 +63,7 @@ class Collector:
         if not is_deaf:
             self._may_answer.set()
         self.arrived: list[ArrivedSpan] = []
+        self.events: list[ArrivedEvent] = []
         self.requests: list[tuple[str, Mapping[str, str]]] = []
         collector = self
 
@@ -88,7 +103,10 @@ class Collector:
         if status == 200:
             if request.headers.get("content-encoding") == "gzip":
                 body = gzip.decompress(body)
-            self.arrived.extend(read_spans(body))
+            if request.path.endswith("/v1/logs"):
+                self.events.extend(read_events(body))
+            else:
+                self.arrived.extend(read_spans(body))
         request.send_response(status)
         request.send_header("Retry-After", "0")
         request.send_header("Content-Length", "0")
@@ -117,6 +135,25 @@ def read_spans(body: bytes) -> list[ArrivedSpan]:
         for of_resource in message.resource_spans
         for of_scope in of_resource.scope_spans
         for span in of_scope.spans
+    ]
+
+
+def read_events(body: bytes) -> list[ArrivedEvent]:
+    """The events of one request body."""
+    message = ExportLogsServiceRequest.FromString(body)
+    return [
+        ArrivedEvent(
+            name=record.event_name,
+            trace_id=record.trace_id.hex() or None,
+            span_id=record.span_id.hex() or None,
+            time_ns=record.time_unix_nano,
+            attributes=_values(record.attributes),
+            resource=_values(of_resource.resource.attributes),
+            scope=(of_scope.scope.name, of_scope.scope.version, of_scope.schema_url),
+        )
+        for of_resource in message.resource_logs
+        for of_scope in of_resource.scope_logs
+        for record in of_scope.log_records
     ]
 
 

@@ -1,4 +1,4 @@
-"""A finished span in OpenTelemetry's data model, as it is kept with a run and exported."""
+"""Finished spans and events in OpenTelemetry's data model, as they are kept with a run and exported."""
 
 from __future__ import annotations
 
@@ -39,3 +39,20 @@ class SpanRecord:
     def duration_ms(self) -> float:
         """Wall time in milliseconds."""
         return (self.end_ns - self.start_ns) / 1e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRecord:
+    """Something that happened, of its own beside spans: OpenTelemetry's log record with a name.
+
+    Attributes:
+        trace_id, span_id: The span that it is about; ``None`` where that is not known.
+        time_ns: Nanoseconds since the Unix epoch, UTC.
+        attributes: OpenTelemetry attribute names to plain values.
+    """
+
+    name: str
+    trace_id: str | None
+    span_id: str | None
+    time_ns: int
+    attributes: Mapping[str, Any] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from headrace.engine.spending import Spending
 from headrace.engine.stopping import Stop
 from headrace.errors import HeadraceError, Problem, StateError, UsageError
 from headrace.operations.cache_nodes import CachedNodes
+from headrace.operations.evaluation_events import EvaluationEvents
 from headrace.operations.finished_lines import FinishedLines
 from headrace.operations.line_runners import Running, Spread, open_runner
 from headrace.operations.line_worker import CacheAsked
@@ -130,6 +131,8 @@ class _Execution:
         self._workspace = workspace
         self._work = work
         self._hear = hear
+        source = work.spec.source_run
+        self._events = EvaluationEvents(workspace, work.spec, source) if source is not None else None
 
     async def run(self) -> AggregationResult:
         work, spec = self._work, self._work.spec
@@ -178,6 +181,8 @@ class _Execution:
     def _record(self, cache: NodeCache | None, results: Sequence[LineResult]) -> None:
         """Commit lines, and with them all that the cache has learnt by now, also from lines in flight."""
         changes = cache.take_changes() if cache is not None else None
+        if self._events is not None:
+            results = self._events.note(results)
         self._workspace.store.append_lines(self._work.spec.name, results, changes)
         if cache is not None:
             cache.forget_committed(changes)

@@ -9,6 +9,7 @@ settings, never prompts or answers.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -31,6 +32,12 @@ SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"
 ERROR_TYPE: Final = "error.type"
 FUNCTION_NAME: Final = "code.function.name"
+EVALUATION_RESULT: Final = "gen_ai.evaluation.result"
+"""Name of an event, not of an attribute."""
+EVALUATION_NAME: Final = "gen_ai.evaluation.name"
+SCORE_VALUE: Final = "gen_ai.evaluation.score.value"
+SCORE_LABEL: Final = "gen_ai.evaluation.score.label"
+EXPLANATION: Final = "gen_ai.evaluation.explanation"
 
 FLOW: Final = "headrace.flow"
 NODE: Final = "headrace.node"
@@ -189,6 +196,36 @@ def model_response_attributes(
         QUOTA_WAIT: round(waited_s, 3) or None,
     }
     return {name: value for name, value in found.items() if value is not None}
+
+
+def evaluation_attributes(
+    name: str,
+    *,
+    value: float | None = None,
+    label: str | None = None,
+    explanation: str | None = None,
+    response_id: str | None = None,
+    error_type: str | None = None,
+) -> dict[str, Any]:
+    """Attributes of the event that says what an evaluator found.
+
+    Args:
+        name: Name of the metric.
+        value: The score; ``None`` where there is none, as for NaN.
+        label: The evaluator's word for it.
+        explanation: Why; content, so only where content may be captured.
+        response_id: The service's id of the answer that was evaluated.
+        error_type: Name of the problem that ended the evaluation.
+    """
+    found: dict[str, Any] = {
+        EVALUATION_NAME: name,
+        SCORE_VALUE: None if value is None or not isfinite(value) else float(value),
+        SCORE_LABEL: label,
+        EXPLANATION: explanation,
+        RESPONSE_ID: response_id,
+        ERROR_TYPE: error_type,
+    }
+    return {key: item for key, item in found.items() if item is not None}
 
 
 def _texts(value: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""Sends finished spans to an OpenTelemetry collector over OTLP/HTTP, through the OpenTelemetry SDK.
+"""Sends finished spans and events to an OpenTelemetry collector over OTLP/HTTP, through the OpenTelemetry SDK.
 
 Imported by name, and only when an OTLP endpoint is set. The SDK batches and sends on a thread of its own. One
 of the few modules that may catch everything: whatever fails here is counted and reported once, at the end.
@@ -6,14 +6,11 @@ of the few modules that may catch everything: whatever fails here is counted and
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from threading import Event, Lock, Thread
-from typing import Any
-from urllib.parse import urlsplit
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
@@ -25,9 +22,10 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 
 import headrace
 from headrace.config import Settings
-from headrace.domain.span import SpanRecord
+from headrace.domain.span import EventRecord, SpanRecord
 from headrace.errors import Problem
 from headrace.telemetry.attributes import SCHEMA_URL
+from headrace.telemetry.event_sender import EventSender, open_events, place_of, to_attributes
 from headrace.telemetry.setup import SilentSink, SpanSink
 
 CLOSE_TIMEOUT_S = 5.0
@@ -48,12 +46,13 @@ _NOT_SENT = "S807"
 def open_exporter(settings: Settings) -> SpanSink:
     """A sink that sends spans to ``settings.otlp_endpoint``, or a silent one that warns why it cannot be."""
     endpoint = traces_endpoint(settings)
-    place = _place(endpoint)
+    place = place_of(endpoint)
     try:
         exporter = _CountingExporter(OTLPSpanExporter(endpoint=endpoint))
         resource = _resource(settings.environment)
         queue = None if settings.environment.get(_QUEUE_VARIABLE) else _QUEUE_SPANS
-        return OtlpSink(BatchSpanProcessor(exporter, max_queue_size=queue), exporter, resource, place=place)
+        processor = BatchSpanProcessor(exporter, max_queue_size=queue)
+        return OtlpSink(processor, exporter, resource, place=place, events=open_events(settings, resource))
     except Exception as error:  # noqa: BLE001, whatever the SDK dislikes about the settings
         return SilentSink(
             Problem(
@@ -78,6 +77,7 @@ class OtlpSink:
     Args:
         place: Host and port of the collector, for the report.
         close_timeout_s: Longest time that :meth:`close` takes, seconds.
+        events: Sends events; ``None`` where they are not sent.
     """
 
     def __init__(
@@ -88,7 +88,9 @@ class OtlpSink:
         *,
         place: str,
         close_timeout_s: float = CLOSE_TIMEOUT_S,
+        events: EventSender | None = None,
     ) -> None:
+        self._events = events
         self._processor = processor
         self._exporter = exporter
         self._resource = resource
@@ -110,6 +112,16 @@ class OtlpSink:
         with suppress(Exception):  # what was not sent is missing from the count of what was
             self._processor.on_end(readable_span(span, self._resource))
 
+    @property
+    def takes_events(self) -> bool:
+        """Whether events are sent."""
+        return self._events is not None
+
+    def take_event(self, event: EventRecord) -> None:
+        """Take one event; it is sent later, on another thread."""
+        if self._events is not None:
+            self._events.take(event)
+
     def close(self) -> tuple[Problem, ...]:
         """Send what is left for at most ``close_timeout_s``, then give up; report what was not sent, once."""
         with self._lock:
@@ -119,16 +131,12 @@ class OtlpSink:
         self._flush()
         _SDK_LOGGER.removeHandler(self._complaints)
         lost = self._taken - self._exporter.n_sent
-        if lost == 0:
-            return ()
-        return (
-            Problem(
-                code=_NOT_SENT,
-                what=f"{lost} of {self._taken} spans did not reach the collector at {self._place}.",
-                fix="Check that one takes OTLP over HTTP there, or unset OTEL_EXPORTER_OTLP_ENDPOINT.",
-                severity="warning",
-            ),
-        )
+        problems: tuple[Problem, ...] = ()
+        if lost:
+            fix = "Check that one takes OTLP over HTTP there, or unset OTEL_EXPORTER_OTLP_ENDPOINT."
+            what = f"{lost} of {self._taken} spans did not reach the collector at {self._place}."
+            problems = (Problem(code=_NOT_SENT, what=what, fix=fix, severity="warning"),)
+        return problems if self._events is None else (*problems, *self._events.complaints())
 
     def _flush(self) -> None:
         end = time.monotonic() + self._close_timeout_s
@@ -141,12 +149,16 @@ class OtlpSink:
         finished.wait(max(0.0, min(_PATIENCE_S, end - time.monotonic())))
         if not finished.is_set():
             self._exporter.shutdown()
+            if self._events is not None:
+                self._events.give_up()
             finished.wait(_PATIENCE_S / 2)
 
     def _shut_down(self, finished: Event) -> None:
         # The SDK flushes without a time limit, hence a thread that can be left behind.
         with suppress(Exception):  # what was not sent is missing from the count of what was
             self._processor.shutdown()  # type: ignore[no-untyped-call]
+        if self._events is not None:
+            self._events.shut_down()
         finished.set()
         self._wakeup.set()
 
@@ -206,8 +218,8 @@ def readable_span(span: SpanRecord, resource: Resource) -> ReadableSpan:
         context=context,
         parent=parent,
         resource=resource,
-        attributes=_attributes(span.attributes),
-        events=[SdkEvent(name, _attributes(values), timestamp=at) for name, at, values in span.events],
+        attributes=to_attributes(span.attributes),
+        events=[SdkEvent(name, to_attributes(values), timestamp=at) for name, at, values in span.events],
         kind=_KINDS[span.kind],
         status=Status(_STATUS_CODES[span.status], span.status_text if span.status == "error" else None),
         start_time=span.start_ns,
@@ -216,30 +228,9 @@ def readable_span(span: SpanRecord, resource: Resource) -> ReadableSpan:
     )
 
 
-def _attributes(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _attribute(value) for name, value in values.items() if value is not None}
-
-
-def _attribute(value: Any) -> Any:
-    """Plain data as OpenTelemetry allows it: a value, a list of one type, anything else as JSON text."""
-    if isinstance(value, str | bool | int | float):
-        return value
-    if isinstance(value, list | tuple) and value:
-        kinds = {type(item) for item in value}
-        if len(kinds) == 1 and kinds <= {str, bool, int, float}:
-            return list(value)
-    return json.dumps(value, ensure_ascii=False, default=str)
-
-
 def _resource(environment: Mapping[str, str]) -> Resource:
     found = Resource.create({}, SCHEMA_URL)
     name = environment.get("OTEL_SERVICE_NAME")
     if not name and str(found.attributes.get(SERVICE_NAME, "unknown_service")).startswith("unknown_service"):
         name = _DEFAULT_SERVICE
     return found.merge(Resource({SERVICE_NAME: name})) if name else found
-
-
-def _place(endpoint: str) -> str:
-    # Host and port alone: the rest of a URL may hold a key.
-    url = urlsplit(endpoint)
-    return f"{url.hostname}:{url.port}" if url.port else str(url.hostname)

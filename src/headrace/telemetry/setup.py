@@ -1,4 +1,4 @@
-"""Where finished spans go besides the store: nowhere, or to the collector that the environment names."""
+"""Where finished spans and events go besides the store: nowhere, or to the collector that the environment names."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from headrace.config import Settings
-from headrace.domain.span import SpanRecord
+from headrace.domain.span import EventRecord, SpanRecord
 from headrace.errors import Problem
 
 _EXPORTER = ("headrace.telemetry.exporter", "open_exporter")
@@ -15,11 +15,24 @@ _PROTOCOL_VARIABLES = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP
 _PROTOCOL = "http/protobuf"
 
 
+_CONTENT_VARIABLE = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+_CONTENT_WORDS = ("true", "event_only", "span_and_event")
+
+
 class SpanSink(Protocol):
-    """Takes finished spans. Never raises, never waits; may be called from any thread."""
+    """Takes finished spans and events. Never raises, never waits; may be called from any thread."""
+
+    @property
+    def takes_events(self) -> bool:
+        """Whether events leave this process: else there is no need to find out what they are about."""
+        ...
 
     def __call__(self, span: SpanRecord) -> None:
         """Take one span."""
+        ...
+
+    def take_event(self, event: EventRecord) -> None:
+        """Take one event."""
         ...
 
     def close(self) -> tuple[Problem, ...]:
@@ -35,8 +48,13 @@ class SilentSink:
     def __init__(self, *problems: Problem) -> None:
         self._problems = problems
 
+    takes_events = False
+
     def __call__(self, span: SpanRecord) -> None:
         """Drop one span."""
+
+    def take_event(self, event: EventRecord) -> None:
+        """Drop one event."""
 
     def close(self) -> tuple[Problem, ...]:
         """Hand over the problems, once."""
@@ -62,6 +80,11 @@ def open_span_sink(settings: Settings) -> SpanSink:
     except ImportError as error:
         return SilentSink(_missing_extra(error))
     return cast("Callable[[Settings], SpanSink]", getattr(module, _EXPORTER[1]))(settings)
+
+
+def captures_content(settings: Settings) -> bool:
+    """Whether events may hold content, such as the explanation of a score; OpenTelemetry's own switch."""
+    return settings.environment.get(_CONTENT_VARIABLE, "").strip().lower() in _CONTENT_WORDS
 
 
 def _other_protocol(variable: str) -> Problem:

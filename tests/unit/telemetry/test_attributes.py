@@ -9,6 +9,7 @@ from opentelemetry.semconv.attributes import code_attributes, error_attributes, 
 
 from headrace.telemetry import attributes
 from headrace.telemetry.attributes import (
+    evaluation_attributes,
     flow_attributes,
     model_request_attributes,
     model_response_attributes,
@@ -52,7 +53,7 @@ def test_every_name_is_published_or_ours() -> None:
             retries=1,
             waited_s=1.5,
         ),
-        attributes.ERROR_TYPE: "timeout",
+        **evaluation_attributes("f1", value=0.5, label="good", explanation="why", error_type="tool-failed"),
         attributes.COLLECTION: "nightly",
         attributes.FUNCTION_NAME: "clean",
         attributes.CACHED_FROM: "first",
@@ -63,7 +64,10 @@ def test_every_name_is_published_or_ours() -> None:
     public = {
         value for name, value in vars(attributes).items() if name.isupper() and not name.startswith("_")
     }
-    assert {name for name in public if "." in name} - set(built) == {attributes.SCHEMA_URL}
+    assert {name for name in public if "." in name} - set(built) == {
+        attributes.SCHEMA_URL,
+        attributes.EVALUATION_RESULT,  # the name of an event
+    }
 
 
 def test_operations_are_published() -> None:

@@ -1,0 +1,168 @@
+"""Events as OpenTelemetry's log records, sent over OTLP/HTTP through the SDK; a part of the exporter.
+
+The conventions ask that the result of an evaluation belongs to the span of what was evaluated, which has ended by then:
+so it is a log record with that span's ids, and no event of a span. May catch everything, like the exporter.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from threading import Lock
+from typing import Any
+from urllib.parse import urlsplit
+
+from opentelemetry._logs import LogRecord, SeverityNumber
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
+
+import headrace
+from headrace.config import Settings
+from headrace.domain.span import EventRecord
+from headrace.errors import Problem
+from headrace.telemetry.attributes import SCHEMA_URL
+
+_SCOPE = InstrumentationScope("headrace", headrace.__version__, SCHEMA_URL)
+_SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_QUEUE_VARIABLE = "OTEL_BLRP_MAX_QUEUE_SIZE"
+_QUEUE_EVENTS = 16_384  # evaluations without a model end by the thousand in a second
+
+
+def open_events(settings: Settings, resource: Resource) -> EventSender | None:
+    """What sends events; ``None`` where there is no address for them, or they are not wanted."""
+    environment = settings.environment
+    endpoint = logs_endpoint(settings)
+    if endpoint is None or environment.get("OTEL_LOGS_EXPORTER", "").strip() == "none":
+        return None
+    queue = None if environment.get(_QUEUE_VARIABLE) else _QUEUE_EVENTS
+    return EventSender(endpoint, resource, max_queue_size=queue)
+
+
+def logs_endpoint(settings: Settings) -> str | None:
+    """The URL that events are posted to: the logs variable as it is, the general one with ``/v1/logs``."""
+    own = settings.environment.get("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT")
+    general = settings.environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    return own or (f"{general.rstrip('/')}/v1/logs" if general else None)
+
+
+class EventSender:
+    """Hands events to the SDK's batch processor, which is made for the first, and counts what does not arrive."""
+
+    def __init__(self, endpoint: str, resource: Resource, *, max_queue_size: int | None) -> None:
+        self._endpoint = endpoint
+        self._resource = resource
+        self._max_queue_size = max_queue_size
+        self._lock = Lock()
+        self._exporter: _CountingExporter | None = None
+        self._processor: BatchLogRecordProcessor | None = None
+        self._taken = 0
+
+    def take(self, event: EventRecord) -> None:
+        """Take one event; it is sent later, on another thread."""
+        with suppress(Exception):  # what was not sent is missing from the count of what was
+            with self._lock:
+                self._taken += 1
+                processor = self._processor or self._open()
+            processor.on_emit(
+                ReadWriteLogRecord(_log_record(event), resource=self._resource, instrumentation_scope=_SCOPE)
+            )
+
+    def _open(self) -> BatchLogRecordProcessor:
+        self._exporter = _CountingExporter(OTLPLogExporter(endpoint=self._endpoint))
+        self._processor = BatchLogRecordProcessor(self._exporter, max_queue_size=self._max_queue_size)
+        return self._processor
+
+    def shut_down(self) -> None:
+        """Send what is left; blocks."""
+        if self._processor is not None:
+            with suppress(Exception):  # as above
+                self._processor.shutdown()  # type: ignore[no-untyped-call]
+
+    def give_up(self) -> None:
+        """Send nothing any more."""
+        if self._exporter is not None:
+            self._exporter.shutdown()
+
+    def complaints(self) -> tuple[Problem, ...]:
+        """What did not arrive, as a warning."""
+        lost = self._taken - (self._exporter.n_sent if self._exporter is not None else 0)
+        if not lost:
+            return ()
+        place = place_of(self._endpoint)
+        what = f"{lost} of {self._taken} results of evaluations did not reach the collector at {place}."
+        fix = "Check that it takes logs over OTLP, or set OTEL_LOGS_EXPORTER to none."
+        return (Problem(code="S807", what=what, fix=fix, severity="warning"),)
+
+
+class _CountingExporter(LogRecordExporter):
+    """Counts the events that arrived."""
+
+    def __init__(self, inner: LogRecordExporter) -> None:
+        self._inner = inner
+        self._is_shut = False
+        self.n_sent = 0
+
+    def export(self, batch: Sequence[ReadableLogRecord]) -> LogRecordExportResult:
+        if self._is_shut:
+            return LogRecordExportResult.FAILURE
+        try:
+            result = self._inner.export(batch)
+        except Exception:  # noqa: BLE001, what was not sent is missing from the count of what was
+            result = LogRecordExportResult.FAILURE
+        if result is LogRecordExportResult.SUCCESS:
+            self.n_sent += len(batch)
+        return result
+
+    def force_flush(self, timeout_millis: int = 10_000) -> bool:
+        return True  # nothing is held back here
+
+    def shutdown(self) -> None:
+        if not self._is_shut:
+            self._is_shut = True
+            self._inner.shutdown()  # type: ignore[no-untyped-call]
+
+
+def _log_record(event: EventRecord) -> LogRecord:
+    """The SDK's form of an event."""
+    context = Context()
+    if event.trace_id is not None and event.span_id is not None:
+        span = SpanContext(
+            int(event.trace_id, 16), int(event.span_id, 16), is_remote=False, trace_flags=_SAMPLED
+        )
+        context = set_span_in_context(NonRecordingSpan(span), context)
+    return LogRecord(
+        timestamp=event.time_ns,
+        observed_timestamp=event.time_ns,
+        context=context,
+        severity_number=SeverityNumber.INFO,
+        attributes=to_attributes(event.attributes),
+        event_name=event.name,
+    )
+
+
+def to_attributes(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Attributes as OpenTelemetry allows them; those that are nothing are left out."""
+    return {name: _attribute(value) for name, value in values.items() if value is not None}
+
+
+def _attribute(value: Any) -> Any:
+    """Plain data as OpenTelemetry allows it: a value, a list of one type, anything else as JSON text."""
+    if isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, list | tuple) and value:
+        kinds = {type(item) for item in value}
+        if len(kinds) == 1 and kinds <= {str, bool, int, float}:
+            return list(value)
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def place_of(endpoint: str) -> str:
+    """Host and port alone: the rest of a URL may hold a key."""
+    url = urlsplit(endpoint)
+    return f"{url.hostname}:{url.port}" if url.port else str(url.hostname)
