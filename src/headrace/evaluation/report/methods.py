@@ -21,8 +21,8 @@ _METHODS = {
         "disagree (Fagerland, Lydersen and Laake, 2013)."
     ),
     "sign-flip permutation": (
-        "p of paired graded scores: permutation of the signs of the differences, every pattern up to 14 "
-        "differing lines and 10,000 seeded draws beyond (Fisher, 1935)."
+        "p of paired graded scores: permutation of the signs of the differences (Fisher, 1935), exact for up "
+        "to 26 differing lines and for grades, else within 1 % of p (Robinson, 1982)."
     ),
     "order statistics": "Interval of a latency percentile: two order statistics, free of any distribution.",
     "paired log-ratio t": (

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import exp, fsum, lgamma, log, sqrt
-from operator import add
-from random import Random
 
 from headrace.domain.comparison import Estimate, Interval
 from headrace.evaluation.stats.estimate import (
@@ -15,14 +13,9 @@ from headrace.evaluation.stats.estimate import (
     t_interval,
     variance,
 )
+from headrace.evaluation.stats.permutation import SIGN_FLIP_DRAWS, sign_flip_tail
 from headrace.evaluation.stats.special import incomplete_beta, normal_quantile, t_cdf
 
-#: Nonzero differences up to which every sign pattern is tried.
-EXACT_SIGN_FLIP_MAX = 14
-#: Random sign patterns beyond that.
-SIGN_FLIP_DRAWS = 10_000
-
-_BLOCK = 8
 _LOG_LIMIT = 700.0
 
 
@@ -125,11 +118,12 @@ def paired_t_p(differences: Sequence[float]) -> float | None:
 def sign_flip_p(differences: Sequence[float], *, seed: int = 0, draws: int = SIGN_FLIP_DRAWS) -> float:
     """Two-sided permutation p of "the mean difference is zero", by flipping signs.
 
-    All patterns are tried with up to 14 nonzero differences; beyond, ``draws`` seeded random
-    patterns, the observed one counted among them. Zero differences do not matter.
+    Exact with up to 26 nonzero differences, and with more of them where they lie on a grid, such as grades. Beyond that
+    a saddlepoint approximation within 1 % of p where that is .01 and more, closer than random patterns come; where
+    single differences stand out, ``draws`` seeded random patterns, the observed one counted among them. Zero
+    differences do not matter.
 
-    Source: Fisher (1935), The Design of Experiments, section 21; for random patterns Phipson and
-    Smyth (2010), Statistical Applications in Genetics and Molecular Biology 9:39.
+    Source: Fisher (1935), The Design of Experiments, section 21; the rest in ``permutation.sign_flip_tail``.
 
     Raises:
         ValueError: ``draws`` is not positive.
@@ -141,12 +135,7 @@ def sign_flip_p(differences: Sequence[float], *, seed: int = 0, draws: int = SIG
     nonzero = sorted(abs(d) for d in differences if abs(d) > TIE_TOLERANCE)
     if not nonzero:
         return 1.0
-    reach = abs(fsum(differences)) - TIE_TOLERANCE * fsum(nonzero)
-    if len(nonzero) <= EXACT_SIGN_FLIP_MAX:
-        sums = _signed_sums(nonzero)
-        return sum(abs(total) >= reach for total in sums) / len(sums)
-    extreme = sum(abs(total) >= reach for total in _random_signed_sums(nonzero, seed, draws))
-    return (extreme + 1) / (draws + 1)
+    return sign_flip_tail(nonzero, abs(fsum(differences)), seed=seed, draws=draws)
 
 
 def probability_better(wins: int, losses: int) -> float:
@@ -246,25 +235,6 @@ def _tango_spread(delta: float, wins: float, losses: float, n: float) -> float:
     root = sqrt(max(0.0, linear * linear - 8.0 * n * constant))
     share = (root - linear) / (4.0 * n)
     return n * max(0.0, 2.0 * share + delta * (1.0 - delta))
-
-
-def _signed_sums(values: Sequence[float]) -> list[float]:
-    sums = [0.0]
-    for value in values:
-        sums = [total + value for total in sums] + [total - value for total in sums]
-    return sums
-
-
-def _random_signed_sums(values: Sequence[float], seed: int, draws: int) -> list[float]:
-    # One random byte picks the signs of eight values at once, and a block serves all draws while
-    # its table is in the cache: table look-ups instead of a hundred million additions.
-    random = Random(seed)  # noqa: S311 - a reproducible permutation, not a secret
-    totals = [0.0] * draws
-    for start in range(0, len(values), _BLOCK):
-        block = values[start : start + _BLOCK]
-        table = _signed_sums([*block, *[0.0] * (_BLOCK - len(block))])
-        totals = list(map(add, totals, map(table.__getitem__, random.randbytes(draws))))
-    return totals
 
 
 def _check_win_counts(wins: int, losses: int) -> None:
