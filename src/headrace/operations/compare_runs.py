@@ -44,6 +44,7 @@ from headrace.operations.judge_versions import check_judge_versions
 from headrace.operations.judged_pairs import arms_in_turn, evaluation_data
 from headrace.operations.line_facts import collect_column_labels, collect_facts
 from headrace.operations.line_runners import HERE, Where
+from headrace.operations.measure_judges import measure_judges, stored_labels
 from headrace.operations.recorded_data import known_dataset
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace
@@ -352,6 +353,7 @@ def _compare(
             )
         )
     facts, labels = _read_columns(judged, metrics, judgement)
+    labels = (*labels, *stored_labels(workspace, collected, metrics))
     comparison = compare(
         arms,
         baseline=judgement["baseline"],
@@ -361,6 +363,7 @@ def _compare(
         seed=judgement.get("seed", 0),
         facts=facts,
         labels=labels,
+        judges=measure_judges(collected, metrics, labels),
     )
     names = [metric.name for metric in metrics]
     runs = tuple(item.run for item in judged)
