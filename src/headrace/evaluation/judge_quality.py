@@ -195,5 +195,7 @@ def _note(n_labels: int, n_random: int) -> str:
     if not n_labels:
         return "No answer has a human label, so nothing says whether the scores are right."
     if n_random < MIN_LABELS:
-        return f"{n_random} of {MIN_LABELS} labels of answers that were drawn at random: too few to correct the scores by."
+        return (
+            f"{n_random} of {MIN_LABELS} labels of answers drawn at random: too few to correct the scores by."
+        )
     return ""

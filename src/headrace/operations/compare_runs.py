@@ -345,13 +345,8 @@ def _compare(
     metrics = _metrics(collected, judgement)
     arms = make_arm_lines(collected, [metric.name for metric in metrics])
     if len(arms) < 2:
-        raise UsageError(
-            Problem(
-                code="G902",
-                what="A comparison needs at least two arms.",
-                fix="Name two or more runs, variants or models.",
-            )
-        )
+        fix = "Name two or more runs, variants or models."
+        raise UsageError(Problem(code="G902", what="A comparison needs at least two arms.", fix=fix))
     facts, labels = _read_columns(judged, metrics, judgement)
     labels = (*labels, *stored_labels(workspace, collected, metrics))
     comparison = compare(
