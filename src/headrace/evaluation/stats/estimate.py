@@ -92,6 +92,32 @@ def clopper_pearson_interval(successes: int, n: int, *, level: float = 0.95) -> 
     return Interval(low=low, high=high, level=level, method="Clopper-Pearson")
 
 
+def beta_interval(successes: int, n: int, *, level: float = 0.95) -> Interval:
+    """Equal-tailed credible interval for a rate from a flat prior; covers less evenly than Wilson's at small ``n``.
+
+    Source: Bayes (1763); posterior Beta(1 + successes, 1 + failures), quantiles.
+
+    Raises:
+        ValueError: ``n`` is not positive, or ``successes`` is outside [0, n].
+    """
+    _check_counts(successes, n)
+    tail = (1.0 - level) / 2.0
+    low = beta_quantile(tail, successes + 1, n - successes + 1)
+    high = beta_quantile(1.0 - tail, successes + 1, n - successes + 1)
+    return Interval(low=low, high=high, level=level, method="Beta(1, 1)")
+
+
+def standard_error(values: Sequence[float]) -> float:
+    """Standard error of the mean of independent values, in their unit.
+
+    Source: Miller (2024), arXiv 2411.00640, equation 1.
+
+    Raises:
+        ValueError: Fewer than two values.
+    """
+    return sqrt(variance(values) / len(values))
+
+
 def t_interval(values: Sequence[float], *, level: float = 0.95) -> Interval | None:
     """Student's t interval for a mean; ``None`` without two values or without any spread.
 

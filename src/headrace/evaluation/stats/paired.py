@@ -104,6 +104,20 @@ def tango_score(wins: float, losses: float, n: float, difference: float) -> floa
     return (wins - losses - n * difference) / sqrt(spread)
 
 
+def paired_standard_error(ours: float, theirs: float, correlation: float) -> float:
+    """Standard error of a paired difference, from those of the two means and the correlation of the scores.
+
+    Source: Miller (2024), arXiv 2411.00640, section 4.2.
+
+    Raises:
+        ValueError: A standard error is negative, or the correlation is outside [-1, 1].
+    """
+    if min(ours, theirs) < 0.0 or not -1.0 <= correlation <= 1.0:
+        msg = f"paired_standard_error got {ours}, {theirs} and a correlation of {correlation}"
+        raise ValueError(msg)
+    return sqrt(max(0.0, ours**2 + theirs**2 - 2.0 * correlation * ours * theirs))
+
+
 def paired_t_p(differences: Sequence[float]) -> float | None:
     """Two-sided p of Student's paired t test; ``None`` without two values or without spread.
 
