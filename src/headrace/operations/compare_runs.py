@@ -374,7 +374,7 @@ def _compare(
             model_note=_baseline_note(workspace, judged),
             sample_lines=make_samples(collected, comparison, names),
             metric_notes=_metric_notes(judged),
-            matrix=make_matrix(collected, names),
+            matrix=make_matrix(collected, names, facts),
             graph=make_graph(collected),
             runs=make_run_facts(collected),
             versions=versions_now(),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from headrace.cli.commands.compare import read_destination
+from headrace.cli.compare_outputs import read_destinations
 from headrace.cli.options import split_names
 from headrace.domain.scores import MetricSpec
 from headrace.errors import HeadraceError, UsageError
@@ -119,22 +119,32 @@ def test_names_are_split_at_commas() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outputs", "form", "file"),
+    ("outputs", "destinations"),
     [
-        ((), "table", None),
-        (("json",), "json", None),
-        (("board.md",), "markdown", Path("board.md")),
-        (("table", "board.txt"), "table", Path("board.txt")),
-        (("out/x.html",), "html", Path("out/x.html")),
+        ((), [("table", None)]),
+        (("json",), [("json", None)]),
+        (("board.md",), [("markdown", Path("board.md"))]),
+        (("table", "board.txt"), [("table", Path("board.txt"))]),
+        (("out/x.html",), [("html", Path("out/x.html"))]),
+        (("table", "x.xml"), [("table", None), ("junit", Path("x.xml"))]),
+        (("x.md", "y.json", "x.md"), [("markdown", Path("x.md")), ("json", Path("y.json"))]),
+        (("report", "junit", "json"), [("json", None), ("junit", Path("report"))]),
     ],
 )
-def test_output_is_a_form_or_a_file_or_both(outputs: tuple[str, ...], form: str, file: Path | None) -> None:
-    assert read_destination(outputs) == (form, file)
+def test_output_takes_forms_and_files(
+    outputs: tuple[str, ...], destinations: list[tuple[str, Path | None]]
+) -> None:
+    assert list(read_destinations(outputs)) == destinations
 
 
-def test_a_file_that_does_not_say_its_form_is_refused() -> None:
-    with pytest.raises(UsageError):
-        read_destination(("board.xyz",))
+@pytest.mark.parametrize(
+    ("outputs", "words"),
+    [(("board.xyz",), "board.xyz"), (("json", "markdown"), "Standard output takes one form")],
+)
+def test_outputs_that_cannot_be_told_apart_are_refused(outputs: tuple[str, ...], words: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        read_destinations(outputs)
+    assert words in raised.value.problems[0].what
 
 
 def test_options_go_on_top_of_an_experiment(tmp_path: Path) -> None:

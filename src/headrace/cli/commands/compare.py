@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import click
 
-from headrace.cli.board import render_board
+from headrace.cli.compare_outputs import (
+    FORMS,
+    Destination,
+    files_of,
+    read_destinations,
+    render_result,
+)
 from headrace.cli.forecast_view import show_forecasts
 from headrace.cli.inputs import read_variables
 from headrace.cli.options import (
@@ -32,9 +38,7 @@ from headrace.domain.comparison import Family
 from headrace.domain.evaluation import Experiment
 from headrace.domain.scores import MetricSpec
 from headrace.errors import ExitCode, Problem, StateError, UsageError
-from headrace.evaluation.report.as_json import render_json
 from headrace.evaluation.report.html import render_html
-from headrace.evaluation.report.markdown import render_markdown
 from headrace.formats.experiment import load_experiment
 from headrace.formats.paths import is_file, is_folder
 from headrace.operations.compare_arguments import (
@@ -54,20 +58,11 @@ from headrace.operations.forecast_run import forecast_experiment
 from headrace.operations.line_runners import Where
 from headrace.operations.workspace import Workspace
 
-FORMS = ("table", "json", "markdown", "html")
-_SUFFIXES = {".json": "json", ".md": "markdown", ".html": "html", ".htm": "html"}
 _EXPERIMENT_SUFFIXES = (".yaml", ".yml")
 _EXPERIMENT_FILE = "experiment.yaml"
 _JUDGING = ("metrics", "margins", "baseline", "alpha", "cluster", "slices", "family")
 _WITH_FILE = (*_JUDGING, "cache", "data", "repeats", "line_id", "seed")
 _PLURALS = {"metrics": "metric", "slices": "slice", "margins": "margin"}
-
-
-class Destination(NamedTuple):
-    """Where the result goes: its form, and a file, or ``None`` for standard output."""
-
-    form: str
-    file: Path | None
 
 
 @click.command(
@@ -150,7 +145,7 @@ class Destination(NamedTuple):
     "outputs",
     multiple=True,
     metavar="FORM|FILE",
-    help=f"{', '.join(FORMS)}, or a file whose name says which; default table.",
+    help=f"{', '.join(FORMS)}, or a file whose name says which, repeatable; default table.",
 )
 @path_option("--report", help="Write the HTML report here; default for an experiment: .headrace/reports.")
 @click.pass_obj
@@ -179,12 +174,12 @@ def command(
     the names of two or more runs that have been evaluated. An HTML report is written for every
     experiment. Ends with exit code 1 when lines failed, with 0 even when undecided.
     """
-    destination = read_destination(outputs)
+    destinations = read_destinations(outputs)
     experiment = _find_experiment(session, targets, again, options)
     if dry_run:
         return _forecast(session, experiment, max_concurrency)
     with command_workspace(session) as workspace:
-        for path in (report, destination.file):
+        for path in (report, *files_of(destinations)):
             if path is not None:
                 _make_room(path)
         cap = read_cap(max_cost, max_tokens)
@@ -197,8 +192,8 @@ def command(
         if report is None and experiment is not None:
             report = default_report(workspace, experiment.name)
             _make_room(report)
-    _write_result(session, result, destination)
-    is_beside = destination != Destination("table", None)
+    _write_results(session, result, destinations)
+    is_beside = Destination("table", None) not in destinations
     _write_places(session, result, report, is_new=experiment is not None, is_beside=is_beside)
     return _report_failures(session, result)
 
@@ -210,29 +205,6 @@ def _forecast(session: Session, experiment: Experiment | None, max_concurrency: 
         forecasts = forecast_experiment(workspace, experiment, max_concurrency)
     show_forecasts(session, forecasts)
     return ExitCode.OK
-
-
-def read_destination(outputs: Sequence[str]) -> Destination:
-    """Read ``--output`` values: a form, a file, or one of each.
-
-    Raises:
-        UsageError: C507 for a file name that does not say its form.
-    """
-    form: str | None = None
-    file: Path | None = None
-    for text in outputs:
-        if text in FORMS:
-            form = text
-        else:
-            file = Path(text)
-    if file is not None and form is None:
-        form = _SUFFIXES.get(file.suffix)
-        if form is None:
-            fail_usage(
-                f'--output does not know the form of "{file.name}".',
-                f"Name a .json, .md or .html file, or give the form as well: {', '.join(FORMS)}.",
-            )
-    return Destination(form or "table", file)
 
 
 def _find_experiment(
@@ -359,24 +331,14 @@ def _write_file(path: Path, text: str) -> None:
         raise _cannot_write(path) from error
 
 
-def _write_result(session: Session, result: ComparisonResult, destination: Destination) -> None:
-    text = _render(session, result, destination.form, is_file=destination.file is not None)
-    if destination.file is None:
-        session.write(text)
-    else:
-        _write_file(destination.file, text.rstrip("\n") + "\n")
-        session.note(str(destination.file))
-
-
-def _render(session: Session, result: ComparisonResult, form: str, *, is_file: bool) -> str:
-    if form == "json":
-        return render_json(result.comparison, result.context)
-    if form == "markdown":
-        return render_markdown(result.comparison, result.context)
-    if form == "html":
-        return render_html(result.comparison, result.context)
-    terminal = session.plain_terminal() if is_file else session.terminal
-    return render_board(result.comparison, result.recommendation, result.context, terminal)
+def _write_results(session: Session, result: ComparisonResult, destinations: Sequence[Destination]) -> None:
+    for destination in destinations:
+        text = render_result(session, result, destination)
+        if destination.file is None:
+            session.write(text)
+        else:
+            _write_file(destination.file, text.rstrip("\n") + "\n")
+            session.note(str(destination.file))
 
 
 def _write_places(

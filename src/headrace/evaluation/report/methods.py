@@ -24,6 +24,32 @@ _METHODS = {
         "p of paired graded scores: permutation of the signs of the differences (Fisher, 1935), exact for up "
         "to 26 differing lines and for grades, else within 1 % of p (Robinson, 1982)."
     ),
+    "clustered Wilson": (
+        "Interval of a rate over clusters: Wilson's interval at the effective number of lines that the design "
+        "effect leaves."
+    ),
+    "clustered Tango": (
+        "Interval of a difference of paired yes-or-no scores over clusters: Tango's interval at the effective number "
+        "of lines."
+    ),
+    "CR1 t": (
+        "Interval of a mean over clusters: Student's t with the cluster-robust standard error CR1, with one degree of "
+        "freedom less than there are clusters."
+    ),
+    "Newcombe 10": ("Interval of a difference of paired yes-or-no scores: Newcombe's method 10 (1998)."),
+    "Clopper-Pearson": "Interval of a rate: Clopper and Pearson's exact interval (1934).",
+    "empirical Bayes": (
+        "Shrunken scores and the chance to be best: an empirical Bayes model that draws each mean towards the mean of "
+        "all arms by the share of the spread that noise explains."
+    ),
+    "PPI++": (
+        "Corrected by human labels: prediction-powered inference with the weight that gives the least variance "
+        "(Angelopoulos, Duchi and Zrnic, 2023)."
+    ),
+    "PPI++ t, two pseudo-answers": (
+        "Corrected by human labels: prediction-powered inference (Angelopoulos, Duchi and Zrnic, 2023) with Student's "
+        "t and two imagined labelled answers, because few labels show few errors."
+    ),
     "order statistics": "Interval of a latency percentile: two order statistics, free of any distribution.",
     "paired log-ratio t": (
         "Ratios of latency, cost and tokens: geometric mean of the per-line ratios, interval by "
@@ -43,9 +69,18 @@ _ADJUSTMENTS = {
 def method_sentences(comparison: Comparison) -> tuple[str, ...]:
     """Sentences that say how the numbers of this comparison were made, in reading order."""
     provenance = comparison.provenance
+    extras = [
+        estimate.interval.method
+        for metric in comparison.metrics
+        for score in metric.scores
+        for estimate in (score.shrunken, score.corrected)
+        if estimate is not None and estimate.interval is not None
+    ]
+    used = {*provenance.methods, *extras}
     sentences = [
         "Arms are paired line by line, by line id. Repeats of a line are averaged before anything else.",
-        *(_METHODS[name] for name in _METHODS if name in provenance.methods),
+        *(_METHODS[name] for name in _METHODS if name in used),
+        *(f"Also used: {name}." for name in sorted(used - set(_METHODS))),
         _ADJUSTMENTS[provenance.adjustment].format(alpha=provenance.alpha),
         "\N{LEFT DOUBLE QUOTATION MARK}Better\N{RIGHT DOUBLE QUOTATION MARK} and "
         "\N{LEFT DOUBLE QUOTATION MARK}worse\N{RIGHT DOUBLE QUOTATION MARK} need both the adjusted p and "

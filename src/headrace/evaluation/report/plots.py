@@ -244,7 +244,7 @@ def nice_ticks(low: float, high: float, at_most: int) -> list[float]:
     for step in (magnitude, 2 * magnitude, 2.5 * magnitude, 5 * magnitude, 10 * magnitude):
         first, last = ceil(low / step - 1e-9), floor(high / step + 1e-9)
         if last - first < at_most:
-            return [index * step for index in range(first, last + 1)]
+            return [min(max(index * step, low), high) for index in range(first, last + 1)]
     return [low, high]
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from html import unescape
 from html.parser import HTMLParser
+from itertools import pairwise
 from math import inf, nan
 
 import pytest
@@ -173,6 +174,32 @@ def test_markdown_tables_keep_their_columns() -> None:
     assert columns == {11}
     assert "\n<script>" not in text
     assert "[x](" not in text
+
+
+def test_markdown_fits_a_comment_and_says_what_did_not_fit() -> None:
+    comparison, context = rich_board(40)
+    text = render_markdown(comparison, context)
+    assert len(text) < 65_536
+    assert "More did not fit here" not in text
+    assert text.count("<details>") == text.count("</details>") == text.count("<summary>") >= 8
+    long = tuple(
+        replace(line, inputs="x" * 300, outputs=line.outputs * 5) for line in context.sample_lines[:10]
+    )
+    text = render_markdown(comparison, replace(context, sample_lines=long))
+    assert len(text) < 65_536
+    assert text.endswith("More did not fit here; the HTML report shows all.\n")
+    assert text.count("<details>") == text.count("</details>")
+
+
+def test_markdown_tables_render_within_folded_parts() -> None:
+    text = render_markdown(*rich_board(40))
+    lines = text.splitlines()
+    for before, line in pairwise(lines):
+        if line.startswith("| ") and not before.startswith("| "):
+            assert before == ""
+        if line.startswith(("<details>", "</details>")):
+            assert before == ""
+    assert all(following == "" for line, following in pairwise(lines) if line.startswith("<details>"))
 
 
 def test_markdown_code_survives_backticks() -> None:

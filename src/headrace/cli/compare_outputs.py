@@ -1,0 +1,69 @@
+"""Where ``headrace compare`` writes its result, and in which forms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from headrace.cli.board import render_board
+from headrace.cli.session import Session, fail_usage
+from headrace.evaluation.report.as_json import render_json
+from headrace.evaluation.report.html import render_html
+from headrace.evaluation.report.junit import render_junit
+from headrace.evaluation.report.markdown import render_markdown
+from headrace.operations.compare_runs import ComparisonResult
+
+FORMS = ("table", "json", "markdown", "html", "junit")
+_SUFFIXES = {".json": "json", ".md": "markdown", ".html": "html", ".htm": "html", ".xml": "junit"}
+_RENDERERS = {"json": render_json, "markdown": render_markdown, "html": render_html, "junit": render_junit}
+
+
+class Destination(NamedTuple):
+    """Where a result goes: its form, and a file, or ``None`` for standard output."""
+
+    form: str
+    file: Path | None
+
+
+def read_destinations(outputs: Sequence[str]) -> tuple[Destination, ...]:
+    """Read ``--output`` values: forms and files, as many as are wanted.
+
+    A file takes the form that its name says, else a form that is given beside it. A form that no file takes goes to
+    standard output, where the table goes when nothing else is asked for.
+
+    Raises:
+        UsageError: C507 for a file name that does not say its form, and for two forms on standard output.
+    """
+    forms = list(dict.fromkeys(text for text in outputs if text in FORMS))
+    found: list[Destination] = []
+    for path in dict.fromkeys(Path(text) for text in outputs if text not in FORMS):
+        form = _SUFFIXES.get(path.suffix)
+        if form is None and not forms:
+            fail_usage(
+                f'--output does not know the form of "{path.name}".',
+                f"Name a .json, .md, .html or .xml file, or give the form as well: {', '.join(FORMS)}.",
+            )
+        found.append(Destination(form if form is not None else forms.pop(0), path))
+    if len(forms) > 1:
+        fail_usage(
+            f"Standard output takes one form, and --output names {len(forms)}: {', '.join(forms)}.",
+            "Leave one of them, and name a file for each of the others.",
+        )
+    if forms or not found:
+        found.insert(0, Destination(forms[0] if forms else "table", None))
+    return tuple(found)
+
+
+def render_result(session: Session, result: ComparisonResult, destination: Destination) -> str:
+    """The result in the form of ``destination``; a table in a file has neither colours nor the terminal's width."""
+    render = _RENDERERS.get(destination.form)
+    if render is not None:
+        return render(result.comparison, result.context)
+    terminal = session.terminal if destination.file is None else session.plain_terminal()
+    return render_board(result.comparison, result.recommendation, result.context, terminal)
+
+
+def files_of(destinations: Iterable[Destination]) -> list[Path]:
+    """The files that are written."""
+    return [destination.file for destination in destinations if destination.file is not None]
