@@ -8,21 +8,26 @@ from headrace.domain.comparison import MetricComparison, PairedEffect
 from headrace.domain.scores import ArmLines
 from headrace.evaluation import wording
 from headrace.evaluation.arm_summary import has_only_failures
-from headrace.evaluation.line_scores import SettledMetric, line_scores
+from headrace.evaluation.line_groups import LineGroups
+from headrace.evaluation.line_scores import ScoreTable, SettledMetric
 
 
 def find_caveats(
     arms: Sequence[ArmLines],
-    settled: Sequence[SettledMetric],
+    groups: LineGroups,
+    tables: Sequence[ScoreTable],
     compared: Sequence[MetricComparison],
 ) -> tuple[str, ...]:
     """Collect the caveats of a comparison, each once, those about the data first."""
+    settled = [table.metric for table in tables]
     found = [
         *_unmatched(compared),
         *_failures(arms, settled, compared),
         *_repeats(arms),
+        *_idle_repeats(tables),
         *(caveat for metric in settled for caveat in metric.warnings),
-        *_missing_scores(arms, settled),
+        *groups.warnings,
+        *_missing_scores(tables),
         *(caveat for metric in compared for caveat in _about_effects(metric)),
         *_secondary(compared),
     ]
@@ -83,22 +88,37 @@ def _repeats(arms: Sequence[ArmLines]) -> Iterator[str]:
         yield f"Lines were run {shown} times; repeats are averaged per line before any test."
 
 
-def _missing_scores(arms: Sequence[ArmLines], settled: Sequence[SettledMetric]) -> Iterator[str]:
-    for metric in settled:
-        name = metric.spec.name
-        if not metric.has_scores:
+def _idle_repeats(tables: Sequence[ScoreTable]) -> Iterator[str]:
+    """Repeats that always agree may be one answer that was kept and used again."""
+    names: dict[str, None] = {}
+    for arm in tables[0].counted if tables else ():
+        repeated = [
+            found for table in tables for found in table.counted[arm].repeats.values() if len(found) > 1
+        ]
+        if repeated and all(min(found) == max(found) for found in repeated):
+            names[arm] = None
+    if names:
+        yield (
+            f"All repeats of a line score the same for {', '.join(names)}: if their answers are one answer that was "
+            "kept, they are no repeats and say nothing about how the arm varies."
+        )
+
+
+def _missing_scores(tables: Sequence[ScoreTable]) -> Iterator[str]:
+    for table in tables:
+        name = table.metric.spec.name
+        if not table.metric.has_scores:
             yield f"No line of any arm has a usable {name}."
             continue
-        for arm in arms:
-            scores = line_scores(arm, name, failed_count_as=metric.failed_count_as)
+        for arm, scores in table.counted.items():
             if scores.missing:
                 yield (
-                    f"{wording.count(len(scores.missing), 'line')} of {arm.arm} without a usable {name}: "
+                    f"{wording.count(len(scores.missing), 'line')} of {arm} without a usable {name}: "
                     "left out, not counted as zero."
                 )
             if scores.n_partial:
                 yield (
-                    f"{wording.count(scores.n_partial, 'line')} of {arm.arm} with {name} from only a part "
+                    f"{wording.count(scores.n_partial, 'line')} of {arm} with {name} from only a part "
                     "of the repeats."
                 )
 
@@ -117,6 +137,19 @@ def _about_effects(metric: MetricComparison) -> Iterator[str]:
                 f"Leaving failed lines out changes whether the interval of {effect.arm} on {name} "
                 "excludes zero."
             )
+        yield from _sensitivity(metric, effect)
+
+
+def _sensitivity(metric: MetricComparison, effect: PairedEffect) -> Iterator[str]:
+    """Whether the scores that are missing could turn a verdict round."""
+    if effect.worst_case is None or effect.verdict.word not in ("better", "worse"):
+        return
+    low, high = sorted(effect.worst_case)
+    if low <= 0.0 <= high:
+        yield (
+            f"Missing scores could change the verdict on {effect.arm} on {metric.spec.name}: the difference is "
+            f"{wording.signed(low)} if they had all gone one way and {wording.signed(high)} if the other."
+        )
 
 
 def _secondary(compared: Sequence[MetricComparison]) -> Iterator[str]:

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import inf
+from typing import Final
 
 from headrace.domain.comparison import (
     ArmScore,
     ArmSummary,
     Comparison,
+    Estimate,
+    MarginQuestion,
+    MarginTest,
     MetricComparison,
     PairedEffect,
     Recommendation,
 )
-from headrace.domain.scores import MetricSpec
+from headrace.domain.scores import Goal, MetricSpec
 from headrace.evaluation import wording
+
+_GOAL_QUESTIONS: Final[Mapping[Goal, MarginQuestion]] = {
+    "non_inferiority": "non-inferior",
+    "equivalence": "equivalent",
+}
 
 
 def ship_recommendation(comparison: Comparison) -> Recommendation:
     """Say which arm to ship by the primary metric.
 
-    The best arm among those that are better than the baseline. Where there is none, the baseline,
-    unless some arm scores better without proof, or could not be judged: then no arm is named.
+    The best arm among those that are better than the baseline. Where there is none, and the metric's goal
+    is not to be worse, the arm that saves most among those that are shown not to be worse by the margin.
+    Else the baseline, unless some arm scores better without proof, or could not be judged: then no arm
+    is named.
     """
     metric = comparison.primary
     if metric is None:
@@ -33,6 +45,9 @@ def ship_recommendation(comparison: Comparison) -> Recommendation:
     better = [effect for effect in metric.effects if effect.verdict.word == "better"]
     if better:
         return _ship_best(comparison, metric, better)
+    cheaper = _saving_arms(comparison, metric)
+    if cheaper:
+        return _ship_cheaper(comparison, metric, cheaper)
     return _ship_none(comparison, metric)
 
 
@@ -78,6 +93,52 @@ def _ship_best(
     return Recommendation(arm=best, reason=f"{reason} {others} {verb} the baseline too. {tail}")
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Saving:
+    """What an arm saves against the baseline: the quantity, and its ratio with an interval below 1."""
+
+    effect: PairedEffect
+    test: MarginTest
+    what: str
+    ratio: Estimate
+
+
+def _saving_arms(comparison: Comparison, metric: MetricComparison) -> list[_Saving]:
+    """Arms that the goal allows and that cost less or answer faster beyond doubt, the largest saving first.
+
+    Cost counts where it is known; tokens are no cost, so that without prices speed decides.
+    """
+    question = _GOAL_QUESTIONS.get(metric.spec.goal)
+    found = []
+    for effect in metric.effects:
+        test = next((test for test in effect.margin_tests if test.question == question and test.holds), None)
+        if test is None or not effect.verdict.is_judged or effect.verdict.word == "worse":
+            continue
+        summary = comparison.summary_of(effect.arm)
+        for what, ratio in (("costs", summary.cost_ratio), ("takes", summary.latency_ratio)):
+            if ratio is not None and ratio.interval is not None and ratio.interval.high < 1.0:
+                found.append(_Saving(effect=effect, test=test, what=what, ratio=ratio))
+                break
+    return sorted(found, key=lambda saving: (saving.what != "costs", saving.ratio.value))
+
+
+def _ship_cheaper(
+    comparison: Comparison, metric: MetricComparison, savings: Sequence[_Saving]
+) -> Recommendation:
+    best = savings[0]
+    goal = "no worse than" if best.test.question == "non-inferior" else "as good as"
+    saved = "the cost" if best.what == "costs" else "the time"
+    p = "" if best.test.p_adjusted is None else f", adjusted p {wording.p_value(best.test.p_adjusted)}"
+    reason = (
+        f"{best.effect.arm} is {goal} {comparison.baseline} on {metric.spec.name} within the margin of "
+        f"{wording.number(best.test.margin)}{p}, and {best.what} {wording.ratio(best.ratio)} {saved} of a line."
+    )
+    if len(savings) > 1:
+        others = ", ".join(saving.effect.arm for saving in savings[1:])
+        reason += f" So does, with less to save: {others}."
+    return Recommendation(arm=best.effect.arm, reason=reason)
+
+
 def _tie_breaker(best: ArmSummary, other: ArmSummary) -> str:
     if _cost_per_line(best) != _cost_per_line(other):
         return "it costs less per line"
@@ -99,6 +160,10 @@ def _ship_none(comparison: Comparison, metric: MetricComparison) -> Recommendati
             f"Closest is {promising.arm}: {promising.verdict.reason}",
         )
     reason = f"No arm is better than {baseline} on {metric.spec.name}; keep it."
+    if metric.spec.goal in _GOAL_QUESTIONS:
+        reason = (
+            f"No arm is shown to be good enough on {metric.spec.name} and to save anything; keep {baseline}."
+        )
     equivalent = [effect.arm for effect in metric.effects if effect.verdict.word == "equivalent"]
     if equivalent:
         reason += f" Equivalent within the margin: {', '.join(equivalent)}."

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from headrace.domain.comparison import Estimate, Interval, Verdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from headrace.domain.comparison import Interval, MarginTest, Verdict
 from headrace.evaluation import wording
 from headrace.evaluation.effects import Measurement
 from headrace.evaluation.line_scores import SettledMetric
+from headrace.evaluation.stats.clustered import MIN_CLUSTERS
 
 #: Paired lines below which no verdict is given.
 MIN_PAIRS = 5
@@ -19,25 +23,27 @@ def judge(
     *,
     p_adjusted: float | None,
     alpha: float,
+    margin_tests: Sequence[MarginTest] = (),
     has_failed_baseline: bool = False,
 ) -> Verdict:
     """Give the verdict on a measured difference.
 
     "better" and "worse" need both the adjusted p and the interval; where only one of them speaks,
-    the verdict is inconclusive and borderline. "equivalent" needs a margin and an interval inside
-    it: a large p alone never means that there is no difference.
+    the verdict is inconclusive and borderline. "equivalent" needs the test against the margin, in
+    its p and in the interval: a large p of the difference never means that there is none.
 
     Args:
         effect: What was measured.
         metric: The metric, with its direction and margin.
         p_adjusted: p over the family of comparisons.
         alpha: Error rate.
+        margin_tests: Settled tests against the margin, where the metric has one.
         has_failed_baseline: Every execution of the arm it is judged against failed.
     """
     if has_failed_baseline:
         return _undecided(f"every line of {effect.against} failed")
     difference = effect.difference
-    if difference is None or p_adjusted is None:
+    if difference is None:
         return _undecided(
             f"no line has a usable {metric.spec.name} on both {effect.arm} and {effect.against}"
         )
@@ -45,45 +51,57 @@ def judge(
         lines = wording.count(effect.n_pairs, "line")
         verb = "is" if effect.n_pairs == 1 else "are"
         return _undecided(f"only {lines} {verb} paired and {MIN_PAIRS} are needed")
-    if difference.interval is None:
+    if effect.n_clusters is not None and effect.n_clusters < MIN_CLUSTERS:
+        clusters = wording.count(effect.n_clusters, "cluster")
+        return _undecided(f"the paired lines come from {clusters} and {MIN_CLUSTERS} are needed")
+    if difference.interval is None or p_adjusted is None:
         return _undecided("the scores of these arms show no spread to judge a difference by")
-    return _weigh(effect, metric, difference, difference.interval, p_adjusted <= alpha, p_adjusted)
+    is_inside = any(test.question == "equivalent" and test.holds for test in margin_tests)
+    found = _Evidence(interval=difference.interval, p_adjusted=p_adjusted, alpha=alpha, is_inside=is_inside)
+    return _weigh(effect, metric, difference.value, found)
 
 
-def _weigh(
-    effect: Measurement,
-    metric: SettledMetric,
-    difference: Estimate,
-    interval: Interval,
-    is_significant: bool,  # noqa: FBT001 - computed by the only caller
-    p_adjusted: float,
-) -> Verdict:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Evidence:
+    """What a verdict weighs; ``is_inside`` is true where the difference is shown to be within the margin."""
+
+    interval: Interval
+    p_adjusted: float
+    alpha: float
+    is_inside: bool
+
+    @property
+    def is_significant(self) -> bool:
+        return self.p_adjusted <= self.alpha
+
+    @property
+    def words(self) -> str:
+        return f"{wording.level(self.interval)} interval {wording.span(self.interval)}"
+
+
+def _weigh(effect: Measurement, metric: SettledMetric, difference: float, found: _Evidence) -> Verdict:
     margin = metric.spec.margin
-    is_inside = margin is not None and -margin <= interval.low and interval.high <= margin
-    evidence = f"{wording.level(interval)} interval {wording.span(interval)}"
-    if is_significant and interval.excludes_zero:
-        is_better = (difference.value > 0.0) == (metric.spec.direction == "higher")
-        side = "higher" if difference.value > 0.0 else "lower"
+    within = "" if margin is None else f"\N{PLUS-MINUS SIGN}{wording.number(margin)}"
+    if found.is_significant and found.interval.excludes_zero:
+        is_better = (difference > 0.0) == (metric.spec.direction == "higher")
+        side = "higher" if difference > 0.0 else "lower"
         reason = (
-            f"{wording.number(abs(difference.value))} {side} on "
+            f"{wording.number(abs(difference))} {side} on "
             f"{wording.count(effect.n_pairs, 'paired line')} "
-            f"({evidence}, adjusted p {wording.p_value(p_adjusted)})"
+            f"({found.words}, adjusted p {wording.p_value(found.p_adjusted)})"
         )
-        if is_inside and margin is not None:
-            reason += f", yet within the margin of \N{PLUS-MINUS SIGN}{wording.number(margin)}"
+        if found.is_inside:
+            reason += f", yet within the margin of {within}"
         return Verdict(word="better" if is_better else "worse", reason=f"{reason}.")
-    if is_inside and margin is not None:
-        return Verdict(
-            word="equivalent",
-            reason=f"The {evidence} lies within \N{PLUS-MINUS SIGN}{wording.number(margin)}.",
-        )
-    if interval.excludes_zero or is_significant:
+    if found.is_inside:
+        return Verdict(word="equivalent", reason=f"The {found.words} lies within {within}.")
+    if found.interval.excludes_zero or found.is_significant:
         return Verdict(
             word="inconclusive",
-            reason=_borderline_reason(effect, interval, evidence, p_adjusted),
+            reason=_borderline_reason(effect, found.interval, found.words, found.p_adjusted),
             is_borderline=True,
         )
-    return Verdict(word="inconclusive", reason=_inconclusive_reason(effect, evidence))
+    return Verdict(word="inconclusive", reason=_inconclusive_reason(effect, found.words))
 
 
 def _borderline_reason(effect: Measurement, interval: Interval, evidence: str, p_adjusted: float) -> str:

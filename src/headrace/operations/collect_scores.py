@@ -125,8 +125,10 @@ def as_score(value: Any) -> float | None:
 def make_arm_lines(collected: Sequence[Collected], metrics: Sequence[str]) -> tuple[ArmLines, ...]:
     """Observations by arm and line id; several runs of one arm are repeats."""
     arms: dict[str, dict[str, list[LineObservation]]] = {}
+    axes: dict[str, tuple[str | None, str | None]] = {}
     for item in collected:
         lines = arms.setdefault(item.judged.arm, {})
+        axes.setdefault(item.judged.arm, _axes(item.judged.run))
         free = _cost_without_calls(item)
         for line in item.lines:
             result = line.result
@@ -142,9 +144,22 @@ def make_arm_lines(collected: Sequence[Collected], metrics: Sequence[str]) -> tu
                 )
             )
     return tuple(
-        ArmLines(arm=arm, lines={key: tuple(found) for key, found in lines.items()})
+        ArmLines(
+            arm=arm,
+            lines={key: tuple(found) for key, found in lines.items()},
+            variant=axes[arm][0],
+            model=axes[arm][1],
+        )
         for arm, lines in arms.items()
     )
+
+
+def _axes(run: Run) -> tuple[str | None, str | None]:
+    """Names of the variant and of the model that a run's arm is made of."""
+    model = run.spec.chosen_model.name if run.spec.chosen_model else None
+    if run.spec.variant is None or run.spec.arm in (None, model):
+        return run.spec.variant, model
+    return run.spec.arm.removesuffix(f"/{model}") if run.spec.arm else None, model
 
 
 def _cost_without_calls(item: Collected) -> float | None:

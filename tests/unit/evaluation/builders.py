@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from headrace.domain.scores import ArmLines, LineObservation
+from headrace.domain.scores import ArmLines, LineFacts, LineObservation
 
 Score = float | None
 
@@ -28,13 +28,25 @@ def an_observation(
     )
 
 
-def an_arm(name: str, scores: Sequence[Score | Sequence[Score]], *, failed: Sequence[int] = ()) -> ArmLines:
+def an_arm(
+    name: str,
+    scores: Sequence[Score | Sequence[Score]],
+    *,
+    failed: Sequence[int] = (),
+    variant: str | None = None,
+    model: str | None = None,
+) -> ArmLines:
     """An arm whose line i has the i-th score, or the i-th list of scores as repeats."""
     lines = {}
     for index, entry in enumerate(scores):
         repeats = entry if isinstance(entry, Sequence) else [entry]
         lines[f"line-{index}"] = tuple(an_observation(score, is_failed=index in failed) for score in repeats)
-    return ArmLines(arm=name, lines=lines)
+    return ArmLines(arm=name, lines=lines, variant=variant, model=model)
+
+
+def in_clusters(clusters: Sequence[str | None]) -> dict[str, LineFacts]:
+    """Facts that put line i into the i-th cluster."""
+    return {f"line-{index}": LineFacts(cluster=cluster) for index, cluster in enumerate(clusters)}
 
 
 def yes_no(yes: int, no: int) -> list[float]:

@@ -394,6 +394,7 @@ def test_secondary_metrics_are_called_descriptive() -> None:
         ({"alpha": 0.0}, "alpha"),
         ({"alpha": nan}, "alpha"),
         ({"metrics": [MetricSpec(name="accuracy", margin=0.0)]}, "margin"),
+        ({"metrics": [MetricSpec(name="accuracy", goal="equivalence")]}, "needs a margin"),
         ({"family": "all"}, "family"),
     ],
 )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from random import Random
+
 from tests.unit.evaluation.builders import an_arm, an_observation, yes_no
 
 from headrace.domain.comparison import Recommendation
@@ -108,3 +110,66 @@ def test_no_metric_and_no_rival_decide_nothing() -> None:
     base = an_arm("base", [1.0, 0.0])
     assert ship_recommendation(compare([base], baseline="base", metrics=[])).arm is None
     assert ship_recommendation(compare([base], baseline="base", metrics=[ACCURACY])).arm is None
+
+
+def paid(name: str, yes: int, *, cost_usd: float | None, duration_ms: float = 100.0) -> ArmLines:
+    random = Random(name)
+    return ArmLines(
+        arm=name,
+        lines={
+            f"line-{i}": (
+                an_observation(
+                    float(i < yes),
+                    cost_usd=None if cost_usd is None else cost_usd * random.uniform(0.9, 1.1),
+                    duration_ms=duration_ms * random.uniform(0.9, 1.1),
+                ),
+            )
+            for i in range(400)
+        },
+    )
+
+
+NO_WORSE = MetricSpec(name="accuracy", margin=0.05, goal="non_inferiority")
+
+
+def test_a_cheaper_arm_that_is_no_worse_is_shipped_where_that_is_the_goal() -> None:
+    arms = [
+        paid("base", 200, cost_usd=0.01),
+        paid("small", 199, cost_usd=0.004),
+        paid("dear", 201, cost_usd=0.02),
+    ]
+    found = recommend(*arms, metric=NO_WORSE)
+    assert found.arm == "small"
+    assert "no worse than base on accuracy within the margin of 0.050" in found.reason
+    assert "costs 0.40" in found.reason
+    plain = recommend(*arms, metric=MetricSpec(name="accuracy", margin=0.05))
+    assert plain.arm == "base"
+
+
+def test_a_faster_arm_is_shipped_where_prices_are_not_known() -> None:
+    arms = [paid("base", 200, cost_usd=None), paid("quick", 199, cost_usd=None, duration_ms=30.0)]
+    found = recommend(*arms, metric=NO_WORSE)
+    assert found.arm == "quick"
+    assert "takes 0.30" in found.reason
+
+
+def test_an_arm_that_saves_nothing_or_may_be_worse_is_not_shipped() -> None:
+    base = paid("base", 200, cost_usd=0.01)
+    assert recommend(base, paid("dear", 200, cost_usd=0.011), metric=NO_WORSE).arm == "base"
+    assert recommend(base, paid("bad", 170, cost_usd=0.001), metric=NO_WORSE).arm == "base"
+
+
+def test_a_better_arm_comes_before_a_cheaper_one() -> None:
+    arms = [
+        paid("base", 200, cost_usd=0.01),
+        paid("small", 200, cost_usd=0.004),
+        paid("good", 260, cost_usd=0.02),
+    ]
+    assert recommend(*arms, metric=NO_WORSE).arm == "good"
+
+
+def test_equivalence_is_a_goal_too() -> None:
+    spec = MetricSpec(name="accuracy", margin=0.05, goal="equivalence")
+    found = recommend(paid("base", 200, cost_usd=0.01), paid("small", 201, cost_usd=0.004), metric=spec)
+    assert found.arm == "small"
+    assert "as good as base" in found.reason
