@@ -89,6 +89,11 @@ RUN_CODES: Mapping[str, Entry] = {
         "A worker process died",
         "A tool ended the whole process that ran it, twice for this line; no other line is touched.",
     ),
+    "E611": Entry(
+        "result-not-kept",
+        "Results that cannot be used again",
+        "A file that the tool's code names changed during the run, so nobody can say what its results depend on.",
+    ),
     "G901": Entry(
         "unknown-metric",
         "A metric that no evaluation produces",

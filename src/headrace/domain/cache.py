@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from headrace.domain.run import Usage
@@ -21,6 +21,15 @@ class CacheChoice:
     left_out: frozenset[str] = frozenset()
 
 
+Changed = Callable[[], Sequence[str]]
+"""Names of what is not any more what it was."""
+
+
+def nothing_changed() -> Sequence[str]:
+    """Everything is what it was."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Code:
     """What the code of a tool is made of.
@@ -29,11 +38,13 @@ class Code:
         parts: Digest of every file by its path below the project, version of every package by its name.
         variables: Environment variables that it asks for by name.
         is_steady: Nothing that it imports suggests that the same arguments may give different results.
+        changed: Tells which files among the parts are not any more what they were.
     """
 
     parts: Mapping[str, str]
     variables: tuple[str, ...] = ()
     is_steady: bool = True
+    changed: Changed = field(default=nothing_changed, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,6 +26,9 @@ from headrace.tools.base import NodeContext
 Find = Callable[[Sequence[str]], Mapping[str, CachedResult]]
 """Reads kept results by their keys; blocks; called in a thread."""
 
+_LOOKING_SHARE = 20
+"""How many times as long as looking for changed files takes, nothing is looked for."""
+
 _SCALARS = (str, int, float, bool, type(None))
 
 
@@ -39,6 +42,9 @@ class Answer:
 
 class NodeCache:
     """The kept results of one run's nodes, within one event loop.
+
+    A result is kept only while the files that its tool's code names are what they were when the run began: what a
+    tool reads may have changed by the time that it reads it, also by what it writes itself.
 
     Args:
         fingerprinters: Those of the nodes that take part, by name.
@@ -63,6 +69,8 @@ class NodeCache:
         self._fresh: dict[str, CachedResult] = {}
         self._made: list[CachedResult] = []
         self._used: Counter[str] = Counter()
+        self._unkept: dict[str, Sequence[str]] = {}
+        self._looked_at, self._looking_s = 0.0, 0.0
         self._lock = threading.Lock()  # results are committed in another thread than they are made in
 
     def fingerprint(self, arguments: Mapping[str, Any], context: NodeContext) -> Fingerprint | None:
@@ -120,14 +128,42 @@ class NodeCache:
             del self._flights[key]
             flight.set_result(landing)
 
-    def take_changes(self) -> CacheChanges | None:
-        """What is to be committed since the last time; ``None`` for nothing. May be called from any thread."""
+    def take_changes(self, *, may_wait: bool = True) -> CacheChanges | None:
+        """What is to be committed since the last time; ``None`` for nothing. May be called from any thread.
+
+        Args:
+            may_wait: Whether it is called again: then what was made just now may be left for the next time.
+        """
+        made: list[CachedResult] = []
         with self._lock:
-            made, self._made = self._made, []
+            if not may_wait or time.monotonic() - self._looked_at >= _LOOKING_SHARE * self._looking_s:
+                made, self._made = self._made, made
             used, self._used = self._used, Counter()
+        if made:
+            unkept = self.find_unkept({result.node for result in made})
+            made = [result for result in made if result.node not in unkept]
         if not made and not used:
             return None
         return CacheChanges(made=tuple(made), used=used, used_ns=time.time_ns())
+
+    def find_unkept(self, nodes: Iterable[str] | None = None) -> Mapping[str, Sequence[str]]:
+        """The nodes whose results are not kept any more because files that their code names have changed, and these.
+
+        Args:
+            nodes: Those to look at now; ``None`` for all.
+        """
+        began = time.monotonic()
+        for node in tuple(self._fingerprinters if nodes is None else nodes):
+            fingerprinter = self._fingerprinters.get(node)
+            changed = fingerprinter.changed() if fingerprinter is not None else ()
+            if changed:
+                self._unkept[node] = changed
+                self._fingerprinters.pop(node, None)
+                for key in [key for key, result in tuple(self._fresh.items()) if result.node == node]:
+                    self._fresh.pop(key, None)
+        self._looked_at = time.monotonic()
+        self._looking_s = self._looked_at - began
+        return self._unkept
 
     def add_changes(self, changes: CacheChanges) -> None:
         """Take over what another process has learnt, to be committed with what this one has."""

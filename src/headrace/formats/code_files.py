@@ -6,9 +6,7 @@ be seen here.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -17,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from headrace.domain.cache import Code
+from headrace.formats.named_files import NamedFiles, file_digest, folder_digest, shown_path
 from headrace.formats.python_source import Import, looks_like_path, read_python
 
 DISTRIBUTIONS: Mapping[str, str] = {
@@ -45,10 +44,6 @@ _UNSTEADY = frozenset(
 )  # fmt: skip
 """Modules of the standard library with which the same arguments may give different results."""
 
-_SKIPPED_FOLDERS = frozenset(("__pycache__", "node_modules"))
-_LARGE_BYTES = 4 * 1024 * 1024
-_MOST_FILES = 2_000
-
 
 def read_code(file: Path, folder: Path, texts: Sequence[str] = ()) -> Code:
     """What the code in a Python file is made of.
@@ -64,13 +59,14 @@ def read_code(file: Path, folder: Path, texts: Sequence[str] = ()) -> Code:
     parts: dict[str, str] = {}
     variables: dict[str, None] = {}
     is_steady = True
+    named = NamedFiles(folder)
     waiting, seen = [file.resolve()], set[Path]()
     while waiting:
         path = waiting.pop()
         if path in seen or not path.is_file():
             continue
         seen.add(path)
-        parts[_shown(path, folder)] = _file_digest(path)
+        parts[shown_path(path, folder)] = file_digest(path)
         source = read_python(path.read_text(encoding="utf-8", errors="replace"), str(path))
         if source is None:
             continue
@@ -78,15 +74,20 @@ def read_code(file: Path, folder: Path, texts: Sequence[str] = ()) -> Code:
         if source.has_hidden_imports:
             waiting += folder.rglob("*.py")
         for text in source.paths:
-            parts.update(_named_parts(text, (path.parent, folder), folder))
+            named.add(text, (path.parent, folder))
         for item in source.imports:
             own = [found for root in (path.parent, folder) for found in local_files(item, [root])]
             waiting += own
             if not own:
                 parts.update(package_parts(item.module))
                 is_steady = is_steady and _is_steady(item)
-    parts.update(_given_files(texts, folder))
-    return Code(parts=parts, variables=tuple(sorted(variables)), is_steady=is_steady)
+    _add_given(named, texts, folder)
+    return Code(
+        parts={**parts, **named.parts()},
+        variables=tuple(sorted(variables)),
+        is_steady=is_steady,
+        changed=named.changed,
+    )
 
 
 def read_package_code(module: str, name: str, folder: Path, texts: Sequence[str] = ()) -> Code:
@@ -98,16 +99,16 @@ def read_package_code(module: str, name: str, folder: Path, texts: Sequence[str]
         folder: The project that uses it.
         texts: Arguments of the tool, as for :func:`read_code`.
     """
-    parts = {**package_parts(module), "function": f"{module}.{name}", **_given_files(texts, folder)}
-    return Code(parts=parts, is_steady=False)
+    named = NamedFiles(folder)
+    _add_given(named, texts, folder)
+    parts = {**package_parts(module), "function": f"{module}.{name}", **named.parts()}
+    return Code(parts=parts, is_steady=False, changed=named.changed)
 
 
-def _given_files(texts: Sequence[str], folder: Path) -> Mapping[str, str]:
-    found: dict[str, str] = {}
+def _add_given(named: NamedFiles, texts: Sequence[str], folder: Path) -> None:
     for text in texts:
         if looks_like_path(text):
-            found.update(_named_parts(text, (folder,), folder))
-    return found
+            named.add(text, (folder,))
 
 
 def local_files(item: Import, roots: Sequence[Path]) -> Iterator[Path]:
@@ -153,8 +154,8 @@ def package_parts(module: str) -> Mapping[str, str]:
     spec: ModuleSpec | None = PathFinder.find_spec(top)
     places = list(spec.submodule_search_locations or ()) if spec else []
     if places:
-        return {f"package {top}": _folder_digest(Path(places[0]))}
-    return {f"package {top}": _file_digest(Path(spec.origin))} if spec and spec.origin else {}
+        return {f"package {top}": folder_digest(Path(places[0]))}
+    return {f"package {top}": file_digest(Path(spec.origin))} if spec and spec.origin else {}
 
 
 @lru_cache(maxsize=512)
@@ -175,63 +176,3 @@ def _is_steady(item: Import) -> bool:
             item.names and _PLAIN_NAMES.issuperset(item.names)
         )
     return top in sys.stdlib_module_names and top not in _UNSTEADY
-
-
-def _named_parts(text: str, roots: Sequence[Path], folder: Path) -> Mapping[str, str]:
-    for root in roots:
-        path = _existing(root, text)
-        if path is None:
-            continue
-        if path.is_file():
-            return {_shown(path, folder): _file_digest(path)}
-        # A folder that holds the project holds what runs leave behind as well.
-        if not folder.resolve().is_relative_to(path) and not Path(text).is_absolute():
-            return {f"{_shown(path, folder)}/": _folder_digest(path)}
-    return {}
-
-
-def _existing(root: Path, text: str) -> Path | None:
-    try:
-        path = (root / text).resolve()
-        return path if path.exists() else None
-    except (OSError, ValueError, RuntimeError):  # no path on this system
-        return None
-
-
-def _folder_digest(folder: Path) -> str:
-    """Digest of all files of a folder; of very many, their sizes and times count."""
-    files = sorted(_files(folder))
-    digest = hashlib.sha256()
-    for file in files:
-        state = _file_digest(file) if len(files) <= _MOST_FILES else _state(file)
-        digest.update(f"{file.relative_to(folder).as_posix()}\0{state}\0".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()[:16]
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".") and name not in _SKIPPED_FOLDERS]
-        yield from (Path(place, name) for name in names if not name.startswith("."))
-
-
-def _file_digest(file: Path) -> str:
-    """Digest of a file's content, without regard to line ends; of a large one, of its size and time."""
-    try:
-        if file.stat().st_size > _LARGE_BYTES:
-            return _state(file)
-        content = file.read_bytes()
-    except OSError:
-        return "unreadable"
-    return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()[:16]
-
-
-def _state(file: Path) -> str:
-    try:
-        state = file.stat()
-    except OSError:
-        return "unreadable"
-    return f"{state.st_size}-{state.st_mtime_ns}"
-
-
-def _shown(path: Path, folder: Path) -> str:
-    return Path(os.path.relpath(path, folder.resolve())).as_posix()

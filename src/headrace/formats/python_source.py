@@ -24,6 +24,9 @@ _PATH_MAKERS = (
     "listdir",
     "glob",
 )
+_OPENERS = ("open", "io.open", "codecs.open")
+_WRITERS = ("write_text", "write_bytes", "touch", "mkdir", "unlink")
+_WRITING = re.compile(r"(?=[bt]?[wax])[wabtx]+")
 _PATH = re.compile(r"(?=.*[/\\]|.*\.\w{1,10}\Z)(?=.*\w)[\w ./\\@+~:-]+")
 _LONGEST_PATH = 200
 _OPTIONAL = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
@@ -60,7 +63,8 @@ class PythonSource:
 
     Attributes:
         connections: Parameters annotated with a connection class: name to the annotation.
-        paths: Texts that may be paths of files: they look like one, or stand where a path is made.
+        paths: Texts that may be paths of files: they look like one, or stand where a path is made. One that is only
+            opened to be written is none, because nothing that is returned can depend on it.
         has_hidden_imports: It imports modules whose names it works out when it runs.
     """
 
@@ -109,13 +113,40 @@ def _imports_by_name(node: ast.AST) -> TypeGuard[ast.Call]:
 
 def _paths(tree: ast.Module) -> Iterator[str]:
     """Texts with a slash or an ending, and single words where a path is put together or a file is opened."""
+    written = {id(node) for call in ast.walk(tree) for node in _written(call)}
     for node in ast.walk(tree):
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             yield from (text for side in (node.left, node.right) if (text := _text(side)))
         elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _PATH_MAKERS:
-            yield from (text for argument in node.args if (text := _text(argument)))
-        elif (text := _text(node)) and looks_like_path(text):
+            read = (argument for argument in node.args if id(argument) not in written)
+            yield from (text for argument in read if (text := _text(argument)))
+        elif id(node) not in written and (text := _text(node)) and looks_like_path(text):
             yield text
+
+
+def _written(node: ast.AST) -> Iterator[ast.AST]:
+    """The name of a file that a call opens only to write it: ``open("x", "a")``, ``Path("x").write_text(…)``."""
+    if not isinstance(node, ast.Call):
+        return
+    method = node.func
+    if ast.unparse(method) in _OPENERS:
+        if node.args and _opens_to_write(node, node.args[1:]):
+            yield node.args[0]
+    elif (
+        isinstance(method, ast.Attribute)
+        and isinstance(method.value, ast.Call)
+        and ast.unparse(method.value.func) in ("Path", "pathlib.Path")
+        and (method.attr in _WRITERS or (method.attr == "open" and _opens_to_write(node, node.args)))
+    ):
+        yield from method.value.args
+
+
+def _opens_to_write(call: ast.Call, arguments: list[ast.expr]) -> bool:
+    """Whether the mode, the first of ``arguments`` or a keyword, is one in which nothing can be read."""
+    named = [keyword.value for keyword in call.keywords if keyword.arg == "mode"]
+    mode = next(iter((*arguments[:1], *named)), None)
+    text = _text(mode) if mode is not None else None
+    return text is not None and _WRITING.fullmatch(text) is not None
 
 
 def looks_like_path(text: str) -> bool:

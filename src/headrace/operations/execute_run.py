@@ -31,6 +31,7 @@ from headrace.providers.turns import Lane, in_lane
 from headrace.telemetry.attributes import run_attributes
 from headrace.tools.output import hidden_output
 
+_MOST_NAMES = 3
 _CUT = "The run ran into its time limit: lines that had not ended have failed, and nothing was aggregated."
 
 
@@ -192,7 +193,10 @@ class _Execution:
         """Commit to the cache, at the end of the lines, what those have learnt that did not come to their end."""
 
         def commit() -> None:
-            changes = cache.take_changes() if cache is not None else None
+            if cache is None:
+                return
+            changes = cache.take_changes(may_wait=False)
+            self._workspace.warn(unkept(node, names) for node, names in cache.find_unkept().items())
             if changes is not None:
                 self._workspace.store.change_cache(changes)
 
@@ -290,6 +294,19 @@ def _unclosed(name: str, problem: Problem, run: _Execution) -> Problem:
     what = " ".join(part for part in (safe.format(name), problem.what) if part)
     again = f"{'Finish' if run.is_recorded else 'Go on with'} the run: headrace run resume --name {name}"
     return replace(problem, what=what, fix=" ".join(part for part in (problem.fix, again) if part))
+
+
+def unkept(node: str, names: Sequence[str]) -> Problem:
+    """The warning for a node whose results cannot be used again because of what has changed meanwhile."""
+    shown = ", ".join(names[:_MOST_NAMES]) + (", …" if len(names) > _MOST_NAMES else "")
+    return Problem(
+        code="E611",
+        what=f"Results of the node {node!r} were not kept: during the run something else came to stand in {shown}, "
+        "which its code or an argument names.",
+        fix="Where the tool only writes there, let it take the place from an environment variable; "
+        "where it keeps a state there, say @tool(cache=False).",
+        severity="warning",
+    )
 
 
 def taken_over(run: str) -> Problem:

@@ -98,7 +98,7 @@ class LineWorker:
 
     def _take_changes(self) -> CacheChanges | None:
         cache = self._flow.cache
-        changes = cache.take_changes() if cache is not None else None
+        changes = cache.take_changes(may_wait=False) if cache is not None else None
         if cache is not None and changes is not None:
             asyncio.get_running_loop().call_later(_COMMITTED_S, cache.forget_committed, changes)
         return changes

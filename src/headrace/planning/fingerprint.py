@@ -15,7 +15,7 @@ from hashlib import sha256
 from string import digits
 from typing import Any
 
-from headrace.domain.cache import Fingerprint
+from headrace.domain.cache import Changed, Fingerprint, nothing_changed
 
 FORMAT = 1
 """Raised whenever the same call would give another result: parsing of chats, requests, escaping, or what is hashed."""
@@ -60,6 +60,7 @@ class Identity:
         variables: Environment variables that its code asks for; ``None`` for a tool that reads none.
         temperature: Name and default of the argument that makes answers repeatable where it is zero.
         is_steady: The same arguments give the same result; counts where there is no ``temperature``.
+        changed: Tells which parts of the code are not any more what they were; files that others may write.
     """
 
     code: Mapping[str, str]
@@ -71,6 +72,7 @@ class Identity:
     variables: tuple[str, ...] | None = None
     temperature: tuple[str, Any] | None = None
     is_steady: bool = True
+    changed: Changed = nothing_changed
 
 
 class Fingerprinter:
@@ -82,6 +84,9 @@ class Fingerprinter:
         environment: The whole environment, the declared ones included.
         repeat: Which repetition of an arm this is.
         setting: What else of the node decides about its result: how its inputs are read and written.
+
+    Attributes:
+        changed: That of the identity.
 
     Raises:
         NoFormError: What the tool was made with cannot be told.
@@ -96,6 +101,7 @@ class Fingerprinter:
         repeat: int = 0,
         setting: Mapping[str, Any] | None = None,
     ) -> None:
+        self.changed = identity.changed
         self._identity = identity
         self._repeat = str(repeat)
         self._setting = plain_form([dict(setting or {}), dict(identity.given)])

@@ -76,6 +76,7 @@ def function_identity(
         return None
     return Identity(
         code=code.parts,
+        changed=code.changed,
         left_out=frozenset(fixed),
         given={name: value for name, value in fixed.items() if not isinstance(value, ConnectionObject)},
         connections=tuple(connections),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -257,3 +258,58 @@ def nested(depth: int) -> list[Any]:
 )
 def test_plain_data_reads_back(value: Any, expected: bool) -> None:
     assert reads_back(value) is expected
+
+
+class Watch:
+    """Named files that change when they are told to."""
+
+    def __init__(self) -> None:
+        self.names: tuple[str, ...] = ()
+        self.n_looks = 0
+
+    def __call__(self) -> Sequence[str]:
+        self.n_looks += 1
+        return self.names
+
+
+async def made(cache: NodeCache, question: str) -> None:
+    async def make() -> str:
+        return question
+
+    await ask(cache, make, question)
+
+
+def test_what_was_made_since_a_named_file_changed_is_not_committed() -> None:
+    watch = Watch()
+    fingerprinters = {"node": Fingerprinter(Identity(code={}, changed=watch))}
+    cache = NodeCache(fingerprinters, find=nothing, run="this")
+
+    async def work() -> None:
+        await made(cache, "a")
+        changes = cache.take_changes(may_wait=False)
+        assert changes is not None
+        assert [item.output for item in changes.made] == ['"a"']
+        await made(cache, "b")
+        watch.names = ("words.txt",)
+        assert cache.take_changes(may_wait=False) is None
+        assert cache.find_unkept() == {"node": ("words.txt",)}
+        assert cache.fingerprint({"q": "b"}, a_context()) is None
+
+    asyncio.run(work())
+
+
+def test_looking_for_changed_files_takes_a_small_part_of_the_time() -> None:
+    watch = Watch()
+    cache = NodeCache({"node": Fingerprinter(Identity(code={}, changed=watch))}, find=nothing, run="this")
+
+    async def work() -> None:
+        cache._looking_s = 1_000.0  # as if there were very many files
+        cache._looked_at = time.monotonic()
+        await made(cache, "a")
+        assert cache.take_changes() is None
+        assert watch.n_looks == 0
+        changes = cache.take_changes(may_wait=False)
+        assert changes is not None
+        assert len(changes.made) == 1
+
+    asyncio.run(work())

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from headrace.domain.cache import Code
-from headrace.formats import code_files
-from headrace.formats.code_files import read_code
+from headrace.formats import code_files, named_files
+from headrace.formats.code_files import read_code, read_package_code
 
 FILES = {
     "tool.py": (
@@ -127,7 +128,7 @@ def test_files_that_arguments_name_count(tmp_path: Path) -> None:
 
 
 def test_large_files_count_by_size_and_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code_files, "_LARGE_BYTES", 4)
+    monkeypatch.setattr(named_files, "_LARGE_BYTES", 4)
     write(tmp_path, {"big.bin": "123456"})
     code = code_of(tmp_path, **{"tool.py": "open('big.bin')"})
     assert "-" in code.parts["big.bin"]
@@ -135,3 +136,86 @@ def test_large_files_count_by_size_and_time(tmp_path: Path, monkeypatch: pytest.
 
 def test_code_that_cannot_be_parsed_is_its_file(tmp_path: Path) -> None:
     assert set(code_of(tmp_path, **{"tool.py": "def ("}).parts) == {"tool.py"}
+
+
+WRITTEN = (
+    "open('out.txt', 'a')",
+    "open('out.txt', mode='wb')",
+    "io.open('out.txt', 'xt')",
+    "Path('out.txt').write_text('more')",
+    "pathlib.Path('out.txt').open('w')",
+)
+READ = (
+    "open('out.txt')",
+    "open('out.txt', 'a+')",
+    "open('out.txt', 'r+')",
+    "open('out.txt', mode)",
+    "Path('out.txt').open()",
+    "Path('out.txt').open('w+')",
+    "Path('out.txt').read_text()",
+    "NAME = 'out.txt'\nopen(NAME, 'a')",
+    "open('out.txt', 'w')\nopen('out.txt')",
+)
+
+
+@pytest.mark.parametrize(
+    ("line", "counts"), [*((line, False) for line in WRITTEN), *((line, True) for line in READ)]
+)
+def test_a_file_that_is_only_written_does_not_count(tmp_path: Path, line: str, counts: bool) -> None:
+    write(tmp_path, {"out.txt": "1"})
+    assert ("out.txt" in code_of(tmp_path, **{"tool.py": line}).parts) is counts
+
+
+def test_what_one_file_of_the_code_writes_and_another_reads_counts(tmp_path: Path) -> None:
+    files = {"tool.py": "import reads\nopen('out.txt', 'w')", "reads.py": "open('out.txt')", "out.txt": "1"}
+    assert "out.txt" in code_of(tmp_path, **files).parts
+
+
+OLD_NS = 1_000_000_000
+
+
+def aged(path: Path) -> None:
+    """Let it look as if it had not been touched for long."""
+    os.utime(path, ns=(OLD_NS, OLD_NS))
+
+
+def test_it_knows_which_named_files_have_changed_since(tmp_path: Path) -> None:
+    tool = "open('words')\nopen('none/yet.txt')\nINDEX = 'index/'\nHERE = './'\n"
+    write(tmp_path, {"words": "one two", "index/a": "1", "index/.hidden": "1", "other": "1"})
+    code = code_of(tmp_path, **{"tool.py": tool})
+    assert set(code.parts) == {"tool.py", "words", "index/"}
+    assert code.changed() == ()
+    write(tmp_path, {"words": "one two", "other": "2", "index/.hidden": "2", "tool.py": tool + "#"})
+    assert code.changed() == ()  # written again, with what it held; others do not count
+    write(tmp_path, {"words": "two one"})
+    assert code.changed() == ("words",)
+    write(tmp_path, {"words": "one two"})
+    assert code.changed() == ()
+    write(tmp_path, {"index/b": "1", "none/yet.txt": "1"})
+    assert code.changed() == ("index/", "none/yet.txt")
+    (tmp_path / "words").unlink()
+    assert code.changed() == ("index/", "none/yet.txt", "words")
+
+
+def test_files_are_read_again_only_when_their_times_say_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, {"words": "1"})
+    aged(tmp_path / "words")
+    code = code_of(tmp_path, **{"tool.py": "open('words')"})
+    read: list[Path] = []
+    digest = named_files.file_digest
+    monkeypatch.setattr(named_files, "file_digest", lambda file: read.append(file) or digest(file))
+    assert (code.changed(), read) == ((), [])
+    write(tmp_path, {"words": "2"})  # as large as before, and so new that a further change might not show
+    assert (code.changed(), len(read)) == (("words",), 1)
+    assert (code.changed(), len(read)) == (("words",), 2)
+    write(tmp_path, {"words": "1"})
+    assert (code.changed(), len(read)) == ((), 3)
+
+
+def test_files_that_arguments_of_packaged_tools_name_are_watched_too(tmp_path: Path) -> None:
+    write(tmp_path, {"a.txt": "1"})
+    code = read_package_code("json", "dumps", tmp_path, ["a.txt"])
+    write(tmp_path, {"a.txt": "22"})
+    assert code.changed() == ("a.txt",)

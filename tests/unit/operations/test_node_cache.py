@@ -22,6 +22,7 @@ from headrace.domain.run import COMPLETED, FAILED, LineResult, NodeResult
 from headrace.errors import DefinitionError, UsageError
 from headrace.formats.experiment import load_experiment
 from headrace.operations.compare_runs import run_experiment
+from headrace.operations.explain_line import explain_line
 from headrace.operations.resume_run import ResumeRequest, resume_run
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace, open_workspace
@@ -315,6 +316,60 @@ def test_a_tool_that_changes_its_arguments_is_called_each_time(bench: Bench) -> 
         assert [line.outputs for line in lines] == [{"seen": f"{q},more"} for q in "aab"]
         assert node(lines[0], "change").cached_from is None
     assert node(lines[0], "make").cached_from == "first"
+
+
+LOGGING = """\
+import os
+from promptflow.core import tool
+
+@tool
+def retrieve(q: str) -> dict:
+    with open(os.environ["CALLS"], "a") as calls:
+        calls.write(q + "\\n")
+    with open(NAME, "a") as log:
+        log.write(q)
+    return {"found": q}
+"""
+
+
+def test_a_tool_that_only_writes_a_file_that_it_names_is_called_once(bench: Bench) -> None:
+    bench.write(files={"retrieve.py": LOGGING.replace("NAME", "'seen.log'")})
+    for name, expected in (("first", 2), ("second", 0)):
+        bench.run(name, "aab")
+        assert bench.asked()[0] == expected
+    assert bench.workspace.warnings == ()
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("is_there", [False, True])
+def test_results_of_a_tool_that_changes_a_file_that_it_names_are_not_kept(
+    bench: Bench, is_there: bool, workers: int
+) -> None:
+    bench.write(files={"retrieve.py": LOGGING + "NAME = 'seen.log'\n"})
+    log = bench.flow / "seen.log"
+    before = "as it was"
+    if is_there:
+        log.write_text(before, "utf-8")
+    bench.run("first", "abc", workers=workers)
+    assert bench.asked()[0] == 3
+    (warning,) = bench.workspace.warnings
+    assert (warning.code, warning.severity) == ("E611", "warning")
+    assert "'retrieve'" in warning.what
+    assert "seen.log" in warning.what
+    # With the file as it was when the first run began, what later lines saw would be wrong.
+    log.write_text(before, "utf-8") if is_there else log.unlink()
+    bench.run("second", "abc", workers=workers)
+    assert bench.asked()[0] == 3
+    explained = explain_line(bench.workspace, "second", 1)
+    assert {item.node: item.outcome for item in explained.nodes}["retrieve"] == "executed"
+
+
+def test_a_file_that_changed_between_runs_is_the_reason_that_is_told(bench: Bench) -> None:
+    bench.write(files={"retrieve.py": LOGGING + "NAME = 'seen.log'\n"})
+    bench.run("first", "a")
+    bench.run("second", "a")
+    (change,) = explain_line(bench.workspace, "second", 0).nodes[0].changes or ()
+    assert (change.part, change.names) == ("code", ("seen.log",))
 
 
 def test_results_outlive_the_run_that_made_them(bench: Bench) -> None:
