@@ -19,6 +19,7 @@ from tests.support.tool_nodes import serving_names
 WALKS = {
     # Each in a folder of its own; a page goes on with the runs of the one before it.
     "quickstart, then tracing": ((DOCS / "quickstart.md", None), (DOCS / "tracing.md", None)),
+    "records out": ((DOCS / "records-out.md", None),),
     "readme": ((ROOT / "README.md", ("The same without make", "Your own flow")),),
 }
 """Pages with their sections; ``None`` for all."""
@@ -32,6 +33,8 @@ SKIPPED = {
     "export OPENAI_API_KEY": "sets a variable of the shell",
     "export OTEL_EXPORTER_OTLP_ENDPOINT": "sets a variable of the shell, and needs a collector",
     "headrace flow test --flow flows/ask_docs --model openai/gpt-4o-mini": "needs a key",
+    "headrace compare flows/triage/experiment.yaml --to": "needs MLflow; tests/unit/operations/test_track_comparison.py tries it",
+    "WANDB_MODE=offline headrace": "needs wandb; the same test tries it",
     "headrace compare flows/ask_docs/experiment.yaml": "runs in test_the_readme_shows_the_board_of_the_demo",
     "headrace flow test --flow my_chat --interactive": "needs somebody to talk with; tests/unit/cli/test_chat.py talks",
     "pf ": "needs stock prompt flow",
@@ -96,7 +99,7 @@ def test_commands_of_the_pages_run(walk: str, tmp_path: Path, capsys: pytest.Cap
     for name, (page, heading) in FILES.items():
         (tmp_path / name).write_text(blocks(section(page, heading), "yaml")[0], encoding="utf-8")
     running = [line for line in LINES[walk] if line.reason is None]
-    assert len(running) > 5
+    assert running
     with chdir(tmp_path), serving_names(tmp_path):
         for line in running:
             command = line.text

@@ -11,7 +11,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 NOT_CONSTRAINED = {
     "promptflow",
     "ray",
-}  # stock brings pins of its own; Ray is too heavy to be among what tests need
+    "mlflow",
+    "wandb",
+}  # stock brings pins of its own; the others are too heavy to be among what tests need
 
 
 def pinned() -> dict[str, str]:

@@ -33,6 +33,7 @@ from headrace.formats.template import load_template
 from headrace.operations.check_flow import check_flow as check_whole_flow
 from headrace.operations.check_project import check_project
 from headrace.operations.compare_scores import Judgement, compare_scores
+from headrace.operations.track_comparison import track_comparison
 from headrace.operations.workspace import open_workspace
 from headrace.planning.check import check_flow
 from headrace.planning.columns import map_lines
@@ -43,6 +44,7 @@ from headrace.tools.failure import describe_failure
 from headrace.tools.registry import load_tool
 from tests.support.commands import run_command
 from tests.support.tool_nodes import MODELS, run_nodes, serving_names
+from tests.support.trackers import FakeMlflow
 
 Case = Mapping[str, Any]
 Action = Callable[[Path, Case], Sequence[Problem]]
@@ -158,6 +160,18 @@ def scores(_: Path, case: Case) -> Sequence[Problem]:
     return ()
 
 
+def track(_: Path, case: Case) -> Sequence[Problem]:
+    def refuse(*_: object, **__: object) -> None:
+        raise ConnectionError(case["refusal"])
+
+    with pytest.MonkeyPatch.context() as patch:
+        tracker = FakeMlflow()
+        tracker.install(patch)
+        patch.setattr(tracker, "create_run", refuse)
+        track_comparison(compare_scores(case["scores"], Judgement()), "mlflow")
+    return ()
+
+
 ACTIONS: dict[str, Action] = {
     "check": check,
     "load": load,
@@ -173,6 +187,7 @@ ACTIONS: dict[str, Action] = {
     "command": command,
     "project": project,
     "scores": scores,
+    "track": track,
 }
 
 

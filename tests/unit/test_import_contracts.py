@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from headrace.operations import line_runners, serve_model
+from headrace.operations import line_runners, serve_model, track_comparison
 from headrace.providers import registry as providers
 from headrace.store import opening
 from headrace.telemetry import setup
@@ -17,6 +17,7 @@ ADAPTERS = (
     *opening.STORES.values(),
     setup._EXPORTER[0],
     line_runners._OPEN_CLUSTER,
+    *track_comparison.TRACKERS.values(),
 )
 WITHOUT_CONNECTION = {"headrace.providers.fake"}
 """Ships for tests: a script stands in for the connection, so no table names it."""

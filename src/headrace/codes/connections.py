@@ -96,4 +96,9 @@ CONNECTION_CODES: Mapping[str, Entry] = {
         "An answer without what was asked for",
         "The prompty asks for JSON, and the model answered with something else or left out a declared output.",
     ),
+    "P710": Entry(
+        "tracker-refused",
+        "An experiment tracker that does not take a comparison",
+        "MLflow or Weights & Biases could not be reached, or refused what was written; the comparison itself is done.",
+    ),
 }

@@ -50,6 +50,24 @@ def read_parquet(stream: BinaryIO, file: str) -> Iterator[tuple[dict[str, Any], 
         yield Problem(code="D401", what=what, span=span, fix="Write the file again.")
 
 
+def find_writer() -> tuple[Any, Any]:
+    """The modules that write Parquet.
+
+    Raises:
+        UsageError: C505 when pyarrow is not installed.
+    """
+    try:
+        return import_module("pyarrow"), import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise UsageError(
+            Problem(
+                code="C505",
+                what="Parquet files are written with pyarrow, which is not installed.",
+                fix="Install it with: pip install 'headrace[parquet]'. Or name a .csv file.",
+            )
+        ) from error
+
+
 def write_parquet(path: Path, columns: Mapping[str, Sequence[Any]], types: Mapping[str, str]) -> None:
     """Write columns of equal length as a Parquet file, over one that is there.
 
@@ -62,17 +80,7 @@ def write_parquet(path: Path, columns: Mapping[str, Sequence[Any]], types: Mappi
         UsageError: C505 when pyarrow is not installed.
         OSError: The file cannot be written.
     """
-    try:
-        arrow = import_module("pyarrow")
-        parquet = import_module("pyarrow.parquet")
-    except ImportError as error:
-        raise UsageError(
-            Problem(
-                code="C505",
-                what="Parquet files are written with pyarrow, which is not installed.",
-                fix="Install it with: pip install 'headrace[parquet]'. Or name a .csv file.",
-            )
-        ) from error
+    arrow, parquet = find_writer()
     schema = arrow.schema([(name, arrow.type_for_alias(types.get(name, "string"))) for name in columns])
     parquet.write_table(arrow.table(dict(columns), schema=schema), path)
 

@@ -22,6 +22,7 @@ SCORE_SUFFIXES = (".csv", ".parquet")
 SCORE_TYPES = {"repeat": "int64", "value": "double", "cost_usd": "double", "failed": "bool"}
 """Types of the columns that hold no text."""
 
+_FIND_PARQUET = "headrace.formats.parquet:find_writer"
 _WRITE_PARQUET = "headrace.formats.parquet:write_parquet"
 
 
@@ -112,6 +113,20 @@ def _evaluator_of(item: Collected, line: CollectedLine, metric: str) -> str:
     return next((name for name in item.judged.evaluations if f"{name}.{metric}" in line.scores), "")
 
 
+def check_scores_file(path: Path) -> None:
+    """Find out whether scores can be written in the form that the name of a file asks for.
+
+    Raises:
+        UsageError: C507 for another form, C505 when Parquet is asked for without pyarrow.
+    """
+    if path.suffix not in SCORE_SUFFIXES:
+        what = f'Scores cannot be written as "{path.name}".'
+        fix = f"Name a file that ends in {' or '.join(SCORE_SUFFIXES)}."
+        raise UsageError(Problem(code="C507", what=what, fix=fix))
+    if path.suffix == ".parquet":
+        load_by_name(_FIND_PARQUET)()
+
+
 def write_scores(records: Sequence[ScoreRecord], path: Path) -> Path:
     """Write records as a table, over a file that is there; returns the path.
 
@@ -125,12 +140,9 @@ def write_scores(records: Sequence[ScoreRecord], path: Path) -> Path:
         UsageError: C507 for a file of another form, C505 when Parquet is asked for without pyarrow.
         StateError: S808 when it cannot be written.
     """
-    if path.suffix not in SCORE_SUFFIXES:
-        what = f'Scores cannot be written as "{path.name}".'
-        fix = f"Name a file that ends in {' or '.join(SCORE_SUFFIXES)}."
-        raise UsageError(Problem(code="C507", what=what, fix=fix))
+    check_scores_file(path)
     if path.suffix == ".csv":
-        write_files({path: _csv(records)}, is_replacing=True)
+        write_files({path: render_csv(records)}, is_replacing=True)
         return path
     columns = {
         field.name: [getattr(record, field.name) for record in records] for field in fields(ScoreRecord)
@@ -144,7 +156,8 @@ def write_scores(records: Sequence[ScoreRecord], path: Path) -> Path:
     return path
 
 
-def _csv(records: Sequence[ScoreRecord]) -> str:
+def render_csv(records: Sequence[ScoreRecord]) -> str:
+    """Records as CSV with a line of names."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([field.name for field in fields(ScoreRecord)])

@@ -22,6 +22,7 @@ from headrace.evaluation.report.markdown import render_markdown
 from headrace.operations.compare_runs import ComparisonResult
 from headrace.operations.new_files import write_files
 from headrace.operations.score_records import comparison_rows, score_records, write_scores
+from headrace.operations.track_comparison import track_comparison
 from headrace.providers.loading import load_optional
 from headrace.sdk.assertions import assert_shown, find_effect, find_metric
 
@@ -131,6 +132,18 @@ class ComparedArms:
             StateError: S808 when it cannot be written.
         """
         return write_scores(self.scores, Path(path))
+
+    def log_to(self, tracker: str) -> str:
+        """Write runs, params, metrics and the report to an experiment tracker; returns where they went.
+
+        Args:
+            tracker: ``mlflow`` or ``wandb``; where it keeps its data is for its own settings to say.
+
+        Raises:
+            UsageError: C505 when its package is not installed, C507 for another tracker.
+            RemoteError: P710 when it does not take them.
+        """
+        return track_comparison(self.result, tracker)
 
     def assert_better(
         self,

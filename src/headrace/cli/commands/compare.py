@@ -31,6 +31,7 @@ from headrace.cli.options import (
     workers_option,
 )
 from headrace.cli.progress import show_progress
+from headrace.cli.record_options import check_records, record_options, write_records
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.spending_options import cap_options, read_cap
 from headrace.cli.workspace import command_workspace
@@ -77,6 +78,7 @@ _PLURALS = {"metrics": "metric", "slices": "slice", "margins": "margin"}
             "--evaluation my_flow/evaluation/answer --metric f1 "
             "--evaluation-mapping truth='${data.answer}' prediction='${run.outputs.answer}'",
         ),
+        ("Every score as a table", "headrace compare --again EXPERIMENT_ID --scores scores.csv"),
         ("Recorded runs once more, as Markdown", "headrace compare --again EXPERIMENT_ID --output markdown"),
     ),
 )
@@ -147,6 +149,7 @@ _PLURALS = {"metrics": "metric", "slices": "slice", "margins": "margin"}
     metavar="FORM|FILE",
     help=f"{', '.join(FORMS)}, or a file whose name says which, repeatable; default table.",
 )
+@record_options()
 @path_option("--report", help="Write the HTML report here; default for an experiment: .headrace/reports.")
 @click.pass_obj
 def command(
@@ -156,6 +159,8 @@ def command(
     targets: tuple[str, ...],
     outputs: tuple[str, ...],
     report: Path | None,
+    scores: Path | None,
+    trackers: tuple[str, ...],
     again: str | None,
     max_cost: float | None,
     max_tokens: int | None,
@@ -175,11 +180,12 @@ def command(
     experiment. Ends with exit code 1 when lines failed, with 0 even when undecided.
     """
     destinations = read_destinations(outputs)
+    check_records(scores, trackers)
     experiment = _find_experiment(session, targets, again, options)
     if dry_run:
         return _forecast(session, experiment, max_concurrency)
     with command_workspace(session) as workspace:
-        for path in (report, *files_of(destinations)):
+        for path in (report, scores, *files_of(destinations)):
             if path is not None:
                 _make_room(path)
         cap = read_cap(max_cost, max_tokens)
@@ -195,6 +201,7 @@ def command(
     _write_results(session, result, destinations)
     is_beside = Destination("table", None) not in destinations
     _write_places(session, result, report, is_new=experiment is not None, is_beside=is_beside)
+    write_records(session, result, scores, trackers)
     return _report_failures(session, result)
 
 
