@@ -8,6 +8,7 @@ from headrace.domain.comparison import MetricComparison, PairedEffect
 from headrace.domain.scores import ArmLines
 from headrace.evaluation import wording
 from headrace.evaluation.arm_summary import has_only_failures
+from headrace.evaluation.corrected import MetricLabels, label_caveats
 from headrace.evaluation.line_groups import LineGroups
 from headrace.evaluation.line_scores import ScoreTable, SettledMetric
 
@@ -16,6 +17,7 @@ def find_caveats(
     arms: Sequence[ArmLines],
     groups: LineGroups,
     tables: Sequence[ScoreTable],
+    labels: Sequence[MetricLabels],
     compared: Sequence[MetricComparison],
 ) -> tuple[str, ...]:
     """Collect the caveats of a comparison, each once, those about the data first."""
@@ -28,6 +30,7 @@ def find_caveats(
         *(caveat for metric in settled for caveat in metric.warnings),
         *groups.warnings,
         *_missing_scores(tables),
+        *_labels(groups, settled, labels),
         *(caveat for metric in compared for caveat in _about_effects(metric)),
         *_secondary(compared),
     ]
@@ -121,6 +124,15 @@ def _missing_scores(tables: Sequence[ScoreTable]) -> Iterator[str]:
                     f"{wording.count(scores.n_partial, 'line')} of {arm} with {name} from only a part "
                     "of the repeats."
                 )
+
+
+def _labels(
+    groups: LineGroups, settled: Sequence[SettledMetric], labels: Sequence[MetricLabels]
+) -> Iterator[str]:
+    for metric, said in zip(settled, labels, strict=True):
+        yield from label_caveats(said, metric)
+        if groups.clusters is not None and said.random:
+            yield f"Labels of {metric.spec.name} correct nothing, because lines come in clusters."
 
 
 def _about_effects(metric: MetricComparison) -> Iterator[str]:

@@ -19,6 +19,7 @@ from headrace.domain.scores import ArmLines, HumanLabel, LineFacts, MetricSpec
 from headrace.evaluation.adjustment import ADJUSTMENTS, Plan
 from headrace.evaluation.arm_summary import summarise_arm
 from headrace.evaluation.caveats import find_caveats
+from headrace.evaluation.corrected import gather_labels
 from headrace.evaluation.data_digest import data_digest
 from headrace.evaluation.line_groups import group_lines
 from headrace.evaluation.line_scores import score_table
@@ -68,12 +69,16 @@ def compare(
     groups = group_lines(arms, facts)
     contest = Contest(arms=arms, baseline=baseline_arm, summaries=summaries, groups=groups, plan=plan)
     tables = [score_table(spec, arms) for spec in metrics]
-    compared = tuple(compare_metric(table, contest, judges.get(table.metric.spec.name)) for table in tables)
+    gathered = [gather_labels(labels, table.metric) for table in tables]
+    compared = tuple(
+        compare_metric(table, contest, said, judges.get(table.metric.spec.name))
+        for table, said in zip(tables, gathered, strict=True)
+    )
     return Comparison(
         baseline=baseline,
         arms=tuple(summaries.values()),
         metrics=compared,
-        warnings=find_caveats(arms, groups, tables, compared),
+        warnings=find_caveats(arms, groups, tables, gathered, compared),
         provenance=Provenance(
             seed=seed,
             alpha=alpha,

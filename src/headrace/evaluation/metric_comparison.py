@@ -18,6 +18,7 @@ from headrace.domain.scores import ArmLines
 from headrace.evaluation.adjustment import Plan
 from headrace.evaluation.arm_scores import rank_scores, score_arms
 from headrace.evaluation.arm_summary import has_only_failures
+from headrace.evaluation.corrected import MetricLabels, correct_effects, correct_scores
 from headrace.evaluation.effects import Measurement, Yardstick, measure_effect
 from headrace.evaluation.interaction import measure_interaction
 from headrace.evaluation.line_groups import LineGroups
@@ -53,13 +54,19 @@ class Contest:
 
 
 def compare_metric(
-    table: ScoreTable, contest: Contest, judge_quality: JudgeQuality | None = None
+    table: ScoreTable, contest: Contest, labels: MetricLabels, judge_quality: JudgeQuality | None = None
 ) -> MetricComparison:
-    """Compare every arm with the baseline on one metric."""
+    """Compare every arm with the baseline on one metric.
+
+    Labels correct nothing where lines come in clusters: the interval would take them for independent.
+    """
     plan, clusters = contest.plan, contest.groups.clusters
     yardstick = _yardstick(table, contest, len(contest.others))
     effects = _measure_all(table, contest, yardstick)
     scores = rank_scores(score_arms(table, plan, clusters), table, plan, clusters)
+    if clusters is None:
+        scores = correct_scores(scores, table, labels, plan.level)
+        effects = correct_effects(effects, table, labels, plan.level)
     means = _line_means(table)
     names = clusters.names(means) if clusters else None
     return MetricComparison(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 from math import ceil, comb, exp, floor, fsum, lgamma, log, log1p, sqrt
+from operator import mul
 
 from headrace.domain.comparison import Interval
 from headrace.evaluation.stats.special import beta_quantile, normal_quantile, t_quantile
@@ -41,7 +42,8 @@ def variance(values: Sequence[float]) -> float:
         msg = "a variance needs two values"
         raise ValueError(msg)
     centre = mean(values)
-    return fsum((value - centre) ** 2 for value in values) / (len(values) - 1)
+    deviations = [value - centre for value in values]
+    return fsum(map(mul, deviations, deviations)) / (len(values) - 1)
 
 
 def wilson_interval(successes: float, n: int, *, level: float = 0.95) -> Interval:
@@ -166,8 +168,8 @@ def needs_sparse_guard(differences: Sequence[float]) -> bool:
     """
     if not differences or max(differences) - min(differences) <= TIE_TOLERANCE:
         return True
-    positive = sum(difference > TIE_TOLERANCE for difference in differences)
-    negative = sum(difference < -TIE_TOLERANCE for difference in differences)
+    positive = sum([difference > TIE_TOLERANCE for difference in differences])
+    negative = sum([difference < -TIE_TOLERANCE for difference in differences])
     nonzero = positive + negative
     if nonzero < _GUARD_MIN_NONZERO:
         return True
