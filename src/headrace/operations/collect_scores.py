@@ -15,6 +15,9 @@ from headrace.operations.workspace import Workspace
 
 EVALUATOR_TAG = "headrace.evaluator"
 
+_BASELINE_COLUMN = "${data.baseline.outputs."
+"""Begins the mapping to a column with what the baseline arm answered, which is no reference."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgedRun:
@@ -47,6 +50,16 @@ class Collected:
     references: Mapping[str, str]
 
 
+def judged_run(workspace: Workspace, run: Run) -> JudgedRun:
+    """A run with the runs that evaluate it, the newest of each evaluator."""
+    evaluations: dict[str, Run] = {}
+    # The newest of a name wins, unless it was interrupted or failed: then its scores are not whole.
+    for evaluation in reversed(workspace.store.list_runs(source_run=run.spec.name)):
+        if evaluation.status == COMPLETED:
+            evaluations[evaluation.spec.tags.get(EVALUATOR_TAG, evaluation.spec.flow_name)] = evaluation
+    return JudgedRun(arm=run.spec.arm or run.spec.name, run=run, evaluations=evaluations)
+
+
 def collect_run(workspace: Workspace, judged: JudgedRun, line_id: str | None) -> Collected:
     """Read one judged run.
 
@@ -63,7 +76,9 @@ def collect_run(workspace: Workspace, judged: JudgedRun, line_id: str | None) ->
     references: dict[str, str] = {}
     for evaluator, evaluation in judged.evaluations.items():
         given = [
-            name for name, text in evaluation.spec.column_mapping.items() if str(text).startswith("${data.")
+            name
+            for name, text in evaluation.spec.column_mapping.items()
+            if str(text).startswith("${data.") and not str(text).startswith(_BASELINE_COLUMN)
         ]
         for item in workspace.store.read_lines(evaluation.spec.name):
             found = scores.setdefault(item.line_number, {})

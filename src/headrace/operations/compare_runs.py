@@ -11,7 +11,7 @@ from headrace.domain.comparison import Comparison, Family, Recommendation
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import FlowOutput
 from headrace.domain.report import ReportContext
-from headrace.domain.run import CANCELED, COMPLETED, Cap, Run
+from headrace.domain.run import CANCELED, Cap, Run
 from headrace.domain.score_record import ScoreRecord
 from headrace.domain.scores import ArmLines, HumanLabel, LineFacts, MetricSpec
 from headrace.domain.variant import Arm
@@ -35,6 +35,7 @@ from headrace.operations.collect_scores import (
     Collected,
     JudgedRun,
     collect_run,
+    judged_run,
     make_arm_lines,
     score_names,
 )
@@ -227,7 +228,7 @@ def compare_experiment_again(workspace: Workspace, experiment_id: str) -> Compar
                 fix="headrace run list shows the experiment of every run.",
             )
         )
-    judged = [_with_evaluations(workspace, run) for run in arms]
+    judged = [judged_run(workspace, run) for run in arms]
     judgement = {"name": experiment_id, "baseline": judged[0].arm, **arms[0].spec.judgement}
     return _compare(workspace, judged, judgement, experiment_id)
 
@@ -262,7 +263,7 @@ def compare_runs(
         UsageError: S801 unknown run, V305 unknown baseline, G901 unknown metric, D403 unknown column; G902 fewer than
             two, no scores, or lines that do not pair.
     """
-    judged = [_with_evaluations(workspace, workspace.store.read_run(name)) for name in dict.fromkeys(runs)]
+    judged = [judged_run(workspace, workspace.store.read_run(name)) for name in dict.fromkeys(runs)]
     arms = [item.arm for item in judged]
     if len(set(arms)) < len(arms):  # runs of one arm name are told apart by their run names here
         judged = [
@@ -319,15 +320,6 @@ def _find_baseline(judged: Sequence[JudgedRun], wanted: str | None) -> str:
             fix=f"Did you mean {near!r}?" if near else f"The arms are: {', '.join(known)}.",
         )
     )
-
-
-def _with_evaluations(workspace: Workspace, run: Run) -> JudgedRun:
-    evaluations: dict[str, Run] = {}
-    # The newest of a name wins, unless it was interrupted or failed: then its scores are not whole.
-    for evaluation in reversed(workspace.store.list_runs(source_run=run.spec.name)):
-        if evaluation.status == COMPLETED:
-            evaluations[evaluation.spec.tags.get(EVALUATOR_TAG, evaluation.spec.flow_name)] = evaluation
-    return JudgedRun(arm=run.spec.arm or run.spec.name, run=run, evaluations=evaluations)
 
 
 def _compare(
