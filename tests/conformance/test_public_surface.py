@@ -25,6 +25,7 @@ COMMANDS = [
     "run update", "run resume", "run archive", "run restore", "run trace", "run explain", "run export", "run delete",
     "doctor", "certify",
     "compare",
+    "label take", "label list", "label export", "label import",
     "connection create", "connection update", "connection list", "connection show", "connection delete",
     "tool init", "tool list", "tool validate",
     "experiment create", "experiment list", "experiment show", "experiment start", "experiment stop",

@@ -36,10 +36,11 @@ class Place:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Branch:
-    """A group of commands."""
+    """A group of commands; ``default`` names the one that is meant where none is named."""
 
     help: str
     commands: Mapping[str, Place]
+    default: str | None = None
 
 
 def _place(module: str, text: str, title: str = "More") -> Place:
@@ -91,6 +92,16 @@ TREE: Mapping[str, Branch | Place] = {
     ),
     "compare": _place(
         "compare", "Race arms over the same lines and say which one to ship.", "Decide between arms"
+    ),
+    "label": Branch(
+        help="Say what people think of answers, to measure and correct judges by.",
+        commands={
+            "take": _place("label_take", "Label answers that are drawn at random, one after the other."),
+            "list": _place("label_list", "Count the labels of runs."),
+            "export": _place("label_export", "Write labels, or answers to label elsewhere, into a file."),
+            "import": _place("label_import", "Keep the labels of a file."),
+        },
+        default="take",
     ),
     "connection": Branch(
         help="Keep the addresses and keys of model services.",
@@ -171,9 +182,16 @@ def load_command(place: Place) -> click.Command:
 class Group(click.Group):
     """A group whose commands are looked up in the table."""
 
-    def __init__(self, name: str, branch: Mapping[str, Branch | Place], help: str) -> None:  # noqa: A002
+    def __init__(
+        self,
+        name: str,
+        branch: Mapping[str, Branch | Place],
+        help: str,  # noqa: A002 - click's word
+        default: str | None = None,
+    ) -> None:
         super().__init__(name, help=help, context_settings=HELP_NAMES, subcommand_metavar="COMMAND [OPTIONS]")
         self.branch = branch
+        self.default = default
         self.params += everywhere_options()
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -191,7 +209,7 @@ class Group(click.Group):
         """The group or the command of that name, imported now."""
         found = self.branch.get(cmd_name)
         if isinstance(found, Branch):
-            return Group(cmd_name, found.commands, found.help)
+            return Group(cmd_name, found.commands, found.help, found.default)
         return load_command(found) if found else None
 
     def resolve_command(
@@ -204,6 +222,9 @@ class Group(click.Group):
                 what to use instead.
         """
         name = args[0]
+        if name not in self.branch and self.default is not None:
+            args = [self.default, *args]
+            name = self.default
         if name not in self.branch and not name.startswith("-") and not ctx.resilient_parsing:
             instead = find_instead(ctx.command_path, name)
             if instead:
