@@ -7,23 +7,19 @@ from math import inf
 from types import MappingProxyType
 
 from headrace.domain.comparison import (
-    ArmSummary,
     Comparison,
-    Estimate,
     Family,
     JudgeQuality,
-    MetricComparison,
-    Provenance,
 )
 from headrace.domain.scores import ArmLines, HumanLabel, LineFacts, MetricSpec
 from headrace.evaluation.adjustment import ADJUSTMENTS, Plan
 from headrace.evaluation.arm_summary import summarise_arm
 from headrace.evaluation.caveats import find_caveats
 from headrace.evaluation.corrected import gather_labels
-from headrace.evaluation.data_digest import data_digest
 from headrace.evaluation.line_groups import group_lines
 from headrace.evaluation.line_scores import score_table
 from headrace.evaluation.metric_comparison import Contest, compare_metric
+from headrace.evaluation.provenance import make_provenance
 
 
 def compare(
@@ -79,14 +75,7 @@ def compare(
         arms=tuple(summaries.values()),
         metrics=compared,
         warnings=find_caveats(arms, groups, tables, gathered, compared),
-        provenance=Provenance(
-            seed=seed,
-            alpha=alpha,
-            family=family,
-            adjustment=ADJUSTMENTS[family][0],
-            methods=_method_names(tuple(summaries.values()), compared),
-            data_digest=data_digest(arms, [spec.name for spec in metrics]),
-        ),
+        provenance=make_provenance(arms, tuple(summaries.values()), compared, plan),
     )
 
 
@@ -114,17 +103,3 @@ def _check_request(
     for complaint, is_true in complaints.items():
         if is_true:
             raise ValueError(complaint)
-
-
-def _method_names(summaries: Sequence[ArmSummary], compared: Sequence[MetricComparison]) -> tuple[str, ...]:
-    estimates: list[Estimate | None] = []
-    names: set[str] = set()
-    for summary in summaries:
-        estimates += [summary.latency_p50_ms, summary.latency_p95_ms]
-        estimates += [summary.latency_ratio, summary.cost_ratio, summary.token_ratio]
-    for metric in compared:
-        estimates += [score.mean for score in metric.scores]
-        estimates += [effect.difference for effect in metric.effects]
-        names |= {effect.method_p for effect in metric.effects if effect.p_raw is not None}
-    intervals = [e.interval for e in estimates if e is not None and e.interval is not None]
-    return tuple(sorted(names | {interval.method for interval in intervals}))

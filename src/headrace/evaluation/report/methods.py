@@ -36,6 +36,21 @@ _METHODS = {
         "Interval of a mean over clusters: Student's t with the cluster-robust standard error CR1, with one degree of "
         "freedom less than there are clusters."
     ),
+    "CR1 t with sparse guard": (
+        "Interval of a difference over clusters that few lines show: Student's t with the cluster-robust standard "
+        "error CR1, with one imagined win and one imagined loss added."
+    ),
+    "clustered Tango score": (
+        "p of paired yes-or-no scores over clusters: the score test that agrees with Tango's interval over clusters."
+    ),
+    "best set": (
+        "Best set: arms of which no other is shown to be better, by the smallest one-sided p times the number of "
+        "other arms (after Hsu, 1984)."
+    ),
+    "margin tests": (
+        "Margins: one-sided tests of superiority, non-inferiority and equivalence (two one-sided tests; Schuirmann, "
+        "1987), each at half of alpha, so that they agree with the interval."
+    ),
     "Newcombe 10": ("Interval of a difference of paired yes-or-no scores: Newcombe's method 10 (1998)."),
     "Clopper-Pearson": "Interval of a rate: Clopper and Pearson's exact interval (1934).",
     "empirical Bayes": (
