@@ -6,7 +6,7 @@ STOCK ?= .venv-promptflow
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format types imports sizes docs bench conformance faults ray lock clean
+.PHONY: help demo test check lint format types imports sizes docs bench conformance faults ray browser lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -73,6 +73,13 @@ $(VENV)/.ray: pyproject.toml $(VENV)/.dev
 
 ray: $(VENV)/.ray ## runs on Ray on this machine, its workers killed as well; installs Ray, some minutes
 	$(BIN)/python -m pytest -m ray tests/ray
+
+$(VENV)/.browser: pyproject.toml $(VENV)/.dev
+	$(PIP) 'selenium>=4.40,<5'
+	@touch $@
+
+browser: $(VENV)/.browser ## the page of a comparison in Chromium; needs Debian's chromium and chromium-driver
+	$(BIN)/python -m pytest -m browser tests/browser
 
 lock: $(VENV)/.dev ## write constraints.txt from what is installed now
 	$(BIN)/python -m pip list --format=freeze --exclude headrace --exclude pip --exclude setuptools > constraints.txt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import zip_longest
 from math import isfinite
 from pathlib import Path
@@ -26,7 +27,14 @@ from headrace.domain.run import BYPASSED, COMPLETED, FAILED, NodeResult, Run, su
 from headrace.domain.scores import LineFacts, Score
 from headrace.errors import DefinitionError
 from headrace.formats.flow_file import load_flow
-from headrace.operations.collect_scores import Collected, CollectedLine, as_score
+from headrace.operations.collect_scores import (
+    Collected,
+    CollectedLine,
+    as_score,
+    evaluators_of,
+    read_score,
+)
+from headrace.operations.measure_judges import JUDGEMENTS
 from headrace.planning.plan import awaited_nodes
 
 MAX_SAMPLES = 120
@@ -36,6 +44,7 @@ MAX_TEXT = 2_000
 """Characters of an answer or of inputs that a report may show."""
 
 _MAX_START = 100
+_A_GRADE = 0.26  # a quarter, and room for rounding
 _LARGEST_SCORE = 1e100
 
 
@@ -81,6 +90,17 @@ def make_matrix(
             )
             for arm, lines in arms.items()
         },
+        unscored=_unscored(collected, places),
+        disputed={
+            metric: tuple(
+                place
+                for line_id, place in places.items()
+                if any(
+                    _is_disputed(line, metric) for lines in arms.values() for line in lines.get(line_id, ())
+                )
+            )
+            for metric in metrics
+        },
         starts=tuple(starts[line_id] for line_id in ids),
         slices={column: tuple(_slice(facts, line_id, column) for line_id in ids) for column in columns},
     )
@@ -94,11 +114,11 @@ def make_samples(
     references: dict[str, str] = {}
     for item in collected:
         references.update(item.references)
-    first: dict[str, dict[str, tuple[str, CollectedLine]]] = {}
+    first: dict[str, dict[str, tuple[Collected, CollectedLine]]] = {}
     for item in collected:
         for line in item.lines:
-            found = first.setdefault(line.line_id, {})
-            found.setdefault(item.judged.arm, (item.judged.run.spec.name, line))
+            first.setdefault(line.line_id, {}).setdefault(item.judged.arm, (item, line))
+    evaluators = {item.judged.run.spec.name: evaluators_of(item, metrics) for item in collected}
     primary = metrics[0] if metrics else None
     spread = {
         line_id: _spread((_mean(arms[arm].get(line_id, ()), primary) for arm in arms), primary)
@@ -112,7 +132,10 @@ def make_samples(
             line_number=next(iter(first[line_id].values()))[1].result.line_number,
             inputs=_text(next(iter(first[line_id].values()))[1].result.inputs),
             reference=references.get(line_id) or None,
-            outputs=tuple(_output(arm, run, line, metrics) for arm, (run, line) in first[line_id].items()),
+            outputs=tuple(
+                _output(arm, item.judged.run.spec.name, line, metrics, evaluators[item.judged.run.spec.name])
+                for arm, (item, line) in first[line_id].items()
+            ),
         )
         for line_id in list(chosen)[:MAX_SAMPLES]
     )
@@ -154,6 +177,27 @@ def make_run_facts(collected: Sequence[Collected]) -> tuple[RunFacts, ...]:
 def versions_now() -> dict[str, str]:
     """The programs that make the comparison."""
     return {"headrace": __version__, "Python": platform.python_version()}
+
+
+def _unscored(collected: Sequence[Collected], places: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    found: dict[str, set[int]] = {}
+    for item in collected:
+        failed = {
+            places[line.line_id] for line in item.lines if line.errors and line.result.status == COMPLETED
+        }
+        found.setdefault(item.judged.arm, set()).update(failed)
+    return {arm: tuple(sorted(lines)) for arm, lines in found.items()}
+
+
+def _is_disputed(line: CollectedLine, metric: str) -> bool:
+    """Whether judgements of one answer are more than a grade of five apart."""
+    said = line.scores.get(f"{metric}{JUDGEMENTS}")
+    scores = [
+        score
+        for one in (said if isinstance(said, list) else ())
+        if isinstance(one, Mapping) and (score := _usable(one.get("score"))) is not None
+    ]
+    return bool(scores) and max(scores) - min(scores) > _A_GRADE
 
 
 def _slice(facts: Mapping[str, LineFacts], line_id: str, column: str) -> str:
@@ -198,15 +242,22 @@ def _losses(comparison: Comparison) -> Iterator[str]:
         yield from (loss.line_id for loss in rank if loss is not None)
 
 
-def _output(arm: str, run: str, line: CollectedLine, metrics: Sequence[str]) -> SampleOutput:
+def _output(
+    arm: str, run: str, line: CollectedLine, metrics: Sequence[str], evaluators: Mapping[str, str]
+) -> SampleOutput:
     problem = line.result.problem
     return SampleOutput(
         arm=arm,
         text=_text(line.result.outputs),
-        scores={name: Score(value=_usable(line.scores.get(name))) for name in metrics},
+        scores={name: _shown(read_score(line, name, evaluators.get(name))) for name in metrics},
         error=f"{problem.code} {problem.name}: {problem.what}" if problem else None,
         run=run,
     )
+
+
+def _shown(score: Score) -> Score:
+    """A score as a report can hold it: finite."""
+    return replace(score, value=_usable(score.value))
 
 
 def _text(values: Mapping[str, Any]) -> str:

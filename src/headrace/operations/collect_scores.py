@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.domain.run import COMPLETED, LineResult, Run
-from headrace.domain.scores import ArmLines, LineObservation
+from headrace.domain.scores import ArmLines, LineObservation, Score
 from headrace.errors import Problem, UsageError
 from headrace.operations.line_facts import find_twins, line_names
 from headrace.operations.recorded_data import unchanged_dataset
@@ -34,11 +34,18 @@ class JudgedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectedLine:
-    """One line of one run: its id, its result, and every output of its evaluations."""
+    """One line of one run: its id, its result, and every output of its evaluations.
+
+    Attributes:
+        costs: What each evaluation of the line cost in US dollars, by evaluator; ``None`` where a price is not known.
+        errors: Code, name and sentence of the problem of each evaluation that failed, by evaluator.
+    """
 
     line_id: str
     result: LineResult
     scores: Mapping[str, Any]
+    costs: Mapping[str, float | None] = field(default_factory=dict)
+    errors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +80,8 @@ def collect_run(workspace: Workspace, judged: JudgedRun, line_id: str | None) ->
     """
     ids = _line_ids(judged.run, line_id)
     scores: dict[int, dict[str, Any]] = {}
+    costs: dict[int, dict[str, float | None]] = {}
+    errors: dict[int, dict[str, str]] = {}
     references: dict[str, str] = {}
     for evaluator, evaluation in judged.evaluations.items():
         given = [
@@ -82,6 +91,11 @@ def collect_run(workspace: Workspace, judged: JudgedRun, line_id: str | None) ->
         ]
         for item in workspace.store.read_lines(evaluation.spec.name):
             found = scores.setdefault(item.line_number, {})
+            usage = item.whole_usage
+            costs.setdefault(item.line_number, {})[evaluator] = usage.cost_usd if usage.calls else 0.0
+            if item.problem is not None:
+                text = f"{item.problem.code} {item.problem.name}: {item.problem.what}"
+                errors.setdefault(item.line_number, {})[evaluator] = text
             if item.status == COMPLETED:
                 for name, value in item.outputs.items():
                     found[f"{evaluator}.{name}"] = value
@@ -93,6 +107,8 @@ def collect_run(workspace: Workspace, judged: JudgedRun, line_id: str | None) ->
             line_id=ids.get(item.line_number, str(item.line_number)),
             result=item,
             scores=scores.get(item.line_number, {}),
+            costs=costs.get(item.line_number, {}),
+            errors=errors.get(item.line_number, {}),
         )
         for item in workspace.store.read_lines(judged.run.spec.name)
     )
@@ -135,6 +151,34 @@ def score_names(collected: Sequence[Collected]) -> tuple[str, ...]:
 def as_score(value: Any) -> float | None:
     """A score as a number; truth values count as 1 and 0, anything else that is no number as missing."""
     return float(value) if isinstance(value, (bool, int, float)) else None
+
+
+def evaluators_of(item: Collected, metrics: Sequence[str]) -> dict[str, str]:
+    """Metric to the evaluator that gives it: the first that has an output of its name on some line."""
+    found: dict[str, str] = {}
+    for metric in metrics:
+        evaluator, dot, _ = metric.partition(".")
+        if dot and evaluator in item.judged.evaluations:
+            found[metric] = evaluator
+            continue
+        for candidate in item.judged.evaluations:
+            if any(f"{candidate}.{metric}" in line.scores for line in item.lines):
+                found[metric] = candidate
+                break
+    return found
+
+
+def read_score(line: CollectedLine, metric: str, evaluator: str | None) -> Score:
+    """What an evaluator says about one answer: a score that is no number is none, and never zero."""
+    label, reason = (line.scores.get(f"{metric}_{name}") for name in ("label", "reason"))
+    value = line.scores.get(metric)
+    return Score(
+        value=as_score(value),
+        label=None if label is None else str(label),
+        reason=None if reason is None else str(reason),
+        cost_usd=line.costs.get(evaluator) if evaluator is not None else None,
+        error=line.errors.get(evaluator) if evaluator is not None else None,
+    )
 
 
 def make_arm_lines(collected: Sequence[Collected], metrics: Sequence[str]) -> tuple[ArmLines, ...]:

@@ -14,7 +14,8 @@ from headrace.operations.collect_scores import Collected, as_score
 from headrace.operations.judge_versions import versions_of
 from headrace.operations.workspace import Workspace
 
-_JUDGEMENTS = "_judgements"
+JUDGEMENTS = "_judgements"
+"""Ends the name of the output that holds what each judge said."""
 
 
 def stored_labels(
@@ -75,7 +76,7 @@ def _versions(collected: Sequence[Collected], metric: str) -> tuple[str, ...]:
 def _judged(collected: Sequence[Collected], metric: str) -> Iterator[Judged]:
     for item in collected:
         for line in item.lines:
-            said = line.scores.get(f"{metric}{_JUDGEMENTS}")
+            said = line.scores.get(f"{metric}{JUDGEMENTS}")
             for one in said if isinstance(said, list) else ():
                 # Every repeat of an arm is an answer of its own.
                 yield from _read(one, item.judged.arm, f"{line.line_id}\0{item.judged.run.spec.repeat}")

@@ -11,9 +11,8 @@ from typing import Any
 
 from headrace.domain.comparison import ArmSummary, Comparison, Estimate, MetricComparison
 from headrace.domain.score_record import ScoreRecord
-from headrace.domain.scores import Score
 from headrace.errors import Problem, UsageError
-from headrace.operations.collect_scores import Collected, CollectedLine, as_score
+from headrace.operations.collect_scores import Collected, evaluators_of, read_score
 from headrace.operations.compare_runs import ComparisonResult
 from headrace.operations.new_files import cannot_write, write_files
 from headrace.providers.loading import load_by_name
@@ -76,11 +75,12 @@ def score_records(result: ComparisonResult) -> tuple[ScoreRecord, ...]:
 
 def _records_of(item: Collected, metrics: Sequence[str]) -> Iterator[ScoreRecord]:
     spec = item.judged.run.spec
+    evaluators = evaluators_of(item, metrics)
     for line in item.lines:
         problem = line.result.problem
         for metric in metrics:
-            score = _score(line, metric)
-            evaluator = _evaluator_of(item, line, metric)
+            evaluator = evaluators.get(metric, "")
+            score = read_score(line, metric, evaluator)
             evaluation = item.judged.evaluations.get(evaluator)
             yield ScoreRecord(
                 arm=item.judged.arm,
@@ -97,20 +97,6 @@ def _records_of(item: Collected, metrics: Sequence[str]) -> Iterator[ScoreRecord
                 run=spec.name,
                 evaluation_run=evaluation.spec.name if evaluation else "",
             )
-
-
-def _score(line: CollectedLine, metric: str) -> Score:
-    label, reason = (line.scores.get(f"{metric}_{name}") for name in ("label", "reason"))
-    return Score(
-        value=as_score(line.scores.get(metric)),
-        label=None if label is None else str(label),
-        reason=None if reason is None else str(reason),
-    )
-
-
-def _evaluator_of(item: Collected, line: CollectedLine, metric: str) -> str:
-    """Who gave a score: the first evaluator that has an output of its name."""
-    return next((name for name in item.judged.evaluations if f"{name}.{metric}" in line.scores), "")
 
 
 def check_scores_file(path: Path) -> None:

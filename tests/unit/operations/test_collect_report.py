@@ -46,6 +46,33 @@ def think(text: str) -> str:
         raise ValueError(text)
     return text[:1]
 """
+JUDGE = """\
+inputs:
+  prediction: {type: string}
+  groundtruth: {type: string}
+outputs:
+  grade: {type: double, reference: "${grade.output.grade}"}
+  grade_label: {type: string, reference: "${grade.output.label}"}
+  grade_reason: {type: string, reference: "${grade.output.reason}"}
+  grade_judgements: {type: list, reference: "${grade.output.judgements}"}
+nodes:
+- name: grade
+  type: python
+  source: {type: code, path: grade.py}
+  inputs: {prediction: "${inputs.prediction}", groundtruth: "${inputs.groundtruth}"}
+"""
+GRADE = """\
+from promptflow.core import tool
+
+
+@tool
+def grade(prediction: str, groundtruth: str) -> dict:
+    if prediction == "odd":
+        raise ValueError(prediction)
+    scores = [1.0, 0.0] if groundtruth == "split" else [1.0, 1.0]
+    judgements = [{"judge": f"judge{n}", "repeat": 0, "score": score} for n, score in enumerate(scores)]
+    return {"grade": sum(scores) / 2, "label": "good", "reason": "It fits.", "judgements": judgements}
+"""
 MAPPING = {"prediction": "${run.outputs.answer}", "groundtruth": "${data.text}"}
 
 
@@ -130,3 +157,23 @@ def test_the_runs_behind_the_numbers_are_named_with_their_digests(workspace: Wor
     assert {len(run.flow_digest) for run in runs} == {64}
     assert runs[0].data_digest == runs[1].data_digest
     assert len(runs[0].data_digest or "") == 64
+
+
+def test_labels_reasons_disputes_and_failed_evaluations_reach_the_report(workspace: Workspace) -> None:
+    judge = workspace.folder / "judge"
+    for file in judge.iterdir():
+        if file.is_file():
+            file.unlink()
+    judge.joinpath("flow.dag.yaml").write_text(JUDGE, "utf-8")
+    judge.joinpath("grade.py").write_text(GRADE, "utf-8")
+    context = race(workspace, ("a", "split", "odd")).context
+    assert context.matrix is not None
+    assert context.matrix.disputed == {"grade": (1,)}
+    assert context.matrix.unscored == {"plain": (), "direct": (2,)}
+    shown = {line.line_id: {out.arm: out for out in line.outputs} for line in context.sample_lines}
+    first = shown["0"]["direct"].scores["grade"]
+    assert (first.value, first.label, first.reason, first.error) == (1.0, "good", "It fits.", None)
+    failed = shown["2"]["direct"].scores["grade"]
+    assert failed.value is None
+    assert failed.error is not None
+    assert failed.error.startswith("E6")

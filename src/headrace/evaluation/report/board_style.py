@@ -163,5 +163,4 @@ svg .node-kind { font-size: 11.5px; fill: var(--soft); font-variant-numeric: tab
   .answers details { content-visibility: visible; break-inside: avoid; }
   .c1, .c2, .c3, .c4, .chip, ins, del, .node, .bar { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
-@media (prefers-reduced-motion: no-preference) { html { scroll-behavior: smooth; } }
 """

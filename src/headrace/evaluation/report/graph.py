@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
+from itertools import pairwise
+from statistics import fmean
+from typing import TypeAlias
 
 from headrace.domain.comparison import Comparison
 from headrace.domain.report import FlowGraph, GraphNode, NodeUse, ReportContext
@@ -14,7 +18,26 @@ from headrace.evaluation.report.page import render_section
 from headrace.planning.graph import topological_order
 
 _WIDTH, _HEIGHT, _GAP_X, _GAP_Y, _EDGE = 176, 62, 44, 22, 8
+_LANE = 6.0
 _MAX_NAME = 22
+
+Slot: TypeAlias = tuple[str, int]
+"""A node, or the lane of its edges, in the column of that number."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """Where nodes and edges are drawn, in pixels.
+
+    Attributes:
+        nodes: Left end and middle height by name.
+        edges: Left ends and middle heights of the columns that each edge passes, from node to node.
+    """
+
+    width: int
+    height: float
+    nodes: Mapping[str, tuple[float, float]]
+    edges: tuple[tuple[tuple[float, float], ...], ...]
 
 
 def graph_section(comparison: Comparison, context: ReportContext, shown: str) -> Iterator[str]:
@@ -33,46 +56,86 @@ def graph_section(comparison: Comparison, context: ReportContext, shown: str) ->
 
 
 def layers(nodes: Sequence[GraphNode]) -> tuple[tuple[GraphNode, ...], ...]:
-    """The nodes in columns: each stands one column right of the last node that it waits for."""
+    """The nodes in columns, each right of all that it waits for and as close to what waits for it as it can be."""
     known = {node.name: node for node in nodes}
     waits = {node.name: [name for name in node.after if name in known] for node in nodes}
+    order = topological_order(known, waits)
     depth: dict[str, int] = {}
-    for node in topological_order(known, waits):
+    for node in order:
         depth[node] = max((depth[before] + 1 for before in waits[node]), default=0)
-    last = max(depth.values(), default=0)
-    columns: list[list[GraphNode]] = [[] for _ in range(last + 1)]
-    for name_, node_depth in depth.items():
-        columns[node_depth].append(known[name_])
+    for node in reversed(order):
+        followers = [depth[name] for name in order if node in waits[name]]
+        depth[node] = min(followers, default=depth[node] + 1) - 1
+    columns: list[list[GraphNode]] = [[] for _ in range(max(depth.values(), default=0) + 1)]
+    for node in order:
+        columns[depth[node]].append(known[node])
     return tuple(tuple(column) for column in columns)
 
 
-def _drawing(graph: FlowGraph, uses: Mapping[tuple[str, str], NodeUse], arm: str) -> str:
-    columns = layers(graph.nodes)
-    tallest = max(len(column) for column in columns)
-    height = tallest * (_HEIGHT + _GAP_Y) - _GAP_Y + 2 * _EDGE
-    width = len(columns) * (_WIDTH + _GAP_X) - _GAP_X + 2 * _EDGE
-    places: dict[str, tuple[float, float]] = {}
+def place_nodes(nodes: Sequence[GraphNode]) -> Layout:
+    """Give every node a place, and every edge that passes a column a lane of its own through it.
+
+    In a column, nodes and lanes are ordered by the mean height of what leads to them (the barycentre method of
+    Sugiyama, Tagawa and Toda, 1981), so that few edges cross.
+    """
+    columns = layers(nodes)
+    depth = {node.name: index for index, column in enumerate(columns) for node in column}
+    lanes: list[dict[Slot, list[Slot]]] = [{} for _ in columns]
+    paths: list[list[Slot]] = []
     for index, column in enumerate(columns):
-        top = _EDGE + (tallest - len(column)) * (_HEIGHT + _GAP_Y) / 2
-        for rank, node in enumerate(column):
-            places[node.name] = (_EDGE + index * (_WIDTH + _GAP_X), top + rank * (_HEIGHT + _GAP_Y))
-    total = sum(_spent(use) for (_, of_arm), use in uses.items() if of_arm == arm)
-    edges = "".join(
-        _edge(places[before], places[node.name])
-        for column in columns
-        for node in column
-        for before in node.after
-        if before in places
+        for node in column:
+            sources = lanes[index].setdefault((node.name, index), [])
+            for before in node.after:
+                if before not in depth:
+                    continue
+                path = [(before, at) for at in range(depth[before], index)]
+                paths.append([*path, (node.name, index)])
+                sources.append(path[-1])
+                for earlier, slot in pairwise(path):
+                    lanes[slot[1]].setdefault(slot, [earlier])
+    return _stack(lanes, depth, paths)
+
+
+def _stack(
+    lanes: Sequence[Mapping[Slot, Sequence[Slot]]], depth: Mapping[str, int], paths: list[list[Slot]]
+) -> Layout:
+    middles: dict[Slot, float] = {}
+    bottom = 0.0
+    for lane in lanes:
+        heights = {slot: _HEIGHT if depth[slot[0]] == slot[1] else _LANE for slot in lane}
+        ordered = sorted(
+            lane, key=lambda slot: fmean(middles[item] for item in lane[slot]) if lane[slot] else 0.0
+        )
+        top = -(sum(heights.values()) + _GAP_Y * (len(lane) - 1)) / 2
+        for slot in ordered:
+            middles[slot] = top + heights[slot] / 2
+            top += heights[slot] + _GAP_Y
+        bottom = max(bottom, top - _GAP_Y)
+    places = {
+        slot: (_EDGE + slot[1] * (_WIDTH + _GAP_X), middle + bottom + _EDGE)
+        for slot, middle in middles.items()
+    }
+    return Layout(
+        width=len(lanes) * (_WIDTH + _GAP_X) - _GAP_X + 2 * _EDGE,
+        height=2 * bottom + 2 * _EDGE,
+        nodes={name: places[name, index] for name, index in depth.items()},
+        edges=tuple(tuple(places[slot] for slot in path) for path in paths),
     )
+
+
+def _drawing(graph: FlowGraph, uses: Mapping[tuple[str, str], NodeUse], arm: str) -> str:
+    layout = place_nodes(graph.nodes)
+    known = {node.name: node for node in graph.nodes}
+    total = sum(_spent(use) for (_, of_arm), use in uses.items() if of_arm == arm)
+    edges = "".join(_edge(path) for path in layout.edges)
     boxes = "".join(
-        _box(node, uses.get((node.name, arm)), places[node.name], total)
-        for column in columns
-        for node in column
+        _box(known[node], uses.get((node, arm)), (x, y - _HEIGHT / 2), total)
+        for node, (x, y) in layout.nodes.items()
     )
     label = "Nodes of the flow, in the order in which they run"
     return (
         f'<div class="scroll" role="region" aria-label="{label}" tabindex="0">'
-        f'<svg class="graph" width="{width}" height="{height:.0f}" role="img" aria-label="{label}">'
+        f'<svg class="graph" width="{layout.width}" height="{layout.height:.0f}" role="img" aria-label="{label}">'
         f"<title>{label}</title>{edges}{boxes}</svg></div>"
     )
 
@@ -81,11 +144,16 @@ def _spent(use: NodeUse) -> float:
     return (use.mean_ms or 0.0) * use.n
 
 
-def _edge(start: tuple[float, float], end: tuple[float, float]) -> str:
-    x1, y1 = start[0] + _WIDTH, start[1] + _HEIGHT / 2
-    x2, y2 = end[0], end[1] + _HEIGHT / 2
-    middle = (x1 + x2) / 2
-    return f'<path class="edge" d="M{x1:.0f} {y1:.0f}C{middle:.0f} {y1:.0f} {middle:.0f} {y2:.0f} {x2:.0f} {y2:.0f}"/>'
+def _edge(path: Sequence[tuple[float, float]]) -> str:
+    x, y = path[0][0] + _WIDTH, path[0][1]
+    parts = [f"M{x:.0f} {y:.0f}"]
+    for left, next_y in path[1:]:
+        middle = (x + left) / 2
+        parts.append(f"C{middle:.0f} {y:.0f} {middle:.0f} {next_y:.0f} {left:.0f} {next_y:.0f}")
+        x, y = left + _WIDTH, next_y
+        if (left, next_y) != path[-1]:
+            parts.append(f"H{x:.0f}")
+    return f'<path class="edge" d="{"".join(parts)}"/>'
 
 
 def _box(node: GraphNode, use: NodeUse | None, place: tuple[float, float], total: float) -> str:
