@@ -20,6 +20,7 @@ WALKS = {
     # Each in a folder of its own; a page goes on with the runs of the one before it.
     "quickstart, then tracing": ((DOCS / "quickstart.md", None), (DOCS / "tracing.md", None)),
     "records out": ((DOCS / "records-out.md", None),),
+    "judges": ((DOCS / "judges.md", None),),
     "readme": ((ROOT / "README.md", ("The same without make", "Your own flow")),),
 }
 """Pages with their sections; ``None`` for all."""
@@ -37,6 +38,7 @@ SKIPPED = {
     "WANDB_MODE=offline headrace": "needs wandb; the same test tries it",
     "headrace compare flows/ask_docs/experiment.yaml": "runs in test_the_readme_shows_the_board_of_the_demo",
     "headrace flow test --flow my_chat --interactive": "needs somebody to talk with; tests/unit/cli/test_chat.py talks",
+    "headrace label take zero few": "needs somebody who labels; tests/integration/test_labels.py labels",
     "pf ": "needs stock prompt flow",
     "headrace certify": "needs stock prompt flow",
 }
@@ -51,7 +53,10 @@ PLACEHOLDERS = {
 }
 """What a reader is asked to replace, and with what it is replaced here."""
 
-FILES = {"run.yaml": (DOCS / "quickstart.md", "Keep a run in a file")}
+FILES = {
+    "run.yaml": (DOCS / "quickstart.md", "Keep a run in a file"),
+    "labels.json": (DOCS / "judges.md", "Labelling answers"),
+}
 """Files that a page shows before its commands read them: page and heading."""
 
 
@@ -97,7 +102,9 @@ EVERY_LINE = [line for lines in LINES.values() for line in lines]
 def test_commands_of_the_pages_run(walk: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     copy_project(tmp_path)
     for name, (page, heading) in FILES.items():
-        (tmp_path / name).write_text(blocks(section(page, heading), "yaml")[0], encoding="utf-8")
+        (tmp_path / name).write_text(
+            blocks(section(page, heading), name.partition(".")[2])[0], encoding="utf-8"
+        )
     running = [line for line in LINES[walk] if line.reason is None]
     assert running
     with chdir(tmp_path), serving_names(tmp_path):

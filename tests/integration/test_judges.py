@@ -242,6 +242,40 @@ def test_what_a_grader_lacks_is_a_missing_score_with_its_reason(project: Callabl
     assert len(found.server.requests) == 2 * (N_LINES - 1)
 
 
+def test_a_cost_is_not_limited_where_a_judge_has_no_price(
+    project: Callable[..., Project], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = project()
+    assert found.compare(RUBRIC % "models: [one/gpt]", "q", "--max-cost", "1") == 2
+    assert "the price of the judges one/gpt is not known" in capsys.readouterr().err
+    assert found.server.requests == []
+    priced = "models: [{connection: one, model: gpt, price: {input_usd: 1, output_usd: 10}}]"
+    assert found.compare(RUBRIC % priced, "q", "--max-cost", "0.000001") == 1
+    assert len(found.server.requests) < 2 * N_LINES
+
+
+def test_without_metrics_the_score_is_compared_and_not_the_grade_as_well(
+    project: Callable[..., Project],
+) -> None:
+    found = project()
+    assert found.compare(RUBRIC % "models: [one/gpt]", "") == 0
+    assert [metric["spec"]["name"] for metric in found.result["comparison"]["metrics"]] == ["q"]
+
+
+def test_a_comparison_says_how_far_judges_agree(project: Callable[..., Project]) -> None:
+    found = project()
+    assert (
+        found.compare(RUBRIC % "models: [one/gpt, {name: other, connection: two, model: gpt}], repeats: 2")
+        == 0
+    )
+    (metric,) = found.result["comparison"]["metrics"]
+    between = [
+        (item["between"], item["n"], item["exact"], item["kappa"]) for item in metric["judge"]["agreements"]
+    ]
+    assert between == [("repeats", 12, 1.0, 1.0), ("repeats", 12, 1.0, 1.0), ("judges", 12, 1.0, 1.0)]
+    assert len(metric["judge"]["versions"]) == 2
+
+
 def test_runs_that_other_judges_graded_are_not_compared(
     project: Callable[..., Project], capsys: pytest.CaptureFixture[str]
 ) -> None:

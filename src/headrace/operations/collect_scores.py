@@ -143,9 +143,15 @@ def score_names(collected: Sequence[Collected]) -> tuple[str, ...]:
             names.update(
                 (name, None)
                 for name, value in line.scores.items()
-                if as_score(value) is not None and "." not in name
+                if as_score(value) is not None and "." not in name and not _is_raw_grade(name, line.scores)
             )
     return tuple(names)
+
+
+def _is_raw_grade(name: str, scores: Mapping[str, Any]) -> bool:
+    """Whether a number is the grade that a judge's score was made of, which says the same in another unit."""
+    metric = name.removesuffix("_grade")
+    return metric != name and f"{metric}_judgements" in scores
 
 
 def as_score(value: Any) -> float | None:

@@ -40,7 +40,7 @@ from headrace.operations.collect_scores import (
     score_names,
 )
 from headrace.operations.evaluator_flows import evaluator_flow
-from headrace.operations.judge_flows import judge_properties
+from headrace.operations.judge_flows import check_judge_prices, judge_properties
 from headrace.operations.judge_versions import check_judge_versions
 from headrace.operations.judged_pairs import arms_in_turn, evaluation_data
 from headrace.operations.line_facts import collect_column_labels, collect_facts
@@ -100,6 +100,7 @@ def run_experiment(
         StateError: The store failed.
     """
     check_experiment(workspace, experiment)
+    check_judge_prices(experiment.evaluators, cap)
     names = [arm.name for arm in experiment.arms]
     experiment_id = f"{experiment.name}_{workspace.now():%Y%m%d_%H%M%S_%f}"
     judgement = _judgement(experiment)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import Any
 
 from headrace.domain.connection import Connection
 from headrace.domain.evaluation import EvaluatorSpec
-from headrace.errors import Problem, raise_if_errors
+from headrace.domain.run import Cap
+from headrace.errors import Problem, UsageError, raise_if_errors
 from headrace.evaluation.judges.entry import entry_of
 from headrace.evaluation.judges.settings import (
     JUDGES_PROPERTY,
@@ -60,6 +61,27 @@ def judge_flow(workspace: Workspace, evaluator: EvaluatorSpec, place: Span | Non
 def judge_properties(evaluator: EvaluatorSpec) -> Mapping[str, Any]:
     """What an evaluation run notes about its judges; nothing for an evaluator that asks no model."""
     return {JUDGES_PROPERTY: list(judge_versions(evaluator))} if is_grader(evaluator.builtin) else {}
+
+
+def check_judge_prices(evaluators: Iterable[EvaluatorSpec], cap: Cap | None) -> None:
+    """Refuse to keep to a cost that nobody knows.
+
+    Raises:
+        UsageError: C507 when the cost is limited and a judge has no price.
+    """
+    if cap is None or cap.cost_usd is None:
+        return
+    unpriced = dict.fromkeys(
+        f"{model.connection}/{model.model}"
+        for evaluator in evaluators
+        if is_grader(evaluator.builtin)
+        for model in evaluator.models
+        if model.price is None
+    )
+    if unpriced:
+        what = f"The cost cannot be limited: the price of the judges {', '.join(unpriced)} is not known."
+        fix = "Give the price of each model among the evaluators, or limit the tokens with --max-tokens."
+        raise UsageError(Problem(code="C507", what=what, fix=fix))
 
 
 def _flow(workspace: Workspace, evaluator: EvaluatorSpec) -> dict[str, Any]:

@@ -76,5 +76,5 @@ def command(
         click.echo(text, nl=False)
     else:
         write_files({file: text}, is_replacing=yes)
-        session.note(f"{plural(len(rows), 'row')} written to {file}.")
+        session.write(f"{plural(len(rows), 'row')} written to {file}.")
     return ExitCode.OK

@@ -36,5 +36,5 @@ def command(session: Session, *, file: Path, runs: tuple[str, ...], by: str | No
     with command_workspace(session) as workspace:
         counts = import_labels(workspace, file, runs, labeller=by)
     total = sum(counts.values())
-    session.note(f"{plural(total, 'label')} kept for {plural(len(counts), 'run')}.")
+    session.write(f"{plural(total, 'label')} kept for {plural(len(counts), 'run')}.")
     return ExitCode.OK

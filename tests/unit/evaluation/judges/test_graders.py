@@ -104,3 +104,13 @@ def test_the_model_of_a_judge_replaces_parameters_and_leaves_some_out() -> None:
     )
     parameters = request_parameters(load_grader("rubric"), judge)
     assert json.loads(json.dumps(parameters)) == {"response_format": {"type": "json_object"}, "seed": 1}
+
+
+def test_the_page_of_the_graders_names_all_of_them_with_what_they_need() -> None:
+    page = (Path(__file__).parents[4] / "docs" / "judges.md").read_text("utf-8")
+    rows = re.findall(r"^\| \[(\w+)\]\(\S+\) \| ([^|]+) \|", page, re.MULTILINE)
+    needs = {
+        name: ", ".join(["answer", *(["baseline"] if name == PAIRWISE else load_grader(name).needs)])
+        for name in GRADERS
+    }
+    assert dict(rows) == needs
