@@ -351,6 +351,11 @@ def bench_workers(bench: Bench) -> None:
         )  # fmt: skip
 
 
+def bench_verdict(bench: Bench) -> None:
+    """Scores that exist, compared and rendered; in a process of its own, for its memory."""
+    subprocess.run([sys.executable, "-m", "tests.bench.verdict"], env=bench.ours, check=True)
+
+
 BENCHES = {
     "start": bench_start,
     "lines": bench_lines,
@@ -359,6 +364,7 @@ BENCHES = {
     "calls": bench_calls,
     "names": bench_names,
     "arms": bench_arms,
+    "verdict": bench_verdict,
 }
 
 

@@ -192,7 +192,7 @@ class PairedEffect:
         unscored: Lines that both have but that lack a usable score on either side.
         relative: Difference over the other arm's mean; ``None`` where that is zero.
         margin_tests: One per question, where the metric has a margin.
-        spread: ``None`` with fewer than two pairs.
+        spread: ``None`` with fewer than two pairs, and in slices.
         worst_case: The difference if every missing score had gone against the arm, and if it had gone for it; ``None``
             where nothing is missing or the metric has no limits.
         corrected: The difference that human labels give together with the evaluator's scores.

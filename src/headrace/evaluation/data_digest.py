@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from hashlib import sha256
 
@@ -17,12 +16,13 @@ def data_digest(arms: Sequence[ArmLines], metrics: Sequence[str]) -> str:
     """
     digest = sha256()
     for arm in sorted(arms, key=lambda item: item.arm):
-        digest.update(json.dumps(["arm", arm.arm]).encode())
+        parts = [repr(arm.arm)]
         for line_id in sorted(arm.lines):
             scores = [
                 None if observation.is_failed else [usable_score(observation.scores.get(m)) for m in metrics]
                 for observation in arm.lines[line_id]
             ]
             if scores:
-                digest.update(json.dumps([line_id, scores]).encode())
+                parts.append(f"{line_id!r} {scores}")
+        digest.update("\n".join(parts).encode("utf-8", "backslashreplace") + b"\n\n")
     return digest.hexdigest()

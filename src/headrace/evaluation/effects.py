@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, fsum
 
@@ -97,6 +97,7 @@ class Yardstick:
         power_alpha: Two-sided error rate at which the power figures are stated.
         seed: Seed of the permutation draws.
         clusters: ``None`` where lines stand for themselves.
+        has_spread: Whether the spread of the differences is measured; it is not in slices.
     """
 
     metric: SettledMetric
@@ -104,6 +105,7 @@ class Yardstick:
     power_alpha: float
     seed: int
     clusters: Clusters | None = None
+    has_spread: bool = True
 
     @property
     def level(self) -> float:
@@ -135,13 +137,15 @@ def measure_effect(arm: str, against: str, table: ScoreTable, yardstick: Yardsti
         probability_better=_probability(gains, metric, clusters),
         n_for_observed=_lines_needed(differences, metric, yardstick.power_alpha, inflation),
         detectable=_detectable(differences, metric, yardstick.power_alpha, inflation),
-        worst_lines=_worst_lines(by_line, metric),
+        worst_lines=_worst_lines(by_line, gains),
         unmatched_arm=_only_in(ours, theirs),
         unmatched_against=_only_in(theirs, ours),
         unscored=_unscored(ours, theirs, by_line),
         relative=_relative(by_line, theirs),
         margin_tests=measure_margins(gains, metric, clusters, yardstick.alpha),
-        spread=spread([(ours.repeats[line], theirs.repeats[line]) for line in by_line]),
+        spread=spread([(ours.repeats[line], theirs.repeats[line]) for line in by_line])
+        if yardstick.has_spread
+        else None,
         worst_case=_worst_case(ours, theirs, metric),
         n_clusters=None if clusters is None else len(set(clusters)),
     )
@@ -275,14 +279,10 @@ def _without_failed(arm: str, against: str, table: ScoreTable, yardstick: Yardst
     return _estimate(list(by_line.values()), yardstick, clusters)
 
 
-def _worst_lines(by_line: Mapping[str, float], metric: SettledMetric) -> tuple[LineLoss, ...]:
-    losses = [
-        LineLoss(line_id=line_id, loss=-metric.sign * difference)
-        for line_id, difference in by_line.items()
-        if metric.sign * difference < -TIE_TOLERANCE
-    ]
-    losses.sort(key=lambda loss: -loss.loss)
-    return tuple(losses[:WORST_LINES])
+def _worst_lines(lines: Iterable[str], gains: Sequence[float]) -> tuple[LineLoss, ...]:
+    lost = [(line_id, -gain) for line_id, gain in zip(lines, gains, strict=True) if gain < -TIE_TOLERANCE]
+    lost.sort(key=lambda pair: -pair[1])
+    return tuple(LineLoss(line_id=line_id, loss=loss) for line_id, loss in lost[:WORST_LINES])
 
 
 def _only_in(scores: LineScores, other: LineScores) -> tuple[str, ...]:

@@ -187,7 +187,7 @@ def _compare_slices(table: ScoreTable, contest: Contest) -> tuple[Slice, ...]:
     """The same for the lines of each slice; p is adjusted over all slices and arms together."""
     slices = contest.groups.slices
     n_comparisons = len(slices) * len(contest.others)
-    yardstick = _yardstick(table, contest, n_comparisons)
+    yardstick = replace(_yardstick(table, contest, n_comparisons), has_spread=False)
     parts = {key: table.among(lines) for key, lines in slices.items()}
     measured = [
         measure_effect(arm, contest.baseline.arm, part, yardstick)

@@ -28,8 +28,8 @@ def spread(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Spread |
     usable = [(ours, theirs) for ours, theirs in pairs if ours and theirs]
     if len(usable) < 2:
         return None
-    our_means = [_mean(ours) for ours, _ in usable]
-    their_means = [_mean(theirs) for _, theirs in usable]
+    our_means = [sum(ours) / len(ours) for ours, _ in usable]
+    their_means = [sum(theirs) / len(theirs) for _, theirs in usable]
     total = variance([ours - theirs for ours, theirs in zip(our_means, their_means, strict=True)])
     within_ours = _pooled_variance([ours for ours, _ in usable])
     within_theirs = _pooled_variance([theirs for _, theirs in usable])
@@ -91,16 +91,11 @@ def _pooled_variance(lines: Sequence[Sequence[float]]) -> float | None:
     return fsum([_squares(line) for line in repeated]) / freedom
 
 
-def _mean(line: Sequence[float]) -> float:
-    """The mean of few values, without the care for rounding that many need."""
-    return line[0] if len(line) == 1 else sum(line) / len(line)
-
-
 def _squares(line: Sequence[float]) -> float:
     """Sum of squared deviations of a line's repeats from their mean."""
     if len(line) == 2:  # most often, and then it needs no mean
         return (line[0] - line[1]) ** 2 / 2.0
-    centre = _mean(line)
+    centre = sum(line) / len(line)
     return fsum((value - centre) ** 2 for value in line)
 
 
