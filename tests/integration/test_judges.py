@@ -14,6 +14,7 @@ from tests.support.model_server import ModelServer, Reply, Request, answer, erro
 from headrace.cli.main import run_command_line
 from headrace.config import load_settings
 from headrace.domain.run import LineResult, Run
+from headrace.evaluation.judges.graders import FOLDER
 from headrace.operations.workspace import open_workspace
 
 N_LINES = 6
@@ -291,3 +292,54 @@ def test_runs_that_other_judges_graded_are_not_compared(
     assert "one/gpt" in said
     assert "one/other" in said
     assert run_command_line(["compare", arms[0].name, arms[1].name]) == 0
+
+
+def test_judges_grade_in_worker_processes_as_well(project: Callable[..., Project]) -> None:
+    found = project()
+    assert found.compare(RUBRIC % "models: [one/gpt]", "q", "--workers", "2") == 0
+    lines = [line.outputs["q"] for _, lines in found.evaluations() for line in lines]
+    assert sorted(lines) == [0.25] * N_LINES + [1.0] * N_LINES
+
+
+def test_a_grader_runs_by_itself_like_any_prompty(
+    project: Callable[..., Project], capsys: pytest.CaptureFixture[str]
+) -> None:
+    project()
+    capsys.readouterr()
+    prompty = str(FOLDER / "fluency.prompty")
+    assert (
+        run_command_line(
+            ["flow", "test", "--flow", prompty, "--model", "one/gpt", "--inputs", "answer=proud"]
+        )
+        == 0
+    )
+    assert json.loads(capsys.readouterr().out) == {"reason": "By its pride.", "grade": 5}
+
+
+def test_connections_that_cannot_judge_are_refused_before_anything_runs(
+    project: Callable[..., Project], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = project()
+    (found.folder / "c.yaml").write_text(
+        "name: keys\ntype: custom\nconfigs: {a: b}\nsecrets: {k: v}\n", "utf-8"
+    )
+    assert run_command_line(["connection", "create", "--file", "c.yaml"]) == 0
+    for model, code in (("keys/gpt", "C504"), ("on/gpt", "C501"), ("baseline", "G943")):
+        capsys.readouterr()
+        assert found.compare(RUBRIC % f"models: [{model}]") == 3
+        assert code in capsys.readouterr().err
+    assert found.evaluations() == []
+
+
+def test_the_folder_of_a_judge_is_below_the_state_folder_whatever_its_name(
+    project: Callable[..., Project],
+) -> None:
+    found = project()
+    assert (
+        found.compare(
+            (RUBRIC % "models: [one/gpt]").replace("name: q", "name: '../../../up q'"), "'../../../up q'"
+        )
+        == 0
+    )
+    (file,) = (found.folder / ".headrace" / "judges").rglob("flow.flex.yaml")
+    assert file.parent.name == "_.._.._up_q"

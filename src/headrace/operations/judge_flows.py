@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
@@ -24,12 +25,15 @@ from headrace.evaluation.judges.settings import (
     read_panel,
 )
 from headrace.formats.positions import dump_yaml
+from headrace.operations.new_files import write_files
 from headrace.operations.workspace import Workspace
 from headrace.source import Span
+from headrace.tools.model_parameters import FAMILIES
 
 _FOLDER = "judges"
 _READER = "baseline"
 _DIGEST_LENGTH = 12
+_NO_NAME = re.compile(r"[^\w.-]+")
 
 
 def judge_flow(workspace: Workspace, evaluator: EvaluatorSpec, place: Span | None = None) -> Path:
@@ -44,17 +48,20 @@ def judge_flow(workspace: Workspace, evaluator: EvaluatorSpec, place: Span | Non
 
     Raises:
         DefinitionError: G942 to G944, F003; C501 for an unknown connection, C504 for one that is no model service.
+        StateError: S808 when it cannot be written.
     """
     problems = check_judges(evaluator, place)
     raise_if_errors((*problems, *_connection_problems(workspace, evaluator, place)))
     flow = _flow(workspace, evaluator)
     text = dump_yaml(flow)
     digest = sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
-    folder = workspace.state_folder / _FOLDER / digest / evaluator.name
+    # The flow is called after its folder.
+    folder = (
+        workspace.state_folder / _FOLDER / digest / (_NO_NAME.sub("_", evaluator.name).strip(".") or "judge")
+    )
     file = folder / "flow.flex.yaml"
-    if not file.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
+    if not file.is_file() or file.read_text(encoding="utf-8") != text:
+        write_files({file: text}, is_replacing=True)
     return file
 
 
@@ -106,6 +113,10 @@ def _connection_problems(
             yield replace(workspace.connections.unknown(model.connection), span=place)
         elif connection.type == _READER:
             yield refuse_reader(model.name, place)
+        elif connection.type not in FAMILIES:
+            what = f"The connection {model.connection!r} is of type {connection.type}, which is no model service."
+            fix = "Name the connection of a model service."
+            yield Problem(code="C504", what=what, span=place, fix=fix)
 
 
 def refuse_reader(model: str, place: Span | None = None) -> Problem:
