@@ -52,7 +52,7 @@ def assert_shown(
         is_shown, claim = effect.verdict.word == "better", f"better than {effect.against}"
     else:
         test = margin_test(effect, question)
-        is_shown = test is not None and test.holds
+        is_shown = effect.verdict.is_judged and test is not None and test.holds
         claim = _CLAIMS[question].format(against=effect.against, margin=margin)
     if not is_shown:
         head = f"{effect.arm} is not shown to be {claim} on {spec.name}."

@@ -127,6 +127,40 @@ def test_tests_can_ask_whether_an_arm_is_better() -> None:
         assert words in text
 
 
+def test_margins_of_their_own_ask_questions_of_their_own() -> None:
+    arms = compared(metrics="score", margin=0.2)
+    arms.assert_better(margin=0.05, arm="new")
+    arms.assert_not_worse(arm="like")
+    arms.assert_equivalent(arm="like")
+    arms.assert_not_worse(margin=0.05, arm="new", against="like")
+    with pytest.raises(AssertionError, match=r"better than old by more than 0\.5") as caught:
+        arms.assert_better(margin=0.5, arm="new")
+    assert "better by more than the margin of 0.500: not shown, p " in str(caught.value)
+    with pytest.raises(AssertionError, match=r"within 0\.01 of old"):
+        arms.assert_equivalent(margin=0.01, arm="like")
+    with pytest.raises(AssertionError, match="worse than new by less than 0.2"):
+        arms.assert_not_worse(arm="old", against="new")
+    assert arms.verdict("like").word == "equivalent"
+
+
+def test_too_few_lines_show_nothing_at_all() -> None:
+    few = headrace.compare({"old": {"1": 0, "2": 1}, "new": {"1": 1, "2": 1}}, metrics="score", margin=0.9)
+    for ask in (few.assert_better, few.assert_not_worse, few.assert_equivalent):
+        with pytest.raises(AssertionError, match="are needed"):
+            ask()
+
+
+def test_clusters_and_slices_reach_the_comparison() -> None:
+    rows = [
+        {"arm": arm, "line": line, "score": scores[line], "document": int(line) // 4, "half": int(line) % 2}
+        for arm, scores in (("old", OLD), ("new", NEW))
+        for line in OLD
+    ]
+    metric = headrace.compare(rows, clusters="document", slices="half").metric()
+    assert metric.n_clusters == 20
+    assert [(item.value, item.n_lines) for item in metric.slices] == [("0", 40), ("1", 40)]
+
+
 def test_the_only_other_arm_needs_no_name() -> None:
     headrace.compare({"old": OLD, "new": NEW}).assert_better()
     with pytest.raises(UsageError, match="C507"):
