@@ -11,7 +11,7 @@ from typing import Any
 from headrace.cli.table import Cell, Column, render_table
 from headrace.cli.terminal import Ink, Terminal
 from headrace.cli.wording import plural
-from headrace.domain.certificate import Certificate, Difference, FlowParity, FlowWord
+from headrace.domain.certificate import Certificate, Difference, FlowParity, FlowQuality, FlowWord
 
 _STYLES: Mapping[FlowWord, tuple[str, ...]] = {
     "equal": ("green", "bold"),
@@ -42,7 +42,8 @@ def render_certificate(certificate: Certificate, terminal: Terminal) -> str:
     if rows:
         parts.append(render_table(_COLUMNS, rows, ink=ink, width=width))
     parts += [_differences(flow, certificate, ink) for flow in certificate.flows if flow.differences]
-    if certificate.repeats == 1 and not certificate.is_clean:
+    is_tested = any(flow.quality is not None for flow in certificate.flows)
+    if certificate.repeats == 1 and not certificate.is_clean and not is_tested:
         parts.append("One answer each cannot tell noise from a difference; --repeats 5 can.")
     return "\n\n".join(parts)
 
@@ -51,6 +52,8 @@ def headline(certificate: Certificate) -> str:
     """Both engines and how many flows came out how."""
     counts = Counter(flow.word for flow in certificate.flows)
     words = ", ".join(f"{counts[word]} {word}" for word in _STYLES if counts[word]) or "none"
+    tested = Counter(flow.quality.word for flow in certificate.flows if flow.quality is not None)
+    words += "".join(f", {count} {word}" for word, count in sorted(tested.items()))
     times = "" if certificate.repeats == 1 else f", {certificate.repeats} answers each"
     return f"{certificate.ours} against {certificate.theirs}{times}: {plural(len(certificate.flows), 'flow')}: {words}."
 
@@ -58,6 +61,8 @@ def headline(certificate: Certificate) -> str:
 def _remark(flow: FlowParity) -> str:
     if flow.word == "not tried":
         return flow.reason
+    if flow.quality is not None:
+        return _quality(flow.quality)
     parts = [f"{item.name} {item.word}{_p(item.p)}" for item in flow.fields if item.word != "equal"]
     for count, words in (
         (flow.n_only_ours_failed, "failed here only"),
@@ -67,6 +72,38 @@ def _remark(flow: FlowParity) -> str:
         if count:
             parts.append(f"{plural(count, 'line')} {words}")
     return "; ".join(parts) or f"lines from {flow.data}"
+
+
+def _quality(quality: FlowQuality) -> str:
+    """What the test of the metric says, in a sentence."""
+    name = quality.metric
+    failed = quality.n_failed_ours + quality.n_failed_theirs
+    failures = (
+        f"; {quality.n_failed_ours} answers failed here, {quality.n_failed_theirs} there" if failed else ""
+    )
+    if quality.difference is None or quality.ours is None or quality.theirs is None:
+        return f"{name} {quality.word}: {quality.reason}{failures}"
+    bound = "" if quality.bound is None else f", 95% sure above {_signed(quality.bound)}"
+    lines = f"{plural(quality.n_lines, 'line')} × {plural(quality.repeats, 'answer')}"
+    planned = ", planned" if quality.is_planned else ""
+    made = f"margin {quality.margin:g}, {lines}{planned}{_only_p(quality.p)}"
+    text = (
+        f"{name} {quality.word}: {quality.ours:.3f} here, {quality.theirs:.3f} there, "
+        f"difference {_signed(quality.difference)}{bound} ({made})"
+    )
+    if quality.word == "not shown":
+        text += f"; {quality.reason.rstrip('.')}" if quality.reason else ""
+        if quality.n_needed is not None and quality.n_needed > quality.n_lines:
+            text += f"; if both answer alike, {quality.n_needed:,} lines would show it"
+    return text + failures
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def _only_p(p: float | None) -> str:
+    return "" if p is None else f", p {p:.3f}"
 
 
 def _p(p: float | None) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import headrace
@@ -20,6 +21,14 @@ from headrace.formats.digest import flow_digest
 from headrace.formats.flow_file import read_flow
 from headrace.formats.lines import read_dataset
 from headrace.formats.paths import is_folder
+from headrace.operations.certify_quality import (
+    PILOT_LINES,
+    PILOT_REPEATS,
+    AnsweredFlow,
+    QualityRequest,
+    judge_quality,
+    plan,
+)
 from headrace.operations.check_project import find_flows, project_files
 from headrace.operations.run_stock import Stock
 from headrace.operations.test_flow import TestRequest, run_test
@@ -49,15 +58,17 @@ class CertifyRequest:
         project: Folder of the project, or of one flow.
         python: Interpreter that has promptflow installed.
         data: Flow path in the project to the data file for it.
-        n_lines: The most lines per flow.
+        n_lines: The most lines per flow; ``None`` for all.
         repeats: How often each side answers each line.
+        quality: A metric on which answers are to be no worse; ``None`` to compare the answers only.
     """
 
     project: Path
     python: Path
     data: Mapping[str, Path] = field(default_factory=dict)
-    n_lines: int = 5
+    n_lines: int | None = 5
     repeats: int = 1
+    quality: QualityRequest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +76,7 @@ class _Trial:
     """A flow to be tried: where, on which lines; without lines ``reason`` says why not.
 
     Attributes:
+        rows: All columns of the lines' data.
         asks_baseline: A node calls the embedded reader.
     """
 
@@ -74,6 +86,7 @@ class _Trial:
     digest: str = ""
     data: str = ""
     lines: tuple[Mapping[str, Any], ...] = ()
+    rows: tuple[Mapping[str, Any], ...] = ()
     reason: str = ""
     asks_baseline: bool = False
 
@@ -93,23 +106,84 @@ def certify_project(
 
     Raises:
         UsageError: F001 without such a folder, C505 when the interpreter has no promptflow, C507 for data that
-            belongs to no flow.
+            belongs to no flow; G902 when nothing can be planned.
+        DefinitionError: The evaluator of a planned metric cannot be run over the answers.
     """
     trials = _trials(request)
     serves_baseline = any(trial.asks_baseline for trial in trials)
     stock = Stock(workspace, request.python, serves_baseline=serves_baseline)
-    with _copy(request.project) as folder:
-        ours = [_answer(workspace, folder / trial.file, trial, request.repeats, on_flow) for trial in trials]
-    with _copy(request.project) as folder, stock:
-        theirs = [stock.answer(folder / trial.file, trial.lines, request.repeats) for trial in trials]
-    flows = tuple(map(_judge, trials, ours, theirs))
+    with _copy(request.project) as mine, _copy(request.project) as other, stock:
+        sides = _Sides(workspace, stock, mine, other)
+        flows = tuple(_certify_flow(sides, trial, request, on_flow) for trial in trials)
+    repeats = [flow.quality.repeats for flow in flows if flow.quality is not None]
     return Certificate(
         project=request.project.resolve().name,
         created_at=workspace.now(),
         ours=f"headrace {headrace.__version__}",
         theirs=f"promptflow {stock.version}",
-        repeats=request.repeats,
+        repeats=max(repeats, default=request.repeats),
         flows=flows,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sides:
+    """Both engines, each with a copy of the project."""
+
+    workspace: Workspace
+    stock: Stock
+    mine: Path
+    other: Path
+
+    def answer(self, trial: _Trial, repeats: int) -> AnsweredFlow:
+        """Let both answer the lines of a flow."""
+        return AnsweredFlow(
+            name=trial.path,
+            rows=trial.rows,
+            inputs=trial.lines,
+            ours=_answer(self.workspace, self.mine / trial.file, trial, repeats),
+            theirs=self.stock.answer(self.other / trial.file, trial.lines, repeats),
+        )
+
+
+def _certify_flow(
+    sides: _Sides, trial: _Trial, request: CertifyRequest, on_flow: OnFlow | None
+) -> FlowParity:
+    quality, repeats = request.quality, request.repeats
+    if not trial.lines:
+        return _judge(trial, [], [])
+    if quality is not None and quality.is_planned:
+        trial, repeats = _planned(sides, trial, quality, on_flow)
+    if on_flow is not None:
+        on_flow(trial.path, len(trial.lines))
+    answered = sides.answer(trial, repeats)
+    parity = _judge(trial, answered.ours, answered.theirs)
+    if quality is None:
+        return parity
+    return replace(parity, quality=judge_quality(sides.workspace, quality, answered, repeats))
+
+
+def _planned(
+    sides: _Sides, trial: _Trial, quality: QualityRequest, on_flow: OnFlow | None
+) -> tuple[_Trial, int]:
+    """The lines and repeats that a small trial asks for; its answers do not count.
+
+    Lines are drawn in a fixed random order, because data are often sorted.
+    """
+    order = list(range(len(trial.lines)))
+    Random(0).shuffle(order)  # noqa: S311 - which lines, not a secret
+    pilot = _only(trial, order[:PILOT_LINES])
+    if on_flow is not None:
+        on_flow(f"{trial.path}, trial", len(pilot.lines))
+    design = plan(sides.workspace, quality, sides.answer(pilot, PILOT_REPEATS), len(order))
+    return _only(trial, sorted(order[: design.n_lines])), design.repeats
+
+
+def _only(trial: _Trial, numbers: Sequence[int]) -> _Trial:
+    return replace(
+        trial,
+        lines=tuple(trial.lines[number] for number in numbers),
+        rows=tuple(trial.rows[number] for number in numbers),
     )
 
 
@@ -130,7 +204,8 @@ def _trials(request: CertifyRequest) -> list[_Trial]:
         if flow is None:
             trials.append(replace(trial, reason=problems[0].headline() if problems else "it cannot be read"))
         else:
-            data, lines = _lines(flow, request.data.get(item.path))
+            data, rows = _lines(flow, request.data.get(item.path))
+            lines = tuple(_inputs(row, flow) for row in rows)
             reason = "" if lines else "no data with its inputs; name some with --data"
             shown = data.name if data else ("its own sample" if flow.sample else "its defaults")
             trials.append(
@@ -139,6 +214,7 @@ def _trials(request: CertifyRequest) -> list[_Trial]:
                     digest=flow_digest(flow),
                     data=shown if lines else "",
                     lines=lines[: request.n_lines],
+                    rows=rows[: request.n_lines],
                     reason=reason,
                     asks_baseline=any(
                         BASELINE in (node.connection, *node.inputs.values()) for node in flow.nodes
@@ -152,14 +228,14 @@ def _lines(flow: Flow, given: Path | None) -> tuple[Path | None, tuple[Mapping[s
     """The lines to run: given data, else data beside the flow that has its inputs, else its sample or defaults."""
     needed = {name for name, declared in flow.inputs.items() if not declared.has_default}
     if given is not None:
-        return given, _columns(given, flow)
+        return given, tuple(line.columns for line in read_dataset(given).lines)
     for path in _data_files(Path(flow.folder)):
         try:
-            lines = _columns(path, flow)
+            rows = tuple(line.columns for line in read_dataset(path).lines)
         except HeadraceError:
             continue
-        if lines and needed <= set(lines[0]) and lines[0]:
-            return path, lines
+        if rows and needed <= set(rows[0]) and _inputs(rows[0], flow):
+            return path, rows
     if flow.sample and needed <= set(flow.sample):
         return None, (flow.sample,)
     return None, () if needed else ({},)
@@ -170,9 +246,8 @@ def _data_files(folder: Path) -> Iterator[Path]:
         yield from sorted(path for path in folder.glob(pattern) if path.is_file())
 
 
-def _columns(path: Path, flow: Flow) -> tuple[Mapping[str, Any], ...]:
-    lines = read_dataset(path).lines
-    return tuple({key: value for key, value in line.columns.items() if key in flow.inputs} for line in lines)
+def _inputs(row: Mapping[str, Any], flow: Flow) -> Mapping[str, Any]:
+    return {key: value for key, value in row.items() if key in flow.inputs}
 
 
 @contextmanager
@@ -184,11 +259,7 @@ def _copy(project: Path) -> Iterator[Path]:
         yield target
 
 
-def _answer(
-    workspace: Workspace, path: Path, trial: _Trial, repeats: int, on_flow: OnFlow | None
-) -> list[list[Answer]]:
-    if trial.lines and on_flow is not None:
-        on_flow(trial.path, len(trial.lines))
+def _answer(workspace: Workspace, path: Path, trial: _Trial, repeats: int) -> list[list[Answer]]:
     with hidden_output():
         return [[_answer_once(workspace, path, line) for _ in range(repeats)] for line in trial.lines]
 

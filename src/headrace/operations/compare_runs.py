@@ -160,7 +160,7 @@ def _run_arm(
         on_event,
     )
     evaluations = {
-        evaluator.name: _evaluate(
+        evaluator.name: evaluate_run(
             workspace, experiment, evaluator, run, experiment_id, on_event, spending, where
         )
         for evaluator in experiment.evaluators
@@ -169,7 +169,7 @@ def _run_arm(
     return JudgedRun(arm=arm.name, run=run, evaluations=evaluations)
 
 
-def _evaluate(
+def evaluate_run(
     workspace: Workspace,
     experiment: Experiment,
     evaluator: EvaluatorSpec,
@@ -179,6 +179,12 @@ def _evaluate(
     spending: Spending | None,
     where: Where,
 ) -> Run:
+    """Run one evaluator of an experiment over a run of one of its arms.
+
+    Raises:
+        DefinitionError: The evaluator cannot be run, or its inputs cannot be found.
+        ExecutionError: It was stopped at a limit.
+    """
     data, mapping = evaluation_data(workspace, experiment, evaluator, run.spec)
     return _run_whole(
         workspace,

@@ -117,6 +117,12 @@ class Workspace:
         other.connections = Connections(self.folder, self.settings, given)
         return other
 
+    def keeping_nothing(self) -> Workspace:
+        """The same workspace with a store of its own that is gone with it, for runs that nobody asks about later."""
+        other = copy(self)
+        other._store = open_store("memory:", self.cwd)  # noqa: SLF001 - its own copy
+        return other
+
     def now(self) -> datetime:
         """The current time, UTC-aware. The one clock of everything that is recorded."""
         return datetime.now(UTC)

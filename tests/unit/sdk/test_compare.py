@@ -138,7 +138,7 @@ def test_margins_of_their_own_ask_questions_of_their_own() -> None:
     assert "better by more than the margin of 0.500: not shown, p " in str(caught.value)
     with pytest.raises(AssertionError, match=r"within 0\.01 of old"):
         arms.assert_equivalent(margin=0.01, arm="like")
-    with pytest.raises(AssertionError, match="worse than new by less than 0.2"):
+    with pytest.raises(AssertionError, match=r"worse than new by less than 0\.2"):
         arms.assert_not_worse(arm="old", against="new")
     assert arms.verdict("like").word == "equivalent"
 
