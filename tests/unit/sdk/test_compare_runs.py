@@ -80,6 +80,29 @@ def test_an_experiment_file_is_run_and_compared_again(folder: Path) -> None:
     assert again.comparison == arms.comparison
 
 
+def test_scores_say_why_and_what_an_evaluation_that_failed_said(folder: Path) -> None:
+    (folder / "judge.py").write_text(
+        "def judge(answer: str) -> dict:\n"
+        "    if answer == 'C!':\n"
+        "        raise ValueError('cannot be judged')\n"
+        "    return {'loudness': float(answer.isupper()), 'loudness_label': 'loud', 'loudness_reason': answer}\n",
+        "utf-8",
+    )
+    (folder / "flow.flex.yaml").write_text("entry: judge:judge\n", "utf-8")
+    mapping = {"answer": "${run.outputs.answer}"}
+    arms = headrace.compare(
+        flow="flow",
+        data="data.jsonl",
+        evaluators=[{"name": "j", "flow": "flow.flex.yaml", "column_mapping": mapping}],
+    )
+    scores = {(item.arm, item.line): item for item in arms.scores}
+    assert {item.metric for item in arms.scores} == {"loudness"}
+    good, failed = scores["loud", "0"], scores["loud", "2"]
+    assert (good.value, good.label, good.reason, good.error, good.cost_usd) == (1.0, "loud", "A!", None, 0.0)
+    assert (failed.value, failed.failed, failed.evaluator) == (None, False, "j")
+    assert "cannot be judged" in (failed.error or "") or "ValueError" in (failed.error or "")
+
+
 def test_arguments_win_over_the_file(folder: Path) -> None:
     arms = headrace.compare(folder, baseline="plain", margin=0.5, alpha=0.1, seed=3)
     assert arms.baseline == "plain"
