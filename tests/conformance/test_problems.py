@@ -21,6 +21,8 @@ from headrace.domain.flow import Flow
 from headrace.domain.tool import ToolParameter, ToolSpec
 from headrace.domain.variant import Arm, Variant
 from headrace.errors import HeadraceError, Problem
+from headrace.evaluation.evaluators.packages import load_evaluator_package
+from headrace.evaluation.evaluators.registry import BUILTINS, make_judge
 from headrace.formats.arms import parse_model
 from headrace.formats.connection_file import load_connection
 from headrace.formats.experiment import load_experiment
@@ -117,6 +119,14 @@ def arm(folder: Path, case: Case) -> Sequence[Problem]:
     return ()
 
 
+def evaluator(folder: Path, case: Case) -> Sequence[Problem]:
+    del folder
+    if "package" in case:
+        load_evaluator_package(f"{case['package']}:Metric", "metric")
+    make_judge(BUILTINS[case["evaluator"]], case.get("parameters", {}))(**case.get("inputs", {}))
+    return ()
+
+
 def tools(folder: Path, case: Case) -> Sequence[Problem]:
     flow = load_flow(folder)
     with serving_names(folder):
@@ -182,6 +192,7 @@ ACTIONS: dict[str, Action] = {
     "connection": connection,
     "experiment": experiment,
     "arm": arm,
+    "evaluator": evaluator,
     "tools": tools,
     "run": run,
     "command": command,

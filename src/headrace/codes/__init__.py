@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from headrace.codes.connections import CONNECTION_CODES
 from headrace.codes.entry import Entry
+from headrace.codes.evaluators import EVALUATOR_CODES
 from headrace.codes.flows import FLOW_CODES
 from headrace.codes.judging import JUDGE_CODES
 from headrace.codes.moving import MOVING_CODES
@@ -18,6 +19,7 @@ from headrace.codes.runs import RUN_CODES
 CATALOGUE: Mapping[str, Entry] = {
     **FLOW_CODES,
     **RUN_CODES,
+    **EVALUATOR_CODES,
     **CONNECTION_CODES,
     **MOVING_CODES,
     **JUDGE_CODES,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from headrace.source import Span
@@ -42,13 +42,24 @@ class Dataset:
         return next(iter(self.lines))
 
 
+FACTS = ("duration_ms", "cost_usd", "prompt_tokens", "completion_tokens", "total_tokens", "calls")
+"""What ``${run.NAME}`` says of a line of an earlier run, as if every node had been called: milliseconds of wall time,
+US dollars (``None`` where a price is not known), tokens, and calls of models."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceLine:
-    """What a completed line of an earlier run offers to a mapping: the columns of run.inputs and of run.outputs."""
+    """What a completed line of an earlier run offers to a mapping.
+
+    Attributes:
+        inputs, outputs: The columns of run.inputs and of run.outputs.
+        facts: Those of run itself, by the names of :data:`FACTS`.
+    """
 
     number: int
     inputs: Mapping[str, Any]
     outputs: Mapping[str, Any]
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class LazyLines(Collection[ItemT]):
@@ -77,7 +88,7 @@ class LazyLines(Collection[ItemT]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MappedValue:
-    """Where one flow input comes from: ``source`` is data, run.inputs, run.outputs or literal."""
+    """Where one flow input comes from: ``source`` is data, run.inputs, run.outputs, run or literal."""
 
     source: str
     column: str | None = None

@@ -21,7 +21,8 @@ class EvaluatorSpec:
         name: Unique within the experiment; also of the score, where the evaluator gives one only.
         column_mapping: Input name to mapping text (``${data.x}``, ``${run.outputs.y}`` or a literal); inputs that are
             not named are found where that is clear.
-        flow_path: Folder or file of an evaluation flow.
+        flow_path: Folder or file of an evaluation flow; of another evaluator the flow that it is run as, once that is
+            written.
         builtin: Name of a built-in evaluator or grader.
         python: ``file.py:name`` or ``module:name`` of a function, a class with ``__call__``, or an object.
         folder: Where the path of ``python`` begins and its modules are imported from.

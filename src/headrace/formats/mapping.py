@@ -2,7 +2,9 @@
 
 A value of the form ``${source.column}`` reads a column of ``data``, of ``run.inputs`` (the data that an
 earlier run read) or of ``run.outputs`` (what it answered). The text after the source is one column name:
-``${data.a.b}`` is the column ``a.b``. Anything else is a literal.
+``${data.a.b}`` is the column ``a.b``. ``${run.duration_ms}`` and the other names of
+:data:`headrace.domain.dataset.FACTS` say what the line took; stock promptflow knows no such values. Anything else is
+a literal.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from headrace.domain.dataset import ColumnMapping, MappedValue
+from headrace.domain.dataset import FACTS, ColumnMapping, MappedValue
 from headrace.errors import DefinitionError, Problem, nearest
 from headrace.source import Span
 
@@ -71,6 +73,8 @@ def _parse_reference(inner: str) -> MappedValue | str:
         column = inner.removeprefix(f"{source}.")
         if column != inner and column:
             return MappedValue(source=source, column=column)
+    if inner.removeprefix("run.") in FACTS and inner.startswith("run."):
+        return MappedValue(source="run", column=inner.removeprefix("run."))
     if "." not in inner or inner.rstrip(".") in (*_SOURCES, "run"):
         source = inner.rstrip(".") if inner.rstrip(".") in _SOURCES else "data"
         column = "column" if inner.rstrip(".") in (*_SOURCES, "run") else inner

@@ -10,11 +10,11 @@ from pathlib import Path
 from headrace.domain.dataset import Dataset, SourceLine
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import Flow
-from headrace.errors import Problem, UsageError, nearest, raise_if_errors
+from headrace.errors import DefinitionError, Problem, UsageError, nearest, raise_if_errors
 from headrace.formats.lines import read_dataset
 from headrace.formats.mapping import as_arm_outputs, parse_mapping
 from headrace.operations.check_columns import check_columns
-from headrace.operations.evaluator_flows import evaluator_flow
+from headrace.operations.evaluator_flows import Offer, as_flow
 from headrace.operations.prepare_flow import loaded_flow
 from headrace.operations.workspace import Workspace
 from headrace.planning.columns import map_lines
@@ -38,7 +38,7 @@ def _check_judged(experiment: Experiment) -> None:
     )
 
 
-def check_experiment(workspace: Workspace, experiment: Experiment) -> None:
+def check_experiment(workspace: Workspace, experiment: Experiment) -> Experiment:
     """Check all arms and evaluation flows, and what they are mapped to.
 
     Raises:
@@ -65,10 +65,9 @@ def check_experiment(workspace: Workspace, experiment: Experiment) -> None:
                 place=partial(experiment.place, "column_mapping"),
             )[1]
     flows = {}
+    experiment = _with_flows(workspace, experiment, dataset, arms)
     for evaluator in experiment.evaluators:
-        with loaded_flow(
-            workspace, evaluator_flow(workspace, evaluator, experiment.place(*evaluator.pointer))
-        ) as loaded:
+        with loaded_flow(workspace, Path(evaluator.flow_path or "")) as loaded:
             flows[evaluator.name] = loaded.flow
         problems += _check_evaluator(experiment, evaluator, loaded.flow, dataset, arms)
     problems += _check_cache(experiment, [*arms, *flows.values()])
@@ -78,6 +77,25 @@ def check_experiment(workspace: Workspace, experiment: Experiment) -> None:
         if unknown:
             raise UsageError(*unknown)
     raise_if_errors(tuple(dict.fromkeys((*problems, *unknown))))
+    return experiment
+
+
+def _with_flows(
+    workspace: Workspace, experiment: Experiment, dataset: Dataset, arms: Sequence[Flow]
+) -> Experiment:
+    """The experiment with the flow of every evaluator; what is wrong with any of them is said of all at once."""
+    knows = all(arm.knows_outputs for arm in arms)
+    outputs = tuple(dict.fromkeys(name for arm in arms for name in arm.outputs)) if knows else None
+    offer = Offer(outputs=outputs, columns=dataset.columns)
+    found: list[EvaluatorSpec] = []
+    problems: list[Problem] = []
+    for evaluator in experiment.evaluators:
+        try:
+            found.append(as_flow(workspace, evaluator, offer, experiment.place(*evaluator.pointer)))
+        except DefinitionError as error:
+            problems += error.problems
+    raise_if_errors(tuple(problems))
+    return replace(experiment, evaluators=tuple(found))
 
 
 def _check_evaluator(

@@ -39,7 +39,6 @@ from headrace.operations.collect_scores import (
     make_arm_lines,
     score_names,
 )
-from headrace.operations.evaluator_flows import evaluator_flow
 from headrace.operations.judge_flows import check_judge_prices, judge_properties
 from headrace.operations.judge_versions import check_judge_versions
 from headrace.operations.judged_pairs import arms_in_turn, evaluation_data
@@ -99,7 +98,7 @@ def run_experiment(
         ExecutionError: E609 when all runs together have spent what they may.
         StateError: The store failed.
     """
-    check_experiment(workspace, experiment)
+    experiment = check_experiment(workspace, experiment)
     check_judge_prices(experiment.evaluators, cap)
     names = [arm.name for arm in experiment.arms]
     experiment_id = f"{experiment.name}_{workspace.now():%Y%m%d_%H%M%S_%f}"
@@ -189,7 +188,7 @@ def evaluate_run(
     return _run_whole(
         workspace,
         RunRequest(
-            flow=evaluator_flow(workspace, evaluator),
+            flow=Path(evaluator.flow_path or ""),
             data=data,
             source_run=run.spec.name,
             column_mapping=mapping,

@@ -25,7 +25,7 @@ from headrace.formats.multimedia import place_images
 from headrace.formats.positions import read_text
 from headrace.formats.template import load_template
 from headrace.operations.cache_nodes import CachedNodes, experiment_cache
-from headrace.operations.evaluator_flows import evaluator_flow
+from headrace.operations.check_experiment import check_experiment
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
 from headrace.operations.run_batch import RunRequest, cached_nodes, check_price, flow_choice
 from headrace.operations.run_lines import make_lines
@@ -92,6 +92,7 @@ def forecast_experiment(
         UsageError: An arm does not fit the flow.
     """
     found = []
+    experiment = check_experiment(workspace, experiment)
     for arm in experiment.arms:
         request = RunRequest(
             cache=experiment_cache(workspace, experiment),
@@ -114,7 +115,7 @@ def forecast_experiment(
 def _forecast_evaluator(
     workspace: Workspace, evaluator: EvaluatorSpec, n_lines: int, max_concurrency: int | None, label: str
 ) -> Forecast:
-    with loaded_flow(workspace, evaluator_flow(workspace, evaluator)) as loaded:
+    with loaded_flow(workspace, Path(evaluator.flow_path or "")) as loaded:
         base = _find_pilot(workspace, loaded, None)
         if base is None:
             return _from_prompts(loaded, (), n_lines, label)

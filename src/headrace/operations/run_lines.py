@@ -8,7 +8,7 @@ from typing import Any
 
 from headrace.domain.dataset import Dataset, LazyLines, Line, SourceLine
 from headrace.domain.flow import Flow
-from headrace.domain.run import COMPLETED, Run
+from headrace.domain.run import COMPLETED, LineResult, Run
 from headrace.engine.shards import PendingLine
 from headrace.errors import DefinitionError, Problem, raise_if_errors
 from headrace.formats.mapping import parse_mapping
@@ -81,7 +81,22 @@ def _source_lines(workspace: Workspace, base: Run, base_data: Dataset | None) ->
         if result.status == COMPLETED:
             columns = row.columns if row is not None and row.number == result.line_number else {}
             inputs = {**result.inputs, **columns}
-            yield SourceLine(number=result.line_number, inputs=inputs, outputs=result.outputs)
+            yield SourceLine(
+                number=result.line_number, inputs=inputs, outputs=result.outputs, facts=_facts(result)
+            )
+
+
+def _facts(result: LineResult) -> dict[str, Any]:
+    """What a line took, by the names of :data:`headrace.domain.dataset.FACTS`; without calls it cost nothing."""
+    usage = result.whole_usage
+    return {
+        "duration_ms": result.whole_duration_ms,
+        "cost_usd": usage.cost_usd if usage.calls else 0.0,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+        "calls": usage.calls,
+    }
 
 
 def _check_alignment(dataset: Dataset, base: Run, base_data: Dataset | None) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
 
-from headrace.domain.dataset import ColumnMapping, Dataset, LazyLines, Line, MappedValue, SourceLine
+from headrace.domain.dataset import FACTS, ColumnMapping, Dataset, LazyLines, Line, MappedValue, SourceLine
 from headrace.domain.flow import PROMPTY, Flow
 from headrace.errors import Problem, nearest
 from headrace.source import Span
@@ -103,6 +103,7 @@ def _make_tables(
         )
         # That there are no lines is said of the outputs.
         tables["run.inputs"] = _Table(name="the data of the run", columns=tuple(inputs), is_empty=False)
+        tables["run"] = _Table(name="the run", columns=FACTS, is_empty=False)
     return tables
 
 
@@ -165,6 +166,8 @@ def _map_line(
             row = {}
         elif mapped.source == "run.inputs":
             row = source.inputs
+        elif mapped.source == "run":
+            row = source.facts
         else:
             row = {LINE_NUMBER: source.number, **source.outputs}
         if mapped.column is not None and mapped.column in row:

@@ -23,6 +23,7 @@ from headrace.tools.failure import UnservedNameError, failure_lines, failure_spa
 from headrace.tools.flex_calls import ClassTool, EntryTool
 from headrace.tools.flex_init import make_init_values, model_parameters
 from headrace.tools.flex_signature import (
+    INPUTS_ATTRIBUTE,
     AnnotationError,
     EntrySignature,
     complete_signature,
@@ -142,7 +143,9 @@ class _Loading:
             )
         except _RefusedError as error:
             raise DefinitionError(self._annotation_problem(error.reason, place)) from error
-        signature, problems = complete_signature(found, self.flow, place)
+        signature, problems = complete_signature(
+            found, self.flow, place, takes_declared=bool(getattr(entry, INPUTS_ATTRIBUTE, False))
+        )
         raise_if_errors((*problems, *self._aggregation_problems(entry), *self._model_problems(signature)))
         return signature
 

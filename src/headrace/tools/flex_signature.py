@@ -21,6 +21,9 @@ from headrace.tools.model_configuration import ModelConfiguration
 RESULT = "output"
 """Name of a result that has no names of its own."""
 
+INPUTS_ATTRIBUTE = "headrace_inputs"
+"""On a class whose ``__call__`` takes the inputs that the file declares, whatever their names."""
+
 Class = type[Any]
 
 _VARIABLE = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
@@ -200,7 +203,7 @@ def _read_outputs(function: Callable[..., Any]) -> dict[str, str] | None:
 
 
 def complete_signature(
-    found: EntrySignature, flow: Flow, place: Span | None
+    found: EntrySignature, flow: Flow, place: Span | None, *, takes_declared: bool = False
 ) -> tuple[EntrySignature, tuple[Problem, ...]]:
     """The signature with what the file says about it.
 
@@ -208,18 +211,23 @@ def complete_signature(
         found: From the code.
         flow: A flex flow as its file declares it.
         place: Of the entry in its Python file.
+        takes_declared: Whether the entry takes whatever inputs the file declares.
 
     Returns:
         The signature, types and defaults of the file first, and T212 for every name that only one of both has.
     """
+    known = None if takes_declared else list(found.inputs)
     problems = [
-        *_differences(flow, "inputs", flow.inputs, list(found.inputs), place),
+        *_differences(flow, "inputs", flow.inputs, known, place),
         *_differences(flow, "init", flow.init, list(found.init), place),
         *_differences(
             flow, "outputs", flow.outputs, None if found.outputs is None else list(found.outputs), place
         ),
     ]
-    inputs = {name: _completed(item, flow.inputs.get(name)) for name, item in found.inputs.items()}
+    taken = {name: EntryParameter(name=name, type_name=ANY) for name in flow.inputs} if takes_declared else {}
+    inputs = {
+        name: _completed(item, flow.inputs.get(name)) for name, item in (taken | dict(found.inputs)).items()
+    }
     init = {name: _completed(item, flow.init.get(name)) for name, item in found.init.items()}
     return replace(found, inputs=inputs, init=init), tuple(problems)
 

@@ -1,0 +1,1 @@
+"""The built-in evaluators that need no model, and what runs Python evaluators."""
