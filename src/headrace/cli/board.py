@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from textwrap import wrap
 
+from headrace.cli.board_details import TEXT_WIDTH, render_details
 from headrace.cli.forest import Axis, draw_interval, make_axis
 from headrace.cli.table import Cell, Column, render_table
 from headrace.cli.terminal import Terminal
@@ -19,13 +20,13 @@ from headrace.domain.comparison import (
 )
 from headrace.domain.report import ReportContext
 from headrace.evaluation import wording
-from headrace.evaluation.report.board import rank_for_reading
+from headrace.evaluation.report.board import rank_for_reading, shown_arm
+from headrace.evaluation.report.elements import percent
 from headrace.evaluation.report.headline import decision_of, headline
 
 WIDE = 112
 """Columns from which on intervals stand beside their numbers and not below them."""
 
-_TEXT_WIDTH = 100
 _ARM = Column(title="arm", least=14, wraps=True)
 """Names of arms often differ at their end only: they are wrapped and never cut."""
 
@@ -53,6 +54,7 @@ def render_board(
         *_quality(comparison, recommendation, terminal),
         _other_metrics(comparison, terminal),
         _spending(comparison, terminal),
+        *render_details(comparison, shown_arm(comparison, recommendation), terminal),
         _warnings(comparison, terminal),
         _notes(comparison, context, terminal),
     ]
@@ -62,7 +64,7 @@ def render_board(
 def _verdict(comparison: Comparison, recommendation: Recommendation, terminal: Terminal) -> str:
     lead = headline(comparison, recommendation) + "."
     styles = _DECISION_STYLES[decision_of(comparison, recommendation)]
-    lines = wrap(f"{lead} {recommendation.reason}", min(terminal.width, _TEXT_WIDTH), break_on_hyphens=False)
+    lines = wrap(f"{lead} {recommendation.reason}", min(terminal.width, TEXT_WIDTH), break_on_hyphens=False)
     lines[0] = lines[0].replace(lead, terminal.out.paint(lead, *styles), 1)
     return "\n".join(lines)
 
@@ -70,7 +72,7 @@ def _verdict(comparison: Comparison, recommendation: Recommendation, terminal: T
 def _about(comparison: Comparison, context: ReportContext, terminal: Terminal) -> str:
     facts = [context.title, context.flow, context.dataset, wording.count(len(comparison.arms), "arm")]
     text = " \N{MIDDLE DOT} ".join(dict.fromkeys(fact for fact in facts if fact))
-    return "\n".join(terminal.out.paint(line, "dim") for line in wrap(text, min(terminal.width, _TEXT_WIDTH)))
+    return "\n".join(terminal.out.paint(line, "dim") for line in wrap(text, min(terminal.width, TEXT_WIDTH)))
 
 
 def _quality(comparison: Comparison, recommendation: Recommendation, terminal: Terminal) -> list[str]:
@@ -103,6 +105,7 @@ def _wide_quality(
         Column(title=f"vs {comparison.baseline}", is_right=True, least=14),
         Column(title=level),
         Column(title="p", is_right=True),
+        *_chance_columns(metric),
         Column(title="verdict"),
         Column(title=_axis_title(axis), leaves=1),
     ]
@@ -111,7 +114,7 @@ def _wide_quality(
             _arm_cell(arm, comparison, recommendation),
             _mean_cell(metric.score_of(arm).mean),
             Cell(_plain_span(metric.score_of(arm).mean), ("dim",)),
-            *_effect_cells(metric.effect_of(arm), terminal),
+            *_with_chance(metric, arm, _effect_cells(metric.effect_of(arm), terminal)),
             _forest_cell(metric.effect_of(arm), axis, terminal),
         ]
         for arm in arms
@@ -132,6 +135,7 @@ def _narrow_quality(
         Column(title=_metric_title(metric), is_right=True, least=16),
         Column(title=f"vs {comparison.baseline}", is_right=True, least=18),
         Column(title="p", is_right=True),
+        *_chance_columns(metric),
         Column(title="verdict"),
     ]
     rows: list[list[Cell]] = []
@@ -139,10 +143,36 @@ def _narrow_quality(
         effect = metric.effect_of(arm)
         difference, span, p, verdict = _effect_cells(effect, terminal)
         mean = metric.score_of(arm).mean
-        rows.append([_arm_cell(arm, comparison, recommendation), _mean_cell(mean), difference, p, verdict])
-        rows.append([Cell(""), Cell(_plain_span(mean), ("dim",)), span, Cell(""), Cell("")])
+        chance = _chance_cells(metric, arm)
+        numbers = [_mean_cell(mean), difference, p, *chance, verdict]
+        rows.append([_arm_cell(arm, comparison, recommendation), *numbers])
+        empty = [Cell("")] * (2 + len(chance))
+        rows.append([Cell(""), Cell(_plain_span(mean), ("dim",)), span, *empty])
     table = render_table(columns, rows, ink=terminal.out, width=terminal.width)
     return table + "\n" + terminal.out.paint(f"below each number its {_level(comparison)}", "dim")
+
+
+def _knows_chances(metric: MetricComparison) -> bool:
+    return any(score.p_best is not None for score in metric.scores)
+
+
+def _chance_columns(metric: MetricComparison) -> list[Column]:
+    """The chance to be the best of all arms, where it is known and there is room."""
+    return [Column(title="best", is_right=True, leaves=2)] if _knows_chances(metric) else []
+
+
+def _chance_cells(metric: MetricComparison, arm: str) -> list[Cell]:
+    score = metric.score_of(arm)
+    if not _knows_chances(metric):
+        return []
+    mark = "*" if score.in_best_set else " "
+    return [Cell(f"{percent(score.p_best)} {mark}", () if score.in_best_set else ("dim",))]
+
+
+def _with_chance(metric: MetricComparison, arm: str, cells: Sequence[Cell]) -> list[Cell]:
+    """The chance stands before the verdict."""
+    *numbers, verdict = cells
+    return [*numbers, *_chance_cells(metric, arm), verdict]
 
 
 def _metric_title(metric: MetricComparison) -> str:
@@ -277,7 +307,7 @@ def _warnings(comparison: Comparison, terminal: Terminal) -> str:
     for warning in comparison.warnings:
         wrapped = wrap(
             warning,
-            min(terminal.width, _TEXT_WIDTH),
+            min(terminal.width, TEXT_WIDTH),
             initial_indent="! ",
             subsequent_indent="  ",
             break_on_hyphens=False,
@@ -294,9 +324,11 @@ def _notes(comparison: Comparison, context: ReportContext, terminal: Terminal) -
     )
     if provenance.adjustment == "none":
         method = "p is two-sided and not adjusted."
-    paragraphs = [method, context.model_note]
+    best = "best: chance to be the best of all arms; * may be the best."
+    primary = comparison.primary
+    paragraphs = [method, best if primary and _knows_chances(primary) else "", context.model_note]
     return "\n".join(
         terminal.out.paint(line, "dim")
         for paragraph in paragraphs
-        for line in wrap(paragraph, min(terminal.width, _TEXT_WIDTH), break_on_hyphens=False)
+        for line in wrap(paragraph, min(terminal.width, TEXT_WIDTH), break_on_hyphens=False)
     )

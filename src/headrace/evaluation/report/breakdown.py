@@ -17,11 +17,12 @@ from headrace.domain.comparison import (
 from headrace.domain.report import ReportContext
 from headrace.evaluation import wording
 from headrace.evaluation.report.board import UNKNOWN, Cell, plain_span, rank_for_reading
-from headrace.evaluation.report.elements import SYMBOLS, Head, lead, name, percent, row, table, value
+from headrace.evaluation.report.elements import SYMBOLS, Head, cut, lead, name, percent, row, table, value
 from headrace.evaluation.report.page import render_section
 
 _NUMBER = "number"
 _LEVELS = 5
+_MAX_ID = 80
 
 
 def heat_section(comparison: Comparison) -> Iterator[str]:
@@ -147,7 +148,7 @@ def regression_section(comparison: Comparison, context: ReportContext) -> Iterat
     for effect in effects:
         links = []
         for loss in effect.worst_lines:
-            text = escape(loss.line_id)
+            text = escape(cut(loss.line_id, _MAX_ID))
             if loss.line_id in answers:
                 text = f'<a href="#line-{answers[loss.line_id]}">{text}</a>'
             amount = f"{wording.MINUS}{wording.number(loss.loss)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 
 from headrace.domain.comparison import Comparison, MetricComparison
@@ -16,13 +17,25 @@ from headrace.evaluation.report.page import render_section
 MAX_MATRIX_CELLS = 30_000
 """Cells of the matrix on one page: beyond that the lines that differ most stay."""
 
-MAX_ANSWER_TEXT = 1_000_000
-"""Characters of answers on one page: beyond that every answer is cut to its share."""
+MAX_SCORES = 150_000
+"""Scores of all metrics that the page holds for its script: beyond that likewise."""
 
-_MAX_TEXT, _MIN_TEXT = 2_000, 160
-_MAX_REASON = 240
+MAX_ANSWER_BYTES, MAX_REASON_BYTES = 900_000, 300_000
+"""Of answers and of reasons on one page: beyond that each is cut to its share."""
+
+_MAX_TEXT, _MIN_TEXT = 2_000, 120
+_MAX_REASON, _MIN_REASON = 240, 40
+_MAX_ID = 80
 _MAX_SUMMARY = 110
 _LEVELS = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """The most characters of one text and of one reason."""
+
+    text: int
+    reason: int
 
 
 def line_section(comparison: Comparison, context: ReportContext, shown: str) -> Iterator[str]:
@@ -37,7 +50,7 @@ def line_section(comparison: Comparison, context: ReportContext, shown: str) -> 
     with_answers = {line.line_id: place for place, line in enumerate(context.sample_lines)}
     parts = []
     if matrix is not None and metric is not None and matrix.line_ids:
-        places = _chosen(matrix, metric)
+        places = _chosen(matrix, metric, len(comparison.metrics))
         parts.append(_matrix_lead(matrix, places))
         parts.append(_toolbar(comparison, matrix, shown))
         parts.append(_matrix(comparison, matrix, metric, places, with_answers))
@@ -48,10 +61,10 @@ def line_section(comparison: Comparison, context: ReportContext, shown: str) -> 
         yield render_section("lines", "Line by line", "".join(parts))
 
 
-def _chosen(matrix: LineMatrix, metric: MetricComparison) -> list[int]:
+def _chosen(matrix: LineMatrix, metric: MetricComparison, n_metrics: int) -> list[int]:
     """Places of the lines on the page, in the order of the data."""
     arms = matrix.scores.get(metric.spec.name, {})
-    room = max(MAX_MATRIX_CELLS // max(len(arms), 1), 1)
+    room = max(min(MAX_MATRIX_CELLS, MAX_SCORES // n_metrics) // max(len(arms), 1), 1)
     places = range(len(matrix.line_ids))
     if len(matrix.line_ids) <= room:
         return list(places)
@@ -125,7 +138,7 @@ def _matrix(
             number = found[place] if found is not None else None
             cells.append(_cell(number, low, high, is_reversed=is_reversed, has_failed=place in failed[arm]))
         line_id = matrix.line_ids[place]
-        text = escape(line_id)
+        text = escape(cut(line_id, _MAX_ID))
         if line_id in with_answers:
             text = f'<a href="#line-{with_answers[line_id]}">{text}</a>'
         start = f' <span class="start">{escape(matrix.starts[place])}</span>' if matrix.starts else ""
@@ -210,24 +223,45 @@ def _rounded(number: float | None) -> float | int | None:
 
 
 def _answers(lines: Sequence[SampleLine]) -> str:
-    n_answers = sum(len(_grouped(line.outputs)) for line in lines)
-    limit = max(min(MAX_ANSWER_TEXT // max(n_answers, 1), _MAX_TEXT), _MIN_TEXT)
+    limits = _limits(lines)
     text = f"{wording.count(len(lines), 'line')}, the largest losses and differences first. "
-    text += f"Texts are cut at {limit:,} characters."
-    items = "".join(_line(line, place, limit) for place, line in enumerate(lines))
+    text += f"Texts are cut at {limits.text:,} characters."
+    items = "".join(_line(line, place, limits) for place, line in enumerate(lines))
     return f'<h3 id="answers">Answers</h3>{lead(text)}<div class="answers">{items}</div>'
 
 
-def _line(line: SampleLine, place: int, limit: int) -> str:
+def _limits(lines: Sequence[SampleLine]) -> Limits:
+    groups = [group for line in lines for group in _grouped(line.outputs)]
+    texts = [group[0].error or group[0].text for group in groups]
+    texts += [text for line in lines for text in (line.inputs, line.reference or "")]
+    reasons = [text for group in groups for text in _reason_texts(group)]
+    return Limits(
+        text=_share(texts, MAX_ANSWER_BYTES, _MIN_TEXT, _MAX_TEXT),
+        reason=_share(reasons, MAX_REASON_BYTES, _MIN_REASON, _MAX_REASON),
+    )
+
+
+def _share(texts: Sequence[str], budget: int, least: int, most: int) -> int:
+    """The most characters of each text, so that all together take ``budget`` bytes on the page."""
+    size = sum(len(escape(text[:most]).encode("utf-8")) for text in texts)
+    if size <= budget:
+        return most
+    bytes_each = size / sum(len(text[:most]) for text in texts)
+    return max(min(int(budget / len(texts) / bytes_each), most), least)
+
+
+def _line(line: SampleLine, place: int, limits: Limits) -> str:
     start = cut(" ".join(line.inputs.split()), _MAX_SUMMARY)
-    reference = "" if line.reference is None else f"<h4>Reference</h4>{_line_text(line.reference, limit)}"
-    cards = "".join(_card(group, limit) for group in _grouped(line.outputs))
+    reference = (
+        "" if line.reference is None else f"<h4>Reference</h4>{_line_text(line.reference, limits.text)}"
+    )
+    cards = "".join(_card(group, limits) for group in _grouped(line.outputs))
     where = _where(line)
     return (
         f'<details class="line" id="line-{place}"{" open" if place == 0 else ""}>'
-        f'<summary><span class="id">{escape(line.line_id)}</span> '
+        f'<summary><span class="id">{escape(cut(line.line_id, _MAX_ID))}</span> '
         f'<span class="start">{escape(start)}</span></summary><h4>Inputs</h4>'
-        f"{_line_text(line.inputs, limit)}{reference}"
+        f"{_line_text(line.inputs, limits.text)}{reference}"
         f'<div class="diff" hidden></div><div class="cards">{cards}</div>{where}</details>'
     )
 
@@ -248,16 +282,17 @@ def _grouped(outputs: Sequence[SampleOutput]) -> list[list[SampleOutput]]:
     return list(groups.values())
 
 
-def _card(group: Sequence[SampleOutput], limit: int) -> str:
+def _card(group: Sequence[SampleOutput], limits: Limits) -> str:
     arms = "".join(f"<li>{name(output.arm)} {_scores(output.scores)}</li>" for output in group)
     first = group[0]
     if first.error is None:
-        answer = f'<div class="answer">{escape(cut(first.text, limit))}</div>'
+        answer = f'<div class="answer">{escape(cut(first.text, limits.text))}</div>'
     else:
         failed = '<span class="error">Failed:</span>'
-        answer = f'<div class="answer">{failed} {escape(cut(first.error, limit))}</div>'
+        answer = f'<div class="answer">{failed} {escape(cut(first.error, limits.text))}</div>'
     names = escape(json.dumps([output.arm for output in group], ensure_ascii=False))
-    return f'<article class="card" data-arms="{names}"><ul>{arms}</ul>{answer}{_reasons(group)}</article>'
+    reasons = _reasons(group, limits.reason)
+    return f'<article class="card" data-arms="{names}"><ul>{arms}</ul>{answer}{reasons}</article>'
 
 
 def _scores(scores: Mapping[str, Score]) -> str:
@@ -272,15 +307,19 @@ def _score(score: Score) -> str:
     return number if score.label is None else f"{number} {escape(score.label)}"
 
 
-def _reasons(group: Sequence[SampleOutput]) -> str:
+def _reason_texts(group: Sequence[SampleOutput]) -> list[str]:
     """Why the evaluators say so, each reason once."""
-    texts = dict.fromkeys(
-        f"{metric}: {cut(score.reason, _MAX_REASON)}"
+    texts = (
+        f"{metric}: {score.reason}"
         for output in group
         for metric, score in output.scores.items()
         if score.reason
     )
-    items = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    return list(dict.fromkeys(texts))
+
+
+def _reasons(group: Sequence[SampleOutput], limit: int) -> str:
+    items = "".join(f"<li>{escape(cut(text, limit))}</li>" for text in _reason_texts(group))
     return f'<ul class="why">{items}</ul>' if items else ""
 
 

@@ -12,6 +12,7 @@ from html import unescape
 from html.parser import HTMLParser
 from itertools import pairwise
 from math import inf, nan
+from time import process_time
 
 import pytest
 from hypothesis import given, settings
@@ -30,6 +31,7 @@ from headrace.evaluation.report.markdown import render_markdown
 
 Renderer = Callable[[Comparison, ReportContext], str]
 RENDERERS: list[Renderer] = [render_html, render_markdown, render_json]
+WIDE = "\N{CJK UNIFIED IDEOGRAPH-4E00}"
 VOID_TAGS = {"meta", "br", "wbr", "input"}
 
 CONTEXT = ReportContext(
@@ -323,6 +325,36 @@ def test_long_answers_are_cut() -> None:
     context = replace(CONTEXT, sample_lines=(line,))
     assert len(render_html(a_comparison(), context)) < 60_000
     assert len(render_markdown(a_comparison(), context)) < 10_000
+
+
+def test_the_page_of_a_thousand_lines_stays_below_three_megabytes() -> None:
+    comparison, context = rich_board(1000, n_samples=120)
+    started = process_time()
+    text = render_html(comparison, context)
+    assert process_time() - started < 3.0
+    assert len(text.encode("utf-8")) < 3_000_000
+    assert text.count("<tr><th scope") == 1001
+    # The worst: every answer and every reason is long, different, and of characters of three bytes.
+    lines = tuple(
+        replace(
+            line,
+            line_id=f"{line.line_id}{WIDE * 500}",
+            inputs=WIDE * 2000,
+            outputs=tuple(
+                replace(
+                    output,
+                    text=f"{index} " + WIDE * 2000,
+                    scores={
+                        name: Score(value=0.5, label="fine", reason=f"{name} {index} " + WIDE * 500)
+                        for name in output.scores
+                    },
+                )
+                for index, output in enumerate(line.outputs)
+            ),
+        )
+        for line in context.sample_lines
+    )
+    assert len(render_html(comparison, replace(context, sample_lines=lines)).encode("utf-8")) < 3_000_000
 
 
 def test_bare_contexts_and_unpaired_arms_are_reported_plainly() -> None:
