@@ -21,7 +21,7 @@ from headrace.domain.comparison import (
 from headrace.domain.report import ReportContext
 from headrace.evaluation import wording
 from headrace.evaluation.report.board import rank_for_reading, shown_arm
-from headrace.evaluation.report.elements import percent
+from headrace.evaluation.report.elements import chance
 from headrace.evaluation.report.headline import decision_of, headline
 
 WIDE = 112
@@ -166,7 +166,7 @@ def _chance_cells(metric: MetricComparison, arm: str) -> list[Cell]:
     if not _knows_chances(metric):
         return []
     mark = "*" if score.in_best_set else " "
-    return [Cell(f"{percent(score.p_best)} {mark}", () if score.in_best_set else ("dim",))]
+    return [Cell(f"{chance(score.p_best)} {mark}", () if score.in_best_set else ("dim",))]
 
 
 def _with_chance(metric: MetricComparison, arm: str, cells: Sequence[Cell]) -> list[Cell]:

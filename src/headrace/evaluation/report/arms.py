@@ -27,10 +27,10 @@ from headrace.evaluation.report.board import (
 from headrace.evaluation.report.elements import (
     SYMBOLS,
     Head,
+    chance,
     chip,
     lead,
     name,
-    percent,
     row,
     table,
     value,
@@ -164,7 +164,7 @@ def _tokens(comparison: Comparison, arm: str) -> Cell:
 
 def _chance(score: ArmScore) -> str:
     note = "" if score.shrunken is None else f"shrunken {wording.number(score.shrunken.value)}"
-    return value(Cell(value=percent(score.p_best), note=note), made(score.shrunken))
+    return value(Cell(value=chance(score.p_best), note=note), made(score.shrunken))
 
 
 def _plot(effect: PairedEffect | None, metric: MetricComparison, scale: Scale) -> str:
@@ -195,7 +195,7 @@ def _counts(effect: PairedEffect, metric: MetricComparison) -> str:
         return ""
     parts = [f"Won {effect.wins:,}, lost {effect.losses:,}, tied {effect.ties:,}."]
     if effect.probability_better is not None:
-        parts.append(f"Probability of being better: {percent(effect.probability_better)}.")
+        parts.append(f"Probability of being better: {chance(effect.probability_better)}.")
     if effect.relative is not None:
         parts.append(f"Relative difference: {wording.signed(effect.relative * 100)}%.")
     if effect.without_failed is not None:

@@ -109,9 +109,16 @@ def lead(text: str) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A probability or a share in percent; never rounded to certainty."""
+    """A share in percent; only all is 100% and only none is 0%."""
     if share is None:
         return "\N{EM DASH}"
-    if 0.999 < share < 1.0:
+    return f"{share * 100:.3g}%" if share in (0.0, 1.0) else chance(share)
+
+
+def chance(probability: float | None) -> str:
+    """A probability in percent; never certain."""
+    if probability is None:
+        return "\N{EM DASH}"
+    if probability > 0.999:
         return "> 99.9%"
-    return "< 0.1%" if 0.0 < share < 0.001 else f"{share * 100:.3g}%"
+    return "< 0.1%" if probability < 0.001 else f"{probability * 100:.3g}%"

@@ -19,7 +19,7 @@ from headrace.evaluation.report.breakdown import (
     regression_section,
     slice_section,
 )
-from headrace.evaluation.report.elements import Head, bullets, lead, name, percent, row, table
+from headrace.evaluation.report.elements import Head, bullets, chance, lead, name, row, table
 from headrace.evaluation.report.flips import flip_section
 from headrace.evaluation.report.graph import graph_section
 from headrace.evaluation.report.headline import decision_of, headline
@@ -146,7 +146,7 @@ def _figures(comparison: Comparison, recommendation: Recommendation) -> Iterator
         note = "" if interval is None else wording.span(interval)
         yield f"against {comparison.baseline}", wording.signed(effect.difference.value), note
     if score.p_best is not None:
-        yield "chance to be best", percent(score.p_best), ""
+        yield "chance to be best", chance(score.p_best), ""
     each = cost_per_thousand(comparison, arm)
     if each:
         ratio = "" if summary.cost_ratio is None else f"{wording.ratio(summary.cost_ratio)} of the baseline"
