@@ -136,7 +136,7 @@ def interval_track(difference: Estimate, word: str, scale: Scale, *, label: str,
 
 def difference_axis(scale: Scale) -> str:
     """The axis under the rows of the forest plot."""
-    ticks = nice_ticks(scale.low, scale.high, 6)
+    ticks = nice_ticks(scale.low, scale.high, 4)
     parts = [_vertical(scale.at(tick), 0, 6, "tick") for tick in ticks]
     parts += [_tick_text(scale.at(tick), _tick_label(tick, ticks, is_signed=True), 20) for tick in ticks]
     return f'<svg class="axis" width="100%" height="{_AXIS_HEIGHT}" aria-hidden="true">{"".join(parts)}</svg>'
