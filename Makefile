@@ -6,7 +6,7 @@ STOCK ?= .venv-promptflow
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format types imports sizes docs bench conformance faults ray browser lock clean
+.PHONY: help demo test check lint format types imports sizes docs bench calibration conformance faults ray browser lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -60,6 +60,9 @@ $(STOCK)/.installed: pyproject.toml
 
 bench: $(VENV)/.dev $(STOCK)/.installed ## speed side by side with stock promptflow and a bare floor; minutes
 	$(BIN)/python -m tests.bench --stock $(STOCK)
+
+calibration: $(VENV)/.dev ## coverage and error rates of the statistics, written to docs/calibration.md; minutes
+	$(BIN)/python -m tests.calibration --write
 
 conformance: $(VENV)/.dev $(STOCK)/.installed ## the conformance cases and every flow here under headrace and under live stock promptflow
 	HEADRACE_STOCK=$(STOCK) $(BIN)/python -m pytest -m live tests/conformance/stock tests/conformance/promptflow tests/conformance/promptflow_records

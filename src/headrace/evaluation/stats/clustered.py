@@ -51,13 +51,16 @@ def cluster_standard_error(
     Raises:
         ValueError: ``values`` is empty, lengths differ, or there is one cluster and a correction is asked for.
     """
-    groups = _members(values, clusters)
-    if is_corrected and len(groups) < 2:
+    _check_lengths(values, clusters)
+    centre = mean(values)
+    totals = dict.fromkeys(clusters, 0.0)
+    for value, cluster in zip(values, clusters, strict=True):
+        totals[cluster] += value - centre
+    if is_corrected and len(totals) < 2:
         msg = "a standard error over clusters needs two of them"
         raise ValueError(msg)
-    centre = mean(values)
-    squares = fsum((fsum(group) - len(group) * centre) ** 2 for group in groups)
-    correction = len(groups) / (len(groups) - 1) if is_corrected else 1.0
+    squares = fsum(total * total for total in totals.values())
+    correction = len(totals) / (len(totals) - 1) if is_corrected else 1.0
     return sqrt(correction * squares) / len(values)
 
 
@@ -96,7 +99,7 @@ def design_effect(values: Sequence[float], clusters: Sequence[Hashable]) -> floa
     Raises:
         ValueError: Lengths differ.
     """
-    if len(_members(values, clusters)) < 2:
+    if _count(values, clusters) < 2:
         return None
     plain = variance(values) / len(values)
     return None if _is_negligible(plain, values) else cluster_standard_error(values, clusters) ** 2 / plain
@@ -116,7 +119,7 @@ def clustered_mean_interval(
     Raises:
         ValueError: Lengths differ.
     """
-    count = len(_members(values, clusters))
+    count = _count(values, clusters)
     if count < MIN_CLUSTERS:
         return None
     half = t_quantile((1.0 + level) / 2.0, count - 1) * cluster_standard_error(values, clusters)
@@ -144,7 +147,7 @@ def clustered_wilson_interval(
     Raises:
         ValueError: Lengths differ, or a score leaves [0, 1].
     """
-    count = len(_members(values, clusters))
+    count = _count(values, clusters)
     if not all(0.0 <= value <= 1.0 for value in values):
         msg = "clustered_wilson_interval needs scores in [0, 1]"
         raise ValueError(msg)
@@ -222,7 +225,7 @@ def effective_sign_counts(
     Raises:
         ValueError: Lengths differ, or a difference is not 1, 0 or -1.
     """
-    count = len(_members(differences, clusters))
+    count = _count(differences, clusters)
     wins, losses, ties = sign_counts(differences)
     if any(min(abs(d), abs(abs(d) - 1.0)) > TIE_TOLERANCE for d in differences):
         msg = "differences of yes-or-no scores are 1, 0 or -1"
@@ -356,10 +359,19 @@ def _is_negligible(square: float, values: Sequence[float]) -> bool:
 
 
 def _members(values: Sequence[float], clusters: Sequence[Hashable]) -> list[list[float]]:
-    if len(values) != len(clusters):
-        msg = f"each value has a cluster, got {len(values)} and {len(clusters)}"
-        raise ValueError(msg)
+    _check_lengths(values, clusters)
     members: dict[Hashable, list[float]] = {}
     for value, cluster in zip(values, clusters, strict=True):
         members.setdefault(cluster, []).append(value)
     return list(members.values())
+
+
+def _count(values: Sequence[float], clusters: Sequence[Hashable]) -> int:
+    _check_lengths(values, clusters)
+    return len(set(clusters))
+
+
+def _check_lengths(values: Sequence[float], clusters: Sequence[Hashable]) -> None:
+    if len(values) != len(clusters):
+        msg = f"each value has a cluster, got {len(values)} and {len(clusters)}"
+        raise ValueError(msg)

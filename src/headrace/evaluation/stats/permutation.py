@@ -70,13 +70,13 @@ def sign_flip_tail(weights: Sequence[float], reach: float, *, seed: int, draws: 
     reach -= TIE_TOLERANCE * fsum(weights)
     if reach <= 0.0:
         return 1.0
-    if len(weights) <= EXACT_SIGN_FLIP_MAX:
-        return _enumerated(weights, reach)
     grid = _grid(weights)
     if grid is not None:
         steps = [round(weight * grid) for weight in weights]
         if len(steps) * sum(steps) <= _GRID_STEPS:
             return _on_grid(steps, reach * grid)
+    if len(weights) <= EXACT_SIGN_FLIP_MAX:
+        return _enumerated(weights, reach)
     squares = fsum(weight * weight for weight in weights)
     if max(weights) ** 2 <= _LARGEST_SHARE * squares:
         # Sums of whole weights lie two apart: half of that belongs to the sum that was reached.

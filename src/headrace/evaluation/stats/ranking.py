@@ -20,7 +20,6 @@ from headrace.evaluation.stats.special import incomplete_beta, t_cdf, t_quantile
 #: Draws from the posterior; the chance of being best is then known within .007 (one standard error).
 RANKING_DRAWS = 5_000
 
-_NO_SPREAD = 1e-24
 _ROUNDING = 1e-9
 
 
@@ -93,8 +92,8 @@ def shrink(
     """Draw the arms' means towards each other by as much as noise explains, and say which may be the best.
 
     The deviations of the arms from their common mean are taken as draws from one normal distribution, whose
-    variance is estimated; what their sampling variance explains is taken back. It removes the winner's curse on
-    average, and the probability of being best is calibrated, which that of a plain bootstrap is not.
+    variance is estimated; what their sampling variance explains is taken back. That takes away most of the winner's
+    curse, and the probability of being best is close to calibrated, which that of a plain bootstrap is not.
 
     Args:
         matrix: Scores by arm and line, higher better.
@@ -165,7 +164,7 @@ class _Model:
         rounding += (_ROUNDING * max(map(abs, means))) ** 2
         between = excess / (count - 1) if excess > rounding else 0.0
         common = fsum(chain.from_iterable(errors)) / count**2
-        if between <= _NO_SPREAD:
+        if between == 0.0:
             zeros = [[0.0] * count for _ in range(count)]
             return cls(
                 centre=centre,
@@ -198,17 +197,17 @@ class _Model:
         count = len(self.observed)
         lost = (1.0 - self.kept[arm]) * self.observed[arm]
         square = max(0.0, self.covariance[arm][arm]) + self.centre_variance + 2.0 * lost**2 / (count - 1)
-        if square <= _NO_SPREAD:
+        if square == 0.0:
             return None
         value, half = self.centre + self.deviations[arm], quantile * sqrt(square)
         return Interval(low=value - half, high=value + half, level=level, method="empirical Bayes")
 
     def chances(self, random: Random, draws: int) -> list[float]:
         count = len(self.observed)
-        if self.between <= _NO_SPREAD:
+        if self.between == 0.0:
             return [1.0 / count] * count
         # A shift that all arms share does not change which is best, and makes the matrix regular.
-        lift = fsum(self.covariance[arm][arm] for arm in range(count)) / count + _NO_SPREAD
+        lift = fsum(self.covariance[arm][arm] for arm in range(count)) / count
         root = _cholesky([[value + lift / count for value in row] for row in self.covariance])
         noise = [[random.gauss(0.0, 1.0) for _ in range(draws)] for _ in range(count)]
         samples = []

@@ -8,7 +8,7 @@ from math import comb, fsum, sqrt
 from headrace.domain.comparison import Spread
 from headrace.evaluation.stats.estimate import mean, variance
 
-_NO_SPREAD = 1e-24
+_ROUNDING = 1e-12  # of a deviation, beside the largest value
 
 
 def spread(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Spread | None:
@@ -103,7 +103,10 @@ def _correlation(ours: Sequence[float], theirs: Sequence[float]) -> float | None
     our_centre, their_centre = mean(ours), mean(theirs)
     our_squares = fsum((value - our_centre) ** 2 for value in ours)
     their_squares = fsum((value - their_centre) ** 2 for value in theirs)
-    if min(our_squares, their_squares) <= _NO_SPREAD:
+    if any(
+        squares <= len(values) * (_ROUNDING * max(map(abs, values))) ** 2
+        for squares, values in ((our_squares, ours), (their_squares, theirs))
+    ):
         return None
     products = fsum((a - our_centre) * (b - their_centre) for a, b in zip(ours, theirs, strict=True))
     return max(-1.0, min(1.0, products / (sqrt(our_squares) * sqrt(their_squares))))

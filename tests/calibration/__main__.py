@@ -1,0 +1,64 @@
+"""Run the studies on all cores, print what they find, and write docs/calibration.md; fails where a check does not hold.
+
+Usage: python -m tests.calibration [--only NAME]... [--write]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+from tests.calibration import STUDIES
+from tests.calibration.study import Study
+
+PAGE = Path(__file__).parents[2] / "docs" / "calibration.md"
+
+
+def run(name: str) -> Study:
+    return STUDIES[name]()
+
+
+def merged(studies: list[Study]) -> list[Study]:
+    """Studies of one title that follow each other as one table."""
+    tables = []
+    for _, group in groupby(studies, key=lambda study: study.title):
+        first, *others = group
+        rows = tuple(row for study in (first, *others) for row in study.rows)
+        tables.append(replace(first, rows=rows))
+    return tables
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.calibration", description=__doc__)
+    parser.add_argument("--only", action="append", choices=list(STUDIES), help="a study; all when not given")
+    parser.add_argument("--write", action="store_true", help="write docs/calibration.md")
+    parser.add_argument("--processes", type=int, default=None)
+    arguments = parser.parse_args()
+    names = arguments.only or list(STUDIES)
+    started = time.perf_counter()
+    # The longest first, so that no core is left with one at the end.
+    with ProcessPoolExecutor(arguments.processes) as pool:
+        jobs = {name: pool.submit(run, name) for name in reversed(names)}
+        found = [jobs[name].result() for name in names]
+    for study in merged(found):
+        sys.stdout.write(study.markdown() + "\n")
+    checks = [check for study in found for check in study.checks]
+    broken = [check for check in checks if not check.holds]
+    for check in broken:
+        sys.stdout.write(f"NOT AS PROMISED {check}\n")
+    sys.stdout.write(
+        f"{len(checks) - len(broken)} of {len(checks)} checks hold, {time.perf_counter() - started:.0f} s\n"
+    )
+    if arguments.write and not arguments.only:
+        head, _, _ = PAGE.read_text("utf-8").partition("## One rate\n")
+        PAGE.write_text(head + "\n".join(study.markdown() for study in merged(found)), "utf-8")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
