@@ -243,6 +243,28 @@ def test_what_a_grader_lacks_is_a_missing_score_with_its_reason(project: Callabl
     assert len(found.server.requests) == 2 * (N_LINES - 1)
 
 
+def test_the_flow_of_a_grader_can_be_run_over_a_run_that_exists(project: Callable[..., Project]) -> None:
+    found = project()
+    assert found.compare(RUBRIC % "models: [one/gpt]") == 0
+    (run, lines), _ = found.evaluations()
+    again = [
+        "run",
+        "create",
+        "--flow",
+        run.spec.flow_path,
+        "--data",
+        "data.jsonl",
+        "--run",
+        str(run.spec.source_run),
+    ]
+    assert (
+        run_command_line([*again, "--name", "again", "--column-mapping", "answer=${run.outputs.answer}"]) == 0
+    )
+    by_name = {one.spec.name: (one, found_lines) for one, found_lines in found.evaluations()}
+    assert by_name["again"][0].spec.properties == run.spec.properties
+    assert [line.outputs for line in by_name["again"][1]] == [line.outputs for line in lines]
+
+
 def test_a_cost_is_not_limited_where_a_judge_has_no_price(
     project: Callable[..., Project], capsys: pytest.CaptureFixture[str]
 ) -> None:

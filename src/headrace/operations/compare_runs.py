@@ -39,7 +39,7 @@ from headrace.operations.collect_scores import (
     make_arm_lines,
     score_names,
 )
-from headrace.operations.judge_flows import check_judge_prices, judge_properties
+from headrace.operations.judge_flows import check_judge_prices
 from headrace.operations.judge_versions import check_judge_versions
 from headrace.operations.judged_pairs import arms_in_turn, evaluation_data
 from headrace.operations.line_facts import collect_column_labels, collect_facts
@@ -192,7 +192,6 @@ def evaluate_run(
             data=data,
             source_run=run.spec.name,
             column_mapping=mapping,
-            properties=judge_properties(evaluator),
             experiment=experiment_id,
             tags={EVALUATOR_TAG: evaluator.name},
             repeat=run.spec.repeat,

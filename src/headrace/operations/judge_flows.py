@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -16,10 +16,8 @@ from headrace.domain.run import Cap
 from headrace.errors import Problem, UsageError, raise_if_errors
 from headrace.evaluation.judges.entry import entry_of
 from headrace.evaluation.judges.settings import (
-    JUDGES_PROPERTY,
     check_judges,
     is_grader,
-    judge_versions,
     panel_outputs,
     panel_settings,
     read_panel,
@@ -63,11 +61,6 @@ def judge_flow(workspace: Workspace, evaluator: EvaluatorSpec, place: Span | Non
     if not file.is_file() or file.read_text(encoding="utf-8") != text:
         write_files({file: text}, is_replacing=True)
     return file
-
-
-def judge_properties(evaluator: EvaluatorSpec) -> Mapping[str, Any]:
-    """What an evaluation run notes about its judges; nothing for an evaluator that asks no model."""
-    return {JUDGES_PROPERTY: list(judge_versions(evaluator))} if is_grader(evaluator.builtin) else {}
 
 
 def check_judge_prices(evaluators: Iterable[EvaluatorSpec], cap: Cap | None) -> None:

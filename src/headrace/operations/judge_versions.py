@@ -9,10 +9,19 @@ from headrace.errors import Problem, UsageError
 from headrace.evaluation.judges.settings import JUDGES_PROPERTY
 from headrace.operations.collect_scores import JudgedRun
 
+_DIGEST_LENGTH = 12
+
 
 def versions_of(run: Run) -> tuple[str, ...]:
-    """The versions of the judges of an evaluation run; empty where no model graded."""
-    return tuple(str(item) for item in run.spec.properties.get(JUDGES_PROPERTY) or ())
+    """The versions of the judges of an evaluation run; empty where no model graded.
+
+    Of an evaluation flow with nodes that ask a model it is the flow, with a digest of its files, and the model.
+    """
+    spec = run.spec
+    known = spec.properties.get(JUDGES_PROPERTY)
+    if isinstance(known, list):
+        return tuple(map(str, known))
+    return (f"{spec.flow_name} · {spec.model} · {spec.flow_digest[:_DIGEST_LENGTH]}",) if spec.model else ()
 
 
 def check_judge_versions(judged: Sequence[JudgedRun]) -> None:

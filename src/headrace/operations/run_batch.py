@@ -34,6 +34,11 @@ from headrace.operations.run_names import default_name, expand_title
 from headrace.operations.run_owner import is_at_work, new_owner
 from headrace.operations.test_flow import make_arm
 from headrace.operations.workspace import Workspace
+from headrace.providers.loading import load_by_name
+
+_JUDGES = "headrace.evaluation.judges.entry:"
+_JUDGE_PROPERTIES = "headrace.evaluation.judges.settings:judge_properties"
+"""Reached by name: few runs are of graders."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +255,8 @@ def _make_spec(
     now = workspace.now()
     name = request.name or default_name(flow, choices, now)
     properties = {key: to_record(value) for key, value in request.properties.items()}
+    if flow.entry is not None and flow.entry.startswith(_JUDGES):
+        properties |= load_by_name(_JUDGE_PROPERTIES)(flow)
     if request.runs_folder:
         folder = expand_run_folder(request.runs_folder, Path(flow_path), name)
         properties.setdefault(OUTPUT_PATH, str(folder))

@@ -8,6 +8,7 @@ from hashlib import sha256
 from typing import Any
 
 from headrace.domain.evaluation import EvaluatorSpec
+from headrace.domain.flow import Flow
 from headrace.domain.variant import ModelSpec, Price
 from headrace.errors import Problem, nearest
 from headrace.evaluation.judges.asking import Judge, request_parameters
@@ -104,18 +105,26 @@ def read_panel(settings: Mapping[str, Any]) -> Panel:
     )
 
 
-def judge_versions(evaluator: EvaluatorSpec) -> tuple[str, ...]:
+def judge_versions(settings: Mapping[str, Any]) -> tuple[str, ...]:
     """The version of each judge: ``grader@version · connection/model · digest``.
 
     The digest is over the text of the prompty, the parameters of the request, criteria and steps.
+
+    Args:
+        settings: As :func:`panel_settings` has written them.
     """
-    settings = panel_settings(evaluator)
     panel = read_panel(settings)
     grader = panel.grader
     return tuple(
         f"{grader.name}@{grader.version} · {judge.connection}/{judge.model} · {_digest(grader, judge, settings)}"
         for judge in panel.judges
     )
+
+
+def judge_properties(flow: Flow) -> dict[str, Any]:
+    """What a run of the flow of a grader notes about its judges."""
+    settings = {**flow.sample_init, **flow.init_values}["settings"]
+    return {JUDGES_PROPERTY: list(judge_versions(settings))}
 
 
 def panel_outputs(panel: Panel) -> dict[str, str]:
