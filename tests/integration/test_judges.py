@@ -265,6 +265,40 @@ def test_the_flow_of_a_grader_can_be_run_over_a_run_that_exists(project: Callabl
     assert [line.outputs for line in by_name["again"][1]] == [line.outputs for line in lines]
 
 
+@pytest.mark.parametrize(
+    ("grader", "mapping"),
+    [
+        ("correctness", {"answer": "${run.outputs.answer}", "reference": "${data.truth}"}),
+        ("groundedness", {"answer": "${run.outputs.answer}", "context": "${data.passages}"}),
+        ("fluency", {"answer": "${run.outputs.answer}"}),
+        ("rubric", {"answer": "${run.outputs.answer}"}),
+        ("pairwise", {"answer": "${run.outputs.answer}", "baseline": "${data.baseline.outputs.answer}"}),
+    ],
+)
+def test_inputs_are_found_where_it_is_clear_what_they_are(
+    project: Callable[..., Project], grader: str, mapping: dict[str, str]
+) -> None:
+    found = project()
+    data = found.folder / "data.jsonl"
+    data.write_text(data.read_text("utf-8").replace("passage", "passages"), "utf-8")
+    criteria = ", parameters: {criteria: Pride.}" if grader == "rubric" else ""
+    assert found.compare(f"{{builtin: {grader}, name: q, models: [one/gpt]{criteria}}}") == 0
+    assert all(run.spec.column_mapping == mapping for run, _ in found.evaluations())
+
+
+def test_inputs_that_are_not_clear_or_do_not_exist_are_refused(
+    project: Callable[..., Project], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = project()
+    for evaluator, says in (
+        ("{builtin: relevance, models: [one/gpt]}", "It is not clear what the input 'question'"),
+        ("{builtin: fluency, models: [one/gpt], column_mapping: {context: x}}", "has no input 'context'"),
+    ):
+        assert found.compare(evaluator, "") == 3
+        assert says in capsys.readouterr().err
+    assert found.server.requests == []
+
+
 def test_a_cost_is_not_limited_where_a_judge_has_no_price(
     project: Callable[..., Project], capsys: pytest.CaptureFixture[str]
 ) -> None:

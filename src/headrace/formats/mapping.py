@@ -24,10 +24,11 @@ _SOURCES = ("run.inputs", "run.outputs", "data")
 BASELINE_OUTPUTS = "${baseline.outputs."
 """Begins a mapping to what the baseline arm answered to the same line; only an evaluator of an experiment has one."""
 
-_ARM_OUTPUTS = "${run.outputs."
+RUN_OUTPUTS = "${run.outputs."
+"""Begins a mapping to an output of the run that is evaluated."""
 
 
-def as_arm_outputs(texts: Mapping[str, Any], source: str = _ARM_OUTPUTS) -> dict[str, Any]:
+def as_arm_outputs(texts: Mapping[str, Any], source: str = RUN_OUTPUTS) -> dict[str, Any]:
     """A mapping in which the outputs of the baseline are read from ``source``: where no mapping says, the arm's own."""
     return {
         name: source + value.removeprefix(BASELINE_OUTPUTS)

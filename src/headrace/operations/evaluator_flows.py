@@ -20,7 +20,9 @@ from headrace.evaluation.evaluators.base import EvaluatorInput
 from headrace.evaluation.evaluators.packages import package_version
 from headrace.evaluation.evaluators.registry import BUILTINS, make_judge, score_names
 from headrace.evaluation.judges.graders import GRADERS
+from headrace.evaluation.judges.inputs import BASELINE, grader_inputs
 from headrace.evaluation.judges.settings import is_grader
+from headrace.formats.mapping import BASELINE_OUTPUTS, RUN_OUTPUTS
 from headrace.formats.positions import dump_yaml
 from headrace.operations.judge_flows import judge_flow
 from headrace.operations.new_files import write_files
@@ -63,13 +65,29 @@ def as_flow(
     if evaluator.flow_path is not None:
         return evaluator
     if is_grader(evaluator.builtin):
-        return replace(evaluator, flow_path=str(judge_flow(workspace, evaluator, place)))
+        evaluator = replace(evaluator, flow_path=str(judge_flow(workspace, evaluator, place)))
+        try:
+            return replace(evaluator, column_mapping=_judge_mapping(evaluator, offer))
+        except DefinitionError as error:
+            raise _placed(error, place) from error
     try:
         if evaluator.python is not None:
             return _python_flow(workspace, evaluator, offer)
         return _builtin_flow(workspace, evaluator, offer)
     except HeadraceError as error:
         raise _placed(error, place) from error
+
+
+def _judge_mapping(evaluator: EvaluatorSpec, offer: Offer) -> Mapping[str, str]:
+    """The mapping of a grader; what the baseline answered is the output of the name that the answer has."""
+    inputs = grader_inputs(evaluator.builtin or "")
+    given = evaluator.column_mapping
+    if any(item.name == BASELINE for item in inputs) and BASELINE not in given:
+        found = [item for item in inputs if item.name != BASELINE]
+        answer = fill_mapping(found, evaluator, offer)["answer"]
+        mapping = {**given, BASELINE: answer.replace(RUN_OUTPUTS, BASELINE_OUTPUTS, 1)}
+        evaluator = replace(evaluator, column_mapping=mapping)
+    return fill_mapping(inputs, evaluator, offer)
 
 
 def _placed(error: HeadraceError, place: Span | None) -> DefinitionError:
