@@ -39,7 +39,9 @@ def _heat_map(metric: MetricComparison) -> str:
     variants = list(dict.fromkeys([first.baseline_variant, *(item.variant for item in metric.interaction)]))
     models = list(dict.fromkeys([first.baseline_model, *(item.model for item in metric.interaction)]))
     means = {score.arm: score.mean.value for score in metric.scores if score.mean is not None}
-    low, high = (min(means.values()), max(means.values())) if means else (0.0, 1.0)
+    if not any(f"{variant}/{model}" in means for variant in variants for model in models):
+        return ""  # arms that were named otherwise: which of them is which cell is not known
+    low, high = min(means.values()), max(means.values())
     heads = [Head(text="Variant"), *(Head(text=model, css="heat") for model in models)]
     rows = []
     for variant in variants:

@@ -12,6 +12,7 @@ from tests.support.boards import rich_board
 
 from headrace.domain.report import LineMatrix
 from headrace.evaluation.report import lines
+from headrace.evaluation.report.breakdown import heat_section
 from headrace.evaluation.report.flips import flip_section
 from headrace.evaluation.report.html import render_html
 from headrace.evaluation.report.lines import line_section, short_number
@@ -81,6 +82,14 @@ def test_slices_heat_map_judges_and_nodes_are_shown() -> None:
     again = words(part("reproduce"))
     assert "5f3a5f3a5f3a" in again
     assert "headrace: 0.1.0" in again.replace("headrace 0.1.0", "headrace: 0.1.0")
+
+
+def test_arms_that_are_not_named_after_variant_and_model_have_no_heat_map() -> None:
+    metric = COMPARISON.metrics[0]
+    scores = tuple(replace(score, arm=score.arm.replace("/", "-")) for score in metric.scores)
+    (section,) = heat_section(replace(COMPARISON, metrics=(replace(metric, scores=scores),)))
+    assert "darker is better" not in section
+    assert "Extra gain" in section
 
 
 def test_quality_is_drawn_against_cost_and_latency_with_a_front() -> None:
