@@ -41,9 +41,9 @@ def render_certificate(certificate: Certificate, terminal: Terminal) -> str:
     parts = [ink.paint(headline(certificate), "bold")]
     if rows:
         parts.append(render_table(_COLUMNS, rows, ink=ink, width=width))
-    parts += [_differences(flow, certificate, ink) for flow in certificate.flows if flow.differences]
-    is_tested = any(flow.quality is not None for flow in certificate.flows)
-    if certificate.repeats == 1 and not certificate.is_clean and not is_tested:
+    untested = [flow for flow in certificate.flows if flow.quality is None]
+    parts += [_differences(flow, certificate, ink) for flow in untested if flow.differences]
+    if certificate.repeats == 1 and not all(flow.is_clean for flow in untested):
         parts.append("One answer each cannot tell noise from a difference; --repeats 5 can.")
     return "\n\n".join(parts)
 
@@ -59,10 +59,10 @@ def headline(certificate: Certificate) -> str:
 
 
 def _remark(flow: FlowParity) -> str:
-    if flow.word == "not tried":
-        return flow.reason
     if flow.quality is not None:
         return _quality(flow.quality)
+    if flow.word == "not tried":
+        return flow.reason
     parts = [f"{item.name} {item.word}{_p(item.p)}" for item in flow.fields if item.word != "equal"]
     for count, words in (
         (flow.n_only_ours_failed, "failed here only"),
@@ -145,7 +145,7 @@ def render_markdown(certificate: Certificate) -> str:
         cells = (flow.path, flow.kind, str(flow.n_lines or ""), flow.word, _remark(flow), flow.digest[:12])
         lines.append("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |")
     for flow in certificate.flows:
-        for item in flow.differences:
+        for item in flow.differences if flow.quality is None else ():
             ours, theirs = _values(item)
             lines += ["", f"`{flow.path}` line {item.line_number} {item.field}".rstrip() + ":", "", "```text"]
             lines += [f"{certificate.ours}: {ours}", f"{certificate.theirs}: {theirs}", "```"]

@@ -28,6 +28,7 @@ from headrace.operations.certify_quality import (
     QualityRequest,
     judge_quality,
     plan,
+    untried,
 )
 from headrace.operations.check_project import find_flows, project_files
 from headrace.operations.run_stock import Stock
@@ -106,8 +107,7 @@ def certify_project(
 
     Raises:
         UsageError: F001 without such a folder, C505 when the interpreter has no promptflow, C507 for data that
-            belongs to no flow; G902 when nothing can be planned.
-        DefinitionError: The evaluator of a planned metric cannot be run over the answers.
+            belongs to no flow.
     """
     trials = _trials(request)
     serves_baseline = any(trial.asks_baseline for trial in trials)
@@ -153,7 +153,10 @@ def _certify_flow(
     if not trial.lines:
         return _judge(trial, [], [])
     if quality is not None and quality.is_planned:
-        trial, repeats = _planned(sides, trial, quality, on_flow)
+        try:
+            trial, repeats = _planned(sides, trial, quality, on_flow)
+        except HeadraceError as error:
+            return replace(_untold(trial), quality=untried(quality, error.problems[0].headline()))
     if on_flow is not None:
         on_flow(trial.path, len(trial.lines))
     answered = sides.answer(trial, repeats)
@@ -274,8 +277,8 @@ def _answer_once(workspace: Workspace, path: Path, line: Mapping[str, Any]) -> A
     return Answer(outputs=result.line.outputs)
 
 
-def _judge(trial: _Trial, ours: Sequence[Sequence[Answer]], theirs: Sequence[Sequence[Answer]]) -> FlowParity:
-    parity = FlowParity(
+def _untold(trial: _Trial) -> FlowParity:
+    return FlowParity(
         path=trial.path,
         kind=trial.kind,
         word="not tried",
@@ -284,6 +287,10 @@ def _judge(trial: _Trial, ours: Sequence[Sequence[Answer]], theirs: Sequence[Seq
         n_lines=len(trial.lines),
         reason=trial.reason,
     )
+
+
+def _judge(trial: _Trial, ours: Sequence[Sequence[Answer]], theirs: Sequence[Sequence[Answer]]) -> FlowParity:
+    parity = _untold(trial)
     if not trial.lines:
         return parity
     lines = [

@@ -80,8 +80,12 @@ def plan(workspace: Workspace, request: QualityRequest, trial: AnsweredFlow, n_a
     )
     if design is None:
         what = (
-            f"The trial of {trial.name} has no {request.metric.name} on two lines, so nothing can be planned."
+            f"The trial has no {request.metric.name} of both sides on two lines, so nothing can be planned."
         )
+        answers = (answer for line in (*trial.ours, *trial.theirs) for answer in line)
+        failure = next((answer.error for answer in answers if answer.error), None)
+        if failure is not None:
+            what += f" An answer failed: {failure.splitlines()[0]}"
         raise UsageError(Problem(code="G902", what=what, fix="Give --lines and --repeats."))
     return design
 
@@ -95,13 +99,9 @@ def judge_quality(
     What keeps the evaluator from being run is said in the result.
     """
     metric = request.metric
-    told = FlowQuality(
-        metric=metric.name,
-        evaluator=request.evaluator,
-        margin=metric.margin or 0.0,
-        word="not tried",
+    told = replace(
+        untried(request, ""),
         repeats=repeats,
-        is_planned=request.is_planned,
         n_failed_ours=_n_failed(flow.ours),
         n_failed_theirs=_n_failed(flow.theirs),
     )
@@ -129,6 +129,18 @@ def judge_quality(
         p=test.p_raw,
         n_needed=None if is_shown else _needed(_pairs(scores, metric), metric),
         reason="" if effect.verdict.is_judged else effect.verdict.reason,
+    )
+
+
+def untried(request: QualityRequest, reason: str) -> FlowQuality:
+    """What is said where nothing could be tested."""
+    return FlowQuality(
+        metric=request.metric.name,
+        evaluator=request.evaluator,
+        margin=request.metric.margin or 0.0,
+        word="not tried",
+        is_planned=request.is_planned,
+        reason=reason,
     )
 
 

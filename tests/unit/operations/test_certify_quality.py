@@ -14,7 +14,7 @@ from headrace.cli.session import Session
 from headrace.config import load_settings
 from headrace.domain.certificate import FlowQuality
 from headrace.domain.scores import MetricSpec
-from headrace.errors import ExitCode, UsageError
+from headrace.errors import ExitCode
 from headrace.evaluation.quality_plan import plan_quality
 from headrace.operations.certify_project import CertifyRequest, certify_project
 from headrace.operations.certify_quality import QualityRequest
@@ -240,7 +240,9 @@ def test_options_that_do_not_go_together_are_refused(
     assert code in capsys.readouterr().err
 
 
-def test_a_trial_without_scores_plans_nothing(tmp_path: Path) -> None:
-    write(tmp_path, 1, theirs(1, 0))
-    with pytest.raises(UsageError, match="G902"):
-        certify(tmp_path, margin=0.1, is_planned=True)
+def test_a_trial_without_scores_plans_nothing_and_says_why(tmp_path: Path) -> None:
+    write(tmp_path, 8, ["not today"])
+    quality = certify(tmp_path, margin=0.1, is_planned=True)
+    assert quality.word == "not tried"
+    assert "G902" in quality.reason
+    assert "ValueError: not today" in quality.reason
