@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf, nan
@@ -251,3 +252,28 @@ def add_margins(metrics: Sequence[MetricSpec], texts: Iterable[str]) -> tuple[Me
             what = f"A margin is given for {name!r}, which is no metric of this comparison."
             raise UsageError(Problem(code="C507", what=what, fix=fix))
     return tuple(replace(metric, margin=margins.get(metric.name, metric.margin)) for metric in metrics)
+
+
+def asked_options(
+    *,
+    baseline: str | None,
+    metrics: Sequence[str | MetricSpec],
+    alpha: float | None,
+    cluster: str | None,
+    slices: Sequence[str],
+    family: Family | None,
+) -> str:
+    """The options of ``headrace compare`` that say what was asked, each with a blank before it."""
+    words: list[str] = [] if baseline is None else ["--baseline", baseline]
+    for metric in metrics:
+        name = metric if isinstance(metric, str) else metric.name
+        is_lower = isinstance(metric, MetricSpec) and metric.direction == "lower"
+        words += ["--metric", f"{name}{_LOWER}" if is_lower else name]
+        if isinstance(metric, MetricSpec) and metric.margin is not None:
+            words += ["--margin", f"{name}={metric.margin:g}"]
+    words += [] if alpha is None else ["--alpha", f"{alpha:g}"]
+    words += [] if cluster is None else ["--cluster", cluster]
+    for column in slices:
+        words += ["--slice", column]
+    words += [] if family is None else ["--family", family]
+    return "".join(f" {shlex.quote(word)}" for word in words)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from headrace.operations.collect_scores import (
     make_arm_lines,
     score_names,
 )
+from headrace.operations.compare_arguments import asked_options
 from headrace.operations.judge_flows import check_judge_prices
 from headrace.operations.judge_versions import check_judge_versions
 from headrace.operations.judged_pairs import arms_in_turn, evaluation_data
@@ -46,6 +47,7 @@ from headrace.operations.line_facts import collect_column_labels, collect_facts
 from headrace.operations.line_runners import HERE, Where
 from headrace.operations.measure_judges import measure_judges, stored_labels
 from headrace.operations.recorded_data import known_dataset
+from headrace.operations.recorded_judgement import asked_metrics, judgement_of, shared_judgement
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace
 
@@ -102,7 +104,7 @@ def run_experiment(
     check_judge_prices(experiment.evaluators, cap)
     names = [arm.name for arm in experiment.arms]
     experiment_id = f"{experiment.name}_{workspace.now():%Y%m%d_%H%M%S_%f}"
-    judgement = _judgement(experiment)
+    judgement = judgement_of(experiment)
     experiment = replace(experiment, cache=experiment_cache(workspace, experiment))
     spending = Spending(cap) if cap is not None else None
     judged = [
@@ -112,20 +114,6 @@ def run_experiment(
     ]
     judged.sort(key=lambda item: (item.run.spec.repeat, names.index(item.arm)))
     return _compare(workspace, judged, judgement, experiment_id, file=experiment.file)
-
-
-def _judgement(experiment: Experiment) -> dict[str, Any]:
-    return {
-        "name": experiment.name,
-        "baseline": experiment.baseline,
-        "metrics": [as_plain(metric) for metric in experiment.metrics],
-        "alpha": experiment.alpha,
-        "seed": experiment.seed,
-        "line_id": experiment.line_id,
-        "cluster": experiment.cluster,
-        "slices": list(experiment.slices),
-        "family": experiment.family,
-    }
 
 
 def _run_arm(
@@ -274,40 +262,19 @@ def compare_runs(
         judged = [
             JudgedRun(arm=item.run.spec.name, run=item.run, evaluations=item.evaluations) for item in judged
         ]
-    recorded = _shared_judgement(judged)
+    recorded = shared_judgement([item.run for item in judged])
     given = {"alpha": alpha, "cluster": cluster, "slices": list(slices) or None, "family": family}
     judgement = {
         **recorded,
         **{key: value for key, value in given.items() if value is not None},
         "name": "runs compared",
         "baseline": _find_baseline(judged, baseline),
-        "metrics": _asked_metrics(metrics, recorded.get("metrics") or []),
+        "metrics": asked_metrics(metrics, recorded.get("metrics") or []),
+        "options": asked_options(
+            baseline=baseline, metrics=metrics, alpha=alpha, cluster=cluster, slices=slices, family=family
+        ),
     }
     return _compare(workspace, judged, judgement, None)
-
-
-def _shared_judgement(judged: Sequence[JudgedRun]) -> Mapping[str, Any]:
-    """How the experiment judges that all runs belong to; nothing where there is no such experiment."""
-    experiments = {item.run.spec.experiment for item in judged}
-    return judged[0].run.spec.judgement if len(experiments) == 1 and None not in experiments else {}
-
-
-def _asked_metrics(
-    asked: Sequence[str | MetricSpec], recorded: Sequence[Mapping[str, Any]]
-) -> list[Mapping[str, Any]]:
-    if not asked:
-        return list(recorded)
-    known = {item["name"]: item for item in recorded}
-    specs = (item if isinstance(item, MetricSpec) else known.get(item, {"name": item}) for item in asked)
-    found = [as_plain(item) if isinstance(item, MetricSpec) else item for item in specs]
-    return list({item["name"]: item for item in found}.values())
-
-
-def as_plain(metric: MetricSpec) -> dict[str, Any]:
-    """A metric as plain data, of which ``MetricSpec(**data)`` makes it again."""
-    return {item.name: getattr(metric, item.name) for item in fields(metric)} | {
-        "labels": dict(metric.labels)
-    }
 
 
 def _find_baseline(judged: Sequence[JudgedRun], wanted: str | None) -> str:
@@ -367,7 +334,7 @@ def _compare(
             flow=runs[0].spec.flow_name,
             dataset=_data_label(runs[0]),
             created_at=workspace.now(),
-            commands=_commands(runs, experiment_id, file),
+            commands=_commands(runs, experiment_id, file, judgement.get("options", "")),
             model_note=_baseline_note(workspace, judged),
             sample_lines=make_samples(collected, comparison, names),
             metric_notes=_metric_notes(judged),
@@ -444,9 +411,11 @@ def _data_label(run: Run) -> str:
     return f"{path.parent.name}/{path.name} ({run.n_lines} lines)"
 
 
-def _commands(runs: Sequence[Run], experiment_id: str | None, file: str | None) -> tuple[str, ...]:
+def _commands(
+    runs: Sequence[Run], experiment_id: str | None, file: str | None, options: str
+) -> tuple[str, ...]:
     if experiment_id is None:
-        return ("headrace compare " + " ".join(run.spec.name for run in runs),)
+        return ("headrace compare " + " ".join(run.spec.name for run in runs) + options,)
     again = f"headrace compare --again {experiment_id}"
     return (f"headrace compare {file}", again) if file else (again,)
 

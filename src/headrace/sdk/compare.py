@@ -23,13 +23,13 @@ from headrace.formats.paths import is_file, is_folder
 from headrace.operations.compare_arguments import change_experiment, every_variant, find_variant, parse_metric
 from headrace.operations.compare_runs import (
     ComparisonResult,
-    as_plain,
     compare_experiment_again,
     compare_runs,
     run_experiment,
 )
 from headrace.operations.compare_scores import Judgement, check_judgement, compare_scores
 from headrace.operations.line_runners import Where
+from headrace.operations.recorded_judgement import as_plain
 from headrace.operations.workspace import Workspace, open_workspace, workspace_at_work
 from headrace.sdk.compared import ComparedArms
 from headrace.sdk.runs import in_free_thread

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from math import ceil, inf, isfinite, nan
 
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.evaluation.builders import an_arm, an_observation, yes_no
 
 from headrace.domain.comparison import Comparison, PairedEffect
-from headrace.domain.scores import ArmLines, LineObservation, MetricSpec
+from headrace.domain.scores import ArmLines, HumanLabel, LineFacts, LineObservation, MetricSpec
 from headrace.evaluation.comparison import compare
 from headrace.evaluation.recommendation import ship_recommendation
 from headrace.evaluation.stats.power import (
@@ -76,14 +76,44 @@ def two_arms(wins: int, losses: int, ties: int) -> list[ArmLines]:
     ]
 
 
-@given(messy_arms(), st.sampled_from(["baseline", "exploratory", "none"]))
+def messy_facts() -> st.SearchStrategy[dict[str, LineFacts]]:
+    facts = st.builds(
+        LineFacts,
+        cluster=st.one_of(st.none(), st.sampled_from([f"c{i}" for i in range(7)])),
+        slices=st.fixed_dictionaries({}, optional={"topic": st.sampled_from(["x", "y", ""])}),
+    )
+    return st.dictionaries(st.sampled_from([f"line-{i}" for i in range(14)]), facts)
+
+
+def messy_labels() -> st.SearchStrategy[list[HumanLabel]]:
+    return st.lists(
+        st.builds(
+            HumanLabel,
+            metric=st.sampled_from(["accuracy", "unheard-of"]),
+            arm=st.sampled_from(["arm-0", "arm-1", "nobody"]),
+            line_id=st.sampled_from([f"line-{i}" for i in range(14)]),
+            value=st.sampled_from([0.0, 1.0, 0.5, -3.0]),
+            is_random=st.booleans(),
+        ),
+        max_size=20,
+    )
+
+
+@given(
+    messy_arms(),
+    messy_facts(),
+    messy_labels(),
+    st.sampled_from(["baseline", "exploratory", "none"]),
+    st.sampled_from(["higher", "lower"]),
+)
 @settings(max_examples=150, deadline=None)
-def test_messy_data_never_crashes_or_gives_nan(arms: list[ArmLines], family) -> None:
+def test_messy_data_never_crashes_or_gives_nan(arms, facts, labels, family, direction) -> None:
+    arms = [replace(arm, variant=f"v{place % 2}", model=f"m{place // 2}") for place, arm in enumerate(arms)]
     specs = [
-        MetricSpec(name="accuracy", margin=0.1),
+        MetricSpec(name="accuracy", margin=0.1, direction=direction, goal="non_inferiority"),
         MetricSpec(name="unheard-of", direction="lower"),
     ]
-    comparison = compare(arms, baseline="arm-0", metrics=specs, family=family)
+    comparison = compare(arms, baseline="arm-0", metrics=specs, family=family, facts=facts, labels=labels)
     assert all(isfinite(number) for number in numbers_in(comparison))
     assert ship_recommendation(comparison).reason
     for metric in comparison.metrics:

@@ -9,6 +9,7 @@ import pytest
 
 from headrace.config import load_settings
 from headrace.domain.run import CANCELED
+from headrace.domain.scores import MetricSpec
 from headrace.errors import HeadraceError, UsageError
 from headrace.formats.experiment import load_experiment
 from headrace.operations.compare_runs import compare_experiment_again, compare_runs, run_experiment
@@ -183,6 +184,71 @@ def test_what_an_experiment_says_of_its_metrics_is_recorded_and_used_again(works
     again = compare_experiment_again(workspace, first.experiment)
     named = compare_runs(workspace, [run.spec.name for run in first.runs])
     assert first.comparison == again.comparison == named.comparison
-    assert dict(named.comparison.metrics[0].spec.labels) == {"b": "said"}
+    (metric,) = named.comparison.metrics
+    assert dict(metric.spec.labels) == {"b": "said"}
+    assert (metric.n_clusters, [(part.value, part.n_lines) for part in metric.slices]) == (
+        2,
+        [("x", 3), ("y", 3)],
+    )
+    assert metric.effects[0].verdict.reason.endswith("come from 2 clusters and 5 are needed.")
+    assert any("below 50 randomly drawn answers" in warning for warning in named.comparison.warnings)
     without = compare_runs(workspace, [run.spec.name for run in first.runs], family="none", alpha=0.1)
     assert (without.comparison.provenance.family, without.comparison.provenance.alpha) == ("none", 0.1)
+
+
+NODE = (
+    "{type: llm, source: {type: code, path: ask.jinja2}, connection: baseline, api: chat, "
+    "inputs: {model: m, text: '${inputs.text}'}}"
+)
+VARIED = f"""\
+inputs: {{text: {{type: string}}}}
+outputs: {{answer: {{type: string, reference: "${{ask.output}}"}}}}
+nodes:
+- {{name: ask, use_variants: true}}
+node_variants:
+  ask:
+    default_variant_id: a
+    variants:
+      a: {{node: {NODE}}}
+      b: {{node: {NODE}}}
+"""
+
+
+def test_arms_know_the_variant_and_the_model_that_they_are_made_of(workspace: Workspace) -> None:
+    file = an_experiment(workspace, {}, ROWS)
+    (workspace.folder / "asking/flow.dag.yaml").write_text(VARIED, "utf-8")
+    text = file.read_text("utf-8").replace(", labels: {b: said}", "")
+    file.write_text(text.replace("models:", "variants: [ask.a, ask.b]\nmodels:"), "utf-8")
+    result = run_experiment(workspace, load_experiment(file))
+    assert {arm.arm: (arm.variant, arm.model) for arm in result.arms} == {
+        "a/baseline": ("a", "baseline"),
+        "a/b": ("a", "b"),
+        "b/baseline": ("b", "baseline"),
+        "b/b": ("b", "b"),
+    }
+    (effect,) = result.comparison.metrics[0].interaction
+    assert (effect.variant, effect.model, effect.baseline_variant, effect.baseline_model) == (
+        "b",
+        "b",
+        "a",
+        "baseline",
+    )
+
+
+def test_the_command_of_named_runs_repeats_what_was_asked(workspace: Workspace) -> None:
+    experiment = an_experiment(workspace, {}, ROWS)
+    runs = [run.spec.name for run in run_experiment(workspace, load_experiment(experiment)).runs]
+    plain = compare_runs(workspace, runs).context.commands
+    assert plain == (f"headrace compare {runs[0]} {runs[1]}",)
+    asked = compare_runs(
+        workspace,
+        runs,
+        baseline="b",
+        metrics=[MetricSpec(name="correct", margin=0.1, direction="lower")],
+        slices=["text"],
+        family="none",
+        alpha=0.1,
+    )
+    assert asked.context.commands == (
+        f"{plain[0]} --baseline b --metric correct:lower --margin correct=0.1 --alpha 0.1 --slice text --family none",
+    )
