@@ -221,6 +221,9 @@ def test_the_keyboard_reaches_the_verdict_first_and_every_filter(open_page: Call
 def test_printing_opens_the_matrix_and_hides_what_only_a_screen_needs(open_page: Callable[..., Any]) -> None:
     driver = open_page()
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    a4 = {"width": 794, "height": 1123, "deviceScaleFactor": 1, "mobile": False}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", a4)
+    assert driver.execute_script("return document.documentElement.scrollWidth") <= 794
     assert not find(driver, "#toolbar").is_displayed()
     assert not find(driver, ".contents").is_displayed()
     frame = find(driver, ".matrix-frame")

@@ -160,6 +160,19 @@ svg .node-kind { font-size: 11.5px; fill: var(--soft); font-variant-numeric: tab
   .matrix-frame { max-height: none; overflow: visible; }
   .matrix thead th, .matrix tbody th { position: static; }
   .scroll { overflow: visible; }
+  table, .value, .chip, .matrix { font-size: 7.5pt; }
+  caption, thead th, thead th.number, .small, .number .small { font-size: 6.5pt; }
+  th, td, .matrix th, .matrix td { padding: 3px 3px; }
+  tbody th, .matrix tbody th { min-width: 0; max-width: 8.5rem; white-space: normal; }
+  .number, .number .small, .small-inline { white-space: normal; }
+  td { overflow-wrap: normal; }
+  .value { white-space: nowrap; }
+  section { padding: 12px 10px; }
+  td.plot { min-width: 84px; }
+  td.wide { min-width: 0; }
+  .matrix td { min-width: 0; }
+  .chip { padding: 0 4px; }
+  svg.graph { max-width: 100%; }
   .answers details { content-visibility: visible; break-inside: avoid; }
   .c1, .c2, .c3, .c4, .chip, ins, del, .node, .bar { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
