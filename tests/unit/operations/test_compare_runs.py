@@ -252,3 +252,15 @@ def test_the_command_of_named_runs_repeats_what_was_asked(workspace: Workspace) 
     assert asked.context.commands == (
         f"{plain[0]} --baseline b --metric correct:lower --margin correct=0.1 --alpha 0.1 --slice text --family none",
     )
+
+
+def test_a_column_that_an_option_names_is_looked_for_in_the_data(workspace: Workspace) -> None:
+    file = an_experiment(workspace, {}, ROWS)
+    text = file.read_text("utf-8")
+    file.write_text(text[: text.index("cluster:")], "utf-8")
+    with pytest.raises(HeadraceError) as caught:
+        run_experiment(workspace, replace(load_experiment(file), slices=("tpic",)))
+    (problem,) = caught.value.problems
+    assert problem.span is not None
+    assert (problem.code, Path(problem.span.file).name, problem.span.line) == ("D403", "data.jsonl", 1)
+    assert 'Did you mean "topic"?' in (problem.fix or "")
