@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.evaluation.stats import agreement
@@ -17,6 +17,7 @@ def columns(pairs: Sequence[tuple[int, int]]) -> tuple[list[float], list[float]]
     return [float(a) for a, _ in pairs], [float(b) for _, b in pairs]
 
 
+@settings(deadline=None)
 @given(PAIRS)
 def test_agreement_is_the_same_from_both_sides(pairs: list[tuple[int, int]]) -> None:
     first, second = columns(pairs)
@@ -31,6 +32,7 @@ def test_agreement_is_the_same_from_both_sides(pairs: list[tuple[int, int]]) -> 
         assert found == (None if swapped is None else pytest.approx(swapped, abs=1e-12))
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 5), min_size=2, max_size=30))
 def test_full_agreement_is_one_unless_chance_gives_it(values: list[int]) -> None:
     ratings = [float(value) for value in values]

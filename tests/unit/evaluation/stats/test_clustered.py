@@ -4,7 +4,7 @@ from math import sqrt
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.evaluation.stats import clustered, estimate, paired
@@ -54,6 +54,7 @@ def test_copies_of_passed_lines_leave_the_interval_of_the_clusters() -> None:
     assert often.high - often.low == pytest.approx(once.high - once.low, rel=0.01)
 
 
+@settings(deadline=None)
 @given(CLUSTERED)
 def test_intervals_have_width_hold_the_estimate_and_mirror(lines: list[tuple[float, int]]) -> None:
     values, clusters = [value for value, _ in lines], [cluster for _, cluster in lines]
@@ -71,6 +72,7 @@ def test_intervals_have_width_hold_the_estimate_and_mirror(lines: list[tuple[flo
     assert (mirrored.low, mirrored.high) == pytest.approx((-tango.high, -tango.low), abs=1e-9)
 
 
+@settings(deadline=None)
 @given(CLUSTERED, st.randoms(use_true_random=False))
 def test_the_order_of_lines_does_not_matter(lines: list[tuple[float, int]], random: Random) -> None:
     shuffled = list(lines)
@@ -89,6 +91,7 @@ def test_the_order_of_lines_does_not_matter(lines: list[tuple[float, int]], rand
         assert found[0] == (None if found[1] is None else pytest.approx(found[1], abs=1e-9))
 
 
+@settings(deadline=None)
 @given(CLUSTERED)
 def test_p_and_interval_say_the_same(lines: list[tuple[float, int]]) -> None:
     values, clusters = [value for value, _ in lines], [cluster for _, cluster in lines]

@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from math import isfinite
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.domain.comparison import Interval
@@ -42,6 +42,7 @@ def numbers(found: object) -> Iterator[float]:
             yield from numbers(getattr(found, field.name))
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_numbers_are_finite(values: list[float]) -> None:
     other = values[::-1]
@@ -71,6 +72,7 @@ def test_numbers_are_finite(values: list[float]) -> None:
     assert all(isfinite(number) for number in numbers(found))
 
 
+@settings(deadline=None)
 @given(st.integers(0, 12), st.integers(0, 12), st.integers(1, 12))
 def test_twice_the_lines_narrow_every_interval(wins: int, losses: int, ties: int) -> None:
     def intervals(times: int) -> Mapping[str, Interval | None]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.evaluation.stats import labelled
@@ -22,6 +22,7 @@ def bits(number: int, n: int) -> list[float]:
     return [float(number >> line & 1) for line in range(n)]
 
 
+@settings(deadline=None)
 @given(BITS, BITS, BITS, st.integers(50, 120))
 def test_intervals_hold_the_value_and_have_width(a: int, b: int, c: int, n: int) -> None:
     found = labelled.labelled_mean(bits(a, n), bits(b, n), bits(c, 80))
@@ -31,6 +32,7 @@ def test_intervals_hold_the_value_and_have_width(a: int, b: int, c: int, n: int)
     assert 0.0 <= found.label_weight <= 1.0
 
 
+@settings(deadline=None)
 @given(BITS, BITS, BITS, st.integers(50, 120))
 def test_a_difference_turns_with_its_arms(a: int, b: int, c: int, n: int) -> None:
     labels, judged, rest = (

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.evaluation.stats import estimate, margins, paired
@@ -15,6 +15,7 @@ GAINS = st.builds(
 TESTS = [margins.superiority_p, margins.non_inferiority_p, margins.tost_p]
 
 
+@settings(deadline=None)
 @given(GAINS, st.booleans(), st.booleans(), st.sampled_from([0.05, 0.1, 0.3]))
 def test_p_and_bound_agree(gains: list[float], is_binary: bool, is_clustered: bool, margin: float) -> None:
     clusters = [line // 2 for line in range(len(gains))] if is_clustered else None
@@ -31,6 +32,7 @@ def test_p_and_bound_agree(gains: list[float], is_binary: bool, is_clustered: bo
         assert (found.p < 0.05) == (abs(found.bound) < margin)
 
 
+@settings(deadline=None)
 @given(GAINS, st.booleans())
 def test_equivalence_is_the_same_from_both_sides(gains: list[float], is_binary: bool) -> None:
     ours = margins.tost_p(gains, 0.2, is_binary=is_binary)
@@ -41,6 +43,7 @@ def test_equivalence_is_the_same_from_both_sides(gains: list[float], is_binary: 
     assert abs(ours.bound) == pytest.approx(abs(theirs.bound), abs=1e-9)
 
 
+@settings(deadline=None)
 @given(GAINS, st.booleans())
 def test_the_wider_the_margin_the_easier(gains: list[float], is_binary: bool) -> None:
     narrow, wide = (margins.non_inferiority_p(gains, m, is_binary=is_binary) for m in (0.05, 0.2))

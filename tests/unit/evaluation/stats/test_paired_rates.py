@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.evaluation.stats import paired, paired_rates
@@ -9,6 +9,7 @@ from headrace.evaluation.stats import paired, paired_rates
 COUNTS = st.integers(0, 40)
 
 
+@settings(deadline=None)
 @given(COUNTS, COUNTS)
 def test_tests_are_symmetric_and_ordered(wins: int, losses: int) -> None:
     exact, asymptotic = (
@@ -22,6 +23,7 @@ def test_tests_are_symmetric_and_ordered(wins: int, losses: int) -> None:
     assert exact <= 1.0
 
 
+@settings(deadline=None)
 @given(COUNTS, COUNTS, COUNTS, st.integers(1, 40))
 def test_intervals_hold_the_difference_and_mirror(both: int, wins: int, losses: int, neither: int) -> None:
     n = both + wins + losses + neither

@@ -3,7 +3,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.evaluation.stats import ranking
@@ -22,6 +22,7 @@ def ladder(rates: list[float], n: int, seed: int) -> list[list[float]]:
     return [[float(0.5 * random.random() + 0.5 * hard < rate) for hard in difficulty] for rate in rates]
 
 
+@settings(deadline=None)
 @given(MATRICES, st.booleans())
 def test_the_best_arm_is_always_in_the_best_set(matrix: list[list[float]], is_binary: bool) -> None:
     found = ranking.best_set_p(matrix, is_binary=is_binary)
@@ -32,6 +33,7 @@ def test_the_best_arm_is_always_in_the_best_set(matrix: list[list[float]], is_bi
     assert best > 0.499
 
 
+@settings(deadline=None)
 @given(MATRICES, st.randoms(use_true_random=False))
 def test_ranking_does_not_depend_on_the_order(matrix: list[list[float]], random: Random) -> None:
     order = list(range(len(matrix[0])))
@@ -45,6 +47,7 @@ def test_ranking_does_not_depend_on_the_order(matrix: list[list[float]], random:
     assert after.means[::-1] == pytest.approx(before.means, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(MATRICES)
 def test_shrinking_keeps_the_mean_and_narrows_the_rest(matrix: list[list[float]]) -> None:
     found = ranking.shrink(matrix, draws=50)
