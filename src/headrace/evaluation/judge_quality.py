@@ -7,6 +7,7 @@ one answer is averaged and taken as the nearest category.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -99,44 +100,52 @@ def _averaged(items: Iterable[tuple[AnswerKey, float]]) -> dict[AnswerKey, float
     found: dict[AnswerKey, list[float]] = {}
     for key, value in items:
         found.setdefault(key, []).append(value)
-    return {key: fmean(values) for key, values in found.items()}
+    return {key: values[0] if len(values) == 1 else fmean(values) for key, values in found.items()}
+
+
+def _by_judge(judged: Sequence[Judged]) -> dict[str, dict[int, list[Judged]]]:
+    """What each judge said, by repeat."""
+    found: dict[str, dict[int, list[Judged]]] = {}
+    for item in judged:
+        found.setdefault(item.judge, {}).setdefault(item.repeat, []).append(item)
+    return found
 
 
 def _with_itself(judged: Sequence[Judged]) -> Iterator[Agreement]:
     """Test and retest: what a judge says about one answer again, each repeat as a rater."""
-    for judge in dict.fromkeys(item.judge for item in judged):
-        ratings: dict[str, dict[AnswerKey, float]] = {}
-        for repeat in sorted({item.repeat for item in judged if item.judge == judge}):
-            said = [item for item in judged if (item.judge, item.repeat) == (judge, repeat)]
-            ratings[f"{judge} #{repeat + 1}"] = _averaged((_key(item), item.score) for item in said)
-        if len(ratings) > 1:
+    for judge, repeats in _by_judge(judged).items():
+        if len(repeats) > 1:
+            ratings = {
+                f"{judge} #{repeat + 1}": _averaged((_key(item), item.score) for item in repeats[repeat])
+                for repeat in sorted(repeats)
+            }
             yield from _agreement("repeats", ratings, _grade)
 
 
 def _between_positions(judged: Sequence[Judged]) -> Iterator[Agreement]:
     """Whether a judge prefers the same answer when both change places."""
-    for judge in dict.fromkeys(item.judge for item in judged if item.position is not None):
-        ratings = {
-            f"{judge}, {position}": {
-                (item.arm, f"{item.line_id}\0{item.repeat}"): item.score
-                for item in judged
-                if (item.judge, item.position) == (judge, position)
-            }
-            for position in ("first", "second")
-        }
+    found: dict[str, dict[str, dict[AnswerKey, float]]] = {}
+    for item in judged:
+        if item.position is not None:
+            places = found.setdefault(item.judge, {"first": {}, "second": {}})
+            places[item.position][item.arm, f"{item.line_id}\0{item.repeat}"] = item.score
+    for judge, places in found.items():
+        ratings = {f"{judge}, {position}": said for position, said in places.items()}
         yield from _agreement("positions", ratings, _grade)
 
 
 def _between_judges(judged: Sequence[Judged]) -> Iterator[Agreement]:
+    by_judge = _by_judge(judged)
+    if len(by_judge) < 2:
+        return
     ratings = {
-        judge: _averaged((_key(item), item.score) for item in judged if item.judge == judge)
-        for judge in dict.fromkeys(item.judge for item in judged)
+        judge: _averaged((_key(item), item.score) for said in repeats.values() for item in said)
+        for judge, repeats in by_judge.items()
     }
-    if len(ratings) > 1:
-        yield from _agreement("judges", ratings, _grade)
-        if len(ratings) > 2:
-            for one, other in combinations(ratings, 2):
-                yield from _agreement("judges", {one: ratings[one], other: ratings[other]}, _grade)
+    yield from _agreement("judges", ratings, _grade)
+    if len(ratings) > 2:
+        for one, other in combinations(ratings, 2):
+            yield from _agreement("judges", {one: ratings[one], other: ratings[other]}, _grade)
 
 
 def _between_people(people: _Ratings) -> Iterator[Agreement]:
@@ -168,8 +177,8 @@ def _grade(score: float) -> float:
 
 def _agreement(between: str, ratings: _Ratings, category: Callable[[float], float]) -> Iterator[Agreement]:
     """One agreement; nothing where no answer has two ratings."""
-    units = list(dict.fromkeys(key for found in ratings.values() for key in found))
-    units = [key for key in units if sum(key in found for found in ratings.values()) > 1]
+    counts = Counter(key for found in ratings.values() for key in found)
+    units = [key for key, count in counts.items() if count > 1]
     if not units:
         return
     table = [[category(found[key]) if key in found else None for key in units] for found in ratings.values()]

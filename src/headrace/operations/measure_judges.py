@@ -17,6 +17,8 @@ from headrace.operations.workspace import Workspace
 JUDGEMENTS = "_judgements"
 """Ends the name of the output that holds what each judge said."""
 
+_POSITIONS = (None, "first", "second")
+
 
 def stored_labels(
     workspace: Workspace, collected: Sequence[Collected], metrics: Sequence[MetricSpec]
@@ -84,16 +86,13 @@ def _judged(collected: Sequence[Collected], metric: str) -> Iterator[Judged]:
 
 def _read(said: Any, arm: str, line_id: str) -> Iterator[Judged]:
     """A judgement as it was recorded; nothing where no model gave it or it has no score."""
-    score = as_score(said.get("score")) if isinstance(said, Mapping) else None
-    if score is not None and said.get("judge"):
-        yield Judged(
-            arm=arm,
-            line_id=line_id,
-            judge=str(said["judge"]),
-            repeat=int(said.get("repeat", 0)),
-            position=said.get("position"),
-            score=score,
-        )
+    if not isinstance(said, Mapping) or not said.get("judge"):
+        return
+    score, repeat, position = as_score(said.get("score")), said.get("repeat", 0), said.get("position")
+    # An evaluation flow of the user's may have an output of this name that is something else.
+    if score is not None and 0.0 <= score <= 1.0 and isinstance(repeat, int) and position in _POSITIONS:
+        judge = str(said["judge"])
+        yield Judged(arm=arm, line_id=line_id, judge=judge, repeat=repeat, position=position, score=score)
 
 
 def _scores(collected: Sequence[Collected], metric: str) -> dict[AnswerKey, float]:
