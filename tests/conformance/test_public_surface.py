@@ -21,10 +21,11 @@ from headrace.errors import ExitCode
 ROOT = Path(__file__).parents[2]
 COMMANDS = [
     "flow init", "flow save", "flow validate", "flow test", "flow serve", "flow build",
-    "run create", "run list", "run show", "run show-details", "run show-metrics", "run stream", "run visualize",
+    "run create", "run list", "run evaluate", "run show", "run show-details", "run show-metrics", "run stream", "run visualize",
     "run update", "run resume", "run archive", "run restore", "run trace", "run explain", "run export", "run delete",
     "doctor", "certify",
     "compare",
+    "evaluator list", "evaluator show",
     "label take", "label list", "label export", "label import",
     "connection create", "connection update", "connection list", "connection show", "connection delete",
     "tool init", "tool list", "tool validate",
@@ -79,7 +80,8 @@ OUR_OPTIONS = {
                    "--dry-run"],
     "run resume": ["--max-concurrency", "--workers", "--on", "--max-cost", "--max-tokens", "--events",
                    "--retry-failed"],
-    "compare": ["--max-concurrency", "--workers", "--on", "--cache", "--max-cost", "--max-tokens", "--events",
+    "run evaluate": ["--evaluator", "--max-concurrency", "--workers", "--on", "--max-cost", "--max-tokens", "--events"],
+    "compare": ["--evaluator", "--max-concurrency", "--workers", "--on", "--cache", "--max-cost", "--max-tokens", "--events",
                 "--dry-run", "--repeats", "--again"],
 }  # fmt: skip
 """What pf does not have: how lines are run, by the same names wherever they are run."""

@@ -67,6 +67,7 @@ TREE: Mapping[str, Branch | Place] = {
         commands={
             "create": _place("run_create", "Run a flow over every line of a data file."),
             "list": _place("run_list", "List runs, newest first."),
+            "evaluate": _place("run_evaluate", "Judge the answers of a run."),
             "show": _place("run_show", "Show one run."),
             "show-details": _place("run_show_details", "Show the inputs and outputs of a run's lines."),
             "show-metrics": _place("run_show_metrics", "Show the metrics that a run logged."),
@@ -92,6 +93,13 @@ TREE: Mapping[str, Branch | Place] = {
     ),
     "compare": _place(
         "compare", "Race arms over the same lines and say which one to ship.", "Decide between arms"
+    ),
+    "evaluator": Branch(
+        help="See what can judge answers.",
+        commands={
+            "list": _place("evaluator_list", "List the built-in evaluators."),
+            "show": _place("evaluator_show", "Say what an evaluator measures, takes and gives."),
+        },
     ),
     "label": Branch(
         help="Say what people think of answers, to measure and correct judges by.",

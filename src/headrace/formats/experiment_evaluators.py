@@ -17,7 +17,7 @@ An evaluator is exactly one of ``flow``, ``builtin`` and ``python``. Without ``n
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,20 @@ def parse_evaluator(text: str, folder: Path, column_mapping: Mapping[str, str]) 
             name=text.rpartition(":")[2], python=text, folder=str(folder), column_mapping=column_mapping
         )
     return EvaluatorSpec(name=text, builtin=text, column_mapping=column_mapping)
+
+
+def check_names(evaluators: Sequence[EvaluatorSpec]) -> None:
+    """Refuse two evaluators of one name.
+
+    Raises:
+        UsageError: F003.
+    """
+    names = [evaluator.name for evaluator in evaluators]
+    for name in names:
+        if names.count(name) > 1:
+            what = f"Two evaluators are called {name!r}."
+            fix = "Name each once, or give them names in an experiment file."
+            raise UsageError(Problem(code="F003", what=what, fix=fix))
 
 
 def _read_evaluator(pointer: Pointer, value: Any, findings: Findings, file: Path) -> EvaluatorSpec | None:

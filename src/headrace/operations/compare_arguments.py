@@ -17,6 +17,7 @@ from headrace.domain.scores import MetricSpec
 from headrace.domain.variant import Arm, Variant
 from headrace.errors import Problem, UsageError, nearest
 from headrace.formats.arms import make_arms, parse_model, parse_variant
+from headrace.formats.experiment_evaluators import check_names, parse_evaluator
 from headrace.formats.flow_file import load_flow
 
 _LOWER = ":lower"
@@ -27,6 +28,8 @@ class CompareArguments:
     """What was given instead of an experiment file.
 
     Attributes:
+        evaluation: An evaluation flow.
+        evaluators: Further evaluators: names of built-in ones, flows, ``file.py:name`` or ``module:name``.
         variants: Variant ids, or ``node.variant`` where an id alone is not clear.
         models: ``connection/model`` texts.
         metrics: Score names; ``name:lower`` where a low score is good.
@@ -35,7 +38,8 @@ class CompareArguments:
 
     flow: Path
     data: Path
-    evaluation: Path
+    evaluation: Path | None = None
+    evaluators: Sequence[str] = ()
     variants: Sequence[str] = ()
     models: Sequence[str] = ()
     metrics: Sequence[str] = ()
@@ -82,13 +86,7 @@ def make_experiment(given: CompareArguments) -> Experiment:
         column_mapping=given.column_mapping,
         arms=arms,
         baseline=find_baseline(arms, given.baseline),
-        evaluators=(
-            EvaluatorSpec(
-                name=given.evaluation.resolve().name,
-                flow_path=str(given.evaluation),
-                column_mapping=given.evaluation_mapping,
-            ),
-        ),
+        evaluators=_evaluators(given),
         metrics=add_margins(parse_metrics(given.metrics), given.margins),
         repeats=given.repeats,
         seed=given.seed,
@@ -100,6 +98,27 @@ def make_experiment(given: CompareArguments) -> Experiment:
         environment_variables=given.environment_variables,
         cache=CacheChoice(is_on=given.cache),
     )
+
+
+def _evaluators(given: CompareArguments) -> tuple[EvaluatorSpec, ...]:
+    """The evaluators that were named; the mapping is that of evaluation flows, or of all where there is none.
+
+    Raises:
+        UsageError: F001 for a path that does not exist, F003 for two of one name.
+    """
+    mapping = given.evaluation_mapping
+    found = [] if given.evaluation is None else [_evaluation(given.evaluation, mapping)]
+    for text in given.evaluators:
+        spec = parse_evaluator(text, Path(), mapping)
+        if found and spec.flow_path is None and given.evaluation is not None:
+            spec = replace(spec, column_mapping={})
+        found.append(spec)
+    check_names(found)
+    return tuple(found)
+
+
+def _evaluation(path: Path, mapping: Mapping[str, str]) -> EvaluatorSpec:
+    return EvaluatorSpec(name=path.resolve().name, flow_path=str(path), column_mapping=mapping)
 
 
 def change_experiment(experiment: Experiment, given: Mapping[str, Any]) -> Experiment:

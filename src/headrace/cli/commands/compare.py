@@ -79,6 +79,11 @@ _PLURALS = {"metrics": "metric", "slices": "slice", "margins": "margin"}
             "--evaluation-mapping truth='${data.answer}' prediction='${run.outputs.answer}'",
         ),
         ("Every score as a table", "headrace compare --again EXPERIMENT_ID --scores scores.csv"),
+        (
+            "With built-in evaluators",
+            "headrace compare --flow my_flow --data test.jsonl --models baseline,my_aoai/gpt-4o-mini "
+            "--evaluator f1 --evaluator latency --metric f1",
+        ),
         ("Recorded runs once more, as Markdown", "headrace compare --again EXPERIMENT_ID --output markdown"),
     ),
 )
@@ -95,6 +100,13 @@ _PLURALS = {"metrics": "metric", "slices": "slice", "margins": "margin"}
     help="Models as CONNECTION/MODEL; every variant with every model.",
 )
 @click.option("--evaluation", type=click.Path(path_type=Path), metavar="PATH", help="Evaluation flow.")
+@click.option(
+    "--evaluator",
+    "evaluators",
+    multiple=True,
+    metavar="NAME",
+    help="Built-in evaluator, flow, FILE.py:NAME or MODULE:NAME; may be repeated.",
+)
 @click.option(
     "--metric",
     "metrics",
@@ -262,9 +274,13 @@ def _flag(name: str) -> str:
 
 
 def _arguments(session: Session, given: Mapping[str, Any]) -> CompareArguments:
-    for name in ("data", "evaluation"):
-        if name not in given:
-            fail_usage(f"headrace compare --flow needs --{name}.", f"Give --{name} PATH.")
+    if "data" not in given:
+        fail_usage("headrace compare --flow needs --data.", "Give --data PATH.")
+    if "evaluation" not in given and "evaluators" not in given:
+        fail_usage(
+            "headrace compare --flow needs --evaluation or --evaluator.",
+            "Give --evaluation PATH, or --evaluator NAME; headrace evaluator list shows the built-in ones.",
+        )
     lists = ("variants", "models", "metrics", "slices")
     changes = {name: split_names(given[name]) for name in lists if name in given}
     variables = read_variables(

@@ -127,7 +127,10 @@ def _autoevals(found: Any) -> Callee:
         own.__call__,
     )
     named = {item.name: item for item in _signature_inputs(partial(function, found))}
-    inputs = {"output": _input("output", is_required=True), "expected": _input("expected", is_required=False)}
+    inputs = {
+        "output": named_input("output", is_required=True),
+        "expected": named_input("expected", is_required=False),
+    }
     call = getattr(found, "eval_async", None)
     return Callee(
         call=call or found,
@@ -155,7 +158,7 @@ def _ragas(found: Any) -> Callee | None:
     async def call(**inputs: Any) -> Any:
         return await score_sample(make_sample(**inputs))
 
-    inputs = tuple(_input(name, is_required=True) for name in sorted(columns))
+    inputs = tuple(named_input(name, is_required=True) for name in sorted(columns))
     return Callee(call=call, inputs=inputs, is_async=True, library="ragas")
 
 
@@ -181,7 +184,7 @@ def _deepeval(found: Any) -> Callee | None:
             value=found.score, reason=found.reason, error=getattr(found, "error", None), label=_passed(found)
         )
 
-    inputs = tuple(_input(name, is_required=True) for name in names)
+    inputs = tuple(named_input(name, is_required=True) for name in names)
     return Callee(call=call, inputs=inputs, is_async=True, library="deepeval")
 
 
@@ -216,11 +219,11 @@ def _signature_inputs(call: Callable[..., Any]) -> tuple[EvaluatorInput, ...]:
             what = f"The evaluator takes {item.name!r} by its position only."
             fix = "Remove the / from the signature: inputs are given by name."
             raise DefinitionError(Problem(code="G926", what=what, fix=fix))
-        found.append(_input(item.name, is_required=item.default is inspect.Parameter.empty))
+        found.append(named_input(item.name, is_required=item.default is inspect.Parameter.empty))
     return tuple(found)
 
 
-def _input(name: str, *, is_required: bool) -> EvaluatorInput:
+def named_input(name: str, *, is_required: bool) -> EvaluatorInput:
     """An input by its name, which says what it is."""
     if name in _ANSWERS:
         return EvaluatorInput(
