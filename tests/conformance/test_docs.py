@@ -11,7 +11,7 @@ import click
 import pytest
 
 from headrace.cli.tree import build_root
-from tests.support.reference_docs import DOCS, render_errors_page
+from tests.support.reference_docs import DOCS, render_errors_page, render_evaluators_page
 
 ROOT = DOCS.parent
 PAGES = sorted(path for path in (*DOCS.rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("flows/**/*.md")))
@@ -100,3 +100,8 @@ def test_commands_in_pages_exist_with_their_options(page: str, line: str) -> Non
     }
     options = {word.partition("=")[0] for word in words if word.startswith("-")}
     assert options - known == set(), f"{page}: {line}"
+
+
+def test_the_page_of_evaluators_says_what_the_registry_says() -> None:
+    written = (DOCS / "evaluators.md").read_text(encoding="utf-8")
+    assert written == render_evaluators_page(written), "run: python -m tests.support.reference_docs"

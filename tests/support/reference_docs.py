@@ -22,11 +22,14 @@ from headrace.errors import (
     StateError,
     UsageError,
 )
+from headrace.operations.describe_evaluators import EvaluatorDescription, list_evaluators
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 
 BOARD_BEGINS, BOARD_ENDS = "<!-- board: written by `make docs` -->\n", "<!-- end of board -->\n"
+EVALUATORS_BEGIN = "<!-- evaluators: written by `make docs` -->\n"
+EVALUATORS_END = "<!-- end of evaluators -->\n"
 _BOARD_WIDTH = 80
 
 _FAMILIES = {
@@ -121,6 +124,32 @@ def _entry(code: str, entry: Entry) -> str:
     return f"### {code} {entry.name}\n\n{code} `{entry.name}`: {entry.title}. {entry.explanation}\n"
 
 
+def render_evaluators_page(page: str) -> str:
+    """The text of ``docs/evaluators.md`` with what the registry says of each evaluator.
+
+    Args:
+        page: The text, its descriptions of any age.
+    """
+    before, _, rest = page.partition(EVALUATORS_BEGIN)
+    _, _, after = rest.partition(EVALUATORS_END)
+    described = "\n".join(_evaluator(item) for item in list_evaluators() if not item.is_grader)
+    return f"{before}{EVALUATORS_BEGIN}{described}{EVALUATORS_END}{after}"
+
+
+def _evaluator(item: EvaluatorDescription) -> str:
+    parts = [f"### {item.name}", f"{item.title} {item.note}"]
+    if item.library:
+        parts.append(f"Computed by the library {item.library}.")
+    for title, entries in (("input", item.inputs), ("option", item.options), ("score", item.outputs)):
+        if entries:
+            rows = "\n".join(
+                f"| `{name}` | {text.replace('|', '&#124;')} |" for name, text in entries.items()
+            )
+            parts.append(f"| {title} | |\n| --- | --- |\n{rows}")
+    parts.append(f"```yaml\n- {item.example}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
 def copy_project(folder: Path) -> None:
     """Copy what the commands in the pages need: the flows and the documentation that they answer from."""
     for name in ("flows", "docs"):
@@ -156,6 +185,8 @@ def render_readme(readme: str, demo: str) -> str:
 def write_pages() -> None:
     """Write every generated page, then the board of the demo, which answers from them."""
     (DOCS / "errors.md").write_text(render_errors_page(), encoding="utf-8")
+    evaluators = DOCS / "evaluators.md"
+    evaluators.write_text(render_evaluators_page(evaluators.read_text(encoding="utf-8")), encoding="utf-8")
     readme = ROOT / "README.md"
     with TemporaryDirectory() as name:
         folder = Path(name).resolve()

@@ -10,7 +10,9 @@ from pathlib import Path
 from headrace.domain.dataset import Dataset, SourceLine
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import Flow
+from headrace.domain.scores import MetricSpec
 from headrace.errors import DefinitionError, Problem, UsageError, nearest, raise_if_errors
+from headrace.evaluation.evaluators.registry import BUILTINS, directions
 from headrace.formats.lines import read_dataset
 from headrace.formats.mapping import as_arm_outputs, parse_mapping
 from headrace.operations.check_columns import check_columns
@@ -95,7 +97,22 @@ def _with_flows(
         except DefinitionError as error:
             problems += error.problems
     raise_if_errors(tuple(problems))
-    return replace(experiment, evaluators=tuple(found))
+    metrics = tuple(_directed(experiment, number, metric) for number, metric in enumerate(experiment.metrics))
+    return replace(experiment, evaluators=tuple(found), metrics=metrics)
+
+
+def _directed(experiment: Experiment, number: int, metric: MetricSpec) -> MetricSpec:
+    """A metric that does not say its direction gets that of its built-in evaluator."""
+    source_map = experiment.source_map
+    if source_map is not None and ("metrics", number, "direction") in source_map.values:
+        return metric
+    for evaluator in experiment.evaluators:
+        builtin = BUILTINS.get(evaluator.builtin or "")
+        known = directions(builtin, evaluator.name) if builtin is not None else {}
+        name = metric.name.removeprefix(f"{evaluator.name}.")
+        if known.get(name) == "lower":
+            return replace(metric, direction="lower")
+    return metric
 
 
 def _check_evaluator(

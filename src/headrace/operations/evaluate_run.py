@@ -12,7 +12,7 @@ from headrace.engine.events import OnEvent
 from headrace.engine.spending import Spending
 from headrace.operations.collect_scores import EVALUATOR_TAG
 from headrace.operations.evaluator_flows import Offer, as_flow
-from headrace.operations.judge_flows import check_judge_prices, judge_properties
+from headrace.operations.judge_flows import check_judge_prices
 from headrace.operations.recorded_data import unchanged_dataset
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace
@@ -67,7 +67,6 @@ def evaluate_run(
                 source_run=request.run,
                 column_mapping=evaluator.column_mapping,
                 environment_variables=request.environment_variables,
-                properties=judge_properties(evaluator),
                 tags={EVALUATOR_TAG: evaluator.name},
                 repeat=base.spec.repeat,
                 max_concurrency=request.max_concurrency,

@@ -131,6 +131,9 @@ def _autoevals(found: Any) -> Callee:
         "output": named_input("output", is_required=True),
         "expected": named_input("expected", is_required=False),
     }
+    taken = inspect.signature(function).parameters.values()
+    if any(item.kind is inspect.Parameter.VAR_KEYWORD for item in taken):
+        inputs["input"] = named_input("input", is_required=False)  # what graders of theirs ask about
     call = getattr(found, "eval_async", None)
     return Callee(
         call=call or found,
@@ -151,7 +154,9 @@ def _ragas(found: Any) -> Callee | None:
         ascore = getattr(found, "ascore", None)
         if ascore is None:
             return None
-        return Callee(call=ascore, inputs=_signature_inputs(ascore), is_async=True, library="ragas")
+        # A function that ragas has decorated is kept in the metric, whose own method takes anything.
+        inputs = _signature_inputs(ascore) or _signature_inputs(getattr(found, "_func", None) or ascore)
+        return Callee(call=ascore, inputs=inputs, is_async=True, library="ragas")
     columns = getattr(found, "required_columns", {}).get("SINGLE_TURN", ())
     make_sample = _class_of("ragas.dataset_schema", "SingleTurnSample")
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from headrace.domain.scores import Direction
 from headrace.errors import DefinitionError, Problem, nearest
 from headrace.evaluation.evaluators.base import (
     MAIN,
@@ -356,6 +357,11 @@ def score_names(builtin: Builtin, name: str, parameters: Mapping[str, Any]) -> t
     if builtin.name == "fields":
         own += [f"field_{field}" for field in parameters.get("fields", ())]
     return tuple(own)
+
+
+def directions(builtin: Builtin, name: str) -> dict[str, Direction]:
+    """Which way is better, by the names of the scores of an evaluator that is called ``name``."""
+    return {output.name or name: output.direction for output in builtin.outputs}
 
 
 def _unknown(builtin: Builtin, name: str, known: Mapping[str, EvaluatorOption]) -> Problem:

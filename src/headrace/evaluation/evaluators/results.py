@@ -82,7 +82,10 @@ def _read_mapping(found: Mapping[str, Any], *, is_azure: bool) -> dict[str, Any]
 
 
 def _name_labels(outputs: dict[str, Any]) -> None:
-    """F1 of azure-ai-evaluation calls its score ``f1_score`` and its label ``f1``: both get the score's name."""
+    """Drop the second name ``S_score`` of a score, and give labels and reasons the name of theirs."""
+    for name in [name for name in outputs if name.endswith("_score")]:
+        if outputs.get(name.removesuffix("_score")) == outputs[name]:
+            del outputs[name]
     for name in [name for name in outputs if name.endswith(("_label", "_reason"))]:
         stem, _, kind = name.rpartition("_")
         if stem not in outputs and f"{stem}_score" in outputs:
