@@ -139,6 +139,7 @@ class _Sides:
         """Let both answer the lines of a flow."""
         return AnsweredFlow(
             name=trial.path,
+            path=self.mine / trial.file,
             rows=trial.rows,
             inputs=trial.lines,
             ours=_answer(self.workspace, self.mine / trial.file, trial, repeats),

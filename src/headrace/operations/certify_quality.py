@@ -22,6 +22,7 @@ from headrace.formats.experiment_evaluators import parse_evaluator
 from headrace.operations.check_experiment import unknown_metric
 from headrace.operations.collect_scores import JudgedRun, collect_run, make_arm_lines, score_names
 from headrace.operations.compare_runs import evaluate_run
+from headrace.operations.evaluator_flows import Offer, as_flow
 from headrace.operations.line_runners import HERE
 from headrace.operations.workspace import Workspace
 
@@ -56,11 +57,13 @@ class AnsweredFlow:
     """One flow with the answers of both sides.
 
     Attributes:
+        path: The flow's file, of which an evaluator may ask what its outputs are.
         rows: The columns of each line's data, references among them.
         inputs: What the flow was called with.
     """
 
     name: str
+    path: Path
     rows: Sequence[Mapping[str, Any]]
     inputs: Sequence[Mapping[str, Any]]
     ours: Answers
@@ -155,15 +158,16 @@ def _needed(pairs: Sequence[Pair], metric: MetricSpec) -> int | None:
 
 def _score(workspace: Workspace, request: QualityRequest, flow: AnsweredFlow) -> tuple[ArmLines, ...]:
     """Scores of both sides by line."""
-    evaluator = parse_evaluator(request.evaluator, request.folder, request.column_mapping)
     scratch = workspace.keeping_nothing()
+    named = parse_evaluator(request.evaluator, request.folder, request.column_mapping)
+    evaluator = as_flow(scratch, named, _offer(flow))
     with TemporaryDirectory(prefix="headrace-quality-") as name:
         data = Path(name) / "data.jsonl"
         rows = (json.dumps(dict(row), ensure_ascii=False, default=str) for row in flow.rows)
         data.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
         experiment = Experiment(
             name=flow.name,
-            flow_path="",
+            flow_path=str(flow.path),
             data_path=str(data),
             column_mapping={},
             arms=(),
@@ -188,6 +192,15 @@ def _score(workspace: Workspace, request: QualityRequest, flow: AnsweredFlow) ->
     return make_arm_lines(collected, [request.metric.name])
 
 
+def _offer(flow: AnsweredFlow) -> Offer:
+    """What the inputs of an evaluator may be."""
+    answers = (answer.outputs or {} for line in (*flow.ours, *flow.theirs) for answer in line)
+    outputs = dict.fromkeys(name for found in answers for name in found)
+    return Offer(
+        outputs=tuple(outputs), columns=tuple(dict.fromkeys(name for row in flow.rows for name in row))
+    )
+
+
 def _record(
     workspace: Workspace, flow: AnsweredFlow, arm: str, repeat: int, answers: Sequence[Answer], data: Path
 ) -> Run:
@@ -195,7 +208,7 @@ def _record(
     name = f"{arm}_{repeat}"
     spec = RunSpec(
         name=name,
-        flow_path="",
+        flow_path=str(flow.path),
         flow_name=flow.name,
         flow_digest="",
         data_path=str(data),

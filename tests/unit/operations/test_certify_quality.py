@@ -78,9 +78,9 @@ def settings_for(folder: Path) -> dict[str, str]:
 def certify(folder: Path, *, margin: float, is_planned: bool = False, **fields: Any) -> FlowQuality:
     quality = QualityRequest(
         metric=MetricSpec(name=fields.pop("metric", "correct"), margin=margin),
-        evaluator="judge",
+        evaluator=fields.pop("evaluator", "judge"),
         folder=folder,
-        column_mapping=MAPPING,
+        column_mapping=fields.pop("mapping", MAPPING),
         is_planned=is_planned,
     )
     with open_workspace(load_settings(settings_for(folder)), folder) as workspace:
@@ -109,6 +109,14 @@ def test_other_words_are_no_worse_when_lines_are_enough(tmp_path: Path) -> None:
     assert quality.bound is not None
     assert quality.bound > -0.05
     assert (quality.n_lines, quality.repeats, quality.n_needed) == (60, 1, None)
+
+
+def test_built_in_evaluators_find_their_inputs(tmp_path: Path) -> None:
+    write(tmp_path, 60, theirs(60, 0))
+    mapping = {"reference": "${data.truth}"}
+    quality = certify(tmp_path, margin=0.05, evaluator="f1", metric="f1", mapping=mapping)
+    assert (quality.word, quality.reason) == ("no worse", "")
+    assert quality.ours == quality.theirs == pytest.approx(2 / 3)
 
 
 def test_equal_answers_on_few_lines_show_nothing_and_it_is_said_how_many_would(tmp_path: Path) -> None:
