@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import exp, fsum, lgamma, log, sqrt
 
 from headrace.domain.comparison import Estimate, Interval
@@ -17,17 +17,6 @@ from headrace.evaluation.stats.permutation import SIGN_FLIP_DRAWS, sign_flip_tai
 from headrace.evaluation.stats.special import incomplete_beta, normal_quantile, t_cdf
 
 _LOG_LIMIT = 700.0
-
-
-def collapse_repeats(observations: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """Mean per line over its repeats; lines without observations are left out.
-
-    Repeats of a line are not independent lines: testing them as if they were finds differences
-    that are not there.
-
-    Source: Miller (2024), arXiv 2411.00640, section 3.1.
-    """
-    return {line: mean(values) for line, values in observations.items() if values}
 
 
 def sign_counts(differences: Sequence[float]) -> tuple[int, int, int]:

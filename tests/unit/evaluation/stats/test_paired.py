@@ -151,10 +151,6 @@ def test_log_ratio_beyond_floats_is_unknown() -> None:
     assert wide.interval is None
 
 
-def test_collapse_averages_repeats_and_drops_empty_lines() -> None:
-    assert paired.collapse_repeats({"a": [1.0, 0.0], "b": [], "c": [1.0]}) == {"a": 0.5, "c": 1.0}
-
-
 def test_sign_counts_round_to_ties() -> None:
     assert paired.sign_counts([0.5, -0.1, 0.0, 1e-12, -1e-12]) == (1, 1, 3)
 
