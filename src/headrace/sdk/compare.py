@@ -218,11 +218,14 @@ def _document(given: Mapping[str, Any]) -> dict[str, Any]:
     if "slices" in given:
         document["slices"] = [given["slices"]] if isinstance(given["slices"], str) else list(given["slices"])
     document["evaluators"] = [_evaluator(item) for item in given.get("evaluators", ())]
-    plain = (as_plain(metric) for metric in _asked_metrics(given))
-    document["metrics"] = [
-        {key: value for key, value in metric.items() if value is not None} for metric in plain
-    ]
+    document["metrics"] = [_plain_metric(metric) for metric in _asked_metrics(given)]
     return {key: str(value) if isinstance(value, PathLike) else value for key, value in document.items()}
+
+
+def _plain_metric(metric: MetricSpec) -> dict[str, Any]:
+    """A metric as an experiment file names it: what was not said is for its evaluator to say."""
+    unsaid = as_plain(MetricSpec(name=metric.name))
+    return {key: value for key, value in as_plain(metric).items() if key == "name" or value != unsaid[key]}
 
 
 def _variants(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -123,6 +123,13 @@ def test_arguments_alone_say_what_a_file_says(folder: Path, variants: list[objec
     assert arms.metric().spec.margin == 0.25
 
 
+def test_what_is_not_said_of_a_metric_is_for_its_evaluator_to_say(folder: Path) -> None:
+    arms = headrace.compare(
+        flow="flow", data="data.jsonl", evaluators=["latency"], metrics={"name": "latency", "margin": 5.0}
+    )
+    assert (arms.metric().spec.direction, arms.metric().spec.margin) == ("lower", 5.0)
+
+
 def test_runs_of_a_script_are_compared(folder: Path) -> None:
     client = PFClient()
     runs = [
