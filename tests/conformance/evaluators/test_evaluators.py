@@ -65,7 +65,7 @@ VALUES = (
 
 def scores_of(name: str, case: Case) -> dict[str, Any]:
     entry = BuiltinEntry(name, case.get("name", name), dict(case.get("parameters", {})))
-    return entry(**case["inputs"])
+    return entry.score(**case["inputs"])
 
 
 @pytest.mark.parametrize(("name", "case"), CASES, ids=[f"{name}{n}" for n, (name, _) in enumerate(CASES)])
@@ -115,7 +115,7 @@ def test_degenerate_inputs_give_a_score_or_a_problem(name: str, value: Any) -> N
 
 def check_outputs(judge: BuiltinEntry, inputs: Mapping[str, Any], builtin: Builtin) -> None:
     try:
-        outputs = judge(**inputs)
+        outputs = judge.score(**inputs)
     except HeadraceError as error:
         assert [problem.code for problem in error.problems] == ["G921"]  # noqa: PT017 - a score is as good
         return
@@ -168,7 +168,7 @@ def test_the_order_of_columns_is_irrelevant(name: str, case: Case) -> None:
 def test_metrics_over_all_lines() -> None:
     entry = BuiltinEntry("classification", "kind", {"labels": ["a", "b", "c"]})
     pairs = [("a", "a"), ("a", "a"), ("b", "a"), ("b", "b"), ("x", "c"), ("c", "c")]
-    lines = [entry(prediction=prediction, reference=reference) for prediction, reference in pairs]
+    lines = [entry.score(prediction=prediction, reference=reference) for prediction, reference in pairs]
     # F1 of a 2 * 2 / 5, of b 2 * 1 / 3, of c 2 * 1 / 3.
     assert entry.__aggregate__(lines) == pytest.approx(
         {

@@ -31,7 +31,15 @@ class BuiltinEntry:
         self._name = name
         self._judge = make_judge(self._builtin, parameters)
 
-    def __call__(self, **inputs: Any) -> dict[str, Any]:
+    async def __call__(self, **inputs: Any) -> dict[str, Any]:
+        """The scores of one line; awaited only so that no thread is asked for a few microseconds of work.
+
+        Raises:
+            UnscorableError: G921 where nothing can be said of the line.
+        """
+        return self.score(**inputs)
+
+    def score(self, **inputs: Any) -> dict[str, Any]:
         """The scores of one line.
 
         Raises:
