@@ -8,6 +8,7 @@ from typing import Any
 
 from headrace.domain.cache import CacheChoice
 from headrace.domain.comparison import Family
+from headrace.domain.race import RaceSpec
 from headrace.domain.scores import MetricSpec
 from headrace.domain.variant import Arm, ModelSpec
 from headrace.source import Pointer, SourceMap, Span
@@ -64,6 +65,7 @@ class Experiment:
         cluster: Column of lines that belong together and so are not independent; ``None`` where each stands for itself.
         slices: Columns by whose values the results are broken down.
         family: Which comparisons are adjusted together.
+        race: How the arms race; ``None`` where every arm answers every line.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Experiment:
     cluster: str | None = None
     slices: tuple[str, ...] = ()
     family: Family = "baseline"
+    race: RaceSpec | None = None
     environment_variables: Mapping[str, str] = field(default_factory=dict)
 
     def place(self, *pointer: str | int) -> Span | None:

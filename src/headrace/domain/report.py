@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from headrace.domain.race import RaceResult
 from headrace.domain.scores import Score
 
 
@@ -160,6 +161,7 @@ class ReportContext:
         graph: The flow and what its nodes took; ``None`` where it is not known.
         runs: Where the numbers come from, arms before their evaluations.
         versions: Name of a program to its version, such as "headrace" to "0.1.0".
+        race: How the arms raced; ``None`` where every arm answered every line.
     """
 
     title: str
@@ -174,3 +176,4 @@ class ReportContext:
     graph: FlowGraph | None = None
     runs: tuple[RunFacts, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    race: RaceResult | None = None
