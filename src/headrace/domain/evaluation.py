@@ -8,8 +8,10 @@ from typing import Any
 
 from headrace.domain.cache import CacheChoice
 from headrace.domain.comparison import Family
+from headrace.domain.gate import GateSpec
 from headrace.domain.race import RaceSpec
-from headrace.domain.scores import MetricSpec
+from headrace.domain.run import Cap
+from headrace.domain.scores import Direction, MetricSpec
 from headrace.domain.variant import Arm, ModelSpec
 from headrace.source import Pointer, SourceMap, Span
 
@@ -46,6 +48,22 @@ class EvaluatorSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Guardrail:
+    """A score that must not get worse for an arm to be shipped.
+
+    Attributes:
+        metric: Name of the score.
+        margin: Largest loss against the baseline that does not matter, in the unit of the score, above zero.
+        pointer: Where the guardrail stands in the experiment file.
+    """
+
+    metric: str
+    margin: float
+    direction: Direction = "higher"
+    pointer: Pointer = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
     """What ``headrace compare`` runs.
 
@@ -66,6 +84,9 @@ class Experiment:
         slices: Columns by whose values the results are broken down.
         family: Which comparisons are adjusted together.
         race: How the arms race; ``None`` where every arm answers every line.
+        guardrails: What an arm must not be worse in, by more than a margin, to be shipped.
+        budget: The most that all arms and evaluations together may spend; ``None`` for no limit.
+        gates: What an arm must show before it is let through.
     """
 
     name: str
@@ -88,6 +109,9 @@ class Experiment:
     family: Family = "baseline"
     race: RaceSpec | None = None
     environment_variables: Mapping[str, str] = field(default_factory=dict)
+    guardrails: tuple[Guardrail, ...] = ()
+    budget: Cap | None = None
+    gates: tuple[GateSpec, ...] = ()
 
     def place(self, *pointer: str | int) -> Span | None:
         """Where a value of the experiment file stands; ``None`` when there is no file."""

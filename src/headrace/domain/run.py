@@ -46,6 +46,20 @@ class Cap:
     tokens: int | None = None
 
 
+def lower_cap(first: Cap | None, second: Cap | None) -> Cap | None:
+    """What may be spent where both must be kept; ``None`` where there is neither."""
+    if first is None or second is None:
+        return first or second
+
+    def lower(one: float | None, other: float | None) -> float | None:
+        return min((value for value in (one, other) if value is not None), default=None)
+
+    tokens = lower(first.tokens, second.tokens)
+    return Cap(
+        cost_usd=lower(first.cost_usd, second.cost_usd), tokens=None if tokens is None else int(tokens)
+    )
+
+
 def sum_usage(usages: Iterable[Usage]) -> Usage:
     """Total of some usages; the cost is unknown as soon as one call's cost is unknown."""
     called = [usage for usage in usages if usage.calls]

@@ -54,8 +54,20 @@ class Variant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """Variant × model: the thing compared offline and split online. ``None`` means as the flow file says."""
+    """The thing compared offline and split online. ``None`` means as the flow file says.
+
+    Attributes:
+        overrides: ``node.field`` to value, as :func:`headrace.planning.override.apply_overrides` reads them; they come
+            after the variant and the model.
+        flow_path: The flow that this arm runs where several compete; ``None`` for that of the experiment.
+        url: An HTTP endpoint that answers in place of a flow.
+        factors: Factor to the level that this arm has of it; empty where the arm is no cell of a design.
+    """
 
     name: str
     variant: Variant | None = None
     model: ModelSpec | None = None
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    flow_path: str | None = None
+    url: str | None = None
+    factors: Mapping[str, str] = field(default_factory=dict)

@@ -54,7 +54,7 @@ def check_experiment(workspace: Workspace, experiment: Experiment) -> Experiment
     for arm in experiment.arms:
         with loaded_flow(
             workspace,
-            Path(experiment.flow_path),
+            Path(arm.flow_path or experiment.flow_path),
             arm=arm,
             environment_variables=experiment.environment_variables,
         ) as loaded:

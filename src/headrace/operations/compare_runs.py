@@ -11,7 +11,7 @@ from headrace.domain.comparison import Comparison, Family, Recommendation
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import FlowOutput
 from headrace.domain.report import ReportContext
-from headrace.domain.run import CANCELED, Cap, Run
+from headrace.domain.run import CANCELED, Cap, Run, lower_cap
 from headrace.domain.score_record import ScoreRecord
 from headrace.domain.scores import ArmLines, HumanLabel, LineFacts, MetricSpec
 from headrace.domain.variant import Arm
@@ -101,6 +101,7 @@ def run_experiment(
         StateError: The store failed.
     """
     experiment = check_experiment(workspace, experiment)
+    cap = lower_cap(experiment.budget, cap)
     check_judge_prices(experiment.evaluators, cap)
     names = [arm.name for arm in experiment.arms]
     experiment_id = f"{experiment.name}_{workspace.now():%Y%m%d_%H%M%S_%f}"
@@ -130,7 +131,7 @@ def _run_arm(
     run = _run_whole(
         workspace,
         RunRequest(
-            flow=Path(experiment.flow_path),
+            flow=Path(arm.flow_path or experiment.flow_path),
             data=Path(experiment.data_path),
             column_mapping=experiment.column_mapping,
             arm=arm,

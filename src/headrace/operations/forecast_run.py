@@ -27,7 +27,13 @@ from headrace.formats.template import load_template
 from headrace.operations.cache_nodes import CachedNodes, experiment_cache
 from headrace.operations.check_experiment import check_experiment
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
-from headrace.operations.run_batch import RunRequest, cached_nodes, check_price, flow_choice
+from headrace.operations.run_batch import (
+    RunRequest,
+    cached_nodes,
+    check_price,
+    flow_choice,
+    recorded_overrides,
+)
 from headrace.operations.run_lines import make_lines
 from headrace.operations.test_flow import make_arm
 from headrace.operations.workspace import Workspace
@@ -70,7 +76,7 @@ def forecast_run(workspace: Workspace, request: RunRequest, label: str | None = 
         name = label or (arm.name if arm else loaded.flow.name)
         cached = cached_nodes(workspace, request, loaded)
         saved = asyncio.run(_find_saved(workspace, loaded, lines, cached))
-        base = _find_pilot(workspace, loaded, arm)
+        base = _find_pilot(workspace, loaded, arm, recorded_overrides(request, arm))
         if base is None:
             return _less(_from_prompts(loaded, lines, len(lines), name), saved)
         concurrency = request.max_concurrency or loaded.max_concurrency
@@ -96,7 +102,7 @@ def forecast_experiment(
     for arm in experiment.arms:
         request = RunRequest(
             cache=experiment_cache(workspace, experiment),
-            flow=Path(experiment.flow_path),
+            flow=Path(arm.flow_path or experiment.flow_path),
             data=Path(experiment.data_path),
             column_mapping=experiment.column_mapping,
             arm=arm,
@@ -116,7 +122,7 @@ def _forecast_evaluator(
     workspace: Workspace, evaluator: EvaluatorSpec, n_lines: int, max_concurrency: int | None, label: str
 ) -> Forecast:
     with loaded_flow(workspace, Path(evaluator.flow_path or "")) as loaded:
-        base = _find_pilot(workspace, loaded, None)
+        base = _find_pilot(workspace, loaded, None, {})
         if base is None:
             return _from_prompts(loaded, (), n_lines, label)
         return _from_run(workspace, base, loaded, n_lines, max_concurrency or loaded.max_concurrency, label)
@@ -206,7 +212,9 @@ def _less(forecast: Forecast, saved: Usage) -> Forecast:
     )
 
 
-def _find_pilot(workspace: Workspace, loaded: LoadedFlow, arm: Arm | None) -> Run | None:
+def _find_pilot(
+    workspace: Workspace, loaded: LoadedFlow, arm: Arm | None, overrides: Mapping[str, str]
+) -> Run | None:
     choices = arm.variant.choices if arm and arm.variant else {}
     variant = ",".join(f"${{{node}.{name}}}" for node, name in choices.items()) or None
     model = arm.model if arm else None
@@ -218,6 +226,7 @@ def _find_pilot(workspace: Workspace, loaded: LoadedFlow, arm: Arm | None) -> Ru
         and folder in (Path(run.spec.flow_path), Path(run.spec.flow_path).parent)
         and run.spec.flow_name == loaded.flow.name
         and (run.spec.variant, run.spec.chosen_model) == (variant, model)
+        and dict(run.spec.connections) == dict(overrides)
     ]
     digest = flow_digest(loaded.flow)
     unchanged = (run for run in found if run.spec.flow_digest == digest)

@@ -177,6 +177,7 @@ def _choose(workspace: Workspace, flow: Flow, arm: Arm | None, overrides: Mappin
     if arm is not None:
         _check_model(workspace, arm)
         flow = apply_arm(flow, arm, _connection_type(workspace))
+        overrides = {**arm.overrides, **overrides}
     return apply_overrides(flow, overrides)
 
 

@@ -171,6 +171,11 @@ def flow_choice(request: RunRequest, arm: Arm | None) -> FlowChoice:
     )
 
 
+def recorded_overrides(request: RunRequest, arm: Arm | None) -> dict[str, str]:
+    """All overrides of a run, by which it is recorded: those of the request win over those of its arm."""
+    return {**(arm.overrides if arm else {}), **request.connections}
+
+
 def _find_finished(
     workspace: Workspace, base: Run | None, loaded: LoadedFlow, lines: Collection[PendingLine]
 ) -> FinishedLines:
@@ -234,10 +239,10 @@ def check_price(spending: Spending | None, loaded: LoadedFlow) -> None:
 
 
 def recorded_arm(spec: RunSpec) -> Arm | None:
-    """The choice of variants and model that a run was made with."""
+    """The choice of variants and model that a run was made with; its overrides stand among the run's connections."""
     choices = dict(re.findall(r"\$\{([^.{}]+)\.([^{}]+)\}", spec.variant or ""))
     variant = Variant(name="/".join(choices.values()), choices=choices) if choices else None
-    has_arm = variant is not None or spec.chosen_model is not None
+    has_arm = variant is not None or spec.chosen_model is not None or spec.arm is not None
     return Arm(name=spec.arm or "", variant=variant, model=spec.chosen_model) if has_arm else None
 
 
@@ -274,7 +279,7 @@ def _make_spec(
         arm=arm.name if arm else None,
         model=", ".join(_models(flow)) or None,
         chosen_model=arm.model if arm else None,
-        connections=request.connections,
+        connections=recorded_overrides(request, arm),
         init=mask_settings(request.init),
         experiment=request.experiment,
         judgement=request.judgement,

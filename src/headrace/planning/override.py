@@ -1,21 +1,56 @@
-"""Overrides of single node settings from the command line: ``--connections node.connection=name``."""
+"""Overrides of single node settings: ``--connections node.field=value``, and those of an experiment's arms."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any, Final
 
-from headrace.domain.flow import Flow, Node
+from headrace.domain.flow import PROMPTY, Flow, Node
 from headrace.errors import Problem, UsageError, nearest
+
+EVERY_MODEL_NODE: Final = "*"
+"""Stands for every llm node in place of a node's name: ``*.temperature``."""
+
+_NAMES: Final = ("connection", "deployment_name", "model")
+"""Fields whose value is a name, whatever it looks like."""
+
+
+def override_text(field_name: str, value: Any) -> str:
+    """A value as the text that :func:`read_override` reads as that value.
+
+    Args:
+        field_name: The field that is set.
+        value: Plain data.
+    """
+    if isinstance(value, str) and read_override(field_name, value) == value:
+        return value
+    return value if field_name in _NAMES and isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def read_override(field_name: str, text: str) -> Any:
+    """The value that a text sets: JSON where it is JSON (``0.7``, ``true``, ``[1, 2]``, ``"5"``), else the text.
+
+    A connection, a deployment and a model are names, and so always the text.
+    """
+    if field_name in _NAMES:
+        return text
+    try:
+        return json.loads(text, parse_constant=_no_number)
+    except ValueError:
+        return text
 
 
 def apply_overrides(flow: Flow, overrides: Mapping[str, str]) -> Flow:
     """Set node fields by ``node.field`` texts: ``connection`` of an llm node, else an input of that name.
 
+    ``*`` in place of a node is every llm node. Of a prompty, whose only node is itself, a field is a parameter of the
+    request, or the connection or model of its configuration.
+
     Raises:
-        UsageError: C507 for a text that is not ``node.field`` or an unknown node.
+        UsageError: C507 for a text that is not ``node.field``, an unknown node, or ``*`` where no node is an llm node.
     """
-    nodes = {node.name: node for node in flow.nodes}
     for text, value in overrides.items():
         name, dot, field_name = text.partition(".")
         if not (dot and name and field_name):
@@ -26,20 +61,70 @@ def apply_overrides(flow: Flow, overrides: Mapping[str, str]) -> Flow:
                     fix="Write node.connection=NAME or node.deployment_name=NAME.",
                 )
             )
-        if name not in nodes:
-            near = nearest(name, list(nodes))
-            raise UsageError(
-                Problem(
-                    code="C507",
-                    what=f"The flow {flow.name!r} has no node {name!r}.",
-                    fix=f"Did you mean {near!r}?" if near else f"Its nodes are: {', '.join(nodes)}.",
-                )
+        flow = _set(flow, overridden_nodes(flow, name), field_name, read_override(field_name, value))
+    return flow
+
+
+def overridden_nodes(flow: Flow, name: str) -> tuple[Node, ...]:
+    """The nodes that the name of an override stands for.
+
+    Raises:
+        UsageError: C507 for an unknown node, or ``*`` where no node is an llm node.
+    """
+    if name == EVERY_MODEL_NODE:
+        asking = flow.nodes if flow.kind == PROMPTY else _model_nodes(flow.nodes)
+        if not asking:
+            what = f"The flow {flow.name!r} has no llm node that {name!r} could stand for."
+            raise UsageError(Problem(code="C507", what=what, fix="Name a node in its place."))
+        return tuple(asking)
+    node = flow.node(name)
+    if node is None:
+        nodes = [item.name for item in flow.nodes]
+        near = nearest(name, nodes)
+        raise UsageError(
+            Problem(
+                code="C507",
+                what=f"The flow {flow.name!r} has no node {name!r}.",
+                fix=f"Did you mean {near!r}?" if near else f"Its nodes are: {', '.join(nodes)}.",
             )
-        nodes[name] = _override(nodes[name], field_name, value)
-    return replace(flow, nodes=tuple(nodes[node.name] for node in flow.nodes))
+        )
+    return (node,)
 
 
-def _override(node: Node, field_name: str, value: str) -> Node:
-    if field_name == "connection" and node.type == "llm":
+def field_value(flow: Flow, node: Node, field_name: str) -> Any:
+    """What a field that can be overridden is as the flow stands; ``None`` where nothing is said of it."""
+    if flow.prompt is not None:
+        if field_name in _NAMES:
+            return flow.prompt.configuration.get(field_name)
+        return flow.prompt.parameters.get(field_name)
+    return node.connection if _is_connection(node, field_name) else node.inputs.get(field_name)
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(text)
+
+
+def _model_nodes(nodes: Sequence[Node]) -> list[Node]:
+    return [node for node in nodes if node.type == "llm"]
+
+
+def _set(flow: Flow, chosen: Sequence[Node], field_name: str, value: Any) -> Flow:
+    if flow.prompt is not None:
+        if field_name in _NAMES:
+            configuration = {**flow.prompt.configuration, field_name: value}
+            return replace(flow, prompt=replace(flow.prompt, configuration=configuration))
+        parameters = {**flow.prompt.parameters, field_name: value}
+        return replace(flow, prompt=replace(flow.prompt, parameters=parameters))
+    names = {node.name for node in chosen}
+    nodes = (_override(node, field_name, value) if node.name in names else node for node in flow.nodes)
+    return replace(flow, nodes=tuple(nodes))
+
+
+def _override(node: Node, field_name: str, value: Any) -> Node:
+    if _is_connection(node, field_name):
         return replace(node, connection=value)
     return replace(node, inputs={**node.inputs, field_name: value})
+
+
+def _is_connection(node: Node, field_name: str) -> bool:
+    return field_name == "connection" and node.type == "llm"
