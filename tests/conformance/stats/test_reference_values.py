@@ -20,6 +20,7 @@ from headrace.evaluation.stats import (
     paired,
     paired_rates,
     power,
+    racing,
     ranking,
     repeats,
 )
@@ -85,11 +86,20 @@ def mde(n: int, omega2: float, s2a: float = 0.0, s2b: float = 0.0, ka: float = 1
     return power.detectable_mean_difference(n, variance)
 
 
+def race(matrix: list[str], batch: int, start: int, alpha: float) -> dict[str, object]:
+    replay = racing.race(
+        [[float(bit) for bit in row] for row in matrix], batch=batch, start=start, alpha=alpha
+    )
+    names = ("winner", "calls", "full_grid_calls")
+    return {**{name: getattr(replay, name) for name in names}, "n_dropped": len(replay.dropped_at)}
+
+
 QUANTITIES: Mapping[str, Callable[..., Any]] = {
     "benjamini_hochberg": multiple.benjamini_hochberg,
     "best_set": lambda matrix: ranking.best_set_p(
         [[float(bit) for bit in row] for row in matrix], is_binary=True
     ),
+    "ballot_p": racing.ballot_p,
     "beta_credible": lambda k, n: ends(estimate.beta_interval(k, n)),
     "bonett_price": lambda b, c, n: ends(paired_rates.bonett_price_interval(b, c, n)),
     "bounded_diff_interval": bounded_diff_interval,
@@ -109,6 +119,7 @@ QUANTITIES: Mapping[str, Callable[..., Any]] = {
     "ppi_mean": ppi_mean,
     "prob_better": paired.probability_better,
     "rejection_paired": rejection_paired,
+    "race": race,
     # A line's rate of success is uniform: the variance is 1/12 between lines and 1/6 within.
     "resampling_variance_factor": lambda k: repeats.repeat_variance_factor(k, 1 / 12, 1 / 6),
     "se_clt": estimate.standard_error,
@@ -116,6 +127,7 @@ QUANTITIES: Mapping[str, Callable[..., Any]] = {
         xs, groups, is_corrected=correction
     ),
     "se_paired_from_summaries": paired.paired_standard_error,
+    "sequential_mcnemar_log_e": racing.sequential_mcnemar_log_e,
     "sign_flip_exact": paired.sign_flip_p,
     "tango": lambda b, c, n: ends(paired.tango_interval(b, c, n)),
     "wald_paired": lambda b, c, n: ends(paired_rates.wald_interval(b, c, n)),
