@@ -21,6 +21,7 @@ from headrace.errors import DefinitionError, ExecutionError, Problem, UsageError
 from headrace.evaluation.comparison import compare
 from headrace.evaluation.recommendation import ship_recommendation
 from headrace.formats.flow_file import load_flow
+from headrace.operations.arm_requests import ArmRuns
 from headrace.operations.cache_nodes import experiment_cache
 from headrace.operations.check_experiment import check_experiment, unknown_metric
 from headrace.operations.collect_report import (
@@ -31,7 +32,6 @@ from headrace.operations.collect_report import (
     versions_now,
 )
 from headrace.operations.collect_scores import (
-    EVALUATOR_TAG,
     Collected,
     JudgedRun,
     collect_run,
@@ -42,7 +42,7 @@ from headrace.operations.collect_scores import (
 from headrace.operations.compare_arguments import asked_options
 from headrace.operations.judge_flows import check_judge_prices
 from headrace.operations.judge_versions import check_judge_versions
-from headrace.operations.judged_pairs import arms_in_turn, evaluation_data
+from headrace.operations.judged_pairs import arms_in_turn
 from headrace.operations.line_facts import collect_column_labels, collect_facts
 from headrace.operations.line_runners import HERE, Where
 from headrace.operations.measure_judges import measure_judges, stored_labels
@@ -108,8 +108,15 @@ def run_experiment(
     judgement = judgement_of(experiment)
     experiment = replace(experiment, cache=experiment_cache(workspace, experiment))
     spending = Spending(cap) if cap is not None else None
+    runs = ArmRuns(
+        experiment=experiment,
+        experiment_id=experiment_id,
+        judgement=judgement,
+        spending=spending,
+        where=where,
+    )
     judged = [
-        _run_arm(workspace, experiment, arm, repeat, experiment_id, judgement, on_event, spending, where)
+        _run_arm(workspace, runs, arm, repeat, on_event)
         for repeat in range(experiment.repeats)
         for arm in arms_in_turn(experiment)
     ]
@@ -118,40 +125,14 @@ def run_experiment(
 
 
 def _run_arm(
-    workspace: Workspace,
-    experiment: Experiment,
-    arm: Arm,
-    repeat: int,
-    experiment_id: str,
-    judgement: Mapping[str, Any],
-    on_event: OnEvent | None,
-    spending: Spending | None,
-    where: Where,
+    workspace: Workspace, runs: ArmRuns, arm: Arm, repeat: int, on_event: OnEvent | None
 ) -> JudgedRun:
-    run = _run_whole(
-        workspace,
-        RunRequest(
-            flow=Path(arm.flow_path or experiment.flow_path),
-            data=Path(experiment.data_path),
-            column_mapping=experiment.column_mapping,
-            arm=arm,
-            environment_variables=experiment.environment_variables,
-            experiment=experiment_id,
-            judgement=judgement,
-            repeat=repeat,
-            cache=experiment.cache,
-            spending=spending,
-            max_concurrency=where.max_concurrency,
-            workers=where.workers,
-            on=where.on,
-        ),
-        on_event,
-    )
+    run = _run_whole(workspace, runs.arm_request(arm, repeat), on_event)
     evaluations = {
-        evaluator.name: evaluate_run(
-            workspace, experiment, evaluator, run, experiment_id, on_event, spending, where
+        evaluator.name: _run_whole(
+            workspace, runs.evaluation_request(workspace, evaluator, run.spec), on_event
         )
-        for evaluator in experiment.evaluators
+        for evaluator in runs.experiment.evaluators
         if run.n_completed
     }
     return JudgedRun(arm=arm.name, run=run, evaluations=evaluations)
@@ -173,25 +154,8 @@ def evaluate_run(
         DefinitionError: The evaluator cannot be run, or its inputs cannot be found.
         ExecutionError: It was stopped at a limit.
     """
-    data, mapping = evaluation_data(workspace, experiment, evaluator, run.spec)
-    return _run_whole(
-        workspace,
-        RunRequest(
-            flow=Path(evaluator.flow_path or ""),
-            data=data,
-            source_run=run.spec.name,
-            column_mapping=mapping,
-            experiment=experiment_id,
-            tags={EVALUATOR_TAG: evaluator.name},
-            repeat=run.spec.repeat,
-            cache=experiment.cache,
-            spending=spending,
-            max_concurrency=where.max_concurrency,
-            workers=where.workers,
-            on=where.on,
-        ),
-        on_event,
-    )
+    runs = ArmRuns(experiment=experiment, experiment_id=experiment_id, spending=spending, where=where)
+    return _run_whole(workspace, runs.evaluation_request(workspace, evaluator, run.spec), on_event)
 
 
 def _run_whole(workspace: Workspace, request: RunRequest, on_event: OnEvent | None) -> Run:

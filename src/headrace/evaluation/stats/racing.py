@@ -177,8 +177,8 @@ def lead_p(deficit: float, spread: float, *, batch: int, n_lines: int) -> float:
 def sequential_mcnemar_log_e(wins: int, losses: int) -> float:
     """Natural logarithm of the evidence that an arm is worse than another, from lines on which they differ.
 
-    E = 2^m 2 B(w+2, l+2) I_{1/2}(w+2, l+2) / B(2, 2), with m = w + l: while the arm is no worse, the chance that it ever
-    exceeds 1/alpha is at most alpha, however often one looks.
+    E = 2^m 2 B(w+2, l+2) I_{1/2}(w+2, l+2) / B(2, 2), with m = w + l: while the arm is no worse, the chance that it
+    ever exceeds 1/alpha is at most alpha, however often one looks.
 
     Args:
         wins: Lines on which the arm scored higher.

@@ -1,0 +1,78 @@
+"""The runs that an experiment asks for: of each arm, and of each evaluator over an arm's run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from headrace.domain.evaluation import EvaluatorSpec, Experiment
+from headrace.domain.run import RunSpec
+from headrace.domain.variant import Arm
+from headrace.engine.spending import Spending
+from headrace.operations.collect_scores import EVALUATOR_TAG
+from headrace.operations.judged_pairs import evaluation_data
+from headrace.operations.line_runners import HERE, Where
+from headrace.operations.run_batch import RunRequest
+from headrace.operations.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmRuns:
+    """What all runs of one experiment share.
+
+    Attributes:
+        experiment: Checked, its cache settled.
+        experiment_id: Groups the runs.
+        judgement: See :class:`~headrace.domain.run.RunSpec`.
+        spending: What all runs together may spend.
+        where: Where lines are run.
+    """
+
+    experiment: Experiment
+    experiment_id: str
+    judgement: Mapping[str, Any] = field(default_factory=dict)
+    spending: Spending | None = None
+    where: Where = HERE
+
+    def arm_request(self, arm: Arm, repeat: int) -> RunRequest:
+        """One repeat of one arm over all lines."""
+        experiment = self.experiment
+        return RunRequest(
+            flow=Path(arm.flow_path or experiment.flow_path),
+            data=Path(experiment.data_path),
+            column_mapping=experiment.column_mapping,
+            arm=arm,
+            environment_variables=experiment.environment_variables,
+            experiment=self.experiment_id,
+            judgement=self.judgement,
+            repeat=repeat,
+            cache=experiment.cache,
+            spending=self.spending,
+            max_concurrency=self.where.max_concurrency,
+            workers=self.where.workers,
+            on=self.where.on,
+        )
+
+    def evaluation_request(self, workspace: Workspace, evaluator: EvaluatorSpec, run: RunSpec) -> RunRequest:
+        """One evaluator over a run of one of the arms.
+
+        Raises:
+            UsageError: G902 when the evaluator sees the baseline, which has not run.
+        """
+        data, mapping = evaluation_data(workspace, self.experiment, evaluator, run)
+        return RunRequest(
+            flow=Path(evaluator.flow_path or ""),
+            data=data,
+            source_run=run.name,
+            column_mapping=mapping,
+            experiment=self.experiment_id,
+            tags={EVALUATOR_TAG: evaluator.name},
+            repeat=run.repeat,
+            cache=self.experiment.cache,
+            spending=self.spending,
+            max_concurrency=self.where.max_concurrency,
+            workers=self.where.workers,
+            on=self.where.on,
+        )
