@@ -24,13 +24,14 @@ class GateSpec:
         metric: Name of a score; of a guardrail or a budget also one of ``QUANTITIES``.
         test: "superiority": better, by more than the margin where one is given. "non_inferiority": worse by less than
             the margin. "equivalence": neither better nor worse by as much. These pass where the data show it.
-            "guardrail": passes unless the data show that the arm is worse by more than the margin. "budget": at most
-            ``limit``, whatever the other arm does.
+            "guardrail": passes unless the data show that the arm is worse by more than the margin. "budget": no worse
+            than ``limit``, whatever the other arm does.
         margin: Not below zero, in the unit of the score or of the share of failures; of cost, latency and tokens the
             share of the other arm's, 0.1 for a tenth more. ``None`` for that of the metric; a guardrail without
             either has 0. A budget has none.
-        limit: Of a budget: the largest allowed value, for one line; of latency the 95th percentile, in milliseconds.
-            ``None`` elsewhere.
+        limit: Of a budget: the value that must be kept. Of a score, its mean; of cost (US dollars) and tokens, the mean
+            of an execution; of latency its 95th percentile, in milliseconds; of failures their share. At least that
+            where higher is better, at most that elsewhere. Other tests have none.
         arm: The arm that is asked about; ``None`` for the only one beside the arm it is compared with.
         against: The arm, stored comparison, or ``@tag`` that it is compared with; ``None`` for the baseline.
         pointer: Where the gate stands in the experiment file.
