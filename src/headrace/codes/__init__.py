@@ -12,6 +12,7 @@ from headrace.codes.connections import CONNECTION_CODES
 from headrace.codes.entry import Entry
 from headrace.codes.evaluators import EVALUATOR_CODES
 from headrace.codes.flows import FLOW_CODES
+from headrace.codes.gates import GATE_CODES
 from headrace.codes.judging import JUDGE_CODES
 from headrace.codes.moving import MOVING_CODES
 from headrace.codes.runs import RUN_CODES
@@ -23,4 +24,5 @@ CATALOGUE: Mapping[str, Entry] = {
     **CONNECTION_CODES,
     **MOVING_CODES,
     **JUDGE_CODES,
+    **GATE_CODES,
 }

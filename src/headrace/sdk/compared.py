@@ -20,11 +20,12 @@ from headrace.evaluation.report.as_json import render_json
 from headrace.evaluation.report.html import render_html
 from headrace.evaluation.report.markdown import render_markdown
 from headrace.operations.compare_runs import ComparisonResult
+from headrace.operations.find_effects import find_effect, find_metric
 from headrace.operations.new_files import write_files
 from headrace.operations.score_records import comparison_rows, score_records, write_scores
 from headrace.operations.track_comparison import track_comparison
 from headrace.providers.loading import load_optional
-from headrace.sdk.assertions import assert_shown, find_effect, find_metric
+from headrace.sdk.assertions import assert_shown
 
 
 class ComparedArms:

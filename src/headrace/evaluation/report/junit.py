@@ -29,7 +29,7 @@ def render_junit(comparison: Comparison, context: ReportContext) -> str:
     data allow no judgement.
     """
     suites = [_suite(comparison, metric, context) for metric in comparison.metrics]
-    root = ET.Element("testsuites", name=_text(context.title))
+    root = ET.Element("testsuites", name=xml_text(context.title))
     for count in ("tests", "failures", "errors"):
         root.set(count, str(sum(int(suite.get(count, "0")) for suite in suites)))
     root.extend(suites)
@@ -41,7 +41,7 @@ def _suite(comparison: Comparison, metric: MetricComparison, context: ReportCont
     cases = [_case(comparison, metric, summary) for summary in comparison.arms]
     suite = ET.Element(
         "testsuite",
-        name=_text(metric.spec.name),
+        name=xml_text(metric.spec.name),
         tests=str(len(cases)),
         failures=str(sum(case.find("failure") is not None for case in cases)),
         errors="0",
@@ -50,7 +50,7 @@ def _suite(comparison: Comparison, metric: MetricComparison, context: ReportCont
     )
     properties = ET.SubElement(suite, "properties")
     for name, value in _properties(comparison, metric):
-        ET.SubElement(properties, "property", name=_text(name), value=_text(value))
+        ET.SubElement(properties, "property", name=xml_text(name), value=xml_text(value))
     suite.extend(cases)
     return suite
 
@@ -74,23 +74,23 @@ def _properties(comparison: Comparison, metric: MetricComparison) -> Iterator[tu
 
 def _case(comparison: Comparison, metric: MetricComparison, summary: ArmSummary) -> ET.Element:
     effect = metric.effect_of(summary.arm)
-    case = ET.Element("testcase", classname=_text(metric.spec.name), name=_text(summary.arm))
+    case = ET.Element("testcase", classname=xml_text(metric.spec.name), name=xml_text(summary.arm))
     if summary.latency_p50_ms is not None:
         case.set("time", f"{summary.latency_p50_ms.value / 1000:.3f}")
     if effect is not None and effect.verdict.word == "worse":
         _mark(case, "worse", effect.verdict.reason)
     elif effect is not None and not effect.verdict.is_judged and not summary.n_failed:
-        ET.SubElement(case, "skipped", message=_text(effect.verdict.reason))
+        ET.SubElement(case, "skipped", message=xml_text(effect.verdict.reason))
     if summary.n_failed:
         message = f"{summary.n_failed:,} of {wording.count(summary.n_observations, 'execution')} failed."
         _mark(case, "failed lines", message)
     output = ET.SubElement(case, "system-out")
-    output.text = _text("\n".join(_lines(comparison, metric, summary, effect)))
+    output.text = xml_text("\n".join(_lines(comparison, metric, summary, effect)))
     return case
 
 
 def _mark(case: ET.Element, kind: str, message: str) -> None:
-    ET.SubElement(case, "failure", type=kind, message=_text(message)).text = _text(message)
+    ET.SubElement(case, "failure", type=kind, message=xml_text(message)).text = xml_text(message)
 
 
 def _lines(
@@ -107,5 +107,6 @@ def _lines(
         yield f"cost per line: {wording.cost(each)}"
 
 
-def _text(text: str) -> str:
+def xml_text(text: str) -> str:
+    """``text`` without the characters that XML 1.0 cannot hold."""
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)

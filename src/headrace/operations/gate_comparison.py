@@ -1,0 +1,278 @@
+"""Ask a comparison the questions of a gate: which arm, against which, by which margin, and what the lines say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import inf
+from pathlib import Path
+from typing import get_args
+
+from headrace.domain.comparison import Comparison
+from headrace.domain.gate import QUANTITIES, GateOutcome, GateResult, GateSpec, GateTest, gate_outcome
+from headrace.domain.scores import ArmLines
+from headrace.errors import Problem, UsageError, nearest
+from headrace.evaluation.comparison import compare
+from headrace.evaluation.gate import is_quantity, judge_gate
+from headrace.formats.paths import is_file
+from headrace.operations.compare_runs import ComparisonResult
+from headrace.operations.find_effects import choose_arms, compared_by, find_metric
+from headrace.operations.stored_comparison import StoredArms, read_stored_arms, recorded_arms
+from headrace.operations.workspace import Workspace
+
+_SELECTION = "selection"
+"""Where the judgement of a run says which lines were used to choose its arms: ``data_digest`` and ``line_ids``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateReport:
+    """What came of a gate.
+
+    Attributes:
+        results: One per question, in order.
+        comparison: The comparison that was asked.
+    """
+
+    results: tuple[GateResult, ...]
+    comparison: ComparisonResult
+
+    @property
+    def outcome(self) -> GateOutcome:
+        """What all answers come to."""
+        return gate_outcome(self.results)
+
+
+def default_gate(
+    result: ComparisonResult,
+    *,
+    metric: str | None = None,
+    test: GateTest | None = None,
+    margin: float | None = None,
+    limit: float | None = None,
+    arm: str | None = None,
+    against: str | None = None,
+) -> GateSpec:
+    """The question that the arguments ask; what they leave open is as the metric says.
+
+    Args:
+        result: The comparison that is to be asked.
+        metric: ``None`` for the first.
+        test: ``None`` for "budget" where there is a limit, "non_inferiority" where there is a margin, else the goal of
+            the metric.
+        margin: As in :class:`~headrace.domain.gate.GateSpec`, like all others.
+        limit: See there.
+        arm: See there.
+        against: See there.
+
+    Raises:
+        UsageError: G901 for a metric that was not compared.
+    """
+    named = metric if metric in QUANTITIES and metric not in _metric_names(result.comparison) else None
+    found = None if named else find_metric(result.comparison, metric).spec
+    if test is None:
+        test = "budget" if limit is not None else "non_inferiority" if margin is not None else None
+    if test is None:
+        test = found.goal if found else "guardrail"
+    name = named or (found.name if found else "")
+    return GateSpec(metric=name, test=test, margin=margin, limit=limit, arm=arm, against=against)
+
+
+def gate_comparison(
+    workspace: Workspace | None, result: ComparisonResult, specs: Sequence[GateSpec], file: str | None = None
+) -> GateReport:
+    """Answer every question.
+
+    Args:
+        workspace: For experiments in its store that arms are compared with; ``None`` where there is none.
+        result: The comparison.
+        specs: At least one question.
+        file: The experiment file that the questions stand in.
+
+    Raises:
+        UsageError: G961 for a question without anything to compare with, G962 and G903 for one that cannot be answered,
+            G963 for a stored comparison that cannot be used, G964 for lines that were used to choose, G901, V305 and
+            C507 for metrics and arms that are not there or not clear.
+    """
+    if not specs:
+        fix = "Name a metric, or write gates into the experiment file."
+        raise UsageError(Problem(code="G962", what="This gate asks nothing.", fix=fix))
+    _refuse_chosen_lines(result)
+    return GateReport(results=tuple(_answer(workspace, result, spec) for spec in specs), comparison=result)
+
+
+def check_gate(spec: GateSpec) -> None:
+    """Refuse a question that makes no sense whatever the data.
+
+    Raises:
+        UsageError: G962, or G903 for a margin that is no distance.
+    """
+    is_budget = spec.test == "budget"
+    complaints = (
+        (spec.test not in get_args(GateTest), f'There is no test "{spec.test}"',
+         f"Tests: {', '.join(get_args(GateTest))}."),
+        (is_budget and spec.limit is None, f"The budget for {spec.metric} has no limit",
+         "Give the value that must be kept."),
+        (spec.limit is not None and not -inf < spec.limit < inf, f"The limit for {spec.metric} is no number",
+         "Give a number."),
+        (is_budget and spec.margin is not None, f"The budget for {spec.metric} has a margin", "Give a limit only."),
+        (not is_budget and spec.limit is not None,
+         f"A limit is given for {spec.metric}, which belongs to a budget", "Give a margin."),
+    )  # fmt: skip
+    for is_true, what, fix in complaints:
+        if is_true:
+            raise _senseless(what, fix)
+    if spec.margin is not None and not 0.0 <= spec.margin < inf:
+        what = f"The margin for {spec.metric} is a distance, so it cannot be below zero."
+        raise UsageError(Problem(code="G903", what=what, fix="Give a number above zero."))
+
+
+def _answer(workspace: Workspace | None, result: ComparisonResult, spec: GateSpec) -> GateResult:
+    check_gate(spec)
+    if spec.against is not None and not _is_arm(result.comparison, spec.against):
+        return _answer_outside(workspace, result, spec)
+    if spec.test == "budget" and spec.arm is not None and spec.against is None:
+        return judge_gate(result.comparison, _settled(result.comparison, spec, spec.arm))
+    arm, baseline = choose_arms(result.comparison, spec.arm, spec.against)
+    settled = _settled(result.comparison, spec, arm)
+    return judge_gate(_compared(result, settled, baseline), replace(settled, against=baseline))
+
+
+def _compared(result: ComparisonResult, spec: GateSpec, baseline: str) -> Comparison:
+    if not is_quantity(spec, result.comparison):
+        metric = find_metric(result.comparison, spec.metric).spec
+        return compared_by(result, metric, spec.margin or metric.margin, baseline)
+    if baseline == result.comparison.baseline:
+        return result.comparison
+    alpha = result.comparison.provenance.alpha
+    return compare(result.arms, baseline=baseline, metrics=[], alpha=alpha)
+
+
+def _settled(comparison: Comparison, spec: GateSpec, arm: str) -> GateSpec:
+    """The question with its arm and margin.
+
+    Raises:
+        UsageError: V305, G901, G962 or G903.
+    """
+    names = [summary.arm for summary in comparison.arms]
+    if arm not in names:
+        near = nearest(arm, names)
+        fix = f'Did you mean "{near}"?' if near else f"The arms are: {', '.join(names)}."
+        raise UsageError(Problem(code="V305", what=f'There is no arm "{arm}" to ask about.', fix=fix))
+    if is_quantity(spec, comparison):
+        return replace(spec, arm=arm)
+    if spec.metric in QUANTITIES and spec.metric not in _metric_names(comparison):
+        what = f"{spec.metric.capitalize()} is no score, so nothing is shown about it by {spec.test}"
+        raise _senseless(what, "Ask for a guardrail or a budget.")
+    metric = find_metric(comparison, spec.metric).spec
+    margin = spec.margin
+    if spec.test in ("non_inferiority", "equivalence", "guardrail"):
+        margin = margin if margin is not None else metric.margin
+    if spec.test in ("non_inferiority", "equivalence") and not margin:
+        what = f"The gate asks about {spec.metric} by {spec.test}, and there is no margin above zero."
+        fix = "Give the largest difference that does not matter: --margin, or margin in the experiment file."
+        raise UsageError(Problem(code="G903", what=what, fix=fix))
+    return replace(spec, arm=arm, margin=margin)
+
+
+def _answer_outside(workspace: Workspace | None, result: ComparisonResult, spec: GateSpec) -> GateResult:
+    """Answer a question about an arm of this comparison against one of another."""
+    stored, wanted = _find_stored(workspace, result, str(spec.against))
+    names = [arm.arm for arm in result.arms]
+    same = wanted or stored.baseline
+    arm = spec.arm or (same if same in names else names[0] if len(names) == 1 else None)
+    if arm is None:
+        what = f"It is not clear which arm is compared with {same} of {stored.source}."
+        raise UsageError(Problem(code="C507", what=what, fix=f"Say which arm, one of {', '.join(names)}."))
+    settled = _settled(result.comparison, spec, arm)
+    known = [] if is_quantity(spec, result.comparison) else [find_metric(result.comparison, spec.metric).spec]
+    _check_stored(result, stored, settled, [metric.name for metric in known])
+    if wanted is None and any(item.arm == arm for item in stored.arms):
+        same = arm
+    theirs = replace(stored.find(same), arm=f"{same}@{stored.source}")
+    ours = next(item for item in result.arms if item.arm == arm)
+    _check_common(ours, theirs)
+    provenance = result.comparison.provenance
+    comparison = compare(
+        (theirs, ours),
+        baseline=theirs.arm,
+        metrics=[replace(metric, margin=settled.margin or metric.margin) for metric in known],
+        alpha=provenance.alpha,
+        seed=provenance.seed,
+        facts=result.facts,
+    )
+    return judge_gate(comparison, replace(settled, against=theirs.arm))
+
+
+def _check_common(ours: ArmLines, theirs: ArmLines) -> None:
+    if not ours.lines.keys() & theirs.lines.keys():
+        what = f"{theirs.arm} and {ours.arm} have no line in common."
+        raise UsageError(Problem(code="G963", what=what, fix="Compare answers to the same lines."))
+
+
+def _find_stored(
+    workspace: Workspace | None, result: ComparisonResult, text: str
+) -> tuple[StoredArms, str | None]:
+    """The comparison that a text names, ``#ARM`` behind it left away, and that arm."""
+    source, _, arm = text.partition("#")
+    if is_file(Path(source)) or source.endswith(".json"):
+        return read_stored_arms(Path(source)), arm or None
+    if workspace is not None and workspace.store.list_runs(experiment=source):
+        return recorded_arms(workspace, source), arm or None
+    names = [summary.arm for summary in result.comparison.arms]
+    near = nearest(source, names)
+    raise UsageError(
+        Problem(
+            code="G961",
+            what=f'"{source}" is no arm of this comparison, no file, and no recorded experiment.',
+            fix=(f'Did you mean "{near}"? ' if near else "")
+            + f"Name an arm ({', '.join(names)}), a file of headrace compare --output FILE.json, or the id of an "
+            "experiment.",
+        )
+    )
+
+
+def _check_stored(
+    result: ComparisonResult, stored: StoredArms, spec: GateSpec, metrics: Sequence[str]
+) -> None:
+    if any(metric not in stored.metrics for metric in metrics):
+        what = f"{stored.source} has no scores of {spec.metric}."
+        raise UsageError(Problem(code="G963", what=what, fix=f"It has: {', '.join(stored.metrics)}."))
+    ours = {run.spec.data_digest for run in result.runs if run.spec.data_digest}
+    has_ids = any(run.spec.judgement.get("line_id") for run in result.runs)
+    if ours and stored.data_digests and not has_ids and not ours & stored.data_digests:
+        what = f"{stored.source} is about other data, so its lines do not pair by their numbers."
+        fix = "Run both over the same data, or name the column that identifies a line: line_id."
+        raise UsageError(Problem(code="G963", what=what, fix=fix))
+    for metric in result.comparison.metrics:
+        theirs = stored.judges.get(metric.spec.name)
+        if metric.spec.name in metrics and metric.judge and theirs and theirs != metric.judge.versions:
+            what = f"{metric.spec.name} of {stored.source} was graded by another version of the judge."
+            raise UsageError(Problem(code="G945", what=what, fix="Judge those answers again, then compare."))
+
+
+def _refuse_chosen_lines(result: ComparisonResult) -> None:
+    """Raise G964 where answers to the same lines had been used to choose an arm."""
+    asked = {line for arm in result.arms for line in arm.lines}
+    for run in result.runs:
+        chosen = run.spec.judgement.get(_SELECTION) or {}
+        lines = asked & {str(line) for line in chosen.get("line_ids", ())}
+        if lines and chosen.get("data_digest") in (None, run.spec.data_digest):
+            raise UsageError(
+                Problem(
+                    code="G964",
+                    what=f"{len(lines):,} of the lines were used to choose the arms that are asked about.",
+                    fix="Run the gate over lines that had no part in the choice.",
+                )
+            )
+
+
+def _is_arm(comparison: Comparison, name: str) -> bool:
+    return any(summary.arm == name for summary in comparison.arms)
+
+
+def _metric_names(comparison: Comparison) -> list[str]:
+    return [metric.spec.name for metric in comparison.metrics]
+
+
+def _senseless(what: str, fix: str) -> UsageError:
+    return UsageError(Problem(code="G962", what=f"{what}.", fix=fix))
