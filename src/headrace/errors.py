@@ -40,6 +40,7 @@ class ExitCode(IntEnum):
     DEFINITION = 3
     REMOTE = 4
     STATE = 5
+    UNDECIDED = 6
     CRASH = 70
     INTERRUPTED = 130
 

@@ -24,7 +24,7 @@ COMMANDS = [
     "run create", "run list", "run evaluate", "run show", "run show-details", "run show-metrics", "run stream", "run visualize",
     "run update", "run resume", "run archive", "run restore", "run trace", "run explain", "run export", "run delete",
     "doctor", "certify",
-    "compare",
+    "compare", "gate",
     "evaluator list", "evaluator show",
     "label take", "label list", "label export", "label import",
     "connection create", "connection update", "connection list", "connection show", "connection delete",
@@ -83,6 +83,8 @@ OUR_OPTIONS = {
     "run evaluate": ["--evaluator", "--max-concurrency", "--workers", "--on", "--max-cost", "--max-tokens", "--events"],
     "compare": ["--evaluator", "--max-concurrency", "--workers", "--on", "--cache", "--max-cost", "--max-tokens", "--events",
                 "--dry-run", "--repeats", "--again"],
+    "gate": ["--again", "--arm", "--against", "--metric", "--test", "--margin", "--limit", "--undecided",
+             "--max-concurrency", "--workers", "--cache", "--max-cost", "--max-tokens", "--events", "-o", "--output"],
 }  # fmt: skip
 """What pf does not have: how lines are run, by the same names wherever they are run."""
 

@@ -51,7 +51,7 @@ _FAMILIES = {
 
 _EXITS: tuple[tuple[ExitCode, str], ...] = (
     (ExitCode.OK, "done, and every line succeeded; an undecided comparison is a success too"),
-    (ExitCode.FAILED, "it ran and something failed: a node, lines of a run, an aggregation"),
+    (ExitCode.FAILED, "it ran and something failed: a node, lines of a run, an aggregation, a gate"),
     (ExitCode.USAGE, "the request is wrong: a bad option, an unknown run, a name that is taken"),
     (
         ExitCode.DEFINITION,
@@ -63,6 +63,7 @@ _EXITS: tuple[tuple[ExitCode, str], ...] = (
         "the run store or a file of headrace cannot be read or written, or the operating system refuses: "
         "permissions, a full disk",
     ),
+    (ExitCode.UNDECIDED, "a gate that has not failed and not passed: too few lines to tell"),
     (ExitCode.CRASH, "a bug of headrace; a crash report was written and its path printed"),
     (ExitCode.INTERRUPTED, "interrupted from the keyboard; lines that were finished are recorded"),
 )
@@ -87,7 +88,7 @@ is generated from the catalogue in `src/headrace/codes`.
 | --- | --- | --- |
 {exits}
 
-In a script, 0 and 1 say how the run went; 2 to 5 say that it could not be done as asked.
+In a script, 0, 1 and 6 say how it went; 2 to 5 say that it could not be done as asked.
 
 ## Errors as exceptions
 

@@ -15,7 +15,7 @@ from headrace.evaluation.report.markdown import render_markdown
 from headrace.operations.compare_runs import ComparisonResult
 
 FORMS = ("table", "json", "markdown", "html", "junit")
-_SUFFIXES = {".json": "json", ".md": "markdown", ".html": "html", ".htm": "html", ".xml": "junit"}
+_SUFFIXES = {".json": "json", ".md": "markdown", ".html": "html", ".xml": "junit", ".htm": "html"}
 _RENDERERS = {"json": render_json, "markdown": render_markdown, "html": render_html, "junit": render_junit}
 
 
@@ -26,8 +26,8 @@ class Destination(NamedTuple):
     file: Path | None
 
 
-def read_destinations(outputs: Sequence[str]) -> tuple[Destination, ...]:
-    """Read ``--output`` values: forms and files, as many as are wanted.
+def read_destinations(outputs: Sequence[str], known: Sequence[str] = FORMS) -> tuple[Destination, ...]:
+    """Read ``--output`` values: forms and files, as many as are wanted; ``known`` are the forms that there are.
 
     A file takes the form that its name says, else a form that is given beside it. A form that no file takes goes to
     standard output, where the table goes when nothing else is asked for.
@@ -35,14 +35,15 @@ def read_destinations(outputs: Sequence[str]) -> tuple[Destination, ...]:
     Raises:
         UsageError: C507 for a file name that does not say its form, and for two forms on standard output.
     """
-    forms = list(dict.fromkeys(text for text in outputs if text in FORMS))
+    forms = list(dict.fromkeys(text for text in outputs if text in known))
+    suffixes = {suffix: form for suffix, form in _SUFFIXES.items() if form in known}
     found: list[Destination] = []
-    for path in dict.fromkeys(Path(text) for text in outputs if text not in FORMS):
-        form = _SUFFIXES.get(path.suffix)
+    for path in dict.fromkeys(Path(text) for text in outputs if text not in known):
+        form = suffixes.get(path.suffix)
         if form is None and not forms:
             fail_usage(
                 f'--output does not know the form of "{path.name}".',
-                f"Name a .json, .md, .html or .xml file, or give the form as well: {', '.join(FORMS)}.",
+                f"Name a {_listed(tuple(suffixes))} file, or give the form as well: {', '.join(known)}.",
             )
         found.append(Destination(form if form is not None else forms.pop(0), path))
     if len(forms) > 1:
@@ -51,8 +52,12 @@ def read_destinations(outputs: Sequence[str]) -> tuple[Destination, ...]:
             "Leave one of them, and name a file for each of the others.",
         )
     if forms or not found:
-        found.insert(0, Destination(forms[0] if forms else "table", None))
+        found.insert(0, Destination(forms[0] if forms else known[0], None))
     return tuple(found)
+
+
+def _listed(suffixes: Sequence[str]) -> str:
+    return f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
 
 
 def render_result(session: Session, result: ComparisonResult, destination: Destination) -> str:

@@ -263,9 +263,13 @@ def _github_line(problem: Problem) -> str:
         span = problem.span
         places = {"file": span.file, "line": span.line, "col": span.column, "endLine": span.end_line}
         properties = {**{key: str(value) for key, value in places.items()}, **properties}
-    fields = ",".join(f"{key}={_escape(value, ',:')}" for key, value in properties.items())
     message = problem.what + (f"\nfix: {problem.fix}" if problem.fix else "")
-    level = "error" if problem.severity == "error" else "warning"
+    return workflow_command("error" if problem.severity == "error" else "warning", properties, message)
+
+
+def workflow_command(level: str, properties: Mapping[str, str], message: str) -> str:
+    """A line that GitHub reads from the log of a workflow: "error", "warning" or "notice", where it stands, and why."""
+    fields = ",".join(f"{key}={_escape(value, ',:')}" for key, value in properties.items())
     return f"::{level} {fields}::{_escape(message)}"
 
 

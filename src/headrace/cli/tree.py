@@ -94,6 +94,9 @@ TREE: Mapping[str, Branch | Place] = {
     "compare": _place(
         "compare", "Race arms over the same lines and say which one to ship.", "Decide between arms"
     ),
+    "gate": _place(
+        "gate", "Let an arm through, or hold it back, by a statistical test.", "Decide between arms"
+    ),
     "evaluator": Branch(
         help="See what can judge answers.",
         commands={

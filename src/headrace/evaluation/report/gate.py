@@ -1,4 +1,4 @@
-"""The answers of a gate, for build servers and people: annotations, Markdown, JUnit XML and plain data."""
+"""The answers of a gate, for build servers and people: Markdown, JUnit XML and plain data."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ from xml.etree import ElementTree as ET
 from headrace.domain.gate import GateOutcome, GateResult, gate_outcome
 from headrace.evaluation import wording
 from headrace.evaluation.report.junit import xml_text
-from headrace.source import Span
 
-_LEVELS = {"passed": "notice", "failed": "error", "undecided": "error"}
 _TESTS = {
     "superiority": "better",
     "non_inferiority": "not worse",
@@ -30,43 +28,6 @@ def question(result: GateResult) -> str:
     margin = f" by {spec.margin:g}" if spec.margin else ""
     against = f" (against {spec.against})" if spec.against else ""
     return f"{_TESTS[spec.test]}{margin}{against}"
-
-
-def render_annotations(
-    results: Sequence[GateResult], places: Sequence[Span | None], *, is_undecided_let: bool = False
-) -> str:
-    """The answers as workflow commands of GitHub: an error each that holds the arm back, else a notice.
-
-    Args:
-        results: The answers.
-        places: Where each question stands; ``None`` where it stands in no file.
-        is_undecided_let: Whether the gate lets through what is undecided, which is then a warning.
-
-    Source: GitHub's documentation, "Workflow commands", of the escapes also the toolkit's ``command.ts``.
-    """
-    return "\n".join(
-        _annotation(result, place, is_undecided_let=is_undecided_let)
-        for result, place in zip(results, places, strict=True)
-    )
-
-
-def _annotation(result: GateResult, place: Span | None, *, is_undecided_let: bool) -> str:
-    level = "warning" if result.outcome == "undecided" and is_undecided_let else _LEVELS[result.outcome]
-    title = f"Gate {result.outcome}: {result.spec.arm} on {result.spec.metric}"
-    properties = (
-        {} if place is None else {"file": place.file, "line": str(place.line), "col": str(place.column)}
-    )
-    properties["title"] = title
-    listed = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
-    return f"::{level} {listed}::{_data(result.evidence)}"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def render_gate_markdown(results: Sequence[GateResult], title: str) -> str:

@@ -1,0 +1,198 @@
+"""``headrace gate``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import click
+
+from headrace.cli.compare_outputs import Destination, read_destinations
+from headrace.cli.gate_outputs import GATE_FORMS, append_summary, cannot_write, make_rooms, render_gate
+from headrace.cli.options import Verb, cache_option, concurrency_option, events_option, workers_option
+from headrace.cli.progress import show_progress
+from headrace.cli.session import Session, fail_usage
+from headrace.cli.spending_options import cap_options, read_cap
+from headrace.cli.workspace import command_workspace
+from headrace.domain.evaluation import Experiment
+from headrace.domain.gate import GateSpec, GateTest
+from headrace.errors import ExitCode
+from headrace.formats.experiment import load_experiment
+from headrace.formats.paths import is_file, is_folder
+from headrace.operations.compare_arguments import change_experiment
+from headrace.operations.compare_runs import (
+    ComparisonResult,
+    compare_experiment_again,
+    compare_runs,
+    run_experiment,
+)
+from headrace.operations.gate_comparison import GateReport, check_gate, default_gate, gate_comparison
+from headrace.operations.line_runners import Where
+from headrace.operations.workspace import Workspace
+
+_TESTS = {name.replace("_", "-"): name for name in get_args(GateTest)}
+_SUFFIXES = (".yaml", ".yml")
+_CODES = {"passed": ExitCode.OK, "failed": ExitCode.FAILED, "undecided": ExitCode.UNDECIDED}
+
+
+@click.command(
+    "gate",
+    cls=Verb,
+    examples=(
+        (
+            "An arm must not be worse than the baseline",
+            "headrace gate flows/triage/experiment.yaml --arm few_shot --test non-inferiority --margin 0.05",
+        ),
+        (
+            "A pull request against the comparison of the main branch",
+            "headrace gate flows/triage/experiment.yaml --against main.json --margin 0.05 --output github "
+            "--output comment.md",
+        ),
+        ("Recorded runs", "headrace gate --again EXPERIMENT_ID --arm few_shot --margin 0.05"),
+        ("What an execution may cost", "headrace gate zero few --arm few --metric cost --limit 0.002"),
+    ),
+)
+@click.argument("targets", nargs=-1, metavar="[TARGET]...")
+@click.option("--again", metavar="ID", help="Ask about the recorded runs of this experiment.")
+@click.option("--arm", metavar="ARM", help="The arm that is asked about; default the only one there is.")
+@click.option(
+    "--against",
+    metavar="ARM|FILE|ID",
+    help="What it is compared with: an arm, FILE.json of an earlier comparison, or the id of an experiment; "
+    "#ARM behind the last two names their arm; default the baseline.",
+)
+@click.option(
+    "--metric", metavar="NAME", help="Score, or cost, latency, tokens, failures; default the first score."
+)
+@click.option(
+    "--test",
+    type=click.Choice(tuple(_TESTS)),
+    metavar="|".join(_TESTS),
+    help="What must be shown; default what the metric is for.",
+)
+@click.option("--margin", type=float, metavar="D", help="Difference that does not matter.")
+@click.option("--limit", type=float, metavar="X", help="Of a budget: the value that must be kept.")
+@click.option(
+    "--undecided",
+    type=click.Choice(("fail", "pass")),
+    default="fail",
+    help="What too few lines to tell mean for the exit code; default fail.",
+)
+@concurrency_option()
+@cache_option()
+@cap_options()
+@events_option()
+@workers_option()
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    multiple=True,
+    metavar="FORM|FILE",
+    help=f"{', '.join(GATE_FORMS)}, or a file whose name says which, repeatable; default text.",
+)
+@click.pass_obj
+def command(
+    session: Session,
+    /,
+    *,
+    targets: tuple[str, ...],
+    again: str | None,
+    outputs: tuple[str, ...],
+    undecided: str,
+    max_cost: float | None,
+    max_tokens: int | None,
+    events: Path | None,
+    max_concurrency: int | None,
+    workers: int | None,
+    cache: bool | None,
+    **asked: Any,
+) -> int:
+    """Let an arm through, or hold it back, by a statistical test.
+
+    TARGET is an experiment file, which is run, or the names of evaluated runs. The questions are those of the options,
+    else those of the experiment file, else whether the arm does what its first metric is for. A gate passes where the
+    lines show what is asked and fails where they exclude it; between these it is undecided, which more lines would
+    settle. Exit codes: 0 passed, 1 failed, 6 undecided (0 with --undecided pass).
+    """
+    destinations = read_destinations(outputs, GATE_FORMS)
+    experiment = _find_experiment(targets, again)
+    _check_early(asked)
+    make_rooms(destinations)
+    with command_workspace(session) as workspace:
+        if experiment is None:
+            result = _recorded(workspace, targets, again, asked)
+        else:
+            experiment = change_experiment(experiment, {} if cache is None else {"cache": cache})
+            with show_progress(session, events) as on_event:
+                where = Where(workers=workers, max_concurrency=max_concurrency)
+                cap = read_cap(max_cost, max_tokens)
+                result = run_experiment(workspace, experiment, on_event, cap, where)
+        report = gate_comparison(workspace, result, _questions(result, experiment, asked))
+    _write(session, report, destinations, experiment, is_let=undecided == "pass")
+    is_let = report.outcome == "undecided" and undecided == "pass"
+    return ExitCode.OK if is_let else _CODES[report.outcome]
+
+
+def _find_experiment(targets: Sequence[str], again: str | None) -> Experiment | None:
+    """The experiment to run; ``None`` when recorded runs are asked about."""
+    if bool(targets) == (again is not None):
+        fail_usage(
+            "headrace gate needs one thing to ask about: an experiment file, runs, or --again.",
+            "Name an experiment file, or two or more runs. headrace gate --help shows examples.",
+        )
+    if len(targets) != 1:
+        return None
+    path = Path(targets[0])
+    if is_folder(path) or path.suffix in _SUFFIXES or is_file(path):
+        return load_experiment(path)
+    return None
+
+
+def _check_early(asked: dict[str, Any]) -> None:
+    """Find out before anything runs whether the question makes sense."""
+    asked["test"] = _TESTS.get(asked["test"] or "")
+    test: GateTest = asked["test"] or ("budget" if asked["limit"] is not None else "superiority")
+    check_gate(
+        GateSpec(
+            metric=asked["metric"] or "the metric", test=test, margin=asked["margin"], limit=asked["limit"]
+        )
+    )
+
+
+def _recorded(
+    workspace: Workspace, targets: Sequence[str], again: str | None, asked: dict[str, Any]
+) -> ComparisonResult:
+    if again is not None:
+        return compare_experiment_again(workspace, again)
+    return compare_runs(workspace, targets)
+
+
+def _questions(
+    result: ComparisonResult, experiment: Experiment | None, asked: dict[str, Any]
+) -> tuple[GateSpec, ...]:
+    return (default_gate(result, **asked),)
+
+
+def _write(
+    session: Session,
+    report: GateReport,
+    destinations: Sequence[Destination],
+    experiment: Experiment | None,
+    *,
+    is_let: bool,
+) -> None:
+    source_map, file = (experiment.source_map, experiment.file) if experiment else (None, None)
+    for form, path in destinations:
+        text = render_gate(report, form, source_map, file, is_undecided_let=is_let).rstrip("\n")
+        if path is None:
+            session.write(text)
+        else:
+            try:
+                path.write_text(text + "\n", encoding="utf-8")
+            except OSError as error:
+                raise cannot_write(path) from error
+            session.note(str(path))
+        if form == "github":
+            append_summary(session, report)
