@@ -21,6 +21,7 @@ WALKS = {
     "quickstart, then tracing": ((DOCS / "quickstart.md", None), (DOCS / "tracing.md", None)),
     "records out": ((DOCS / "records-out.md", None),),
     "judges": ((DOCS / "judges.md", None),),
+    "gates": ((DOCS / "gates.md", None),),
     "readme": ((ROOT / "README.md", ("The same without make", "Your own flow")),),
 }
 """Pages with their sections; ``None`` for all."""

@@ -180,7 +180,8 @@ def test_the_first_help_names_every_command_and_where_to_begin(
 
 def test_exit_codes_are_as_documented() -> None:
     assert {code.name: int(code) for code in ExitCode} == {
-        "OK": 0, "FAILED": 1, "USAGE": 2, "DEFINITION": 3, "REMOTE": 4, "STATE": 5, "CRASH": 70, "INTERRUPTED": 130,
+        "OK": 0, "FAILED": 1, "USAGE": 2, "DEFINITION": 3, "REMOTE": 4, "STATE": 5, "UNDECIDED": 6,
+        "CRASH": 70, "INTERRUPTED": 130,
     }  # fmt: skip
     page = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
     for code in ExitCode:

@@ -87,15 +87,10 @@ def _judge_effect(
     low, high = sorted((sign * interval.low, sign * interval.high))
     numbers |= {"difference": effect.difference.value, "low": interval.low, "high": interval.high}
     numbers["p"], outcome = _decide(effect, spec, low, high)
-    claim = _claim(spec, effect.against)
+    claim = _claim(spec, effect.against, outcome)
     words = f"{wording.level(interval)} interval of the difference {wording.span(interval)}"
-    verb = {
-        "passed": "is shown to be" if spec.test != "guardrail" else "is not shown to be",
-        "failed": "is shown not to be" if spec.test != "guardrail" else "is shown to be",
-        "undecided": "is not shown to be",
-    }[outcome]
     p = "" if numbers["p"] is None else f", p {wording.p_value(numbers['p'])}"
-    text = f"{effect.arm} {verb} {claim}: {words}{p}, {wording.count(effect.n_pairs, 'paired line')}."
+    text = f"{effect.arm} {claim}: {words}{p}, {wording.count(effect.n_pairs, 'paired line')}."
     more = None
     if outcome == "undecided":
         more = _lines_missing(comparison, metric, effect, spec, sign)
@@ -130,16 +125,21 @@ def _three(*, is_shown: bool, is_excluded: bool) -> GateOutcome:
     return "passed" if is_shown else "failed" if is_excluded else "undecided"
 
 
-def _claim(spec: GateSpec, against: str) -> str:
-    margin = wording.number(spec.margin or 0.0)
-    on = f" on {spec.metric}"
+_SHOWN = {"passed": "is shown to be", "failed": "is shown not to be", "undecided": "is not shown to be"}
+_HARM = {"passed": "is shown not to be", "failed": "is shown to be", "undecided": "may be"}
+
+
+def _claim(spec: GateSpec, against: str, outcome: GateOutcome) -> str:
+    """What is said of the arm, such as "is shown not to be worse than zero_shot by 0.050 or more on f1"."""
+    margin, on = wording.number(spec.margin or 0.0), f"on {spec.metric}"
+    by_more = f" by more than {margin}" if spec.margin else ""
     if spec.test == "superiority":
-        return f"better than {against}{f' by more than {margin}' if spec.margin else ''}{on}"
+        return f"{_SHOWN[outcome]} better than {against}{by_more} {on}"
     if spec.test == "equivalence":
-        return f"within {margin} of {against}{on}"
+        return f"{_SHOWN[outcome]} within {margin} of {against} {on}"
     if spec.test == "non_inferiority":
-        return f"worse than {against} by less than {margin}{on}"
-    return f"worse than {against}{f' by more than {margin}' if spec.margin else ''}{on}"
+        return f"{_HARM[outcome]} worse than {against} by {margin} or more {on}"
+    return f"is {'' if outcome == 'failed' else 'not '}shown to be worse than {against}{by_more} {on}"
 
 
 def _lines_missing(
@@ -200,9 +200,9 @@ def _judge_ratio(ratio: Estimate | None, arm: str, against: str, spec: GateSpec)
         text = f"The {name} of {arm} is {words} that of {against}; {MIN_PAIRS} lines are needed."
         return _Answer("undecided", text, numbers)
     is_over = low > 1.0 + margin
-    allowed = f"{wording.number(100.0 * margin)} % more"
+    allowed = f" and {100.0 * margin:g} % more" if margin else ""
     verb = "is shown to be above" if is_over else "is not shown to be above"
-    text = f"The {name} of {arm} {verb} that of {against} and {allowed}: {words}."
+    text = f"The {name} of {arm} {verb} that of {against}{allowed}: {words}."
     return _Answer("failed" if is_over else "passed", text, numbers)
 
 

@@ -34,8 +34,12 @@ def find_metric(comparison: Comparison, name: str | None) -> MetricComparison:
     for metric in comparison.metrics:
         if name in (None, metric.spec.name):
             return metric
-    names = [metric.spec.name for metric in comparison.metrics]
-    raise UsageError(_unknown("G901", f'The metric "{name}" was not compared.', str(name), names))
+    raise no_metric(str(name), [metric.spec.name for metric in comparison.metrics])
+
+
+def no_metric(name: str, names: Sequence[str]) -> UsageError:
+    """G901 for a metric that is not among ``names``."""
+    return UsageError(_unknown("G901", f'The metric "{name}" was not compared.', name, names))
 
 
 def compared_effect(
@@ -46,31 +50,31 @@ def compared_effect(
     Raises:
         UsageError: V305 for an arm that is not there, C507 where it is not clear which is asked about.
     """
-    wanted, baseline = choose_arms(result.comparison, arm, against)
+    wanted, baseline = choose_arms(arm_names(result.comparison), result.comparison.baseline, arm, against)
     found = find_metric(compared_by(result, spec, margin, baseline), spec.name)
     effect = found.effect_of(wanted)
     assert effect is not None  # noqa: S101 - every arm beside the baseline has one
     return effect, found
 
 
-def choose_arms(comparison: Comparison, arm: str | None, against: str | None) -> tuple[str, str]:
+def choose_arms(names: Sequence[str], baseline: str, arm: str | None, against: str | None) -> tuple[str, str]:
     """The arm that is asked about and the one that it is compared with.
 
     Args:
-        comparison: Knows the arms.
+        names: Of all arms.
+        baseline: What arms are compared with where nothing else is said.
         arm: ``None`` for the only one beside the arm that it is compared with.
         against: ``None`` for the baseline.
 
     Raises:
         UsageError: V305 for an arm that is not there, C507 where it is not clear which is asked about.
     """
-    names = [summary.arm for summary in comparison.arms]
-    baseline = comparison.baseline if against is None else _known(against, names)
+    baseline = baseline if against is None else known_arm(against, names)
     others = [name for name in names if name != baseline]
     if arm is None and len(others) != 1:
         what = f"It is not clear which arm is asked about: {len(others)} stand beside {baseline}."
         raise UsageError(Problem(code="C507", what=what, fix=f"Say which arm, one of {', '.join(others)}."))
-    return others[0] if arm is None else _known(arm, others), baseline
+    return others[0] if arm is None else known_arm(arm, others), baseline
 
 
 def compared_by(
@@ -92,7 +96,17 @@ def compared_by(
     )
 
 
-def _known(name: str, names: Sequence[str]) -> str:
+def arm_names(comparison: Comparison) -> list[str]:
+    """Names of the arms, in order."""
+    return [summary.arm for summary in comparison.arms]
+
+
+def known_arm(name: str, names: Sequence[str]) -> str:
+    """``name``, which is one of ``names``.
+
+    Raises:
+        UsageError: V305 when it is not.
+    """
     if name in names:
         return name
     raise UsageError(_unknown("V305", f'There is no arm "{name}" to ask about.', name, names))

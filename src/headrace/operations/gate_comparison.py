@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 from typing import get_args
 
 from headrace.domain.comparison import Comparison
+from headrace.domain.evaluation import Experiment
 from headrace.domain.gate import QUANTITIES, GateOutcome, GateResult, GateSpec, GateTest, gate_outcome
-from headrace.domain.scores import ArmLines
+from headrace.domain.scores import ArmLines, MetricSpec
 from headrace.errors import Problem, UsageError, nearest
 from headrace.evaluation.comparison import compare
 from headrace.evaluation.gate import is_quantity, judge_gate
 from headrace.formats.paths import is_file
 from headrace.operations.compare_runs import ComparisonResult
-from headrace.operations.find_effects import choose_arms, compared_by, find_metric
+from headrace.operations.find_effects import (
+    arm_names,
+    choose_arms,
+    compared_by,
+    find_metric,
+    known_arm,
+    no_metric,
+)
 from headrace.operations.stored_comparison import StoredArms, read_stored_arms, recorded_arms
 from headrace.operations.workspace import Workspace
 
@@ -43,7 +51,7 @@ class GateReport:
 
 
 def default_gate(
-    result: ComparisonResult,
+    metrics: Sequence[MetricSpec],
     *,
     metric: str | None = None,
     test: GateTest | None = None,
@@ -55,26 +63,56 @@ def default_gate(
     """The question that the arguments ask; what they leave open is as the metric says.
 
     Args:
-        result: The comparison that is to be asked.
+        metrics: The scores that are compared, at least one.
         metric: ``None`` for the first.
-        test: ``None`` for "budget" where there is a limit, "non_inferiority" where there is a margin, else the goal of
-            the metric.
+        test: ``None`` for "budget" where there is a limit, "guardrail" for cost, latency, tokens and failures,
+            "non_inferiority" where there is a margin, else the goal of the metric.
         margin: As in :class:`~headrace.domain.gate.GateSpec`, like all others.
         limit: See there.
         arm: See there.
         against: See there.
 
     Raises:
-        UsageError: G901 for a metric that was not compared.
+        UsageError: G901 for a metric that is not among ``metrics``.
     """
-    named = metric if metric in QUANTITIES and metric not in _metric_names(result.comparison) else None
-    found = None if named else find_metric(result.comparison, metric).spec
-    if test is None:
-        test = "budget" if limit is not None else "non_inferiority" if margin is not None else None
-    if test is None:
-        test = found.goal if found else "guardrail"
-    name = named or (found.name if found else "")
-    return GateSpec(metric=name, test=test, margin=margin, limit=limit, arm=arm, against=against)
+    names = [spec.name for spec in metrics]
+    name = metric or names[0]
+    found = next((spec for spec in metrics if spec.name == name), None)
+    if found is None and name not in QUANTITIES:
+        raise no_metric(name, names)
+    if test is None and limit is not None:
+        test = "budget"
+    elif test is None and found is None:
+        test = "guardrail"
+    elif test is None and margin is not None:
+        test = "non_inferiority"
+    elif test is None and found is not None:
+        test = found.goal
+    return GateSpec(
+        metric=name, test=test or "superiority", margin=margin, limit=limit, arm=arm, against=against
+    )
+
+
+def check_questions(workspace: Workspace | None, experiment: Experiment, specs: Sequence[GateSpec]) -> None:
+    """Find what is wrong with the questions before the experiment runs, as far as that can be known.
+
+    Raises:
+        UsageError: As :func:`gate_comparison`.
+    """
+    names = [arm.name for arm in experiment.arms]
+    metrics = {metric.name: metric for metric in experiment.metrics}
+    for spec in specs:
+        check_gate(spec)
+        if spec.against is not None and spec.against not in names:
+            stored, wanted = _find_stored(workspace, names, spec.against)
+            stored.find(wanted or stored.baseline)
+            _outside_arm(names, stored, spec, wanted)
+        elif spec.test == "budget" and spec.arm is not None:
+            known_arm(spec.arm, names)
+        else:
+            choose_arms(names, experiment.baseline, spec.arm, spec.against)
+        if metrics:
+            _settled_margin(spec, metrics)
 
 
 def gate_comparison(
@@ -128,13 +166,15 @@ def check_gate(spec: GateSpec) -> None:
 
 def _answer(workspace: Workspace | None, result: ComparisonResult, spec: GateSpec) -> GateResult:
     check_gate(spec)
-    if spec.against is not None and not _is_arm(result.comparison, spec.against):
+    names = arm_names(result.comparison)
+    if spec.against is not None and spec.against not in names:
         return _answer_outside(workspace, result, spec)
-    if spec.test == "budget" and spec.arm is not None and spec.against is None:
-        return judge_gate(result.comparison, _settled(result.comparison, spec, spec.arm))
-    arm, baseline = choose_arms(result.comparison, spec.arm, spec.against)
-    settled = _settled(result.comparison, spec, arm)
-    return judge_gate(_compared(result, settled, baseline), replace(settled, against=baseline))
+    if spec.test == "budget" and spec.arm is not None:
+        return judge_gate(result.comparison, _settled(result, spec, known_arm(spec.arm, names)))
+    arm, baseline = choose_arms(names, result.comparison.baseline, spec.arm, spec.against)
+    settled = _settled(result, spec, arm)
+    against = None if spec.test == "budget" else baseline
+    return judge_gate(_compared(result, settled, baseline), replace(settled, against=against))
 
 
 def _compared(result: ComparisonResult, spec: GateSpec, baseline: str) -> Comparison:
@@ -147,47 +187,42 @@ def _compared(result: ComparisonResult, spec: GateSpec, baseline: str) -> Compar
     return compare(result.arms, baseline=baseline, metrics=[], alpha=alpha)
 
 
-def _settled(comparison: Comparison, spec: GateSpec, arm: str) -> GateSpec:
+def _settled(result: ComparisonResult, spec: GateSpec, arm: str) -> GateSpec:
     """The question with its arm and margin.
 
     Raises:
-        UsageError: V305, G901, G962 or G903.
+        UsageError: G901, G962 or G903.
     """
-    names = [summary.arm for summary in comparison.arms]
-    if arm not in names:
-        near = nearest(arm, names)
-        fix = f'Did you mean "{near}"?' if near else f"The arms are: {', '.join(names)}."
-        raise UsageError(Problem(code="V305", what=f'There is no arm "{arm}" to ask about.', fix=fix))
-    if is_quantity(spec, comparison):
-        return replace(spec, arm=arm)
-    if spec.metric in QUANTITIES and spec.metric not in _metric_names(comparison):
-        what = f"{spec.metric.capitalize()} is no score, so nothing is shown about it by {spec.test}"
-        raise _senseless(what, "Ask for a guardrail or a budget.")
-    metric = find_metric(comparison, spec.metric).spec
+    metrics = {metric.spec.name: metric.spec for metric in result.comparison.metrics}
+    return replace(spec, arm=arm, margin=_settled_margin(spec, metrics))
+
+
+def _settled_margin(spec: GateSpec, metrics: Mapping[str, MetricSpec]) -> float | None:
+    if spec.metric not in metrics:
+        if spec.metric not in QUANTITIES:
+            raise no_metric(spec.metric, tuple(metrics))
+        if spec.test not in ("guardrail", "budget"):
+            what = f"{spec.metric.capitalize()} is no score, so nothing is shown about it by {spec.test}"
+            raise _senseless(what, "Ask for a guardrail or a budget.")
+        return spec.margin
     margin = spec.margin
     if spec.test in ("non_inferiority", "equivalence", "guardrail"):
-        margin = margin if margin is not None else metric.margin
+        margin = margin if margin is not None else metrics[spec.metric].margin
     if spec.test in ("non_inferiority", "equivalence") and not margin:
         what = f"The gate asks about {spec.metric} by {spec.test}, and there is no margin above zero."
         fix = "Give the largest difference that does not matter: --margin, or margin in the experiment file."
         raise UsageError(Problem(code="G903", what=what, fix=fix))
-    return replace(spec, arm=arm, margin=margin)
+    return margin
 
 
 def _answer_outside(workspace: Workspace | None, result: ComparisonResult, spec: GateSpec) -> GateResult:
     """Answer a question about an arm of this comparison against one of another."""
-    stored, wanted = _find_stored(workspace, result, str(spec.against))
-    names = [arm.arm for arm in result.arms]
-    same = wanted or stored.baseline
-    arm = spec.arm or (same if same in names else names[0] if len(names) == 1 else None)
-    if arm is None:
-        what = f"It is not clear which arm is compared with {same} of {stored.source}."
-        raise UsageError(Problem(code="C507", what=what, fix=f"Say which arm, one of {', '.join(names)}."))
-    settled = _settled(result.comparison, spec, arm)
+    names = arm_names(result.comparison)
+    stored, wanted = _find_stored(workspace, names, str(spec.against))
+    arm, same = _outside_arm(names, stored, spec, wanted)
+    settled = _settled(result, spec, arm)
     known = [] if is_quantity(spec, result.comparison) else [find_metric(result.comparison, spec.metric).spec]
     _check_stored(result, stored, settled, [metric.name for metric in known])
-    if wanted is None and any(item.arm == arm for item in stored.arms):
-        same = arm
     theirs = replace(stored.find(same), arm=f"{same}@{stored.source}")
     ours = next(item for item in result.arms if item.arm == arm)
     _check_common(ours, theirs)
@@ -203,6 +238,23 @@ def _answer_outside(workspace: Workspace | None, result: ComparisonResult, spec:
     return judge_gate(comparison, replace(settled, against=theirs.arm))
 
 
+def _outside_arm(
+    names: Sequence[str], stored: StoredArms, spec: GateSpec, wanted: str | None
+) -> tuple[str, str]:
+    """The arm that is asked about, and the one of the other comparison: of the same name where none is named.
+
+    Raises:
+        UsageError: V305 for an arm that is not there, C507 where it is not clear which is asked about.
+    """
+    theirs = [arm.arm for arm in stored.arms]
+    same = wanted or (spec.arm if spec.arm in theirs else None) or stored.baseline
+    arm = spec.arm or (same if same in names else names[0] if len(names) == 1 else None)
+    if arm is None:
+        what = f"It is not clear which arm is compared with {same} of {stored.source}."
+        raise UsageError(Problem(code="C507", what=what, fix=f"Say which arm, one of {', '.join(names)}."))
+    return known_arm(arm, names), same
+
+
 def _check_common(ours: ArmLines, theirs: ArmLines) -> None:
     if not ours.lines.keys() & theirs.lines.keys():
         what = f"{theirs.arm} and {ours.arm} have no line in common."
@@ -210,7 +262,7 @@ def _check_common(ours: ArmLines, theirs: ArmLines) -> None:
 
 
 def _find_stored(
-    workspace: Workspace | None, result: ComparisonResult, text: str
+    workspace: Workspace | None, names: Sequence[str], text: str
 ) -> tuple[StoredArms, str | None]:
     """The comparison that a text names, ``#ARM`` behind it left away, and that arm."""
     source, _, arm = text.partition("#")
@@ -218,7 +270,6 @@ def _find_stored(
         return read_stored_arms(Path(source)), arm or None
     if workspace is not None and workspace.store.list_runs(experiment=source):
         return recorded_arms(workspace, source), arm or None
-    names = [summary.arm for summary in result.comparison.arms]
     near = nearest(source, names)
     raise UsageError(
         Problem(
@@ -264,14 +315,6 @@ def _refuse_chosen_lines(result: ComparisonResult) -> None:
                     fix="Run the gate over lines that had no part in the choice.",
                 )
             )
-
-
-def _is_arm(comparison: Comparison, name: str) -> bool:
-    return any(summary.arm == name for summary in comparison.arms)
-
-
-def _metric_names(comparison: Comparison) -> list[str]:
-    return [metric.spec.name for metric in comparison.metrics]
 
 
 def _senseless(what: str, fix: str) -> UsageError:

@@ -9,10 +9,12 @@ from typing import Any
 from headrace.domain.evaluation import Experiment
 from headrace.domain.run import Run
 from headrace.domain.scores import MetricSpec
+from headrace.operations.recorded_gates import KEY, gates_as_plain, gates_of
 
 
 def judgement_of(experiment: Experiment) -> dict[str, Any]:
     """What is recorded of an experiment; see :class:`~headrace.domain.run.RunSpec`."""
+    gates = gates_of(experiment)
     return {
         "name": experiment.name,
         "baseline": experiment.baseline,
@@ -23,6 +25,7 @@ def judgement_of(experiment: Experiment) -> dict[str, Any]:
         "cluster": experiment.cluster,
         "slices": list(experiment.slices),
         "family": experiment.family,
+        **({KEY: gates_as_plain(gates)} if gates else {}),
     }
 
 

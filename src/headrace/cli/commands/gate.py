@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -17,6 +18,7 @@ from headrace.cli.spending_options import cap_options, read_cap
 from headrace.cli.workspace import command_workspace
 from headrace.domain.evaluation import Experiment
 from headrace.domain.gate import GateSpec, GateTest
+from headrace.domain.scores import MetricSpec
 from headrace.errors import ExitCode
 from headrace.formats.experiment import load_experiment
 from headrace.formats.paths import is_file, is_folder
@@ -27,8 +29,15 @@ from headrace.operations.compare_runs import (
     compare_runs,
     run_experiment,
 )
-from headrace.operations.gate_comparison import GateReport, check_gate, default_gate, gate_comparison
+from headrace.operations.gate_comparison import (
+    GateReport,
+    check_gate,
+    check_questions,
+    default_gate,
+    gate_comparison,
+)
 from headrace.operations.line_runners import Where
+from headrace.operations.recorded_gates import gates_of, recorded_gates
 from headrace.operations.workspace import Workspace
 
 _TESTS = {name.replace("_", "-"): name for name in get_args(GateTest)}
@@ -122,14 +131,20 @@ def command(
     make_rooms(destinations)
     with command_workspace(session) as workspace:
         if experiment is None:
-            result = _recorded(workspace, targets, again, asked)
+            result = _recorded(workspace, targets, again)
         else:
+            if experiment.metrics:
+                check_questions(
+                    workspace, experiment, _questions(experiment.metrics, gates_of(experiment), asked)
+                )
             experiment = change_experiment(experiment, {} if cache is None else {"cache": cache})
             with show_progress(session, events) as on_event:
                 where = Where(workers=workers, max_concurrency=max_concurrency)
                 cap = read_cap(max_cost, max_tokens)
                 result = run_experiment(workspace, experiment, on_event, cap, where)
-        report = gate_comparison(workspace, result, _questions(result, experiment, asked))
+        gates = gates_of(experiment) if experiment else recorded_gates(result.runs[0].spec.judgement)
+        metrics = [metric.spec for metric in result.comparison.metrics]
+        report = gate_comparison(workspace, result, _questions(metrics, gates, asked))
     _write(session, report, destinations, experiment, is_let=undecided == "pass")
     is_let = report.outcome == "undecided" and undecided == "pass"
     return ExitCode.OK if is_let else _CODES[report.outcome]
@@ -161,18 +176,23 @@ def _check_early(asked: dict[str, Any]) -> None:
     )
 
 
-def _recorded(
-    workspace: Workspace, targets: Sequence[str], again: str | None, asked: dict[str, Any]
-) -> ComparisonResult:
+def _recorded(workspace: Workspace, targets: Sequence[str], again: str | None) -> ComparisonResult:
     if again is not None:
         return compare_experiment_again(workspace, again)
     return compare_runs(workspace, targets)
 
 
 def _questions(
-    result: ComparisonResult, experiment: Experiment | None, asked: dict[str, Any]
+    metrics: Sequence[MetricSpec], gates: Sequence[GateSpec], asked: dict[str, Any]
 ) -> tuple[GateSpec, ...]:
-    return (default_gate(result, **asked),)
+    """The question of the options where one is asked there, else those of the experiment, else that of its metric.
+
+    ``--arm`` and ``--against`` alone ask nothing: they say of whom the experiment's questions are asked.
+    """
+    if not gates or any(asked[name] is not None for name in ("metric", "test", "margin", "limit")):
+        return (default_gate(metrics, **asked),)
+    whom = {name: asked[name] for name in ("arm", "against") if asked[name] is not None}
+    return tuple(replace(gate, **whom) for gate in gates)
 
 
 def _write(

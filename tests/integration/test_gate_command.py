@@ -1,0 +1,139 @@
+"""``headrace gate`` as a build server calls it: exit codes, files, and the summary of a workflow."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from contextlib import chdir
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+from tests.support.tool_nodes import serving_names
+
+from headrace.cli.main import run_command_line
+from headrace.cli.session import Session
+
+SAY = """\
+from promptflow.core import tool
+@tool
+def say(n: str, right: int) -> str:
+    return n if int(n) % 10 < right else "no idea"
+"""
+FLOW = """\
+inputs: {n: {type: string}}
+outputs: {answer: {type: string, reference: "${say.output}"}}
+nodes:
+- {name: say, use_variants: true}
+node_variants:
+  say:
+    default_variant_id: old
+    variants:
+"""
+VARIANT = (
+    "      {name}: {{node: {{type: python, source: {{type: code, path: say.py}}, "
+    'inputs: {{n: "${{inputs.n}}", right: {right}}}}}}}\n'
+)
+EXPERIMENT = """\
+data: data.jsonl
+column_mapping: {n: "${data.n}"}
+variants: ["${say.old}", "${say.new}"]
+evaluators:
+- name: exact_match
+  builtin: exact_match
+  column_mapping: {prediction: "${run.outputs.answer}", reference: "${data.n}"}
+metrics: [{name: exact_match, margin: 0.1}]
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "say.py").write_text(SAY, encoding="utf-8")
+    (tmp_path / "data.jsonl").write_text("".join(f'{{"n": "{n}"}}\n' for n in range(100)), encoding="utf-8")
+    (tmp_path / "experiment.yaml").write_text(EXPERIMENT, encoding="utf-8")
+    write_flow(tmp_path, old=6, new=6)
+    return tmp_path
+
+
+def write_flow(folder: Path, **right: int) -> None:
+    variants = "".join(VARIANT.format(name=name, right=tens) for name, tens in right.items())
+    (folder / "flow.dag.yaml").write_text(FLOW + variants, encoding="utf-8")
+
+
+@pytest.fixture
+def gate(project: Path) -> Callable[..., int]:
+    def call(words: str, **environment: str) -> int:
+        with chdir(project), serving_names(project):
+            session = Session(project, {"HOME": str(project), **environment})
+            return run_command_line(["gate", *shlex.split(words)], session)
+
+    return call
+
+
+def test_exit_codes_say_what_came_of_it(gate: Callable[..., int], project: Path) -> None:
+    write_flow(project, old=6, new=9)
+    assert gate("experiment.yaml") == 0
+    write_flow(project, old=6, new=3)
+    assert gate("experiment.yaml") == 1
+    write_flow(project, old=6, new=6)
+    assert gate("experiment.yaml --margin 0.01") == 6
+    assert gate("experiment.yaml --margin 0.01 --undecided pass") == 0
+
+
+def test_a_pull_request_is_compared_with_the_file_of_the_main_branch(
+    gate: Callable[..., int], project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gate("experiment.yaml --test equivalence --output main.json") == 0
+    write_flow(project, old=6, new=4)
+    capsys.readouterr()
+    code = gate(
+        "experiment.yaml --arm new --against main.json --margin 0.1 -o github -o comment.md -o gate.xml",
+        GITHUB_STEP_SUMMARY=str(project / "summary.md"),
+    )
+    assert code == 1
+    annotation = capsys.readouterr().out
+    assert annotation.startswith(
+        "::error file=experiment.yaml,line=1,col=1,title=Gate failed%3A new on exact_match::"
+    )
+    assert "new is shown to be worse than new@main.json by 0.100 or more on exact_match" in annotation
+    comment = (project / "comment.md").read_text(encoding="utf-8")
+    assert "## Gate failed" in comment
+    assert "| new | exact_match | not worse by 0.1 (against new@main.json) | **failed** |" in comment
+    assert (project / "summary.md").read_text(encoding="utf-8").strip() == comment.strip()
+    case = ET.parse(project / "gate.xml").find("testsuite/testcase")  # noqa: S314 - our own file
+    assert case is not None
+    failure = case.find("failure")
+    assert failure is not None
+    assert failure.get("type") == "failed"
+
+
+def test_a_recorded_experiment_is_asked_again(
+    gate: Callable[..., int], project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gate("experiment.yaml --test equivalence -o json -q") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["gate"]["outcome"], found["gate"]["results"][0]["numbers"]["n"]) == ("passed", 100.0)
+    again = next(
+        word for command in found["context"]["commands"] for word in command.split() if "_20" in word
+    )
+    assert gate(f"--again {again} --metric exact_match --limit 0.55") == 6  # 0.6 of 100: 0.502 to 0.691
+    assert gate(f"--again {again} --metric exact_match --arm new --limit 0.4") == 0
+    assert gate(f"--again {again} --metric failures --arm new --limit 0.05") == 0
+    assert gate(f"experiment.yaml --arm new --against {again} --margin 0.1") == 0
+    assert "new is shown not to be worse" in capsys.readouterr().out
+
+
+def test_what_cannot_be_answered_is_found_before_anything_runs(
+    gate: Callable[..., int], project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for words in (
+        "experiment.yaml --against nobody",
+        "experiment.yaml --metric recall",
+        "experiment.yaml --arm newer",
+        "experiment.yaml --margin -1",
+        "experiment.yaml one two",
+        "",
+    ):
+        assert gate(words) == 2
+    assert "Completed" not in "".join(capsys.readouterr())
