@@ -158,7 +158,10 @@ def _knows_chances(metric: MetricComparison) -> bool:
 
 def _chance_columns(metric: MetricComparison) -> list[Column]:
     """The chance to be the best of all arms, where it is known and there is room."""
-    return [Column(title="best", is_right=True, leaves=2)] if _knows_chances(metric) else []
+    if not _knows_chances(metric):
+        return []
+    note = "best: chance to be the best of all arms; * may be the best"
+    return [Column(title="best", is_right=True, leaves=2, note=note)]
 
 
 def _chance_cells(metric: MetricComparison, arm: str) -> list[Cell]:
@@ -324,9 +327,7 @@ def _notes(comparison: Comparison, context: ReportContext, terminal: Terminal) -
     )
     if provenance.adjustment == "none":
         method = "p is two-sided and not adjusted."
-    best = "best: chance to be the best of all arms; * may be the best."
-    primary = comparison.primary
-    paragraphs = [method, best if primary and _knows_chances(primary) else "", context.model_note]
+    paragraphs = [method, context.model_note]
     return "\n".join(
         terminal.out.paint(line, "dim")
         for paragraph in paragraphs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import NamedTuple
 
 from headrace.cli.terminal import Ink, count_fitting, crop, text_width
@@ -31,6 +32,7 @@ class Column:
         wraps: What does not fit goes on below instead of being cut: in the rows that follow as long as their cell in
             this column is empty, then in rows of its own. For one column of a table.
         leaves: Columns with a number leave a table that does not fit, lowest number first.
+        note: What its cells mean; stands below the table as long as the column is there.
     """
 
     title: str
@@ -38,6 +40,7 @@ class Column:
     least: int | None = None
     wraps: bool = False
     leaves: int | None = None
+    note: str = ""
 
 
 def render_table(
@@ -72,8 +75,13 @@ def render_table(
         _row([Cell(column.title, ("bold",)) for column in chosen], chosen, widths, ink),
         ink.paint(GAP.join(RULE * size for size in widths), "dim"),
         *(_row(row, chosen, widths, ink) for row in _wrap(rows_kept, chosen, widths)),
+        *(ink.paint(line, "dim") for column in chosen for line in _note(column, room)),
     ]
     return "\n".join(indent + line for line in lines)
+
+
+def _note(column: Column, room: int | None) -> list[str]:
+    return wrap(column.note, room) if room is not None else [column.note] * bool(column.note)
 
 
 def _choose_columns(columns: Sequence[Column], natural: Sequence[int], room: int | None) -> list[int]:

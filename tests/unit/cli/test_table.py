@@ -54,6 +54,17 @@ def test_only_columns_that_may_shrink_do() -> None:
     assert lines[2] == "identifier  a lon…"
 
 
+def test_what_a_column_means_is_said_as_long_as_it_is_there() -> None:
+    columns = [Column(title="arm"), Column(title="best", leaves=1, note="best: a chance, in percent")]
+    rows = [["a name that is long", "12%"]]
+    assert render_table(columns, rows, ink=PLAIN).splitlines()[3:] == ["best: a chance, in percent"]
+    assert render_table(columns, rows, ink=PLAIN, width=25).splitlines()[3:] == [
+        "best: a chance, in",
+        "percent",
+    ]
+    assert render_table(columns, rows, ink=PLAIN, width=24).splitlines()[3:] == []
+
+
 def test_a_wrapped_cell_goes_on_in_empty_cells_below_then_in_rows_of_its_own() -> None:
     columns = [Column(title="arm", least=10, wraps=True), Column(title="n", is_right=True)]
     rows = [["few_shot/a-long-model", "1"], ["", "2"], ["short", "3"], ["", "4"], ["retrieval/other", "5"]]
