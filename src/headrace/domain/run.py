@@ -156,6 +156,23 @@ class LineResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LineOutcome:
+    """What came out of a line, without what went in and what its nodes did.
+
+    Attributes:
+        status: Completed, Failed or Canceled.
+        outputs: As in the line's result.
+        whole_usage: What the line takes when every node is called.
+    """
+
+    line_number: int
+    status: str
+    outputs: Mapping[str, Any]
+    problem: Problem | None
+    whole_usage: Usage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSpec:
     """What was asked for when a run was created.
 

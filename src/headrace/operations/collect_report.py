@@ -32,9 +32,11 @@ from headrace.operations.collect_scores import (
     CollectedLine,
     as_score,
     evaluators_of,
+    find_reference,
     read_score,
 )
 from headrace.operations.measure_judges import JUDGEMENTS
+from headrace.operations.workspace import Workspace
 from headrace.planning.plan import awaited_nodes
 
 MAX_SAMPLES = 120
@@ -91,54 +93,55 @@ def make_matrix(
             for arm, lines in arms.items()
         },
         unscored=_unscored(collected, places),
-        disputed={
-            metric: tuple(
-                place
-                for line_id, place in places.items()
-                if any(
-                    _is_disputed(line, metric) for lines in arms.values() for line in lines.get(line_id, ())
-                )
-            )
-            for metric in metrics
-        },
+        disputed=_disputed(collected, metrics, places),
         starts=tuple(starts[line_id] for line_id in ids),
         slices={column: tuple(_slice(facts, line_id, column) for line_id in ids) for column in columns},
     )
 
 
 def make_samples(
-    collected: Sequence[Collected], comparison: Comparison, metrics: Sequence[str]
+    workspace: Workspace, collected: Sequence[Collected], comparison: Comparison, matrix: LineMatrix
 ) -> tuple[SampleLine, ...]:
-    """Lines worth reading: each arm's largest losses, then those on which the arms differ most."""
-    arms = _by_arm(collected)
-    references: dict[str, str] = {}
-    for item in collected:
-        references.update(item.references)
-    first: dict[str, dict[str, tuple[Collected, CollectedLine]]] = {}
+    """Lines worth reading: each arm's largest losses, then those on which the arms differ most.
+
+    Args:
+        workspace: For the references that the evaluators of these lines were given.
+        collected: The arms' runs with their evaluations.
+        comparison: For the largest losses.
+        matrix: Of the same runs.
+    """
+    metrics = list(matrix.scores)
+    spreads = _spreads(matrix)
+    by_spread = sorted(matrix.line_ids, key=lambda line_id: -spreads[line_id])
+    ids = dict.fromkeys(line_id for line_id in (*_losses(comparison), *by_spread) if line_id in spreads)
+    answers: dict[str, dict[str, tuple[Collected, CollectedLine]]] = {
+        line_id: {} for line_id in list(ids)[:MAX_SAMPLES]
+    }
     for item in collected:
         for line in item.lines:
-            first.setdefault(line.line_id, {}).setdefault(item.judged.arm, (item, line))
+            if line.line_id in answers:
+                answers[line.line_id].setdefault(item.judged.arm, (item, line))
     evaluators = {item.judged.run.spec.name: evaluators_of(item, metrics) for item in collected}
-    primary = metrics[0] if metrics else None
-    spread = {
-        line_id: _spread((_mean(arms[arm].get(line_id, ()), primary) for arm in arms), primary)
-        for line_id in first
-    }
-    by_spread = sorted(first, key=lambda line_id: -spread[line_id])
-    chosen = dict.fromkeys(line_id for line_id in (*_losses(comparison), *by_spread) if line_id in first)
-    return tuple(
-        SampleLine(
-            line_id=line_id,
-            line_number=next(iter(first[line_id].values()))[1].result.line_number,
-            inputs=_text(next(iter(first[line_id].values()))[1].result.inputs),
-            reference=references.get(line_id) or None,
-            outputs=tuple(
-                _output(arm, item.judged.run.spec.name, line, metrics, evaluators[item.judged.run.spec.name])
-                for arm, (item, line) in first[line_id].items()
-            ),
+    samples = []
+    for line_id, of_line in answers.items():
+        result = next(iter(of_line.values()))[1].result
+        references = (
+            find_reference(workspace, item.judged, line.result.line_number) for item, line in of_line.values()
         )
-        for line_id in list(chosen)[:MAX_SAMPLES]
-    )
+        outputs = (
+            _output(arm, item.judged.run.spec.name, line, metrics, evaluators[item.judged.run.spec.name])
+            for arm, (item, line) in of_line.items()
+        )
+        samples.append(
+            SampleLine(
+                line_id=line_id,
+                line_number=result.line_number,
+                inputs=_text(result.inputs),
+                reference=next(filter(None, references), None),
+                outputs=tuple(outputs),
+            )
+        )
+    return tuple(samples)
 
 
 def make_graph(collected: Sequence[Collected]) -> FlowGraph | None:
@@ -189,9 +192,21 @@ def _unscored(collected: Sequence[Collected], places: Mapping[str, int]) -> dict
     return {arm: tuple(sorted(lines)) for arm, lines in found.items()}
 
 
-def _is_disputed(line: CollectedLine, metric: str) -> bool:
-    """Whether judgements of one answer are more than a grade of five apart."""
-    said = line.scores.get(f"{metric}{JUDGEMENTS}")
+def _disputed(
+    collected: Sequence[Collected], metrics: Sequence[str], places: Mapping[str, int]
+) -> dict[str, tuple[int, ...]]:
+    """Places of the lines on which judgements of one answer are more than a grade of five apart."""
+    said = {metric: f"{metric}{JUDGEMENTS}" for metric in metrics}
+    found: dict[str, set[int]] = {metric: set() for metric in metrics}
+    for item in collected:
+        for line in item.lines:
+            for metric, name in said.items():
+                if name in line.scores and _is_disputed(line.scores[name]):
+                    found[metric].add(places[line.line_id])
+    return {metric: tuple(sorted(lines)) for metric, lines in found.items()}
+
+
+def _is_disputed(said: Any) -> bool:
     scores = [
         score
         for one in (said if isinstance(said, list) else ())
@@ -213,14 +228,14 @@ def _by_arm(collected: Sequence[Collected]) -> dict[str, dict[str, list[Collecte
     return arms
 
 
-def _mean(repeats: Iterable[CollectedLine], metric: str | None) -> float | None:
-    if metric is None:
-        return None
+def _mean(repeats: Iterable[CollectedLine], metric: str) -> float | None:
     usable = [
         value
         for line in repeats
         if line.result.status == COMPLETED and (value := _usable(line.scores.get(metric))) is not None
     ]
+    if len(usable) == 1:
+        return usable[0]
     return fmean(usable) if usable else None
 
 
@@ -229,10 +244,14 @@ def _usable(value: Any) -> float | None:
     return score if score is not None and isfinite(score) and abs(score) <= _LARGEST_SCORE else None
 
 
-def _spread(scores: Iterator[float | None], metric: str | None) -> float:
-    """How far the arms are apart; a line without a score counts as 0."""
-    values = [score or 0.0 for score in scores] if metric else [0.0]
-    return max(values) - min(values)
+def _spreads(matrix: LineMatrix) -> dict[str, float]:
+    """How far the arms are apart on each line, by the first metric; a line without a score counts as 0."""
+    primary = next(iter(matrix.scores.values()), {})
+    columns = [[score or 0.0 for score in scores] for scores in primary.values()]
+    return {
+        line_id: max(scores) - min(scores)
+        for line_id, scores in zip(matrix.line_ids, zip(*columns, strict=True), strict=True)
+    }
 
 
 def _losses(comparison: Comparison) -> Iterator[str]:

@@ -50,11 +50,10 @@ class CollectedLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """All lines of one judged run, and the references its evaluators were given."""
+    """All lines of one judged run."""
 
     judged: JudgedRun
     lines: tuple[CollectedLine, ...]
-    references: Mapping[str, str]
 
 
 def judged_run(workspace: Workspace, run: Run) -> JudgedRun:
@@ -82,26 +81,17 @@ def collect_run(workspace: Workspace, judged: JudgedRun, line_id: str | None) ->
     scores: dict[int, dict[str, Any]] = {}
     costs: dict[int, dict[str, float | None]] = {}
     errors: dict[int, dict[str, str]] = {}
-    references: dict[str, str] = {}
     for evaluator, evaluation in judged.evaluations.items():
-        given = [
-            name
-            for name, text in evaluation.spec.column_mapping.items()
-            if str(text).startswith("${data.") and not str(text).startswith(_BASELINE_COLUMN)
-        ]
-        for item in workspace.store.read_lines(evaluation.spec.name):
-            found = scores.setdefault(item.line_number, {})
-            usage = item.whole_usage
-            costs.setdefault(item.line_number, {})[evaluator] = usage.cost_usd if usage.calls else 0.0
-            if item.problem is not None:
-                text = f"{item.problem.code} {item.problem.name}: {item.problem.what}"
-                errors.setdefault(item.line_number, {})[evaluator] = text
-            if item.status == COMPLETED:
-                for name, value in item.outputs.items():
-                    found[f"{evaluator}.{name}"] = value
-                    found.setdefault(name, value)
-            shown = [f"{item.inputs[name]}" for name in given if name in item.inputs]
-            references.setdefault(ids.get(item.line_number, str(item.line_number)), "; ".join(shown))
+        for item in workspace.store.read_outcomes(evaluation.spec.name):
+            number, usage, problem = item.line_number, item.whole_usage, item.problem
+            costs.setdefault(number, {})[evaluator] = usage.cost_usd if usage.calls else 0.0
+            if problem is not None:
+                text = f"{problem.code} {problem.name}: {problem.what}"
+                errors.setdefault(number, {})[evaluator] = text
+            found = scores.setdefault(number, {})
+            for name, value in item.outputs.items() if item.status == COMPLETED else ():
+                found[f"{evaluator}.{name}"] = value
+                found.setdefault(name, value)
     lines = tuple(
         CollectedLine(
             line_id=ids.get(item.line_number, str(item.line_number)),
@@ -112,7 +102,22 @@ def collect_run(workspace: Workspace, judged: JudgedRun, line_id: str | None) ->
         )
         for item in workspace.store.read_lines(judged.run.spec.name)
     )
-    return Collected(judged=judged, lines=lines, references=references)
+    return Collected(judged=judged, lines=lines)
+
+
+def find_reference(workspace: Workspace, judged: JudgedRun, line_number: int) -> str:
+    """What the first evaluator that was given anything from the data was given for a line; empty where none was."""
+    for evaluation in judged.evaluations.values():
+        given = [
+            name
+            for name, text in evaluation.spec.column_mapping.items()
+            if str(text).startswith("${data.") and not str(text).startswith(_BASELINE_COLUMN)
+        ]
+        line = workspace.store.read_line(evaluation.spec.name, line_number) if given else None
+        shown = [f"{line.inputs[name]}" for name in given if name in line.inputs] if line else []
+        if shown:
+            return "; ".join(shown)
+    return ""
 
 
 def _line_ids(run: Run, line_id: str | None) -> dict[int, str]:
@@ -143,7 +148,10 @@ def score_names(collected: Sequence[Collected]) -> tuple[str, ...]:
             names.update(
                 (name, None)
                 for name, value in line.scores.items()
-                if as_score(value) is not None and "." not in name and not _is_raw_grade(name, line.scores)
+                if name not in names
+                and as_score(value) is not None
+                and "." not in name
+                and not _is_raw_grade(name, line.scores)
             )
     return tuple(names)
 

@@ -289,7 +289,7 @@ def _compare(
         labels=labels,
         judges=measure_judges(collected, metrics, labels),
     )
-    names = [metric.name for metric in metrics]
+    matrix = make_matrix(collected, [metric.name for metric in metrics], facts)
     runs = tuple(item.run for item in judged)
     return ComparisonResult(
         comparison=comparison,
@@ -301,9 +301,9 @@ def _compare(
             created_at=workspace.now(),
             commands=_commands(runs, experiment_id, file, judgement.get("options", "")),
             model_note=_baseline_note(workspace, judged),
-            sample_lines=make_samples(collected, comparison, names),
+            sample_lines=make_samples(workspace, collected, comparison, matrix),
             metric_notes=_metric_notes(judged),
-            matrix=make_matrix(collected, names, facts),
+            matrix=matrix,
             graph=make_graph(collected),
             runs=make_run_facts(collected),
             versions=versions_now(),

@@ -7,7 +7,7 @@ difference between arms on one line. Answers with the same text are asked for on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -15,7 +15,14 @@ from headrace.domain.label import Label, labels_in_force
 from headrace.domain.run import COMPLETED
 from headrace.errors import Problem, UsageError
 from headrace.operations.check_experiment import unknown_metric
-from headrace.operations.collect_scores import Collected, as_score, collect_run, judged_run, score_names
+from headrace.operations.collect_scores import (
+    Collected,
+    as_score,
+    collect_run,
+    find_reference,
+    judged_run,
+    score_names,
+)
 from headrace.operations.workspace import Workspace
 
 PASS_FAIL = "pass-fail"  # noqa: S105 - a scale
@@ -37,16 +44,16 @@ class Answer:
         item: Names it without saying whose it is: 12 hexadecimal digits.
         places: Run and line number of everyone who gave it.
         inputs: What the flow was asked.
-        reference: What its evaluators were told, where they were told anything.
         outputs: What it answered.
+        reference: What its evaluators were told, where they were told anything.
     """
 
     item: str
     line_number: int
     places: tuple[tuple[str, int], ...]
     inputs: Mapping[str, Any]
-    reference: str
     outputs: Mapping[str, Any]
+    reference: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +98,7 @@ class LabelSession:
         ]
         _check_metric(collected, request.metric)
         self.scale = _suitable_scale(collected, request.metric)
-        self.answers = draw_answers(collected, request)
+        self.answers = draw_answers(workspace, collected, request)
         done = {
             (item.judged.run.spec.name, number)
             for item in collected
@@ -179,7 +186,9 @@ class LabelSession:
             self._workspace.store.append_labels(run, [label])
 
 
-def draw_answers(collected: Sequence[Collected], request: LabelRequest) -> tuple[Answer, ...]:
+def draw_answers(
+    workspace: Workspace, collected: Sequence[Collected], request: LabelRequest
+) -> tuple[Answer, ...]:
     """The answers to the drawn lines, in an order that does not tell whose they are.
 
     The same seed gives the same lines in the same order, so that a session goes on where it was, and a larger number
@@ -202,7 +211,11 @@ def draw_answers(collected: Sequence[Collected], request: LabelRequest) -> tuple
     places = {number: place for place, number in enumerate(drawn)}
     wanted = [answer for answer in answers if answer.line_number in places]
     wanted.sort(key=lambda answer: (places[answer.line_number], _draw(request.seed, answer.item)))
-    return tuple(wanted)
+    judged = {item.judged.run.spec.name: item.judged for item in collected}
+    return tuple(
+        replace(answer, reference=find_reference(workspace, judged[answer.places[0][0]], answer.line_number))
+        for answer in wanted
+    )
 
 
 def no_answer(line_number: int, runs: Sequence[str]) -> Problem:
@@ -237,7 +250,6 @@ def _answers(collected: Sequence[Collected]) -> list[Answer]:
                 line_number=number,
                 places=places,
                 inputs=line.result.inputs,
-                reference=item.references.get(line.line_id, ""),
                 outputs=line.result.outputs,
             )
     return [answer for number in sorted(found) for answer in found[number].values()]

@@ -208,7 +208,7 @@ def _drawn(workspace: Workspace, request: LabelRequest) -> tuple[Answer, ...]:
         collect_run(workspace, judged_run(workspace, workspace.store.read_run(name)), None)
         for name in dict.fromkeys(request.runs)
     ]
-    return draw_answers(collected, request)
+    return draw_answers(workspace, collected, request)
 
 
 def _all_answers(workspace: Workspace, runs: Sequence[str]) -> Iterable[Answer]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.domain.label import Label
-from headrace.domain.run import LineResult, NodeResult, Run, RunSpec
+from headrace.domain.run import LineOutcome, LineResult, NodeResult, Run, RunSpec
 from headrace.domain.span import SpanRecord
 from headrace.errors import Problem, UsageError, nearest
 
@@ -146,6 +146,10 @@ class RunStore(Protocol):
 
         Lines are read a few at a time: those recorded meanwhile may or may not be among them.
         """
+        ...
+
+    def read_outcomes(self, run: str) -> Iterator[LineOutcome]:
+        """What came out of each line, in order of line number: a fraction of what reading the lines costs."""
         ...
 
     def read_line(self, run: str, line_number: int) -> LineResult | None:

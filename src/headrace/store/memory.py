@@ -10,7 +10,7 @@ from typing import Any
 
 from headrace.domain.cache import CacheChanges, CachedResult, CacheSummary
 from headrace.domain.label import Label
-from headrace.domain.run import COMPLETED, FAILED, LineResult, NodeResult, Run, RunSpec, Usage
+from headrace.domain.run import COMPLETED, FAILED, LineOutcome, LineResult, NodeResult, Run, RunSpec, Usage
 from headrace.domain.span import SpanRecord
 from headrace.errors import Problem
 from headrace.store.base import AGGREGATION_LINE, taken_run, unknown_run
@@ -26,6 +26,7 @@ from headrace.store.records import (
     label_row,
     line_from_row,
     line_row,
+    outcome_from_row,
     run_from_row,
     run_row,
     update_row,
@@ -230,10 +231,11 @@ class MemoryStore:
 
     def read_lines(self, run: str, *, limit: int | None = None) -> Iterator[LineResult]:
         """Line results in order; see the protocol."""
-        with self._lock:
-            lines = self._find(run).lines
-            rows = [lines[number] for number in sorted(lines)[:limit]]
-        return map(line_from_row, rows)
+        return map(line_from_row, self._rows(run)[:limit])
+
+    def read_outcomes(self, run: str) -> Iterator[LineOutcome]:
+        """What came out of each line; see the protocol."""
+        return map(outcome_from_row, self._rows(run))
 
     def read_line(self, run: str, line_number: int) -> LineResult | None:
         """One line result with its spans; see the protocol."""
@@ -290,6 +292,12 @@ class MemoryStore:
 
     def close(self) -> None:
         """Nothing to give back: the runs go with the object."""
+
+    def _rows(self, run: str) -> list[dict[str, Any]]:
+        """The rows of all lines of a run, in order."""
+        with self._lock:
+            lines = self._find(run).lines
+            return [lines[number] for number in sorted(lines)]
 
     def _find(self, run: str) -> _Recorded:
         recorded = self._runs.get(run)

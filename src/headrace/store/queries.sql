@@ -152,6 +152,15 @@ WHERE run_id = :run_id AND line_number > :after
 ORDER BY line_number
 LIMIT :limit;
 
+-- name: read_outcomes
+-- What came out of the next lines of a run after a line number, in order; the nodes are for what cached results saved.
+SELECT
+    line_number, status, calls, prompt_tokens, completion_tokens, cost_usd, outputs, problem, nodes, has_contents
+FROM line
+WHERE run_id = :run_id AND line_number > :after
+ORDER BY line_number
+LIMIT :limit;
+
 -- name: read_line
 -- One line of a run, without spans.
 SELECT * FROM line WHERE run_id = :run_id AND line_number = :line_number;

@@ -14,7 +14,16 @@ from typing import Any, Protocol
 
 from headrace.domain.cache import CachedResult, CacheSummary
 from headrace.domain.label import Label
-from headrace.domain.run import RUNNING, LineResult, NodeResult, Run, RunSpec, Usage
+from headrace.domain.run import (
+    RUNNING,
+    LineOutcome,
+    LineResult,
+    NodeResult,
+    Run,
+    RunSpec,
+    Usage,
+    sum_usage,
+)
 from headrace.domain.span import SpanRecord
 from headrace.domain.values import MAX_INTEGER_BITS
 from headrace.domain.variant import ModelSpec, Price
@@ -228,6 +237,21 @@ def line_from_row(row: Row, *, decode: Callable[[str], Any] = decode_json) -> Li
     )
 
 
+def outcome_from_row(row: Row, *, decode: Callable[[str], Any] = decode_json) -> LineOutcome:
+    """What came out of a line, from its columns; ``decode`` as in :func:`line_from_row`."""
+    usage = _usage_from_row(row)
+    if _SAVED in row["nodes"]:  # a text may say so as well: then the nodes are read for nothing
+        nodes = map(_node_from_json, decode(row["nodes"]))
+        usage = sum_usage((usage, *(node.saved for node in nodes)))
+    return LineOutcome(
+        line_number=row["line_number"],
+        status=row["status"],
+        outputs=decode(row["outputs"]),
+        problem=_decode_problem(row["problem"]),
+        whole_usage=usage,
+    )
+
+
 def cached_row(result: CachedResult) -> dict[str, Any]:
     """Columns of a kept result."""
     usage = result.usage
@@ -327,6 +351,10 @@ def _encode_problem(problem: Problem | None) -> str | None:
 
 def _decode_problem(text: str | None) -> Problem | None:
     return None if text is None else problem_from_json(decode_json(text))
+
+
+_SAVED = '"saved":'
+"""Stands in the JSON of nodes as soon as one of them took a kept result."""
 
 
 # What equals its default is left out of a node's JSON: most nodes have no problem, usage or logs.

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from headrace.domain.cache import CacheChanges, CachedResult, CacheSummary
 from headrace.domain.label import Label
-from headrace.domain.run import LineResult, NodeResult, Run, RunSpec
+from headrace.domain.run import LineOutcome, LineResult, NodeResult, Run, RunSpec
 from headrace.domain.span import SpanRecord
 from headrace.errors import Problem, UsageError
 from headrace.store.base import AGGREGATION_LINE, taken_run, unknown_run
@@ -34,6 +35,7 @@ from headrace.store.records import (
     label_row,
     line_from_row,
     line_row,
+    outcome_from_row,
     run_from_row,
     run_row,
     summary_from_row,
@@ -42,6 +44,15 @@ from headrace.store.records import (
 from headrace.store.schema import Migration
 
 ValueT = TypeVar("ValueT")
+
+ResultT_co = TypeVar("ResultT_co", covariant=True)
+
+
+class _ReadLine(Protocol[ResultT_co]):
+    """Makes something of the row of a line."""
+
+    def __call__(self, row: Row, *, decode: Callable[[str], Any] = ...) -> ResultT_co: ...
+
 
 _PAGE_LINES = 64
 _NO_LIMIT = 2**62
@@ -222,9 +233,13 @@ class SqlStore:
 
     def read_lines(self, run: str, *, limit: int | None = None) -> Iterator[LineResult]:
         """Line results in order; see the protocol."""
-        run_id = self._database.read(lambda connection: _run_id(connection, run))
-        rows = self._line_rows(run_id, _NO_LIMIT if limit is None else limit)
-        return map(self._line, rows)
+        rows = self._line_rows("read_lines", run, _NO_LIMIT if limit is None else limit)
+        return map(partial(self._whole, line_from_row), rows)
+
+    def read_outcomes(self, run: str) -> Iterator[LineOutcome]:
+        """What came out of each line; see the protocol."""
+        rows = self._line_rows("read_outcomes", run, _NO_LIMIT)
+        return map(partial(self._whole, outcome_from_row), rows)
 
     def read_line(self, run: str, line_number: int) -> LineResult | None:
         """One line result with its spans; see the protocol."""
@@ -234,7 +249,7 @@ class SqlStore:
             return connection.rows("read_line", place), connection.rows("read_trace", place)
 
         lines, traces = self._database.read(read)
-        return replace(self._line(lines[0]), spans=self._spans(traces)) if lines else None
+        return replace(self._whole(line_from_row, lines[0]), spans=self._spans(traces)) if lines else None
 
     def read_spans(self, run: str, line_number: int = AGGREGATION_LINE) -> tuple[SpanRecord, ...]:
         """Spans of one line or of the aggregation; see the protocol."""
@@ -298,12 +313,16 @@ class SqlStore:
         """Give back files and connections; see the protocol."""
         self._database.close()
 
-    def _line_rows(self, run_id: int, limit: int) -> Iterator[Row]:
+    def _line_rows(self, query: str, run: str, limit: int) -> Iterator[Row]:
+        """Rows of the lines of a run; an unknown run is noticed at once and not with the first line."""
+        return self._pages(query, self._database.read(lambda connection: _run_id(connection, run)), limit)
+
+    def _pages(self, query: str, run_id: int, limit: int) -> Iterator[Row]:
         # A page at a time: no read transaction stays open between lines, memory does not grow with the run.
         page = {"run_id": run_id, "after": AGGREGATION_LINE, "limit": 0}
 
         def read(connection: Connection) -> Sequence[Row]:
-            return connection.rows("read_lines", page)
+            return connection.rows(query, page)
 
         while limit > 0:
             page["limit"] = min(limit, _PAGE_LINES)
@@ -314,11 +333,12 @@ class SqlStore:
             page["after"] = rows[-1]["line_number"]
             limit -= len(rows)
 
-    def _line(self, row: Row) -> LineResult:
+    def _whole(self, read: _ReadLine[ValueT], row: Row) -> ValueT:
+        """What ``read`` makes of the row of a line, its long texts put back."""
         if row["has_contents"]:
             decode = put_back(self._content)
-            return self._decoded(lambda row: line_from_row(row, decode=decode), row)
-        return self._decoded(line_from_row, row)
+            return self._decoded(lambda row: read(row, decode=decode), row)
+        return self._decoded(read, row)
 
     def _content(self, digest: str) -> bytes:
         data = self._database.read(lambda connection: self._contents.read(connection, digest))

@@ -118,6 +118,7 @@ def test_a_long_text_is_kept_once_for_all_that_refer_to_it(store: RunStore, kept
     assert len(kept.digests()) == 2
     assert [store.read_line("first", number) for number in range(4)] == lines
     assert list(store.read_lines("first")) == [replace(line, spans=()) for line in lines]
+    assert [item.outputs for item in store.read_outcomes("first")] == [line.outputs for line in lines]
     assert store.read_line("second", 0) == lines[0]
 
 

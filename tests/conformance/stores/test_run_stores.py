@@ -203,6 +203,7 @@ def test_an_unknown_run_is_refused_by_every_method(
         lambda: store.finish_run(asked, status=COMPLETED, finished_at=a_time(), metrics={}),
         lambda: store.update_run(asked, description="x"),
         lambda: store.read_lines(asked),
+        lambda: store.read_outcomes(asked),
         lambda: store.read_line(asked, 0),
         lambda: store.read_spans(asked),
         lambda: store.line_statuses(asked),
@@ -365,6 +366,26 @@ def test_lines_come_in_order_of_their_number(first: RunStore) -> None:
     assert [line.line_number for line in first.read_lines("first")] == list(range(200))
     assert [line.line_number for line in first.read_lines("first", limit=70)] == list(range(70))
     assert list(first.read_lines("first", limit=0)) == []
+
+
+def test_outcomes_say_what_came_out_of_each_line(first: RunStore) -> None:
+    spent = Usage(calls=2, prompt_tokens=7, completion_tokens=1, cost_usd=0.25)
+    kept = NodeResult(node="ask", status=COMPLETED, cached_from="earlier", saved=spent, saved_ns=5)
+    lines = [
+        a_line(200, nodes=(kept, kept), usage=Usage(calls=1, prompt_tokens=1, cost_usd=0.5)),
+        a_line(1, status=FAILED, outputs={}, problem=PROBLEM, nodes=()),
+        a_line(0, nodes=(NodeResult(node="ask", status=COMPLETED, output='"saved":'),), usage=Usage()),
+        *(a_line(number) for number in range(2, 100)),
+    ]
+    first.append_lines("first", lines)
+    found = list(first.read_outcomes("first"))
+    assert [item.line_number for item in found] == [*range(100), 200]
+    by_number = {line.line_number: line for line in lines}
+    for item in found:
+        line = by_number[item.line_number]
+        assert (item.status, item.outputs, item.whole_usage) == (line.status, line.outputs, line.whole_usage)
+    assert found[-1].whole_usage == Usage(calls=5, prompt_tokens=15, completion_tokens=2, cost_usd=1.0)
+    assert [item.problem and item.problem.to_json() for item in found[:3]] == [None, PROBLEM.to_json(), None]
 
 
 def test_a_line_that_is_recorded_again_is_replaced(first: RunStore) -> None:

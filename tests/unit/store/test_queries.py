@@ -54,7 +54,7 @@ def test_every_statement_has_a_name_and_a_description_and_is_used() -> None:
     folder = Path(next(iter(headrace.store.__path__)))
     source = {path.name: path.read_text("utf-8") for path in folder.glob("*.py")}
     used = {
-        name: set(re.findall(r'\.(?:rows|execute|execute_many)\(\s*"(\w+)", ', text))
+        name: set(re.findall(r'\.(?:rows|execute|execute_many|_line_rows)\(\s*"(\w+)", ', text))
         for name, text in source.items()
     }
     shared = used["sql.py"] | {"schema_version"}
