@@ -356,6 +356,12 @@ def bench_verdict(bench: Bench) -> None:
     subprocess.run([sys.executable, "-m", "tests.bench.verdict"], env=bench.ours, check=True)
 
 
+def bench_again(bench: Bench) -> None:
+    """Recorded runs compared once more, from the store to the report."""
+    words = [sys.executable, "-m", "tests.bench.again", "--rounds", str(bench.rounds)]
+    subprocess.run(words, env=bench.ours, check=True)
+
+
 BENCHES = {
     "start": bench_start,
     "lines": bench_lines,
@@ -365,6 +371,7 @@ BENCHES = {
     "names": bench_names,
     "arms": bench_arms,
     "verdict": bench_verdict,
+    "again": bench_again,
 }
 
 
