@@ -193,4 +193,24 @@ FLOW_CODES: Mapping[str, Entry] = {
         "An arm that does not exist",
         "The named arm is not part of the experiment or comparison.",
     ),
+    "V306": Entry(
+        "unknown-factor",
+        "A factor, or a level of one, that does not exist",
+        "A factor varies one thing that the flow has: the variants of a node, its connection, a parameter or an input.",
+    ),
+    "V307": Entry(
+        "idle-factor",
+        "Something that changes nothing",
+        "A factor needs two levels that differ, and two arms that come to the same flow tell nothing about it.",
+    ),
+    "V308": Entry(
+        "too-many-arms",
+        "A design with more arms than can be compared",
+        "Arms are counted before any is made: every level of every factor with every level of all others.",
+    ),
+    "V309": Entry(
+        "impossible-fraction",
+        "A fraction of a design that cannot be taken",
+        "Each level must occur equally often, and the effect of one factor must not be that of another one as well.",
+    ),
 }

@@ -12,7 +12,7 @@ from headrace.domain.gate import GateSpec
 from headrace.domain.race import RaceSpec
 from headrace.domain.run import Cap
 from headrace.domain.scores import Direction, MetricSpec
-from headrace.domain.variant import Arm, ModelSpec
+from headrace.domain.variant import Arm, Design, Factor, ModelSpec
 from headrace.source import Pointer, SourceMap, Span
 
 
@@ -70,8 +70,9 @@ class Experiment:
     Attributes:
         name: Title of the comparison.
         file: The experiment file, ``None`` when it was given by arguments.
+        environment: Name of the overlay that was laid over the file; ``None`` without one.
         source_map: Where each value of that file stands.
-        flow_path, data_path: As resolved against the experiment file.
+        flow_path, data_path: As resolved against the experiment file; the data with which of its lines are read.
         arms: At least two.
         baseline: Name of the arm that the others are compared with.
         metrics: The first is the primary one: only it decides. A name is an output of an evaluation flow, written
@@ -87,6 +88,8 @@ class Experiment:
         guardrails: What an arm must not be worse in, by more than a margin, to be shipped.
         budget: The most that all arms and evaluations together may spend; ``None`` for no limit.
         gates: What an arm must show before it is let through.
+        factors: What the arms are made of, where the file says it by factors.
+        design: Which combinations of them are arms; ``None`` without factors.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Experiment:
     metrics: tuple[MetricSpec, ...]
     file: str | None = None
     source_map: SourceMap | None = None
+    environment: str | None = None
     cache: CacheChoice = field(default_factory=CacheChoice)
     repeats: int = 1
     seed: int = 0
@@ -112,6 +116,8 @@ class Experiment:
     guardrails: tuple[Guardrail, ...] = ()
     budget: Cap | None = None
     gates: tuple[GateSpec, ...] = ()
+    factors: tuple[Factor, ...] = ()
+    design: Design | None = None
 
     def place(self, *pointer: str | int) -> Span | None:
         """Where a value of the experiment file stands; ``None`` when there is no file."""

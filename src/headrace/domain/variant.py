@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
 
 from headrace.domain.values import JsonValue
+from headrace.source import Pointer
+
+FactorKind: TypeAlias = Literal["variant", "model", "parameter", "input", "connection", "flow"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,3 +75,65 @@ class Arm:
     flow_path: str | None = None
     url: str | None = None
     factors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """One of the values that a factor takes: what it gives an arm.
+
+    Attributes:
+        name: How it is called in the factor.
+        choices: Node name to variant id.
+        overrides, model, flow_path, url: As an :class:`Arm` has them.
+        pointer: Where the level stands in the experiment file.
+    """
+
+    name: str
+    choices: Mapping[str, str] = field(default_factory=dict)
+    model: ModelSpec | None = None
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    flow_path: str | None = None
+    url: str | None = None
+    pointer: Pointer = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Factor:
+    """One thing that is varied over the arms, everything else the same.
+
+    Attributes:
+        kind: What is varied.
+        levels: The first one is that of the baseline, unless another arm is named.
+        node: The node that it belongs to; ``*`` for every llm node; empty for models and flows.
+        field_name: The parameter or the input; empty for the other kinds.
+        pointer: Where the factor stands in the experiment file.
+    """
+
+    name: str
+    kind: FactorKind
+    levels: tuple[Level, ...]
+    node: str = ""
+    field_name: str = ""
+    pointer: Pointer = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Design:
+    """Which cells of all combinations of levels are arms.
+
+    Attributes:
+        n_full: How many combinations there are.
+        n_arms: How many of them are arms.
+        fraction: What ``design`` asks for, ``1/2`` for one half; ``None`` for all.
+        resolution: Of a fraction: the fewest factors of which an effect can be mistaken for that of the mean; with 3,
+            effects of single factors are mixed up with those of pairs only, with 4, not even with these. ``None`` for
+            all combinations.
+        n_included, n_excluded: Arms that were added and taken out one by one.
+    """
+
+    n_full: int
+    n_arms: int
+    fraction: str | None = None
+    resolution: int | None = None
+    n_included: int = 0
+    n_excluded: int = 0

@@ -58,7 +58,7 @@ def make_arms(variants: Sequence[Variant], models: Sequence[ModelSpec]) -> tuple
     Raises:
         UsageError: V303 when two arms would share a name.
     """
-    models = _told_apart(models)
+    models = told_apart(models)
     arms = [
         Arm(name=_arm_name(variant, model, len(variants), len(models)), variant=variant, model=model)
         for variant in (variants or (None,))
@@ -74,7 +74,8 @@ def make_arms(variants: Sequence[Variant], models: Sequence[ModelSpec]) -> tuple
     return tuple(arms)
 
 
-def _told_apart(models: Sequence[ModelSpec]) -> tuple[ModelSpec, ...]:
+def told_apart(models: Sequence[ModelSpec]) -> tuple[ModelSpec, ...]:
+    """Models of one name on several connections, named with their connection."""
     names = [model.name for model in models]
     return tuple(
         replace(model, name=f"{model.connection}/{model.model}")

@@ -29,6 +29,13 @@
     slices: [topic]                    # columns that the results are broken down by
     family: baseline                   # or exploratory, or none: how p is adjusted over the arms
     environment_variables: {REGION: eu}
+    guardrails: [{metric: citation, margin: 0.05}]   # what an arm must not be worse in to be shipped
+    budget: {cost_usd: 5, tokens: 2000000}           # the most that the whole experiment may spend
+    race: winner                                     # drop arms that cannot win any more
+    gates: [{metric: f1, test: non_inferiority}]     # what an arm must show before it is let through
+
+``factors`` say more than variants and models (:mod:`headrace.formats.experiment_factors`), and ``data`` may choose
+lines: ``{path: data/test.jsonl, split: {column: split, value: dev}, sample: {n: 50, seed: 1}}``.
 
 Arms are every variant with every model; :func:`headrace.formats.arms.make_arms` names them. An unknown
 key is an error here: the file is ours, and a misspelled ``baseline`` would change a verdict.
@@ -44,10 +51,11 @@ from typing import Any
 
 from headrace.domain.cache import CacheChoice
 from headrace.domain.evaluation import Experiment
-from headrace.domain.variant import Arm, Variant
+from headrace.domain.variant import Arm, Design, Factor, Variant
 from headrace.errors import DefinitionError, UsageError, nearest
 from headrace.formats.arms import make_arms, parse_model, parse_variant
 from headrace.formats.experiment_evaluators import read_evaluators
+from headrace.formats.experiment_factors import read_factorial
 from headrace.formats.experiment_parts import (
     adopt,
     no_mapping,
@@ -59,7 +67,15 @@ from headrace.formats.experiment_parts import (
     read_whole,
     refuse,
 )
+from headrace.formats.experiment_rules import (
+    read_budget,
+    read_data,
+    read_gates,
+    read_guardrails,
+    read_race,
+)
 from headrace.formats.judgement import read_family, read_metrics, read_slices
+from headrace.formats.overlay import lay_over, overlay_file
 from headrace.formats.paths import is_folder
 from headrace.formats.positions import read_text, read_yaml
 from headrace.formats.shape import Block, Findings, by_place, root_block
@@ -70,22 +86,29 @@ __all__ = ["load_experiment", "make_arms", "parse_model", "read_experiment"]
 _KEYS = (
     "name", "flow", "data", "column_mapping", "line_id", "variants", "models", "evaluators", "metrics",
     "baseline", "cache", "repeats", "seed", "alpha", "environment_variables", "$schema", "description",
-    "cluster", "slices", "family",
+    "cluster", "slices", "family", "factors", "design", "include", "exclude", "guardrails", "budget", "race", "gates",
 )  # fmt: skip
+_ONLY_FACTORS = ("design", "include", "exclude")
 _GIVEN = "arguments"
 """Name of the file that is not there."""
 
 _STATES = {"on": True, "off": False}
 
 
-def load_experiment(path: Path) -> Experiment:
+def load_experiment(path: Path, environment: str | None = None) -> Experiment:
     """Read an experiment file, or the ``experiment.yaml`` of a folder.
 
+    Args:
+        path: The file or its folder.
+        environment: Name of an overlay: ``dev`` lays ``experiment.dev.yaml`` over ``experiment.yaml``.
+
     Raises:
-        DefinitionError: Everything that is wrong with the file, at once.
+        DefinitionError: Everything that is wrong with the file or its overlay, at once.
+        UsageError: F001 or C507 when there is no such overlay.
     """
     file = path / "experiment.yaml" if is_folder(path) else path
-    return _parse(read_text(file), file)
+    overlay = overlay_file(file, environment) if environment is not None else None
+    return replace(_parse(read_text(file), file, overlay), environment=environment)
 
 
 def read_experiment(given: Mapping[str, Any], folder: Path) -> Experiment:
@@ -106,8 +129,15 @@ def read_experiment(given: Mapping[str, Any], folder: Path) -> Experiment:
     return replace(read, file=None, source_map=None)
 
 
-def _parse(text: str, file: Path) -> Experiment:
+def _parse(text: str, file: Path, overlay: Path | None = None) -> Experiment:
     data, source_map, problems = read_yaml(text, str(file))
+    if overlay is not None:
+        over, over_map, more = read_yaml(read_text(overlay), str(overlay))
+        if over is not None and not isinstance(over, dict):
+            root_block(over, Findings(over_map, more_problems := list(more)))
+            raise DefinitionError(*more_problems)
+        data, source_map = lay_over(data, source_map, over, over_map)
+        problems = (*problems, *more)
     findings = Findings(source_map, list(problems))
     root = root_block(data, findings)
     experiment = _read(root, file) if root.data else None
@@ -123,7 +153,9 @@ def _read(root: Block, file: Path) -> Experiment | None:
         root.findings.add("F004", ("nodes",), what, fix, at_key=True)
         return None
     root.check_keys(_KEYS, "An experiment", severity="error")
-    arms = _read_arms(root)
+    seed = read_whole(root, "seed", default=0, at_least=0)
+    arms, factors, design = _read_arms(root, file, seed)
+    metrics = read_metrics(root, [arm.name for arm in arms])
     alpha = root.number("alpha")
     if alpha is not None and not 0 < alpha < 1:
         refuse(root, "alpha", "a number between 0 and 1")
@@ -132,21 +164,27 @@ def _read(root: Block, file: Path) -> Experiment | None:
         file=str(file),
         source_map=root.findings.source_map,
         flow_path=read_path(root, "flow", file, default="."),
-        data_path=read_path(root, "data", file),
+        data_path=read_data(root, file),
         column_mapping=read_mapping(root.block("column_mapping")),
         line_id=root.text("line_id"),
         arms=arms,
         baseline=_read_baseline(root, arms),
         evaluators=read_evaluators(root, file),
-        metrics=read_metrics(root, [arm.name for arm in arms]),
+        metrics=metrics,
         cache=_read_cache(root),
         repeats=read_whole(root, "repeats", default=1, at_least=1),
-        seed=read_whole(root, "seed", default=0, at_least=0),
+        seed=seed,
         alpha=0.05 if alpha is None else float(alpha),
         cluster=root.text("cluster"),
         slices=read_slices(root),
         family=read_family(root),
         environment_variables=read_texts(root.block("environment_variables")),
+        guardrails=read_guardrails(root, metrics),
+        budget=read_budget(root),
+        race=read_race(root),
+        gates=read_gates(root, [arm.name for arm in arms]),
+        factors=factors,
+        design=design,
     )
 
 
@@ -169,22 +207,38 @@ def _read_state(block: Block, key: str) -> bool | None:
     return _STATES[value]
 
 
-def _read_arms(root: Block) -> tuple[Arm, ...]:
+def _read_arms(
+    root: Block, file: Path, seed: int
+) -> tuple[tuple[Arm, ...], tuple[Factor, ...], Design | None]:
     variants = read_items(root, "variants", _read_variant)
     models = read_items(root, "models", read_model)
+    has_factors = root.data.get("factors") is not None
+    if not has_factors:
+        for key in _ONLY_FACTORS:
+            if key in root:
+                what = f"{key} chooses among the cells of factors, and the file has none."
+                root.findings.add("F012", (key,), what, "Add factors, or remove it.", at_key=True)
     if root.findings.has_errors():
-        return ()
-    try:
-        arms = make_arms(variants, models)
-    except UsageError as error:
-        adopt(root.findings, error, ("variants",) if "variants" in root else ("models",))
-        return ()
+        return (), (), None
+    factors: tuple[Factor, ...] = ()
+    design = None
+    if has_factors:
+        found = read_factorial(root, file, seed, variants, models)
+        arms, factors, design = found.arms, found.factors, found.design
+        if root.findings.has_errors():
+            return (), (), None
+    else:
+        try:
+            arms = make_arms(variants, models)
+        except UsageError as error:
+            adopt(root.findings, error, ("variants",) if "variants" in root else ("models",))
+            return (), (), None
     if len(arms) < 2:
-        what = "The experiment has only one arm."
+        what = "The experiment has only one arm." if arms else "The experiment has no arm."
         root.findings.add(
-            "G902", (), what, "Add variants, models or both, so that there are at least two arms."
+            "G902", (), what, "Add variants, models or factors, so that there are at least two arms."
         )
-    return arms
+    return arms, factors, design
 
 
 def _read_variant(pointer: Pointer, value: Any, findings: Findings) -> Variant | None:

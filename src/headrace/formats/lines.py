@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 
 from headrace.domain.dataset import Dataset, LazyLines, Line
 from headrace.errors import DefinitionError, Problem
+from headrace.formats.data_choice import choose_lines, split_choice
 from headrace.formats.paths import exists, is_folder
 from headrace.formats.positions import decode_text, open_bytes
 from headrace.source import Span, file_span
@@ -69,7 +70,8 @@ def read_dataset(path: Path, shown: str | None = None) -> Dataset:
 
     Args:
         path: ``.jsonl``, ``.csv``, ``.tsv``, ``.json`` (a list of objects) or ``.parquet``, a folder of such files, or
-            a pattern such as ``data/*.jsonl`` or ``data/**/*.csv``.
+            a pattern such as ``data/*.jsonl`` or ``data/**/*.csv``; behind it may stand which lines are read, see
+            :mod:`headrace.formats.data_choice`.
         shown: How the user named it; used in spans instead of ``path``.
 
     Raises:
@@ -77,6 +79,10 @@ def read_dataset(path: Path, shown: str | None = None) -> Dataset:
             D405 for another kind of file where there is nothing else, C505 for Parquet without its extra, F001, F011.
     """
     name = shown or str(path)
+    if not exists(path):
+        whole, choice = split_choice(path)
+        if choice is not None:
+            return choose_lines(read_dataset(whole, name.rpartition("#")[0]), choice, name)
     files = [_data_file(file, file_name) for file, file_name in _data_files(path, name)]
     digest = hashlib.sha256()
     columns: dict[str, None] = {}

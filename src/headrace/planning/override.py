@@ -2,44 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from headrace.domain.flow import PROMPTY, Flow, Node
+from headrace.domain.override import EVERY_MODEL_NODE, NAMES, read_override
 from headrace.errors import Problem, UsageError, nearest
-
-EVERY_MODEL_NODE: Final = "*"
-"""Stands for every llm node in place of a node's name: ``*.temperature``."""
-
-_NAMES: Final = ("connection", "deployment_name", "model")
-"""Fields whose value is a name, whatever it looks like."""
-
-
-def override_text(field_name: str, value: Any) -> str:
-    """A value as the text that :func:`read_override` reads as that value.
-
-    Args:
-        field_name: The field that is set.
-        value: Plain data.
-    """
-    if isinstance(value, str) and read_override(field_name, value) == value:
-        return value
-    return value if field_name in _NAMES and isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def read_override(field_name: str, text: str) -> Any:
-    """The value that a text sets: JSON where it is JSON (``0.7``, ``true``, ``[1, 2]``, ``"5"``), else the text.
-
-    A connection, a deployment and a model are names, and so always the text.
-    """
-    if field_name in _NAMES:
-        return text
-    try:
-        return json.loads(text, parse_constant=_no_number)
-    except ValueError:
-        return text
 
 
 def apply_overrides(flow: Flow, overrides: Mapping[str, str]) -> Flow:
@@ -94,14 +63,10 @@ def overridden_nodes(flow: Flow, name: str) -> tuple[Node, ...]:
 def field_value(flow: Flow, node: Node, field_name: str) -> Any:
     """What a field that can be overridden is as the flow stands; ``None`` where nothing is said of it."""
     if flow.prompt is not None:
-        if field_name in _NAMES:
+        if field_name in NAMES:
             return flow.prompt.configuration.get(field_name)
         return flow.prompt.parameters.get(field_name)
     return node.connection if _is_connection(node, field_name) else node.inputs.get(field_name)
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(text)
 
 
 def _model_nodes(nodes: Sequence[Node]) -> list[Node]:
@@ -110,7 +75,7 @@ def _model_nodes(nodes: Sequence[Node]) -> list[Node]:
 
 def _set(flow: Flow, chosen: Sequence[Node], field_name: str, value: Any) -> Flow:
     if flow.prompt is not None:
-        if field_name in _NAMES:
+        if field_name in NAMES:
             configuration = {**flow.prompt.configuration, field_name: value}
             return replace(flow, prompt=replace(flow.prompt, configuration=configuration))
         parameters = {**flow.prompt.parameters, field_name: value}

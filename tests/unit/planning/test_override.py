@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from headrace.domain.override import override_text, read_override
 from headrace.errors import UsageError
 from headrace.formats.flow_file import load_flow
-from headrace.planning.override import apply_overrides, override_text, read_override
+from headrace.planning.override import apply_overrides
 
 FLOW = """\
 inputs: {q: {type: string}}
