@@ -81,7 +81,7 @@ OUR_OPTIONS = {
     "run resume": ["--max-concurrency", "--workers", "--on", "--max-cost", "--max-tokens", "--events",
                    "--retry-failed"],
     "run evaluate": ["--evaluator", "--max-concurrency", "--workers", "--on", "--max-cost", "--max-tokens", "--events"],
-    "compare": ["--evaluator", "--max-concurrency", "--workers", "--on", "--cache", "--max-cost", "--max-tokens", "--events",
+    "compare": ["--env", "--evaluator", "--max-concurrency", "--workers", "--on", "--cache", "--max-cost", "--max-tokens", "--events",
                 "--dry-run", "--repeats", "--again"],
     "gate": ["--again", "--arm", "--against", "--metric", "--test", "--margin", "--limit", "--undecided",
              "--max-concurrency", "--workers", "--cache", "--max-cost", "--max-tokens", "--events", "-o", "--output"],

@@ -16,6 +16,7 @@ from headrace.evaluation.evaluators.registry import BUILTINS, directions
 from headrace.formats.lines import read_dataset
 from headrace.formats.mapping import as_arm_outputs, parse_mapping
 from headrace.operations.check_columns import check_columns
+from headrace.operations.check_factors import check_factors, same_arms
 from headrace.operations.evaluator_flows import Offer, as_flow
 from headrace.operations.prepare_flow import loaded_flow
 from headrace.operations.workspace import Workspace
@@ -48,7 +49,8 @@ def check_experiment(workspace: Workspace, experiment: Experiment) -> Experiment
         UsageError: An arm does not fit the flow; G902 when nothing judges the arms.
     """
     _check_judged(experiment)
-    dataset = read_dataset(Path(experiment.data_path))
+    check_factors(workspace, experiment)
+    dataset = _read_data(experiment)
     arms: list[Flow] = []
     problems: list[Problem] = list(check_columns(experiment, dataset))
     for arm in experiment.arms:
@@ -66,6 +68,7 @@ def check_experiment(workspace: Workspace, experiment: Experiment) -> Experiment
                 None,
                 place=partial(experiment.place, "column_mapping"),
             )[1]
+    problems += same_arms(experiment, arms)
     flows = {}
     experiment = _with_flows(workspace, experiment, dataset, arms)
     for evaluator in experiment.evaluators:
@@ -80,6 +83,16 @@ def check_experiment(workspace: Workspace, experiment: Experiment) -> Experiment
             raise UsageError(*unknown)
     raise_if_errors(tuple(dict.fromkeys((*problems, *unknown))))
     return experiment
+
+
+def _read_data(experiment: Experiment) -> Dataset:
+    """The lines of the experiment; what is wrong with choosing them stands in the experiment file."""
+    try:
+        return read_dataset(Path(experiment.data_path))
+    except DefinitionError as error:
+        place = experiment.place("data", "split")
+        problems = (replace(item, span=item.span or place) for item in error.problems)
+        raise DefinitionError(*problems) from None
 
 
 def _with_flows(

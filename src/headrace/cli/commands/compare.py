@@ -62,8 +62,8 @@ from headrace.operations.workspace import Workspace
 _EXPERIMENT_SUFFIXES = (".yaml", ".yml")
 _EXPERIMENT_FILE = "experiment.yaml"
 _JUDGING = ("metrics", "margins", "baseline", "alpha", "cluster", "slices", "family")
-_WITH_FILE = (*_JUDGING, "cache", "data", "repeats", "line_id", "seed")
-_PLURALS = {"metrics": "metric", "slices": "slice", "margins": "margin"}
+_WITH_FILE = (*_JUDGING, "cache", "data", "environment", "repeats", "line_id", "seed")
+_FLAGS = {"metrics": "metric", "slices": "slice", "margins": "margin", "environment": "env"}
 
 
 @click.command(
@@ -71,6 +71,7 @@ _PLURALS = {"metrics": "metric", "slices": "slice", "margins": "margin"}
     cls=Verb,
     examples=(
         ("An experiment", "headrace compare flows/ask_docs/experiment.yaml"),
+        ("For one environment", "headrace compare flows/ask_docs/experiment.yaml --env dev"),
         ("Runs that exist", "headrace compare first second third --metric f1"),
         (
             "Without an experiment file",
@@ -143,6 +144,9 @@ _PLURALS = {"metrics": "metric", "slices": "slice", "margins": "margin"}
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="P",
     help="Chance of a wrong verdict that you accept; default 0.05.",
+)
+@click.option(
+    "--env", "environment", metavar="NAME", help="Lay experiment.NAME.yaml over the experiment file."
 )
 @variables_option()
 @concurrency_option()
@@ -245,6 +249,7 @@ def _find_experiment(
         _refuse_others(given, (), "--again")
         return None
     if options["flow"] is not None:
+        _refuse_others(given, [name for name in given if name != "environment"], "--flow")
         return make_experiment(_arguments(session, given))
     path = Path(targets[0])
     if len(targets) == 1 and is_folder(path):
@@ -254,7 +259,7 @@ def _find_experiment(
         for name in ("metrics", "slices"):
             if name in given:
                 given[name] = split_names(given[name])
-        return change_experiment(load_experiment(path), given)
+        return change_experiment(load_experiment(path, given.get("environment")), given)
     _refuse_others(given, _JUDGING, "runs")
     return None
 
@@ -270,7 +275,7 @@ def _refuse_others(given: Mapping[str, Any], allowed: Sequence[str], what: str) 
 
 
 def _flag(name: str) -> str:
-    return "--" + _PLURALS.get(name, name).replace("_", "-")
+    return "--" + _FLAGS.get(name, name).replace("_", "-")
 
 
 def _arguments(session: Session, given: Mapping[str, Any]) -> CompareArguments:

@@ -1,0 +1,186 @@
+"""What can be wrong with the factors of an experiment: whether the flows have what they vary, and arms that are one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from headrace.domain.evaluation import Experiment
+from headrace.domain.flow import FLEX, Flow, Node
+from headrace.domain.override import EVERY_MODEL_NODE
+from headrace.domain.tool import ToolSpec
+from headrace.domain.variant import Factor, Level
+from headrace.errors import DefinitionError, Problem, UsageError, nearest, raise_if_errors
+from headrace.formats.flow_file import load_flow
+from headrace.operations.prepare_flow import loaded_flow, tool_specs
+from headrace.operations.workspace import Workspace
+from headrace.planning.override import overridden_nodes
+from headrace.source import Span
+
+_NO_NODES = ("model", "flow")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """One of the flows that run, with the signatures of its tools; without them where it cannot be loaded."""
+
+    flow: Flow
+    specs: Mapping[str, ToolSpec]
+
+
+def check_factors(workspace: Workspace, experiment: Experiment) -> None:
+    """Refuse factors that the flows do not have, each at its place in the experiment file.
+
+    Raises:
+        DefinitionError: V306 for a node, a parameter or an input that a flow does not have, V301 for a variant, C501
+            for a connection; everything at once.
+        UsageError: C507 for an arm that is an HTTP endpoint.
+    """
+    remote = next((arm for arm in experiment.arms if arm.url is not None), None)
+    if remote is not None:
+        what = f"The arm {remote.name!r} is behind an address, and only flows can be run here."
+        fix = "Name the folder of a flow in its place: path in place of url."
+        raise UsageError(Problem(code="C507", what=what, fix=fix))
+    if not any(factor.kind != "flow" for factor in experiment.factors):
+        return
+    problems: dict[Problem, None] = {}
+    paths = dict.fromkeys(arm.flow_path or experiment.flow_path for arm in experiment.arms)
+    for path in paths:
+        known = _load(workspace, experiment, Path(path))
+        for factor in experiment.factors:
+            problems.update(dict.fromkeys(_check_factor(workspace, experiment, factor, known)))
+    raise_if_errors(tuple(problems))
+
+
+def same_arms(experiment: Experiment, flows: Sequence[Flow]) -> Iterator[Problem]:
+    """V307 for arms of a design that come to the same flow.
+
+    Args:
+        experiment: Its arms.
+        flows: The flow of each arm with its choices made, in the same order.
+    """
+    first: list[tuple[Any, str]] = []
+    for arm, flow in zip(experiment.arms, flows, strict=True):
+        if not arm.factors:
+            continue
+        made = _made_of(flow)
+        twin = next((name for other, name in first if other == made), None)
+        if twin is None:
+            first.append((made, arm.name))
+            continue
+        what = f"The arms {twin!r} and {arm.name!r} come to the same flow: what tells them apart changes nothing."
+        fix = "Take away the level that says what another one says, or what the flow says already."
+        yield Problem(code="V307", what=what, span=experiment.place("factors"), fix=fix)
+        return
+
+
+def _made_of(flow: Flow) -> Any:
+    nodes = tuple(replace(node, pointer=()) for node in flow.nodes)
+    model = replace(flow.model, name="", price=None) if flow.model else None
+    return flow.folder, flow.file, nodes, model, flow.prompt
+
+
+def _load(workspace: Workspace, experiment: Experiment, path: Path) -> _Known:
+    flow = load_flow(path)
+    try:
+        with loaded_flow(workspace, path, environment_variables=experiment.environment_variables) as loaded:
+            return _Known(flow=flow, specs=tool_specs(loaded.tools))
+    except (
+        DefinitionError,
+        UsageError,
+    ):  # a variant that no arm runs may be broken; that of an arm is loaded later
+        return _Known(flow=flow, specs={})
+
+
+def _check_factor(
+    workspace: Workspace, experiment: Experiment, factor: Factor, known: _Known
+) -> Iterator[Problem]:
+    for level in factor.levels:
+        connection = level.model.connection if level.model else _connection(factor, level)
+        if connection is not None and workspace.connections.find(connection) is None:
+            span = experiment.place(*level.pointer)
+            yield replace(workspace.connections.unknown(connection), span=span)
+        for node, variant in level.choices.items():
+            yield from _check_choice(experiment, factor, level, known.flow, node, variant)
+    if factor.kind not in (*_NO_NODES, "variant"):
+        yield from _check_setting(experiment, factor, known)
+
+
+def _connection(factor: Factor, level: Level) -> str | None:
+    return next(iter(level.overrides.values()), None) if factor.kind == "connection" else None
+
+
+def _check_choice(
+    experiment: Experiment, factor: Factor, level: Level, flow: Flow, node: str, variant: str
+) -> Iterator[Problem]:
+    offered = flow.node_variants.get(node)
+    if offered is None:
+        nodes = list(flow.node_variants)
+        what = f"The flow {flow.name!r} has no node {node!r} with variants."
+        fix = _suggest(node, nodes, "Nodes with variants")
+        yield Problem(code="V306", what=what, span=_key_place(experiment, factor), fix=fix)
+    elif variant not in offered.variants:
+        what = f"The node {node!r} has no variant {variant!r}."
+        fix = _suggest(variant, list(offered.variants), f"Variants of {node}")
+        yield Problem(code="V301", what=what, span=experiment.place(*level.pointer), fix=fix)
+
+
+def _check_setting(experiment: Experiment, factor: Factor, known: _Known) -> Iterator[Problem]:
+    """A node that is not there, or is of another kind; a parameter or an input that it does not have."""
+    flow = known.flow
+    try:
+        nodes = overridden_nodes(flow, factor.node)
+    except UsageError as error:
+        for problem in error.problems:
+            yield replace(problem, code="V306", span=_key_place(experiment, factor))
+        return
+    if flow.prompt is not None:
+        if factor.kind == "input":
+            what = f"The prompty {flow.name!r} takes its inputs from the data, not from the experiment."
+            fix = "Map the column that holds the values: column_mapping."
+            yield Problem(code="V306", what=what, span=_key_place(experiment, factor), fix=fix)
+        return
+    for node in nodes:
+        if flow.kind == FLEX or (factor.kind != "input" and node.type != "llm"):
+            what = f"The node {node.name!r} asks no model, so it has no {factor.kind} to vary."
+            fix = "Name an llm node, or vary an input of the node: input: NODE.INPUT."
+            yield Problem(code="V306", what=what, span=_key_place(experiment, factor), fix=fix)
+        elif factor.field_name:
+            yield from _check_field(experiment, factor, node, known)
+
+
+def _check_field(experiment: Experiment, factor: Factor, node: Node, known: _Known) -> Iterator[Problem]:
+    spec = known.specs.get(node.name)
+    if spec is None or (spec.takes_any and node.type != "llm"):
+        return
+    variants = known.flow.node_variants.get(node.name)
+    said = [node, *(variants.variants.values() if variants else ())]
+    names = dict.fromkeys(item.name for item in spec.parameters)
+    names |= dict.fromkeys(spec.template_variables)
+    names |= dict.fromkeys(name for item in said for name in item.inputs)
+    if factor.field_name not in names:
+        word = "input" if factor.kind == "input" else "parameter"
+        what = f"The node {node.name!r} has no {word} {factor.field_name!r}."
+        key = "input" if factor.kind == "input" else "parameter"
+        place = experiment.place(*factor.pointer, key)
+        yield Problem(
+            code="V306", what=what, span=place, fix=_suggest(factor.field_name, list(names), "It has")
+        )
+
+
+def _suggest(name: str, known: Sequence[str], what: str) -> str:
+    near = nearest(name, list(known))
+    start = f'Did you mean "{near}"? ' if near else ""
+    return f"{start}{what}: {', '.join(known) or 'none'}."
+
+
+def _key_place(experiment: Experiment, factor: Factor) -> Span | None:
+    """The word of a factor that says what it varies."""
+    source_map = experiment.source_map
+    if source_map is None:
+        return None
+    key = "node" if factor.kind == "parameter" and factor.node != EVERY_MODEL_NODE else factor.kind
+    pointer = (*factor.pointer, key)
+    return source_map.values.get(pointer) or source_map.key_span(factor.pointer)

@@ -1,0 +1,147 @@
+"""Factors against the flows that they vary: everything that does not fit is found before the first call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from headrace.config import load_settings
+from headrace.domain.run import Cap
+from headrace.errors import DefinitionError, ExecutionError, HeadraceError, Problem
+from headrace.formats.experiment import load_experiment
+from headrace.operations.check_experiment import check_experiment
+from headrace.operations.compare_runs import run_experiment
+from headrace.operations.workspace import Workspace, open_workspace
+
+FLOW = """\
+inputs: {text: {type: string}}
+outputs: {answer: {type: string, reference: "${say.output}"}}
+nodes:
+- name: cut
+  type: python
+  source: {type: code, path: cut.py}
+  inputs: {text: "${inputs.text}", n: 1}
+- name: say
+  use_variants: true
+node_variants:
+  say:
+    default_variant_id: plain
+    variants:
+      plain:
+        node:
+          type: llm
+          source: {type: code, path: say.jinja2}
+          connection: baseline
+          api: chat
+          inputs: {model: baseline, temperature: 0, text: "${cut.output}"}
+      loud:
+        node:
+          type: llm
+          source: {type: code, path: loud.jinja2}
+          connection: baseline
+          api: chat
+          inputs: {model: baseline, temperature: 0, text: "${cut.output}"}
+"""
+CODE = """\
+from promptflow.core import tool
+
+
+@tool
+def cut(text: str, n: int, tail: str = "") -> str:
+    return text[:n] + tail
+"""
+HEAD = """\
+data: data.jsonl
+column_mapping: {text: "${data.text}"}
+evaluators: [{builtin: exact_match, column_mapping: {reference: "${data.text}"}}]
+"""
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Iterator[Workspace]:
+    files = {
+        "flow.dag.yaml": FLOW,
+        "cut.py": CODE,
+        "say.jinja2": "user:\n{{text}}\n",
+        "loud.jinja2": "user:\n{{text}}!\n",
+        "data.jsonl": "".join(f'{{"text": "{word}", "part": "{word[0]}"}}\n' for word in ("ab", "ac", "bd")),
+    }
+    for name, text in files.items():
+        tmp_path.joinpath(name).write_text(text, "utf-8")
+    settings = load_settings({"HOME": str(tmp_path), "HEADRACE_STORE": "memory:"})
+    with open_workspace(settings, tmp_path) as opened:
+        yield opened
+
+
+def refused(workspace: Workspace, text: str) -> list[Problem]:
+    file = workspace.folder / "experiment.yaml"
+    file.write_text(HEAD + text, "utf-8")
+    with pytest.raises(HeadraceError) as caught:
+        check_experiment(workspace, load_experiment(file))
+    return list(caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("factors:\n  sya: [plain, loud]\n", [("V306", 5, 3, '"say"')]),
+        ("factors:\n  say: [plain, laud]\n", [("V301", 5, 16, '"loud"')]),
+        ("factors:\n  n: {input: ctu.n, levels: [1, 2]}\n", [("V306", 5, 14, "'cut'")]),
+        ("factors:\n  n: {input: cut.tial, levels: [a, b]}\n", [("V306", 5, 14, '"tail"')]),
+        ("factors:\n  t: {parameter: temprature, levels: [0, 1]}\n", [("V306", 5, 18, '"temperature"')]),
+        ("factors:\n  t: {parameter: top_p, node: cut, levels: [0, 1]}\n", [("V306", 5, 31, "llm node")]),
+        ("factors:\n  w: {connection: cut, levels: [baseline, west]}\n", [("C501", 5, 43, None), ("V306", 5, 19, "llm")]),
+        ("factors:\n  model: [baseline, est/gpt]\n", [("C501", 5, 21, None)]),
+        ("factors:\n  t: {parameter: temperature, levels: [0, 0.0]}\n", [("V307", 5, 3, "Take away")]),
+    ],
+)  # fmt: skip
+def test_what_the_flow_does_not_have_is_refused_at_its_place(
+    workspace: Workspace, text: str, found: list[tuple[str, int, int, str | None]]
+) -> None:
+    problems = refused(workspace, text)
+    assert [problem.code for problem in problems] == [item[0] for item in found]
+    for problem, (_, line, column, fix) in zip(problems, found, strict=True):
+        assert problem.span is not None
+        assert (problem.span.line, problem.span.column) == (line, column)
+        assert fix is None or fix in (problem.fix or "")
+
+
+def test_an_arm_behind_an_address_is_not_run_as_the_flow_beside_it(workspace: Workspace) -> None:
+    (problem,) = refused(workspace, 'factors: {flow: [., {name: far, url: "http://localhost:1"}]}\n')
+    assert problem.code == "C507"
+
+
+def test_a_split_that_is_not_there_is_found_in_the_experiment_file(workspace: Workspace) -> None:
+    file = workspace.folder / "experiment.yaml"
+    data = "{path: data.jsonl, split: {column: prat, value: a}}"
+    file.write_text(HEAD.replace("data.jsonl", data) + "factors: {say: [plain, loud]}\n", "utf-8")
+    with pytest.raises(DefinitionError) as caught:
+        check_experiment(workspace, load_experiment(file))
+    (problem,) = caught.value.problems
+    assert problem.code == "D403"
+    assert problem.span is not None
+    assert (Path(problem.span.file).name, problem.span.line) == ("experiment.yaml", 1)
+
+
+def test_a_design_is_run_over_the_chosen_lines(workspace: Workspace) -> None:
+    file = workspace.folder / "experiment.yaml"
+    data = "{path: data.jsonl, split: {column: part, value: a}}"
+    text = "factors:\n  tail: {input: cut.tail, levels: [x, y]}\n  n: {input: cut.n, levels: [1, 2]}\n"
+    file.write_text(HEAD.replace("data.jsonl", data) + text, "utf-8")
+    result = run_experiment(workspace, load_experiment(file))
+    assert [run.spec.arm for run in result.runs] == ["tail=x/n=1", "tail=x/n=2", "tail=y/n=1", "tail=y/n=2"]
+    assert {run.n_lines for run in result.runs} == {2}
+    assert dict(result.runs[-1].spec.connections) == {"cut.tail": "y", "cut.n": "2"}
+    (line, *_) = workspace.store.read_lines(result.runs[-1].spec.name)
+    cut = next(node for node in line.nodes if node.node == "cut")
+    assert cut.output == "aby"
+
+
+def test_a_budget_stops_the_experiment(workspace: Workspace) -> None:
+    file = workspace.folder / "experiment.yaml"
+    file.write_text(HEAD + "factors: {say: [plain, loud]}\nbudget: {tokens: 3}\n", "utf-8")
+    with pytest.raises(ExecutionError) as caught:
+        run_experiment(workspace, load_experiment(file), cap=Cap(tokens=10_000))
+    assert caught.value.problems[0].code == "E609"
