@@ -82,7 +82,7 @@ OUR_OPTIONS = {
                    "--retry-failed"],
     "run evaluate": ["--evaluator", "--max-concurrency", "--workers", "--on", "--max-cost", "--max-tokens", "--events"],
     "compare": ["--env", "--evaluator", "--max-concurrency", "--workers", "--on", "--cache", "--max-cost", "--max-tokens", "--events",
-                "--dry-run", "--repeats", "--again"],
+                "--dry-run", "--repeats", "--again", "--race", "--race-alpha", "--race-range", "--batch", "--resume"],
     "gate": ["--again", "--arm", "--against", "--metric", "--test", "--margin", "--limit", "--undecided",
              "--max-concurrency", "--workers", "--cache", "--max-cost", "--max-tokens", "--events", "-o", "--output"],
 }  # fmt: skip

@@ -15,7 +15,15 @@ from headrace.cli.events_file import write_events
 from headrace.cli.session import Session
 from headrace.cli.wording import plural
 from headrace.domain.run import COMPLETED
-from headrace.engine.events import LineFinished, OnEvent, RunEvent, RunFinished, RunStarted, RunStopping
+from headrace.engine.events import (
+    ArmDropped,
+    LineFinished,
+    OnEvent,
+    RunEvent,
+    RunFinished,
+    RunStarted,
+    RunStopping,
+)
 
 _MAX_FINISHED_SHOWN = 8
 _DEFAULT_NAME_END = r"(_variant_0)?_\d{8}_\d{6}_\d{6}$"
@@ -129,6 +137,11 @@ class _Names:
         elif isinstance(event, RunStopping):
             self.session.note(
                 f"Stopping: lines in flight have {event.grace_s:g} s to end. Interrupt again to end them at once."
+            )
+        elif isinstance(event, ArmDropped):
+            self.session.note(
+                f"{event.arm}: dropped after {plural(event.n_lines, 'line')}, {event.deficit:.3g} behind {event.ahead}"
+                f"; {event.n_left:,} not run"
             )
         else:
             self.on_end(event, self.tallies[event.run])

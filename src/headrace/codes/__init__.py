@@ -15,6 +15,7 @@ from headrace.codes.flows import FLOW_CODES
 from headrace.codes.gates import GATE_CODES
 from headrace.codes.judging import JUDGE_CODES
 from headrace.codes.moving import MOVING_CODES
+from headrace.codes.races import RACE_CODES
 from headrace.codes.runs import RUN_CODES
 
 CATALOGUE: Mapping[str, Entry] = {
@@ -25,4 +26,5 @@ CATALOGUE: Mapping[str, Entry] = {
     **MOVING_CODES,
     **JUDGE_CODES,
     **GATE_CODES,
+    **RACE_CODES,
 }

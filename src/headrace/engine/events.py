@@ -53,7 +53,26 @@ class RunFinished:
     status: str
 
 
-RunEvent = RunStarted | LineFinished | RunStopping | RunFinished
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmDropped:
+    """An arm left a race.
+
+    Attributes:
+        n_lines: Lines that it has answered.
+        n_left: Lines that it will not answer.
+        ahead: The arm that it was behind.
+        deficit: By how much, summed over the lines, in units of the metric.
+    """
+
+    arm: str
+    block: int
+    n_lines: int
+    n_left: int
+    ahead: str
+    deficit: float
+
+
+RunEvent = RunStarted | LineFinished | RunStopping | RunFinished | ArmDropped
 OnEvent = Callable[[RunEvent], None]
 
 

@@ -19,7 +19,6 @@ from headrace.engine.events import OnEvent
 from headrace.engine.spending import Spending
 from headrace.errors import DefinitionError, ExecutionError, Problem, UsageError, nearest
 from headrace.evaluation.comparison import compare
-from headrace.evaluation.recommendation import ship_recommendation
 from headrace.formats.flow_file import load_flow
 from headrace.operations.arm_requests import ArmRuns
 from headrace.operations.cache_nodes import experiment_cache
@@ -46,6 +45,8 @@ from headrace.operations.judged_pairs import arms_in_turn
 from headrace.operations.line_facts import collect_column_labels, collect_facts
 from headrace.operations.line_runners import HERE, Where
 from headrace.operations.measure_judges import measure_judges, stored_labels
+from headrace.operations.race_arms import check_race, race_arms, race_judgement, resumed_judgement
+from headrace.operations.race_outcome import with_race
 from headrace.operations.recorded_data import known_dataset
 from headrace.operations.recorded_judgement import asked_metrics, judgement_of, shared_judgement
 from headrace.operations.run_batch import RunRequest, create_run
@@ -89,23 +90,29 @@ def run_experiment(
     on_event: OnEvent | None = None,
     cap: Cap | None = None,
     where: Where = HERE,
+    resume: str | None = None,
 ) -> ComparisonResult:
-    """Run every arm over the data, evaluate each, and compare.
+    """Run every arm over the data, evaluate each, and compare; or race, where the experiment says so.
 
-    All arms and evaluation flows are checked before the first line runs; lines run ``where`` is said.
+    All arms and evaluation flows are checked before the first line runs; lines run ``where`` is said. A race that was
+    interrupted goes on where ``resume`` names its experiment id: same order, same drops, no line run twice.
 
     Raises:
         DefinitionError: Flow, data, mapping, evaluator or metric are wrong.
-        UsageError: An arm does not fit the flow, or its price is not known although the cost is limited.
+        UsageError: An arm does not fit the flow, or its price is not known although the cost is limited; G951, G952 a
+            race that cannot be decided; G953 one that cannot be resumed.
         ExecutionError: E609 when all runs together have spent what they may.
         StateError: The store failed.
     """
+    check_race(experiment)
     experiment = check_experiment(workspace, experiment)
     cap = lower_cap(experiment.budget, cap)
     check_judge_prices(experiment.evaluators, cap)
     names = [arm.name for arm in experiment.arms]
-    experiment_id = f"{experiment.name}_{workspace.now():%Y%m%d_%H%M%S_%f}"
-    judgement = judgement_of(experiment)
+    experiment_id = resume or f"{experiment.name}_{workspace.now():%Y%m%d_%H%M%S_%f}"
+    judgement: Mapping[str, Any] = race_judgement(workspace, experiment, judgement_of(experiment), where)
+    if resume is not None:
+        judgement = resumed_judgement(workspace, resume, judgement)
     experiment = replace(experiment, cache=experiment_cache(workspace, experiment))
     spending = Spending(cap) if cap is not None else None
     runs = ArmRuns(
@@ -115,6 +122,9 @@ def run_experiment(
         spending=spending,
         where=where,
     )
+    if experiment.race is not None:
+        judged = race_arms(workspace, runs, on_event)
+        return _compare(workspace, judged, judgement, experiment_id, file=experiment.file)
     judged = [
         _run_arm(workspace, runs, arm, repeat, on_event)
         for repeat in range(experiment.repeats)
@@ -289,11 +299,12 @@ def _compare(
         labels=labels,
         judges=measure_judges(collected, metrics, labels),
     )
+    comparison, recommendation, race = with_race(comparison, collected, judgement)
     matrix = make_matrix(collected, [metric.name for metric in metrics], facts)
     runs = tuple(item.run for item in judged)
     return ComparisonResult(
         comparison=comparison,
-        recommendation=ship_recommendation(comparison),
+        recommendation=recommendation,
         context=ReportContext(
             title=str(judgement["name"]),
             flow=runs[0].spec.flow_name,
@@ -307,6 +318,7 @@ def _compare(
             graph=make_graph(collected),
             runs=make_run_facts(collected),
             versions=versions_now(),
+            race=race,
         ),
         runs=runs,
         n_failed=sum(run.n_failed for item in judged for run in (item.run, *item.evaluations.values())),

@@ -47,6 +47,7 @@ class RunWork:
         spread: Over what they are spread.
         cached: The nodes whose results are used again.
         spending: What the run may spend, if that is limited.
+        is_part: More lines will follow: the run stays open, and nothing is aggregated yet.
     """
 
     spec: RunSpec
@@ -58,6 +59,7 @@ class RunWork:
     cached: CachedNodes
     spread: Spread
     spending: Spending | None = None
+    is_part: bool = False
 
 
 def execute_run(workspace: Workspace, work: RunWork, hear: OnEvent) -> Run:
@@ -99,17 +101,20 @@ def _execute(run: _Execution, workspace: Workspace, work: RunWork, hear: OnEvent
     finally:
         if run.is_lost:
             raise UsageError(taken_over(name))
-        closed = workspace.store.finish_run(
-            name,
-            status=status,
-            finished_at=workspace.now(),
-            metrics=outcome.metrics,
-            aggregation=outcome.nodes,
-            problem=outcome.problem,
-            spans=outcome.spans,
-        )
-        hear(RunFinished(run=name, status=status))
-    if run.is_interrupted and status == CANCELED:
+        if work.is_part and status == COMPLETED:
+            closed = workspace.store.read_run(name)
+        else:
+            closed = workspace.store.finish_run(
+                name,
+                status=status,
+                finished_at=workspace.now(),
+                metrics=outcome.metrics,
+                aggregation=outcome.nodes,
+                problem=outcome.problem,
+                spans=outcome.spans,
+            )
+            hear(RunFinished(run=name, status=status))
+    if run.is_interrupted and (status == CANCELED or work.is_part):
         raise KeyboardInterrupt
     return closed
 
@@ -161,7 +166,7 @@ class _Execution:
                         )
                 self.is_recorded = batch.problem is None
                 if batch.problem is None:
-                    return await run_aggregation(flow, batch.kept)
+                    return AggregationResult() if work.is_part else await run_aggregation(flow, batch.kept)
         if batch.problem is self.stop.problem:
             return AggregationResult(problem=batch.problem)
         # As with prompt flow, no metrics over half of a run.

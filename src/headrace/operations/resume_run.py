@@ -128,11 +128,15 @@ def _read_data(spec: RunSpec, given: Mapping[str, str]) -> Dataset | None:
 
 
 def _check_left(run: Run, *, retries_failed: bool) -> None:
-    """Refuse a run that has come to its end.
+    """Refuse a run that has come to its end, or that does not decide by itself what is left of it.
 
     Raises:
-        UsageError: S820.
+        UsageError: S820; S811 for a run of a race.
     """
+    if "race" in run.spec.judgement and run.status != COMPLETED:
+        what = f"The run {run.spec.name!r} is part of a race, which says which lines it runs."
+        fix = f"Give the command of the race again, with --resume {run.spec.experiment}"
+        raise UsageError(Problem(code="S811", what=what, fix=fix))
     if run.status != COMPLETED or (retries_failed and run.n_failed):
         return
     fix = "To run it once more, make a new run: headrace run create."

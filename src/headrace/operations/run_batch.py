@@ -126,7 +126,7 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
         workspace.warn(loaded.warnings)
         check_price(request.spending, loaded)
         finished = _find_finished(workspace, base, loaded, lines)
-        spec = _make_spec(
+        spec = make_spec(
             workspace, request, loaded.flow, arm, flow_path=flow_path, data_path=data_path, dataset=dataset
         )
         cached = cached_nodes(workspace, request, loaded)
@@ -246,7 +246,7 @@ def recorded_arm(spec: RunSpec) -> Arm | None:
     return Arm(name=spec.arm or "", variant=variant, model=spec.chosen_model) if has_arm else None
 
 
-def _make_spec(
+def make_spec(
     workspace: Workspace,
     request: RunRequest,
     flow: Flow,
@@ -256,6 +256,7 @@ def _make_spec(
     data_path: str | None,
     dataset: Dataset | None,
 ) -> RunSpec:
+    """What is recorded of a run that is asked for; both paths are absolute."""
     choices = arm.variant.choices if arm and arm.variant else {}
     now = workspace.now()
     name = request.name or default_name(flow, choices, now)

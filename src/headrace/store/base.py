@@ -114,9 +114,10 @@ class RunStore(Protocol):
         display_name: str | None = None,
         description: str | None = None,
         tags: Mapping[str, str] | None = None,
+        properties: Mapping[str, Any] | None = None,
         is_archived: bool | None = None,
     ) -> Run:
-        """Change what people note about a run and return it as recorded; ``None`` leaves a value as it is."""
+        """Change what is noted about a run and return it as recorded; ``None`` leaves a value as it is."""
         ...
 
     def read_run(self, run: str) -> Run:

@@ -192,11 +192,16 @@ class MemoryStore:
         display_name: str | None = None,
         description: str | None = None,
         tags: Mapping[str, str] | None = None,
+        properties: Mapping[str, Any] | None = None,
         is_archived: bool | None = None,
     ) -> Run:
         """Change what people note about a run; see the protocol."""
         row = update_row(
-            display_name=display_name, description=description, tags=tags, is_archived=is_archived
+            display_name=display_name,
+            description=description,
+            tags=tags,
+            properties=properties,
+            is_archived=is_archived,
         )
         with self._lock:
             self._find(run).row.update((name, value) for name, value in row.items() if value is not None)

@@ -44,10 +44,11 @@ WHERE name = :name AND COALESCE(heartbeat_at, '') = COALESCE(:seen, '');
 UPDATE run SET heartbeat_at = :heartbeat_at WHERE name = :name AND owner = :owner;
 
 -- name: update_run
--- Change what people note about a run; NULL leaves a value as it is.
+-- Change what is noted about a run; NULL leaves a value as it is.
 UPDATE run
 SET display_name = COALESCE(:display_name, display_name), description = COALESCE(:description, description),
-    tags = COALESCE(:tags, tags), is_archived = COALESCE(:is_archived, is_archived)
+    tags = COALESCE(:tags, tags), properties = COALESCE(:properties, properties),
+    is_archived = COALESCE(:is_archived, is_archived)
 WHERE name = :name;
 
 -- name: read_run

@@ -126,6 +126,7 @@ def update_row(
     display_name: str | None,
     description: str | None,
     tags: Mapping[str, str] | None,
+    properties: Mapping[str, Any] | None,
     is_archived: bool | None,
 ) -> dict[str, Any]:
     """Columns that changing a run sets; ``None`` leaves a column as it is."""
@@ -133,6 +134,7 @@ def update_row(
         "display_name": display_name,
         "description": description,
         "tags": None if tags is None else encode_json(tags),
+        "properties": None if properties is None else encode_json(properties),
         "is_archived": None if is_archived is None else int(is_archived),
     }
 

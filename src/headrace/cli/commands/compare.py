@@ -31,6 +31,7 @@ from headrace.cli.options import (
     workers_option,
 )
 from headrace.cli.progress import show_progress
+from headrace.cli.race_options import race_options, read_race
 from headrace.cli.record_options import check_records, record_options, write_records
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.spending_options import cap_options, read_cap
@@ -84,6 +85,10 @@ _FLAGS = {"metrics": "metric", "slices": "slice", "margins": "margin", "environm
             "With built-in evaluators",
             "headrace compare --flow my_flow --data test.jsonl --models baseline,my_aoai/gpt-4o-mini "
             "--evaluator f1 --evaluator latency --metric f1",
+        ),
+        (
+            "Without the calls of arms that cannot win any more",
+            "headrace compare flows/ask_docs/experiment.yaml --race winner",
         ),
         ("Recorded runs once more, as Markdown", "headrace compare --again EXPERIMENT_ID --output markdown"),
     ),
@@ -148,6 +153,7 @@ _FLAGS = {"metrics": "metric", "slices": "slice", "margins": "margin", "environm
 @click.option(
     "--env", "environment", metavar="NAME", help="Lay experiment.NAME.yaml over the experiment file."
 )
+@race_options()
 @variables_option()
 @concurrency_option()
 @cache_option()
@@ -156,6 +162,7 @@ _FLAGS = {"metrics": "metric", "slices": "slice", "margins": "margin", "environm
 @click.option("--dry-run", is_flag=True, help="Run nothing; say what calls, tokens, cost and time to expect.")
 @workers_option()
 @on_option()
+@click.option("--resume", metavar="ID", help="Go on with this race; give the rest as it was begun with.")
 @click.option("--again", metavar="ID", help="Compare the recorded runs of this experiment once more.")
 @click.option(
     "-o",
@@ -178,6 +185,11 @@ def command(
     scores: Path | None,
     trackers: tuple[str, ...],
     again: str | None,
+    resume: str | None,
+    race: str | None,
+    race_alpha: float | None,
+    race_range: float | None,
+    batch: int | None,
     max_cost: float | None,
     max_tokens: int | None,
     events: Path | None,
@@ -198,6 +210,9 @@ def command(
     destinations = read_destinations(outputs)
     check_records(scores, trackers)
     experiment = _find_experiment(session, targets, again, options)
+    experiment = read_race(
+        experiment, mode=race, alpha=race_alpha, score_range=race_range, batch=batch, resume=resume
+    )
     if dry_run:
         return _forecast(session, experiment, max_concurrency)
     with command_workspace(session) as workspace:
@@ -210,7 +225,7 @@ def command(
         else:
             with show_progress(session, events) as on_event:
                 where = Where(workers=workers, max_concurrency=max_concurrency, on=on)
-                result = run_experiment(workspace, experiment, on_event, cap, where)
+                result = run_experiment(workspace, experiment, on_event, cap, where, resume)
         if report is None and experiment is not None:
             report = default_report(workspace, experiment.name)
             _make_room(report)

@@ -1,0 +1,88 @@
+"""Options of a command whose arms may race."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, get_args
+
+import click
+
+from headrace.cli.session import fail_usage
+from headrace.domain.evaluation import Experiment
+from headrace.domain.race import RaceMode, RaceSpec
+
+
+def race_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``--race`` and what goes with it."""
+    options = (
+        click.option(
+            "--race",
+            type=click.Choice(get_args(RaceMode)),
+            help="Drop arms that cannot win any more: over these lines, or over all lines like these.",
+        ),
+        click.option(
+            "--race-alpha",
+            type=click.FloatRange(0, 1, min_open=True, max_open=True),
+            metavar="P",
+            help="Chance of dropping the winner that you accept; default 0.05.",
+        ),
+        click.option(
+            "--race-range",
+            type=click.FloatRange(0, min_open=True),
+            metavar="R",
+            help="Largest less smallest score that is possible; default 1.",
+        ),
+        click.option(
+            "--batch",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Lines between two decisions of a race; default about 10.",
+        ),
+    )
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def read_race(
+    experiment: Experiment | None,
+    *,
+    mode: RaceMode | None,
+    alpha: float | None,
+    score_range: float | None,
+    batch: int | None,
+    resume: str | None,
+) -> Experiment | None:
+    """The experiment with the race that was asked for; options go before what its file says.
+
+    Raises:
+        UsageError: C507 when nothing is to run, or an option is of a race and there is none.
+    """
+    asked = {
+        "--race": mode,
+        "--race-alpha": alpha,
+        "--race-range": score_range,
+        "--batch": batch,
+        "--resume": resume,
+    }
+    given = [name for name, value in asked.items() if value is not None]
+    if not given:
+        return experiment
+    if experiment is None:
+        fail_usage(
+            f"{', '.join(given)} cannot be given for runs that exist.",
+            "Name an experiment file, or give --flow and --data.",
+        )
+    race = experiment.race
+    if mode is not None:
+        race = replace(race or RaceSpec(), mode=mode)
+    if race is None:
+        fail_usage(f"{', '.join(given)} needs a race.", "Add --race winner or --race population.")
+    changes = {"alpha": alpha, "score_range": score_range, "batch": batch}
+    race = replace(race, **{name: value for name, value in changes.items() if value is not None})
+    return replace(experiment, race=race)

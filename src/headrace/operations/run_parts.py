@@ -1,0 +1,172 @@
+"""A run whose lines are run in parts, as it turns out which ones are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+
+from headrace.domain.dataset import Dataset
+from headrace.domain.run import CANCELED, Run, RunSpec
+from headrace.engine.events import OnEvent, RunStarted
+from headrace.engine.shards import PendingLine
+from headrace.errors import ExecutionError, Problem, UsageError
+from headrace.formats.digest import flow_digest
+from headrace.formats.lines import read_dataset
+from headrace.formats.multimedia import place_images
+from headrace.operations.cache_nodes import find_cached_nodes
+from headrace.operations.execute_run import RunWork, execute_run, taken_over
+from headrace.operations.finished_lines import FinishedLines, find_finished
+from headrace.operations.line_runners import make_spread
+from headrace.operations.prepare_flow import LoadedFlow
+from headrace.operations.run_batch import RunRequest, cached_nodes, check_price, flow_choice, make_spec
+from headrace.operations.run_lines import make_lines
+from headrace.operations.run_owner import is_at_work
+from headrace.operations.workspace import Workspace
+
+
+class PartedRun:
+    """One run over parts of its lines.
+
+    Args:
+        workspace: For the store.
+        request: The run as it would be over all lines.
+        owner: Who works on it, as the store knows it.
+        n_lines: Lines of the data.
+        hear: Is told when the run begins, of its lines, and when it ends.
+        name: The run that is gone on with; ``None`` for a new one.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        request: RunRequest,
+        *,
+        owner: str,
+        n_lines: int,
+        hear: OnEvent,
+        name: str | None = None,
+    ) -> None:
+        self.name = name
+        self._workspace = workspace
+        self._request = request
+        self._owner = owner
+        self._n_lines = n_lines
+        self._hear = hear
+        self._is_announced = False
+
+    def run(self, numbers: Collection[int]) -> Run:
+        """Run the lines of these numbers that are not recorded yet; the run stays open.
+
+        Raises:
+            DefinitionError: Flow, data or mapping are wrong by now.
+            UsageError: S818 when another process works on the run, S819 when flow or data have changed.
+            ExecutionError: The run was stopped at a limit.
+            KeyboardInterrupt: After the run was interrupted.
+            StateError: The store failed; what was committed stays.
+        """
+        return self._execute(frozenset(numbers), is_part=True)
+
+    def close(self) -> Run:
+        """Run the aggregation nodes over the lines that are recorded, and close the run.
+
+        Raises:
+            DefinitionError, UsageError, ExecutionError, KeyboardInterrupt, StateError: As :meth:`run`.
+        """
+        store = self._workspace.store
+        numbers = frozenset(store.line_statuses(self.name)) if self.name is not None else frozenset()
+        return self._execute(numbers, is_part=False)
+
+    def _execute(self, numbers: Collection[int], *, is_part: bool) -> Run:
+        workspace, request = self._workspace, self._request
+        dataset = read_dataset(request.data) if request.data is not None else None
+        data_path = str(request.data.resolve()) if request.data is not None else None
+        flow_path = str(request.flow.resolve())
+        choice = flow_choice(request, request.arm)
+        with choice.load(workspace) as loaded:
+            if dataset is not None and data_path is not None:
+                dataset = place_images(dataset, Path(data_path), loaded.flow.message_format)
+            every = make_lines(
+                workspace, loaded.flow, request.column_mapping, dataset, source_run=request.source_run
+            )
+            lines = [line for line in every if line.line.number in numbers]
+            check_price(request.spending, loaded)
+            if self.name is None:
+                spec = make_spec(
+                    workspace,
+                    request,
+                    loaded.flow,
+                    request.arm,
+                    flow_path=flow_path,
+                    data_path=data_path,
+                    dataset=dataset,
+                )
+                cached = cached_nodes(workspace, request, loaded)
+                spec = replace(spec, sources=cached.sources)
+                self._create(spec)
+            else:
+                spec = self._claim(self.name, loaded, dataset)
+                cached = find_cached_nodes(workspace, loaded, repeat=spec.repeat, only=spec.sources)
+            self._announce(spec)
+            work = RunWork(
+                spec=spec,
+                owner=self._owner,
+                choice=choice,
+                loaded=loaded,
+                lines=lines,
+                finished=self._finished(spec.name, loaded, lines, is_part=is_part),
+                cached=cached,
+                spread=make_spread(loaded, request.max_concurrency, request.workers, request.on),
+                spending=request.spending,
+                is_part=is_part,
+            )
+            run = execute_run(workspace, work, self._hear)
+        if run.status == CANCELED and run.problem is not None:
+            raise ExecutionError(run.problem)
+        return run
+
+    def _create(self, spec: RunSpec) -> None:
+        workspace = self._workspace
+        workspace.store.create_run(spec, n_lines=self._n_lines, created_at=workspace.now(), owner=self._owner)
+        self.name = spec.name
+
+    def _claim(self, name: str, loaded: LoadedFlow, dataset: Dataset | None) -> RunSpec:
+        """Work on the run again, which must be what it was.
+
+        Raises:
+            UsageError: S818, S819.
+        """
+        workspace = self._workspace
+        base = workspace.store.read_run(name)
+        if base.owner != self._owner and is_at_work(base, workspace.now()):
+            raise UsageError(taken_over(name))
+        if flow_digest(loaded.flow) != base.spec.flow_digest:
+            raise UsageError(_changed(name, f"the flow {base.spec.flow_path}"))
+        if dataset is not None and dataset.digest != base.spec.data_digest:
+            raise UsageError(_changed(name, f"the data {dataset.path}"))
+        seen = base.heartbeat_at
+        if not workspace.store.claim_run(name, owner=self._owner, at=workspace.now(), seen=seen):
+            raise UsageError(taken_over(name))
+        return base.spec
+
+    def _announce(self, spec: RunSpec) -> None:
+        if not self._is_announced:
+            self._is_announced = True
+            self._hear(RunStarted(run=spec.name, arm=spec.arm, n_lines=self._n_lines))
+
+    def _finished(
+        self, name: str, loaded: LoadedFlow, lines: Collection[PendingLine], *, is_part: bool
+    ) -> FinishedLines:
+        """What is recorded of the lines; with what aggregation nodes read of it once they are to run."""
+        if is_part or not loaded.plan.aggregation:
+            recorded = frozenset(self._workspace.store.line_statuses(name))
+            return FinishedLines(numbers=recorded.intersection(line.line.number for line in lines))
+        return find_finished(self._workspace, name, loaded, lines, has_failed=True)
+
+
+def _changed(name: str, what: str) -> Problem:
+    return Problem(
+        code="S819",
+        what=f"The run {name!r} cannot be resumed: {what} has changed since.",
+        fix="Undo the change, or begin anew: results of nodes that did not change are used again.",
+    )
