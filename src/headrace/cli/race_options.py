@@ -83,6 +83,10 @@ def read_race(
         race = replace(race or RaceSpec(), mode=mode)
     if race is None:
         fail_usage(f"{', '.join(given)} needs a race.", "Add --race winner or --race population.")
-    changes = {"alpha": alpha, "score_range": score_range, "batch": batch}
-    race = replace(race, **{name: value for name, value in changes.items() if value is not None})
+    race = replace(
+        race,
+        alpha=race.alpha if alpha is None else alpha,
+        score_range=race.score_range if score_range is None else score_range,
+        batch=race.batch if batch is None else batch,
+    )
     return replace(experiment, race=race)

@@ -249,7 +249,7 @@ def test_a_race_in_worker_processes_is_the_same_race(workspace: Workspace) -> No
     where = Where(workers=1, max_concurrency=4)
     result = run_experiment(workspace, make_race(workspace.folder, RaceSpec(batch=60)), where=where)
     expected = replay(matrix(workspace.folder), draw_order(N_LINES, 0), batch=60)
-    assert dropped_at(result) == {list(ARMS)[arm]: n for arm, n in expected.dropped_at.items()}
+    assert dropped_at(result) == {list(ARMS)[arm]: n for arm, n in expected.dropped_at.items() if n < N_LINES}
     assert len(answers(workspace.folder)) == expected.calls
 
 

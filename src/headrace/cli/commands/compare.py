@@ -38,6 +38,7 @@ from headrace.cli.spending_options import cap_options, read_cap
 from headrace.cli.workspace import command_workspace
 from headrace.domain.comparison import Family
 from headrace.domain.evaluation import Experiment
+from headrace.domain.race import RaceMode
 from headrace.domain.scores import MetricSpec
 from headrace.errors import ExitCode, Problem, StateError, UsageError
 from headrace.evaluation.report.html import render_html
@@ -186,7 +187,7 @@ def command(
     trackers: tuple[str, ...],
     again: str | None,
     resume: str | None,
-    race: str | None,
+    race: RaceMode | None,
     race_alpha: float | None,
     race_range: float | None,
     batch: int | None,
