@@ -207,6 +207,27 @@ def test_a_file_with_a_wrong_row_is_not_kept_at_all(headrace: Call) -> None:
     assert counts(headrace) == []
 
 
+def test_rows_with_the_same_problem_are_counted(headrace: Call) -> None:
+    rows = [{"item": f"{number:012}", "metric": "right", "value": 1} for number in range(50)]
+    Path("labels.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
+    done = headrace("label", "import", "labels.jsonl")
+    assert done.code == 3
+    assert done.err.count("error[G948") == 3
+    assert "47 more rows have the same problem." in " ".join(done.err.split())
+    assert "labels.jsonl:1:1: error[G948" in done.err
+
+
+def test_answers_that_a_spreadsheet_would_compute_are_guarded(headrace: Call, tmp_path: Path) -> None:
+    tmp_path.joinpath("one", "say.py").write_text((SAY % 2).replace("'even'", "'=1+1'"), encoding="utf-8")
+    assert headrace("run", "create", "--flow", "one", "--data", "data.jsonl", "--name", "sums").code == 0
+    assert headrace("label", "export", "sums", "--metric", "m", "--draw", "60", "--file", "b.csv").code == 0
+    text = Path("b.csv").read_text("utf-8")
+    assert ",'=1+1,m" in text
+    Path("b.csv").write_text(text.replace(",m,,", ",m,pass,"), "utf-8")
+    assert headrace("label", "import", "b.csv", "sums", "--by", "Bo").code == 0
+    assert [(row["run"], row["labels"]) for row in counts(headrace)] == [("sums", 60)]
+
+
 def test_what_is_labelled_is_there_after_the_process_was_killed(headrace: Call, tmp_path: Path) -> None:
     program = "import sys; from headrace.cli.main import main; main(sys.argv[1:])"
     process = subprocess.Popen(

@@ -17,6 +17,7 @@ from headrace.evaluation.stats.estimate import (
     wilson_interval,
 )
 from headrace.evaluation.stats.ranking import Shrunken, best_set_p, shrink
+from headrace.evaluation.verdict import MIN_PAIRS
 
 
 def score_arms(table: ScoreTable, plan: Plan, clusters: Clusters | None) -> tuple[ArmScore, ...]:
@@ -29,11 +30,13 @@ def rank_scores(
 ) -> tuple[ArmScore, ...]:
     """The scores with what the arms say about each other: shrunken means, chances of being best, the best set.
 
-    It is said over the lines that every arm with a score has, and not at all with fewer than two of either.
+    It is said over the lines that every arm with a score has, and not at all with fewer than two arms or too few lines
+    for a verdict. An arm whose every execution failed has no part in it.
     """
-    scored = [arm for arm, found in table.counted.items() if found.values]
+    idle = {arm for arm, found in table.without_failed.items() if not found.values}
+    scored = [arm for arm, found in table.counted.items() if found.values and arm not in idle]
     shared = _shared_lines([table.counted[arm] for arm in scored])
-    if len(scored) < 2 or len(shared) < 2:
+    if len(scored) < 2 or len(shared) < MIN_PAIRS:
         return tuple(scores)
     metric = table.metric
     matrix = [[metric.sign * table.counted[arm].values[line] for line in shared] for arm in scored]

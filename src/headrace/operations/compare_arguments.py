@@ -259,8 +259,8 @@ def add_margins(metrics: Sequence[MetricSpec], texts: Iterable[str]) -> tuple[Me
             margins[name] = float(number)
         except ValueError:
             margins[name] = nan
-        if not 0.0 < margins[name] < inf:
-            what = f"The margin {text} gives no number above zero."
+        if not name or not 0.0 < margins[name] < inf:
+            what = f"The margin {text} gives no {'number above zero' if name else 'metric'}."
             fix = "Write it as NAME=NUMBER, with a number above zero."
             raise UsageError(Problem(code="G903", what=what, fix=fix))
     known = [metric.name for metric in metrics]

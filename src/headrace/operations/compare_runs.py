@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from headrace.domain.comparison import Comparison, Family, Recommendation
@@ -18,6 +19,7 @@ from headrace.domain.variant import Arm
 from headrace.engine.events import OnEvent
 from headrace.engine.spending import Spending
 from headrace.errors import DefinitionError, ExecutionError, Problem, UsageError, nearest
+from headrace.evaluation import wording
 from headrace.evaluation.comparison import compare
 from headrace.formats.flow_file import load_flow
 from headrace.operations.arm_requests import ArmRuns
@@ -45,6 +47,7 @@ from headrace.operations.judged_pairs import arms_in_turn
 from headrace.operations.line_facts import collect_column_labels, collect_facts
 from headrace.operations.line_runners import HERE, Where
 from headrace.operations.measure_judges import measure_judges, stored_labels
+from headrace.operations.missing_scores import explain_missing
 from headrace.operations.race_arms import check_race, race_arms, race_judgement, resumed_judgement
 from headrace.operations.race_outcome import with_race
 from headrace.operations.recorded_data import known_dataset
@@ -299,6 +302,8 @@ def _compare(
         labels=labels,
         judges=measure_judges(collected, metrics, labels),
     )
+    reasons = explain_missing(collected, [metric.name for metric in metrics])
+    comparison = replace(comparison, warnings=(*reasons, *comparison.warnings))
     comparison, recommendation, race = with_race(comparison, collected, judgement)
     matrix = make_matrix(collected, [metric.name for metric in metrics], facts)
     runs = tuple(item.run for item in judged)
@@ -371,7 +376,7 @@ def _metrics(collected: Sequence[Collected], judgement: Mapping[str, Any]) -> tu
             Problem(
                 code="G902",
                 what="None of these runs has been evaluated, so there are no scores to compare.",
-                fix="Evaluate each: headrace run create --flow EVALUATION --data DATA --run RUN --column-mapping …",
+                fix="Evaluate each: headrace run evaluate RUN --evaluator NAME.",
             )
         )
     every = {name for item in collected for line in item.lines for name in line.scores}
@@ -385,16 +390,16 @@ def _data_label(run: Run) -> str:
     if run.spec.data_path is None:
         return f"run {run.spec.source_run}"
     path = Path(run.spec.data_path)
-    return f"{path.parent.name}/{path.name} ({run.n_lines} lines)"
+    return f"{path.parent.name}/{path.name} ({wording.count(run.n_lines, 'line')})"
 
 
 def _commands(
     runs: Sequence[Run], experiment_id: str | None, file: str | None, options: str
 ) -> tuple[str, ...]:
     if experiment_id is None:
-        return ("headrace compare " + " ".join(run.spec.name for run in runs) + options,)
-    again = f"headrace compare --again {experiment_id}"
-    return (f"headrace compare {file}", again) if file else (again,)
+        return ("headrace compare " + " ".join(quote(run.spec.name) for run in runs) + options,)
+    again = f"headrace compare --again {quote(experiment_id)}"
+    return (f"headrace compare {quote(file)}", again) if file else (again,)
 
 
 def _baseline_note(workspace: Workspace, judged: Sequence[JudgedRun]) -> str:

@@ -14,6 +14,7 @@ from headrace.domain.dataset import Line
 from headrace.domain.label import Label, labels_in_force
 from headrace.domain.run import COMPLETED
 from headrace.errors import DefinitionError, Problem, UsageError
+from headrace.formats.csv_cells import guard_cell, unguarded
 from headrace.formats.lines import read_dataset
 from headrace.operations.collect_scores import collect_run, judged_run
 from headrace.operations.label_answers import Answer, LabelRequest, draw_answers, no_answer
@@ -28,6 +29,8 @@ BLANK_COLUMNS = (
 """Of a file of answers that are to be labelled elsewhere; ``item`` stands for the run, so that it is not seen."""
 
 _WORDS: Mapping[str, float] = {"pass": 1.0, "fail": 0.0}
+_MOST_ALIKE = 3
+"""Rows with the same problem that are named."""
 _TRUE = ("true", "1", "yes")
 
 
@@ -112,11 +115,11 @@ def import_labels(
         UsageError: S801 for an unknown run of ``runs``.
     """
     items = {answer.item: answer for answer in _all_answers(workspace, runs)} if runs else {}
-    reader = _Reader(workspace, items, labeller)
+    reader = _Reader(workspace, items, labeller, is_table=file.suffix == ".csv")
     for line in read_dataset(file).lines:
         reader.read(line)
     if reader.problems:
-        raise DefinitionError(*reader.problems)
+        raise DefinitionError(*_first_of_each(reader.problems))
     for run, labels in reader.labels.items():
         workspace.store.append_labels(run, labels)
     return {run: len(labels) for run, labels in reader.labels.items()}
@@ -125,17 +128,20 @@ def import_labels(
 class _Reader:
     """Makes labels of rows and keeps what is wrong with them."""
 
-    def __init__(self, workspace: Workspace, items: Mapping[str, Answer], labeller: str | None) -> None:
+    def __init__(
+        self, workspace: Workspace, items: Mapping[str, Answer], labeller: str | None, *, is_table: bool
+    ) -> None:
         self.labels: dict[str, list[Label]] = {}
         self.problems: list[Problem] = []
         self._workspace = workspace
         self._items = items
         self._labeller = labeller
+        self._is_table = is_table
         self._answered: dict[str, set[int]] = {}
 
     def read(self, line: Line) -> None:
         """Read one row."""
-        row = line.columns
+        row = unguarded(line.columns) if self._is_table else line.columns
         if row.get("value") in (None, ""):
             return
         try:
@@ -180,6 +186,19 @@ class _Reader:
         if number not in self._answered[run]:
             raise UsageError(no_answer(number, [run]))
         return ((run, number),)
+
+
+def _first_of_each(problems: Sequence[Problem]) -> Iterator[Problem]:
+    """The first rows of each problem; the last of them counts the others."""
+    same: dict[str, list[Problem]] = {}
+    for problem in problems:
+        same.setdefault(f"{problem.code} {problem.what}", []).append(problem)
+    for found in same.values():
+        *first, last = found[:_MOST_ALIKE]
+        left = len(found) - _MOST_ALIKE
+        rows = "row has" if left == 1 else "rows have"
+        yield from first
+        yield replace(last, what=f"{last.what} {left:,} more {rows} the same problem.") if left > 0 else last
 
 
 def _unreadable(what: str, fix: str) -> Problem:
@@ -227,4 +246,6 @@ def _named(texts: Mapping[str, str]) -> Iterator[str]:
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return guard_cell(value)
     return str(value).lower() if isinstance(value, bool) else value

@@ -12,6 +12,7 @@ from typing import Any
 from headrace.domain.comparison import ArmSummary, Comparison, Estimate, MetricComparison
 from headrace.domain.score_record import ScoreRecord
 from headrace.errors import Problem, UsageError
+from headrace.formats.csv_cells import guard_cell
 from headrace.operations.collect_scores import Collected, evaluators_of, read_score
 from headrace.operations.compare_runs import ComparisonResult
 from headrace.operations.new_files import cannot_write, write_files
@@ -116,7 +117,8 @@ def check_scores_file(path: Path) -> None:
 def write_scores(records: Sequence[ScoreRecord], path: Path) -> Path:
     """Write records as a table, over a file that is there; returns the path.
 
-    Empty cells of CSV are what is not known; truth values are written ``true`` and ``false``.
+    Empty cells of CSV are what is not known; truth values are written ``true`` and ``false``; texts that a spreadsheet
+    would take for formulas begin with an apostrophe.
 
     Args:
         records: In any order.
@@ -155,4 +157,6 @@ def render_csv(records: Sequence[ScoreRecord]) -> str:
 def _cell(value: Any) -> Any:
     if value is None:
         return ""
+    if isinstance(value, str):
+        return guard_cell(value)
     return str(value).lower() if isinstance(value, bool) else value

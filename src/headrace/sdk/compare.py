@@ -16,6 +16,7 @@ from headrace.domain.run import Cap
 from headrace.domain.scores import MetricSpec
 from headrace.domain.variant import Variant
 from headrace.errors import HeadraceError, Problem, UsageError
+from headrace.formats.csv_cells import unguarded
 from headrace.formats.experiment import load_experiment, read_experiment
 from headrace.formats.flow_file import load_flow
 from headrace.formats.lines import read_dataset
@@ -276,7 +277,8 @@ def _given_scores(targets: Sequence[Any]) -> Any:
     path = Path(targets[0])
     if path.suffix not in _TABLE_SUFFIXES:
         return None
-    return [line.columns for line in read_dataset(path).lines]
+    rows = [line.columns for line in read_dataset(path).lines]
+    return [unguarded(row) for row in rows] if path.suffix == ".csv" else rows
 
 
 def _judgement(given: Mapping[str, Any]) -> Judgement:

@@ -103,6 +103,16 @@ def test_cells_of_a_table_are_what_they_say(tmp_path: Path) -> None:
     assert first["reason"] == 'says "no",\nand why'
 
 
+def test_texts_that_a_spreadsheet_would_compute_are_guarded_and_come_back(tmp_path: Path) -> None:
+    arms = headrace.compare({"=HYPERLINK(1)": {"-1+1": 1, "-2": 0}, "'=b": {"-1+1": 0, "-2": 0}})
+    path = arms.write_scores(tmp_path / "scores.csv")
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["arm"] for row in rows} == {"'=HYPERLINK(1)", "''=b"}
+    assert {row["line"] for row in rows} == {"'-1+1", "-2"}
+    assert headrace.compare(path).scores == arms.scores
+
+
 def test_a_table_of_another_form_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="C507"):
         compared().write_scores(tmp_path / "scores.xlsx")

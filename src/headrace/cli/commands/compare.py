@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 from typing import Any, get_args
 
 import click
@@ -35,6 +36,7 @@ from headrace.cli.race_options import race_options, read_race
 from headrace.cli.record_options import check_records, record_options, write_records
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.spending_options import cap_options, read_cap
+from headrace.cli.wording import plural
 from headrace.cli.workspace import command_workspace
 from headrace.domain.comparison import Family
 from headrace.domain.evaluation import Experiment
@@ -65,7 +67,7 @@ _EXPERIMENT_SUFFIXES = (".yaml", ".yml")
 _EXPERIMENT_FILE = "experiment.yaml"
 _JUDGING = ("metrics", "margins", "baseline", "alpha", "cluster", "slices", "family")
 _WITH_FILE = (*_JUDGING, "cache", "data", "environment", "repeats", "line_id", "seed")
-_FLAGS = {"metrics": "metric", "slices": "slice", "margins": "margin", "environment": "env"}
+_FLAGS = {"metrics": "metric", "slices": "slice", "margins": "margin", "environment": "env", "evaluators": "evaluator"}
 
 
 @click.command(
@@ -399,7 +401,7 @@ def _write_places(
     """
     lines = []
     if is_new and result.experiment is not None:
-        lines.append(f"again: headrace compare --again {result.experiment}")
+        lines.append(f"again: headrace compare --again {quote(result.experiment)}")
     if report is not None:
         _write_file(report, render_html(result.comparison, result.context))
         lines.append(f"report: {session.shorten(report)}")
@@ -414,11 +416,9 @@ def _write_places(
 def _report_failures(session: Session, result: ComparisonResult) -> ExitCode:
     if not result.n_failed:
         return ExitCode.OK
-    failed = [run.spec.name for run in result.runs if run.n_failed]
+    evaluations = [run for item in result.collected for run in item.judged.evaluations.values()]
+    failed = [run.spec.name for run in (*result.runs, *evaluations) if run.n_failed]
     fix = f"See them with: headrace run show-details --name {failed[0]}" if failed else None
-    session.show_problems(
-        Problem(
-            code="E606", what=f"{result.n_failed:,} lines failed in the arms or their evaluations.", fix=fix
-        )
-    )
+    what = f"{plural(result.n_failed, 'line')} failed in the arms or their evaluations."
+    session.show_problems(Problem(code="E606", what=what, fix=fix))
     return ExitCode.FAILED

@@ -20,6 +20,7 @@ from headrace.evaluation.report.board import (
 )
 from headrace.evaluation.report.headline import headline
 from headrace.evaluation.report.methods import method_sentences, metric_facts
+from headrace.evaluation.report.visible import visible
 
 MAX_LENGTH = 65_000
 """Characters of the text; GitHub takes 65,536 in a comment."""
@@ -125,7 +126,7 @@ def _facts(comparison: Comparison, context: ReportContext) -> str:
         "Baseline": comparison.baseline,
         "Created": f"{context.created_at:%Y-%m-%d %H:%M} UTC",
     }
-    return " \N{MIDDLE DOT} ".join(f"{name}: {_escaped(value)}" for name, value in facts.items())
+    return " \N{MIDDLE DOT} ".join(f"{name}: {_escaped(value)}" for name, value in facts.items() if value)
 
 
 def _metric_blocks(comparison: Comparison, metric: MetricComparison, context: ReportContext) -> Iterator[str]:
@@ -266,4 +267,4 @@ def _fenced(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
+    return _SPECIAL.sub(r"\\\1", visible(" ".join(text.split())))

@@ -8,6 +8,7 @@ from hashlib import sha256
 from html import escape
 
 from headrace.evaluation.report.style import STYLE
+from headrace.evaluation.report.visible import visible
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
@@ -31,6 +32,7 @@ def render_page(
         style: The style sheet.
         script: The only script that the page's policy lets run, by its digest; empty for none.
     """
+    content = visible("\n".join(body))
     policy = f"{_POLICY}; script-src '{_digest(script)}'" if script else _POLICY
     return "\n".join(
         [
@@ -40,14 +42,14 @@ def render_page(
             '<meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title>",
+            f"<title>{visible(escape(title))}</title>",
             f"<style>{style}</style>",
             "</head>",
             "<body>",
             f'<a class="skip" href="#{skip[0]}">{escape(skip[1])}</a>',
             '<div class="page">',
-            *body,
-            f"<footer>{escape(footer)}</footer>",
+            content,
+            f"<footer>{visible(escape(footer))}</footer>",
             "</div>",
             *([f"<script>{script}</script>"] if script else []),
             "</body>",

@@ -1,0 +1,170 @@
+"""Scores that decide nothing, as a person meets them at the command line: what is said, why, and the exit code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headrace.cli.main import run_command_line
+
+FLOW = """\
+inputs:
+  a: {type: object}
+  b: {type: object}
+outputs:
+  answer: {type: string, reference: "${pick.output}"}
+nodes:
+- {name: pick, use_variants: true}
+node_variants:
+  pick:
+    default_variant_id: one
+    variants:
+      one: {node: {type: python, source: {type: code, path: pick.py}, inputs: {a: "${inputs.a}"}}}
+      two: {node: {type: python, source: {type: code, path: pick.py}, inputs: {a: "${inputs.b}"}}}
+"""
+PICK = """\
+from promptflow.core import tool
+
+
+@tool
+def pick(a):
+    if a == "crash":
+        raise ValueError("no")
+    return a
+"""
+JUDGE = """\
+inputs:
+  answer: {type: object}
+outputs:
+  score: {type: double, reference: "${grade.output}"}
+nodes:
+- name: grade
+  type: python
+  source: {type: code, path: grade.py}
+  inputs: {answer: "${inputs.answer}"}
+"""
+GRADE = """\
+from promptflow.core import tool
+
+
+@tool
+def grade(answer):
+    if answer == "broken":
+        raise ValueError("no grade")
+    return {"nothing": None, "nan": float("nan"), "word": "good"}.get(answer, answer)
+"""
+Compare = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def compare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Compare:
+    for name, text in {
+        "flow/flow.dag.yaml": FLOW,
+        "flow/pick.py": PICK,
+        "judge/flow.dag.yaml": JUDGE,
+        "judge/grade.py": GRADE,
+    }.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+
+    def call(one: Any, two: Any, *options: str, n: int = 10) -> tuple[int, str, str]:
+        rows = [{"id": f"q{place % 8}", "a": one, "b": two, "document": place % 4} for place in range(n)]
+        (tmp_path / "data.jsonl").write_text(
+            "".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8"
+        )
+        command = (
+            "-q compare --flow flow --data data.jsonl --variants one,two --evaluation judge --metric score"
+        )
+        mapping = "--evaluation-mapping answer=${run.outputs.answer}"
+        code = run_command_line([*command.split(), *mapping.split(), *options])
+        said = capsys.readouterr()
+        return code, " ".join(said.out.split()), " ".join(said.err.split())
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "because"),
+    [
+        ("word", "word", "! 20 answers have no usable score, always because: the evaluator gave a text"),
+        (
+            "nan",
+            "nan",
+            "! 20 answers have no usable score, always because: the score is NaN, infinite or beyond 1e100",
+        ),
+        (1, "nothing", "! 10 answers have no usable score, always because: the evaluator gave nothing."),
+    ],
+)
+def test_scores_that_are_missing_are_explained(compare: Compare, one: Any, two: Any, because: str) -> None:
+    code, out, _ = compare(one, two)
+    assert code == 0
+    assert "Cannot be decided, because no line has a usable score on both two and one." in out
+    assert because in out
+
+
+def test_evaluations_that_fail_are_explained_and_can_be_looked_at(compare: Compare) -> None:
+    code, out, err = compare(1, "broken")
+    assert code == 1
+    assert (
+        "10 answers have no usable score, always because: the evaluation failed with E601 tool-failed" in out
+    )
+    assert "[E606 lines-failed] 10 lines failed in the arms or their evaluations." in err
+    run = err.partition("headrace run show-details --name ")[2].split()[0]
+    assert run.startswith("judge_")
+    assert run_command_line(["run", "show", "--name", run]) == 0
+
+
+def test_an_arm_that_always_fails_says_why_and_has_no_part_in_the_ranking(compare: Compare) -> None:
+    code, out, err = compare("crash", 1)
+    assert code == 1
+    assert "Cannot be decided, because every line of one failed." in out
+    assert "one failed on every line, always because: E601 tool-failed" in out
+    assert "chance to be the best" not in out
+    assert "show-details --name flow_one_" in err
+
+
+def test_no_chance_is_claimed_from_three_lines(compare: Compare) -> None:
+    code, out, _ = compare(0, 1, n=3)
+    assert code == 0
+    assert "only 3 lines are paired and 5 are needed" in out
+    assert "chance to be the best" not in out
+    assert "99.9%" not in out
+
+
+@pytest.mark.parametrize(
+    ("options", "exit_code", "says"),
+    [
+        (("--margin", "0.1"), 2, "The margin 0.1 gives no metric."),
+        (("--margin", "score=-0.1"), 2, "The margin score=-0.1 gives no number above zero."),
+        (("--line-id", "id"), 3, "some values occur more than once"),
+        (("--cluster", "nowhere"), 3, "which the data does not have"),
+    ],
+)
+def test_what_cannot_be_asked(compare: Compare, options: tuple[str, ...], exit_code: int, says: str) -> None:
+    code, _, err = compare(0, 1, *options)
+    assert code == exit_code
+    assert says in err
+    assert "fix: " in err
+
+
+def test_four_clusters_decide_nothing(compare: Compare) -> None:
+    _, out, _ = compare(0, 1, "--cluster", "document")
+    assert "the paired lines come from 4 clusters and 5 are needed" in out
+
+
+def test_the_command_that_compares_again_can_be_pasted(compare: Compare, tmp_path: Path) -> None:
+    (tmp_path / "experiment.yaml").write_text(
+        "name: my race $(date)\nflow: flow\ndata: data.jsonl\nvariants: [pick.one, pick.two]\n"
+        "evaluators: [{flow: judge, column_mapping: {answer: '${run.outputs.answer}'}}]\nmetrics: [score]\n",
+        encoding="utf-8",
+    )
+    compare(0, 1)
+    assert run_command_line(["-q", "compare", "experiment.yaml", "--output", "board.md"]) == 0
+    board = (tmp_path / "board.md").read_text("utf-8")
+    assert "headrace compare --again 'my race $(date)_" in board
