@@ -417,7 +417,7 @@ def test_arms_race_and_the_better_one_is_named(headrace: Call, folder: Path) -> 
     assert done.code == 0
     assert done.out.startswith("Ship echo.")
     row = next(line for line in done.out.splitlines() if line.startswith("echo "))
-    assert row.split()[1:] == ["1.000", "+1.000", "<", "0.001", "▲", "better"]
+    assert row.split()[1:] == ["1.000", "+1.000", "<", "0.001", ">", "99.9%", "*", "▲", "better"]
     experiment = headrace("run", "list").data[0]["experiment"]
     *_, again, last = done.out.splitlines()
     assert again == f"again: headrace compare --again {experiment}"
