@@ -67,7 +67,13 @@ _EXPERIMENT_SUFFIXES = (".yaml", ".yml")
 _EXPERIMENT_FILE = "experiment.yaml"
 _JUDGING = ("metrics", "margins", "baseline", "alpha", "cluster", "slices", "family")
 _WITH_FILE = (*_JUDGING, "cache", "data", "environment", "repeats", "line_id", "seed")
-_FLAGS = {"metrics": "metric", "slices": "slice", "margins": "margin", "environment": "env", "evaluators": "evaluator"}
+_FLAGS = {
+    "metrics": "metric",
+    "slices": "slice",
+    "margins": "margin",
+    "environment": "env",
+    "evaluators": "evaluator",
+}
 
 
 @click.command(
