@@ -12,7 +12,7 @@ from headrace.domain.scores import ArmLines, LineObservation, MetricSpec
 from headrace.evaluation.sample_size import lines_needed, measure_pilot
 from tests.calibration.study import Check, Study, noise, number
 
-PILOTS = 2_000
+PILOTS = 1_000
 SIZES = (20, 30, 50, 100)
 PROMISED = 0.78
 
@@ -110,7 +110,7 @@ def _arm(name: str, lines: Sequence[Sequence[float]]) -> ArmLines:
 def _truth(draw: Draw) -> tuple[float, float]:
     """Mean and variance of the difference of one line, from many."""
     random = Random(1)
-    differences = [fmean(ours) - fmean(theirs) for ours, theirs in (draw(random) for _ in range(400_000))]
+    differences = [fmean(ours) - fmean(theirs) for ours, theirs in (draw(random) for _ in range(100_000))]
     centre = fmean(differences)
     return centre, fmean((value - centre) ** 2 for value in differences)
 

@@ -137,3 +137,29 @@ def test_what_cannot_be_answered_is_found_before_anything_runs(
     ):
         assert gate(words) == 2
     assert "Completed" not in "".join(capsys.readouterr())
+
+
+def test_questions_of_the_file_are_all_asked_where_they_stand(
+    gate: Callable[..., int], project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (project / "experiment.yaml").open("a", encoding="utf-8") as file:
+        file.write(
+            "gates:\n- {metric: exact_match, test: superiority}\n- {metric: failures, test: budget, limit: 0.1}\n"
+        )
+    write_flow(project, old=4, new=8)
+    assert gate("experiment.yaml -o github") == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith(
+        "::notice file=experiment.yaml,line=10,col=3,title=Gate passed%3A new on exact_match::"
+    )
+    assert second.startswith(
+        "::notice file=experiment.yaml,line=11,col=3,title=Gate passed%3A new on failures::"
+    )
+    assert gate("experiment.yaml -o json -q --arm old --against new") == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [item["outcome"] for item in found["gate"]["results"]] == ["failed", "passed"]
+    again = next(
+        word for command in found["context"]["commands"] for word in command.split() if "_20" in word
+    )
+    assert gate(f"--again {again}") == 0
+    assert "2 questions: 2 passed" in capsys.readouterr().out

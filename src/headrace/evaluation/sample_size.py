@@ -1,4 +1,4 @@
-"""How many lines and repeats resolve a difference, from a pilot or from assumptions, and what a number of lines resolves.
+"""How many lines and repeats resolve a difference, from a pilot or assumptions, and what a number of lines resolves.
 
 A plan with the variance that a pilot happens to show falls short of its power about half of the time, so plans take the
 upper end of the variance's interval. Its level is the assurance: the chance that the plan reaches its power.
@@ -29,11 +29,11 @@ from headrace.evaluation.stats.repeats import spread
 from headrace.evaluation.stats.special import normal_quantile
 from headrace.evaluation.verdict import MIN_PAIRS
 
-ASSURANCE_BINARY = 0.8
-"""Default assurance for yes-or-no scores; the bound of the discordance is conservative."""
+ASSURANCE_BINARY = 0.85
+"""Default assurance for yes-or-no scores of single answers; the bound of the discordance is conservative."""
 
 ASSURANCE = 0.9
-"""Default assurance elsewhere."""
+"""Default assurance elsewhere; with both, nine of ten pilots lead to 78 % power and more where 80 % is asked for."""
 
 MAX_REPEATS = 10
 LINE_COUNTS = (50, 100, 200, 500, 1_000, 2_000, 5_000)
@@ -66,7 +66,7 @@ class Pilot:
 
     @property
     def between_lines(self) -> float:
-        """Variance of the true difference over lines, cut off at zero; with one answer to a line that of answers too."""
+        """Variance of the true difference over lines, cut off at zero; of single answers theirs as well."""
         return max(0.0, self.variance - (self.within_lines or 0.0) / self.repeats)
 
     @property

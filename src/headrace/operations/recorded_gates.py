@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from headrace.domain.evaluation import Experiment
-from headrace.domain.gate import GateSpec
+from headrace.domain.gate import QUANTITIES, GateSpec
+from headrace.domain.scores import MetricSpec
 
 KEY = "gates"
 """Where the judgement of a run keeps them."""
@@ -20,6 +21,27 @@ def gates_of(experiment: Experiment) -> tuple[GateSpec, ...]:
         for item in experiment.guardrails
     )
     return (*experiment.gates, *guardrails)
+
+
+def with_gate_metrics(experiment: Experiment) -> Experiment:
+    """The experiment with the scores of its gates and guardrails among its metrics, behind those that it names.
+
+    Where it names none, all scores are compared anyway.
+    """
+    known = {metric.name for metric in experiment.metrics}
+    if not known:
+        return experiment
+    asked = {gate.metric: MetricSpec(name=gate.metric) for gate in experiment.gates if not _is_use(gate)}
+    asked |= {
+        item.metric: MetricSpec(name=item.metric, direction=item.direction, margin=item.margin)
+        for item in experiment.guardrails
+    }
+    further = tuple(metric for name, metric in asked.items() if name not in known)
+    return replace(experiment, metrics=(*experiment.metrics, *further))
+
+
+def _is_use(gate: GateSpec) -> bool:
+    return gate.metric in QUANTITIES and gate.test in ("guardrail", "budget")
 
 
 def gates_as_plain(gates: tuple[GateSpec, ...]) -> list[dict[str, Any]]:

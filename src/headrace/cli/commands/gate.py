@@ -37,7 +37,7 @@ from headrace.operations.gate_comparison import (
     gate_comparison,
 )
 from headrace.operations.line_runners import Where
-from headrace.operations.recorded_gates import gates_of, recorded_gates
+from headrace.operations.recorded_gates import gates_of, recorded_gates, with_gate_metrics
 from headrace.operations.workspace import Workspace
 
 _TESTS = {name.replace("_", "-"): name for name in get_args(GateTest)}
@@ -64,6 +64,9 @@ _CODES = {"passed": ExitCode.OK, "failed": ExitCode.FAILED, "undecided": ExitCod
 )
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option("--again", metavar="ID", help="Ask about the recorded runs of this experiment.")
+@click.option(
+    "--env", "environment", metavar="NAME", help="Lay experiment.NAME.yaml over the experiment file."
+)
 @click.option("--arm", metavar="ARM", help="The arm that is asked about; default the only one there is.")
 @click.option(
     "--against",
@@ -116,6 +119,7 @@ def command(
     max_concurrency: int | None,
     workers: int | None,
     cache: bool | None,
+    environment: str | None,
     **asked: Any,
 ) -> int:
     """Let an arm through, or hold it back, by a statistical test.
@@ -128,7 +132,7 @@ def command(
     destinations = read_destinations(outputs, GATE_FORMS)
     if all(destination.file is not None for destination in destinations):
         destinations = (Destination(GATE_FORMS[0], None), *destinations)
-    experiment = _find_experiment(targets, again)
+    experiment = _find_experiment(targets, again, environment)
     _check_early(asked)
     make_rooms(destinations)
     with command_workspace(session) as workspace:
@@ -152,18 +156,18 @@ def command(
     return ExitCode.OK if is_let else _CODES[report.outcome]
 
 
-def _find_experiment(targets: Sequence[str], again: str | None) -> Experiment | None:
+def _find_experiment(targets: Sequence[str], again: str | None, environment: str | None) -> Experiment | None:
     """The experiment to run; ``None`` when recorded runs are asked about."""
     if bool(targets) == (again is not None):
         fail_usage(
             "headrace gate needs one thing to ask about: an experiment file, runs, or --again.",
             "Name an experiment file, or two or more runs. headrace gate --help shows examples.",
         )
-    if len(targets) != 1:
-        return None
-    path = Path(targets[0])
-    if is_folder(path) or path.suffix in _SUFFIXES or is_file(path):
-        return load_experiment(path)
+    path = Path(targets[0]) if len(targets) == 1 else None
+    if path is not None and (is_folder(path) or path.suffix in _SUFFIXES or is_file(path)):
+        return with_gate_metrics(load_experiment(path, environment))
+    if environment is not None:
+        fail_usage("--env belongs to an experiment file, and none is named.", "Leave it away.")
     return None
 
 
