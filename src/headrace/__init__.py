@@ -2,7 +2,7 @@
 
 __version__ = "0.1.0"
 
-_LATER = {"compare": "headrace.sdk.compare"}
+_LATER = {"compare": "headrace.sdk.compare", "plan": "headrace.sdk.plan"}
 """Public names and the modules that have them; imported when they are asked for, because they reach everything."""
 
 

@@ -22,6 +22,7 @@ WALKS = {
     "records out": ((DOCS / "records-out.md", None),),
     "judges": ((DOCS / "judges.md", None),),
     "gates": ((DOCS / "gates.md", None),),
+    "planning": ((DOCS / "planning.md", None),),
     "readme": ((ROOT / "README.md", ("The same without make", "Your own flow")),),
 }
 """Pages with their sections; ``None`` for all."""

@@ -30,7 +30,7 @@ COMMANDS = [
     "connection create", "connection update", "connection list", "connection show", "connection delete",
     "tool init", "tool list", "tool validate",
     "experiment create", "experiment list", "experiment show", "experiment start", "experiment stop",
-    "experiment test",
+    "experiment test", "experiment plan",
     "cache show", "cache clear",
     "trace delete",
     "config set", "config show",
@@ -83,7 +83,9 @@ OUR_OPTIONS = {
     "run evaluate": ["--evaluator", "--max-concurrency", "--workers", "--on", "--max-cost", "--max-tokens", "--events"],
     "compare": ["--env", "--evaluator", "--max-concurrency", "--workers", "--on", "--cache", "--max-cost", "--max-tokens", "--events",
                 "--dry-run", "--repeats", "--again", "--race", "--race-alpha", "--race-range", "--batch", "--resume"],
-    "gate": ["--again", "--arm", "--against", "--metric", "--test", "--margin", "--limit", "--undecided",
+    "experiment plan": ["--env", "--mde", "--lines", "--pilot", "--discordance", "--deviation", "--metric", "--arm",
+                        "--power", "--assurance", "--repeats", "--line-cost", "-o", "--output"],
+    "gate": ["--env", "--again", "--arm", "--against", "--metric", "--test", "--margin", "--limit", "--undecided",
              "--max-concurrency", "--workers", "--cache", "--max-cost", "--max-tokens", "--events", "-o", "--output"],
 }  # fmt: skip
 """What pf does not have: how lines are run, by the same names wherever they are run."""

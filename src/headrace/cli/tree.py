@@ -143,6 +143,9 @@ TREE: Mapping[str, Branch | Place] = {
                 "experiment_stop", "End a chain that runs in another terminal, after the flow that it is at."
             ),
             "test": _place("experiment_test", "Run a chain of flows once, on the first line of its data."),
+            "plan": _place(
+                "experiment_plan", "Say how many lines and repeats find a difference, and what they take."
+            ),
         },
     ),
     "cache": Branch(

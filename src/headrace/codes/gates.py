@@ -28,4 +28,9 @@ GATE_CODES: Mapping[str, Entry] = {
         "A gate on lines that were used to choose",
         "An arm that was chosen by its answers to some lines looks better on them than it is.",
     ),
+    "G965": Entry(
+        "nothing-to-plan-from",
+        "A plan without anything to plan from",
+        "How many lines are needed follows from how much differences vary: seen in a pilot, or assumed.",
+    ),
 }
