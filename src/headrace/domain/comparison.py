@@ -237,11 +237,17 @@ class Slice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InteractionEffect:
-    """Whether a variant helps one model more than another.
+    """Whether a variant helps one model more than another, or one level of any factor one of another factor.
 
     Attributes:
-        difference: (variant minus baseline variant) on ``model`` minus the same on ``baseline_model``.
+        variant: The level of the first factor; of factors other than variant and model as ``factor=level``.
+        model: The level of the second factor, likewise.
+        baseline_variant: The level of the first factor that the baseline has.
+        baseline_model: The level of the second factor that the baseline has.
+        difference: (variant minus baseline variant) on ``model`` minus the same on ``baseline_model``; the mean of this
+            over all settings of the other factors, where there are any.
         p_adjusted: Over all interaction effects of the metric.
+        factors: Names of the two factors.
     """
 
     variant: str
@@ -251,6 +257,7 @@ class InteractionEffect:
     difference: Estimate | None
     p_raw: float | None
     p_adjusted: float | None
+    factors: tuple[str, str] = ("variant", "model")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -315,7 +322,7 @@ class MetricComparison:
         intraclass_correlation: How alike lines of one cluster are, over the arms' mean scores.
         design_effect: How many times larger the clusters make the variance of the mean.
         slices: One per value of each column that was asked for.
-        interaction: Where arms are variants crossed with models.
+        interaction: Where arms are variants crossed with models, or other factors with each other.
         judge: ``None`` where no model gives the scores.
     """
 
@@ -374,13 +381,18 @@ class Provenance:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
-    """Several arms over the same lines; the first metric is the one that decides."""
+    """Several arms over the same lines; the first metric is the one that decides.
+
+    Attributes:
+        guardrails: Names of metrics on which an arm must not be worse by their margins to be shipped.
+    """
 
     baseline: str
     arms: tuple[ArmSummary, ...]
     metrics: tuple[MetricComparison, ...]
     warnings: tuple[str, ...]
     provenance: Provenance
+    guardrails: tuple[str, ...] = ()
 
     @property
     def primary(self) -> MetricComparison | None:
@@ -400,8 +412,33 @@ class Comparison:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GuardrailCheck:
+    """Whether one arm keeps one guardrail.
+
+    Attributes:
+        test: Of being no worse than the baseline by the margin; ``None`` where nothing could be tested.
+        is_broken: The interval says that the arm is worse by more than the margin.
+    """
+
+    arm: str
+    metric: str
+    test: MarginTest | None
+    is_broken: bool
+
+    @property
+    def holds(self) -> bool:
+        """Whether the arm is shown to be no worse by the margin."""
+        return self.test is not None and self.test.holds
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Recommendation:
-    """Which arm to ship; ``arm`` is ``None`` when the data cannot tell."""
+    """Which arm to ship; ``arm`` is ``None`` when the data cannot tell.
+
+    Attributes:
+        guardrails: Those of the arm that is shipped, or that would be were it not for them.
+    """
 
     arm: str | None
     reason: str
+    guardrails: tuple[GuardrailCheck, ...] = ()

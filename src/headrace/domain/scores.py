@@ -80,12 +80,14 @@ class ArmLines:
     Attributes:
         variant: The variant that the arm is made of, ``None`` where it has none.
         model: Name of the model that the arm is made of, likewise.
+        factors: Factor to the level that the arm has of it; empty where it is no cell of a design.
     """
 
     arm: str
     lines: Mapping[str, tuple[LineObservation, ...]]
     variant: str | None = None
     model: str | None = None
+    factors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

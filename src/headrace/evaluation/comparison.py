@@ -16,6 +16,7 @@ from headrace.evaluation.adjustment import ADJUSTMENTS, Plan
 from headrace.evaluation.arm_summary import summarise_arm
 from headrace.evaluation.caveats import find_caveats
 from headrace.evaluation.corrected import gather_labels
+from headrace.evaluation.guardrails import guarded_metrics
 from headrace.evaluation.line_groups import group_lines
 from headrace.evaluation.line_scores import score_table
 from headrace.evaluation.metric_comparison import Contest, compare_metric
@@ -33,6 +34,7 @@ def compare(
     facts: Mapping[str, LineFacts] = MappingProxyType({}),
     labels: Sequence[HumanLabel] = (),
     judges: Mapping[str, JudgeQuality] = MappingProxyType({}),
+    guardrails: Sequence[MetricSpec] = (),
 ) -> Comparison:
     """Compare every arm with the baseline, line by line, on every metric.
 
@@ -52,13 +54,15 @@ def compare(
         facts: Cluster and slices per line id.
         labels: What people say about answers, in the unit of the metrics.
         judges: Per metric that a model gives: how far its scores can be trusted.
+        guardrails: Metrics with margins on which an arm must not be worse to be shipped.
 
     Raises:
         ValueError: An arm appears twice, the baseline is not among the arms, a metric appears
             twice, ``alpha`` is not between 0 and 1, a margin is not positive, a goal lacks its
-            margin, or ``family`` is unknown.
+            margin, a guardrail has no margin, or ``family`` is unknown.
     """
-    _check_request(arms, baseline, metrics, alpha, family)
+    metrics = guarded_metrics(metrics, {spec.name: spec for spec in guardrails})
+    _check_request(arms, baseline, metrics, alpha, family, guardrails)
     plan = Plan(alpha=alpha, family=family, seed=seed)
     baseline_arm = next(arm for arm in arms if arm.arm == baseline)
     summaries = {arm.arm: summarise_arm(arm, baseline_arm, level=plan.level) for arm in arms}
@@ -76,6 +80,7 @@ def compare(
         metrics=compared,
         warnings=find_caveats(arms, groups, tables, gathered, compared),
         provenance=make_provenance(arms, tuple(summaries.values()), compared, plan),
+        guardrails=tuple(spec.name for spec in guardrails),
     )
 
 
@@ -85,6 +90,7 @@ def _check_request(
     metrics: Sequence[MetricSpec],
     alpha: float,
     family: str,
+    guardrails: Sequence[MetricSpec],
 ) -> None:
     names = [arm.arm for arm in arms]
     metric_names = [spec.name for spec in metrics]
@@ -97,6 +103,9 @@ def _check_request(
         "a margin is a positive number": not all(0.0 < margin < inf for margin in margins),
         "a goal other than superiority needs a margin": any(
             spec.goal != "superiority" and spec.margin is None for spec in metrics
+        ),
+        "a guardrail needs a margin": any(
+            spec.margin is None for spec in metrics if spec.name in {item.name for item in guardrails}
         ),
         f"the family is one of {', '.join(ADJUSTMENTS)}": family not in ADJUSTMENTS,
     }

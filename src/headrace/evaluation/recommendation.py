@@ -20,6 +20,7 @@ from headrace.domain.comparison import (
 )
 from headrace.domain.scores import Goal, MetricSpec
 from headrace.evaluation import wording
+from headrace.evaluation.guardrails import broken_sentence, check_guardrails, guardrail_sentence
 
 _GOAL_QUESTIONS: Final[Mapping[Goal, MarginQuestion]] = {
     "non_inferiority": "non-inferior",
@@ -33,7 +34,7 @@ def ship_recommendation(comparison: Comparison) -> Recommendation:
     The best arm among those that are better than the baseline. Where there is none, and the metric's goal
     is not to be worse, the arm that saves most among those that are shown not to be worse by the margin.
     Else the baseline, unless some arm scores better without proof, or could not be judged: then no arm
-    is named.
+    is named. With guardrails only arms count that are shown to keep all of them.
     """
     metric = comparison.primary
     if metric is None:
@@ -43,12 +44,51 @@ def ship_recommendation(comparison: Comparison) -> Recommendation:
             arm=None, reason="Cannot be decided, because there is no arm beside the baseline."
         )
     better = [effect for effect in metric.effects if effect.verdict.word == "better"]
-    if better:
-        return _ship_best(comparison, metric, better)
+    kept = [effect for effect in better if _keeps_guardrails(comparison, effect.arm)]
+    if kept:
+        return _guarded(comparison, _ship_best(comparison, metric, kept), better)
     cheaper = _saving_arms(comparison, metric)
-    if cheaper:
-        return _ship_cheaper(comparison, metric, cheaper)
+    guarded = [saving for saving in cheaper if _keeps_guardrails(comparison, saving.effect.arm)]
+    if guarded:
+        return _guarded(comparison, _ship_cheaper(comparison, metric, guarded), better)
+    if better or cheaper:
+        return _ship_unguarded(comparison, metric, better or [saving.effect for saving in cheaper])
     return _ship_none(comparison, metric)
+
+
+def _keeps_guardrails(comparison: Comparison, arm: str) -> bool:
+    return all(check.holds for check in check_guardrails(comparison, arm))
+
+
+def _guarded(comparison: Comparison, found: Recommendation, better: Sequence[PairedEffect]) -> Recommendation:
+    """What was found, with what the guardrails say of it and of better arms that do not keep them."""
+    if not comparison.guardrails or found.arm is None:
+        return found
+    checks = check_guardrails(comparison, found.arm)
+    left_out = [effect.arm for effect in better if not _keeps_guardrails(comparison, effect.arm)]
+    reason = f"{found.reason} {guardrail_sentence(checks)}"
+    if left_out:
+        reason += f" Left out for their guardrails: {', '.join(left_out)}."
+    return Recommendation(arm=found.arm, reason=reason, guardrails=checks)
+
+
+def _ship_unguarded(
+    comparison: Comparison, metric: MetricComparison, effects: Sequence[PairedEffect]
+) -> Recommendation:
+    """No arm that is good enough keeps its guardrails: the baseline where all of them break one, else no arm."""
+    summaries = {summary.arm: summary for summary in comparison.arms}
+    best = rank_arms([effect.arm for effect in effects], metric.spec, metric.scores, summaries)[0]
+    checks = check_guardrails(comparison, best)
+    all_broken = all(
+        any(check.is_broken for check in check_guardrails(comparison, effect.arm)) for effect in effects
+    )
+    end = (
+        f"Keep {comparison.baseline}."
+        if all_broken
+        else f"Too little evidence to leave {comparison.baseline}."
+    )
+    reason = f"{best} is good enough on {metric.spec.name}, but {broken_sentence(checks)}. {end}"
+    return Recommendation(arm=comparison.baseline if all_broken else None, reason=reason, guardrails=checks)
 
 
 def rank_arms(

@@ -55,6 +55,9 @@ def read_data(root: Block, file: Path) -> str:
 def read_guardrails(root: Block, metrics: Sequence[MetricSpec]) -> tuple[Guardrail, ...]:
     """The guardrails; each is a score other than the one that decides, with a margin."""
     found: dict[str, Guardrail] = {}
+    if root.data.get("guardrails") and not root.data.get("metrics"):
+        what = "There are guardrails, but nothing says which metric decides."
+        root.findings.add("F006", ("guardrails",), what, "Add metrics: the first one decides.", at_key=True)
     known = {metric.name: metric for metric in metrics}
     for guardrail in read_items(root, "guardrails", _read_guardrail):
         metric = known.get(guardrail.metric)

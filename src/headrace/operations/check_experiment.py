@@ -21,6 +21,7 @@ from headrace.operations.evaluator_flows import Offer, as_flow
 from headrace.operations.prepare_flow import loaded_flow
 from headrace.operations.workspace import Workspace
 from headrace.planning.columns import map_lines
+from headrace.source import Pointer
 
 
 def _check_judged(experiment: Experiment) -> None:
@@ -159,10 +160,14 @@ def _check_metrics(experiment: Experiment, flows: Mapping[str, Flow]) -> tuple[P
         return ()  # what there is shows when it has run
     known = [name for flow in flows.values() for name in flow.outputs]
     known += [f"{evaluator}.{name}" for evaluator, flow in flows.items() for name in flow.outputs]
+    asked: list[tuple[str, Pointer]] = [
+        (metric.name, ("metrics", number)) for number, metric in enumerate(experiment.metrics)
+    ]
+    asked += [(item.metric, (*item.pointer, "metric")) for item in experiment.guardrails]
     return tuple(
-        replace(unknown_metric(metric.name, known), span=experiment.place("metrics", number))
-        for number, metric in enumerate(experiment.metrics)
-        if metric.name not in known
+        replace(unknown_metric(name, known), span=experiment.place(*pointer))
+        for name, pointer in asked
+        if name not in known
     )
 
 

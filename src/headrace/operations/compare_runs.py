@@ -21,6 +21,7 @@ from headrace.engine.spending import Spending
 from headrace.errors import DefinitionError, ExecutionError, Problem, UsageError, nearest
 from headrace.evaluation import wording
 from headrace.evaluation.comparison import compare
+from headrace.evaluation.guardrails import guarded_metrics
 from headrace.formats.flow_file import load_flow
 from headrace.operations.arm_requests import ArmRuns
 from headrace.operations.cache_nodes import experiment_cache
@@ -51,7 +52,13 @@ from headrace.operations.missing_scores import explain_missing
 from headrace.operations.race_arms import check_race, race_arms, race_judgement, resumed_judgement
 from headrace.operations.race_outcome import with_race
 from headrace.operations.recorded_data import known_dataset
-from headrace.operations.recorded_judgement import asked_metrics, judgement_of, shared_judgement
+from headrace.operations.recorded_judgement import (
+    asked_metrics,
+    judgement_of,
+    recorded_guardrails,
+    shared_judgement,
+    with_factors,
+)
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace
 
@@ -127,14 +134,14 @@ def run_experiment(
     )
     if experiment.race is not None:
         judged = race_arms(workspace, runs, on_event)
-        return _compare(workspace, judged, judgement, experiment_id, file=experiment.file)
+        return _compare(workspace, judged, judgement, experiment_id, file=_file_words(experiment))
     judged = [
         _run_arm(workspace, runs, arm, repeat, on_event)
         for repeat in range(experiment.repeats)
         for arm in arms_in_turn(experiment)
     ]
     judged.sort(key=lambda item: (item.run.spec.repeat, names.index(item.arm)))
-    return _compare(workspace, judged, judgement, experiment_id, file=experiment.file)
+    return _compare(workspace, judged, judgement, experiment_id, file=_file_words(experiment))
 
 
 def _run_arm(
@@ -285,10 +292,9 @@ def _compare(
     check_judge_versions(judged)
     collected = [collect_run(workspace, item, line_id) for item in judged]
     metrics = _metrics(collected, judgement)
-    arms = make_arm_lines(collected, [metric.name for metric in metrics])
-    if len(arms) < 2:
-        fix = "Name two or more runs, variants or models."
-        raise UsageError(Problem(code="G902", what="A comparison needs at least two arms.", fix=fix))
+    guardrails = recorded_guardrails(judgement)
+    names = [metric.name for metric in guarded_metrics(metrics, {item.name: item for item in guardrails})]
+    arms = _arms(collected, names, judgement)
     facts, labels = _read_columns(judged, metrics, judgement)
     labels = (*labels, *stored_labels(workspace, collected, metrics))
     comparison = compare(
@@ -301,11 +307,12 @@ def _compare(
         facts=facts,
         labels=labels,
         judges=measure_judges(collected, metrics, labels),
+        guardrails=guardrails,
     )
-    reasons = explain_missing(collected, [metric.name for metric in metrics])
+    reasons = explain_missing(collected, names)
     comparison = replace(comparison, warnings=(*reasons, *comparison.warnings))
     comparison, recommendation, race = with_race(comparison, collected, judgement)
-    matrix = make_matrix(collected, [metric.name for metric in metrics], facts)
+    matrix = make_matrix(collected, names, facts)
     runs = tuple(item.run for item in judged)
     return ComparisonResult(
         comparison=comparison,
@@ -316,7 +323,7 @@ def _compare(
             dataset=_data_label(runs[0]),
             created_at=workspace.now(),
             commands=_commands(runs, experiment_id, file, judgement.get("options", "")),
-            model_note=_baseline_note(workspace, judged),
+            model_note=" ".join(filter(None, [judgement.get("design"), _baseline_note(workspace, judged)])),
             sample_lines=make_samples(workspace, collected, comparison, matrix),
             metric_notes=_metric_notes(judged),
             matrix=matrix,
@@ -332,6 +339,16 @@ def _compare(
         facts=facts,
         collected=tuple(collected),
     )
+
+
+def _arms(
+    collected: Sequence[Collected], names: Sequence[str], judgement: Mapping[str, Any]
+) -> tuple[ArmLines, ...]:
+    arms = with_factors(make_arm_lines(collected, names), judgement)
+    if len(arms) < 2:
+        fix = "Name two or more runs, variants or models."
+        raise UsageError(Problem(code="G902", what="A comparison needs at least two arms.", fix=fix))
+    return arms
 
 
 def _read_columns(
@@ -368,6 +385,7 @@ def _check_same_data(judged: Sequence[JudgedRun]) -> None:
 
 def _metrics(collected: Sequence[Collected], judgement: Mapping[str, Any]) -> tuple[MetricSpec, ...]:
     asked = judgement.get("metrics") or []
+    guardrails = recorded_guardrails(judgement)
     known = score_names(collected)
     if not asked:
         asked = [{"name": name} for name in known]
@@ -380,7 +398,8 @@ def _metrics(collected: Sequence[Collected], judgement: Mapping[str, Any]) -> tu
             )
         )
     every = {name for item in collected for line in item.lines for name in line.scores}
-    unknown = [item["name"] for item in asked if every and item["name"] not in every]
+    wanted = dict.fromkeys([*(item["name"] for item in asked), *(item.name for item in guardrails)])
+    unknown = [name for name in wanted if every and name not in every]
     if unknown:
         raise UsageError(*(unknown_metric(name, known) for name in unknown))
     return tuple(MetricSpec(**item) for item in asked)
@@ -393,13 +412,21 @@ def _data_label(run: Run) -> str:
     return f"{path.parent.name}/{path.name} ({wording.count(run.n_lines, 'line')})"
 
 
+def _file_words(experiment: Experiment) -> str | None:
+    """The experiment file and its environment, as ``headrace compare`` takes them."""
+    if experiment.file is None:
+        return None
+    environment = f" --env {experiment.environment}" if experiment.environment is not None else ""
+    return quote(experiment.file) + environment
+
+
 def _commands(
     runs: Sequence[Run], experiment_id: str | None, file: str | None, options: str
 ) -> tuple[str, ...]:
     if experiment_id is None:
         return ("headrace compare " + " ".join(quote(run.spec.name) for run in runs) + options,)
     again = f"headrace compare --again {quote(experiment_id)}"
-    return (f"headrace compare {quote(file)}", again) if file else (again,)
+    return (f"headrace compare {file}", again) if file else (again,)
 
 
 def _baseline_note(workspace: Workspace, judged: Sequence[JudgedRun]) -> str:

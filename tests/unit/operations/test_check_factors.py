@@ -12,7 +12,7 @@ from headrace.domain.run import Cap
 from headrace.errors import DefinitionError, ExecutionError, HeadraceError, Problem
 from headrace.formats.experiment import load_experiment
 from headrace.operations.check_experiment import check_experiment
-from headrace.operations.compare_runs import run_experiment
+from headrace.operations.compare_runs import compare_experiment_again, run_experiment
 from headrace.operations.workspace import Workspace, open_workspace
 
 FLOW = """\
@@ -145,3 +145,43 @@ def test_a_budget_stops_the_experiment(workspace: Workspace) -> None:
     with pytest.raises(ExecutionError) as caught:
         run_experiment(workspace, load_experiment(file), cap=Cap(tokens=10_000))
     assert caught.value.problems[0].code == "E609"
+
+
+JUDGED = """\
+data: data.jsonl
+column_mapping: {text: "${data.text}"}
+evaluators:
+- {builtin: exact_match, column_mapping: {reference: "${data.text}"}}
+- {builtin: f1, column_mapping: {reference: "${data.text}"}}
+metrics: [exact_match]
+factors:
+  tail: {input: cut.tail, levels: [x, y]}
+  n: {input: cut.n, levels: [1, 2]}
+"""
+
+
+def test_guardrails_and_factors_are_judged_and_judged_again_alike(workspace: Workspace) -> None:
+    file = workspace.folder / "experiment.yaml"
+    file.write_text(JUDGED + "guardrails: [{metric: f1, margin: 0.1}]\n", "utf-8")
+    file.with_name("experiment.ci.yaml").write_text("seed: 4\n", "utf-8")
+    result = run_experiment(workspace, load_experiment(file, "ci"))
+    assert result.comparison.guardrails == ("f1",)
+    assert [metric.spec.name for metric in result.comparison.metrics] == ["exact_match", "f1"]
+    assert result.comparison.metrics[1].spec.margin == 0.1
+    (effect,) = result.comparison.metrics[0].interaction
+    assert (effect.factors, effect.variant, effect.model) == (("tail", "n"), "tail=y", "n=2")
+    assert "4 of 4 combinations" in result.context.model_note
+    assert result.context.commands[0] == f"headrace compare {file} --env ci"
+    assert result.experiment is not None
+    again = compare_experiment_again(workspace, result.experiment)
+    assert again.comparison == result.comparison
+
+
+def test_a_guardrail_that_nothing_scores_is_found_before_anything_runs(workspace: Workspace) -> None:
+    file = workspace.folder / "experiment.yaml"
+    file.write_text(JUDGED + "guardrails: [{metric: f2, margin: 0.1}]\n", "utf-8")
+    with pytest.raises(DefinitionError) as caught:
+        check_experiment(workspace, load_experiment(file))
+    (problem,) = caught.value.problems
+    assert problem.span is not None
+    assert (problem.code, problem.span.line, problem.span.column) == ("G901", 10, 23)

@@ -31,7 +31,13 @@ def heat_section(comparison: Comparison) -> Iterator[str]:
     if metric is None or not metric.interaction:
         return
     content = _heat_map(metric) + _interactions(metric)
-    yield render_section("interaction", "Variants and models", content)
+    yield render_section("interaction", interaction_title(metric), content)
+
+
+def interaction_title(metric: MetricComparison) -> str:
+    """What the interactions of a metric are about."""
+    is_usual = all(item.factors == ("variant", "model") for item in metric.interaction)
+    return "Variants and models" if is_usual else "Factors together"
 
 
 def _heat_map(metric: MetricComparison) -> str:
@@ -63,9 +69,10 @@ def _heat_map(metric: MetricComparison) -> str:
 
 def _interactions(metric: MetricComparison) -> str:
     first = metric.interaction[0]
+    is_usual = interaction_title(metric) == "Variants and models"
     heads = [
-        Head(text="Variant"),
-        Head(text="Model"),
+        Head(text="Variant" if is_usual else "Level"),
+        Head(text="Model" if is_usual else "With"),
         Head(text="Extra gain", css=_NUMBER),
         Head(text="Adjusted p", css=_NUMBER),
     ]
@@ -73,6 +80,12 @@ def _interactions(metric: MetricComparison) -> str:
         row(heads, name(item.variant), [name(item.model), _extra(item), _p(item.p_adjusted)])
         for item in metric.interaction
     ]
+    if not is_usual:
+        caption = (
+            "How much more a level gains over that of the baseline together with a level of another factor than "
+            "without; zero where its gain does not depend on the other factor."
+        )
+        return table("interaction-table", caption, heads, rows, css="board narrow")
     caption = (
         f"How much more a variant gains over {escape(first.baseline_variant)} on a model than on "
         f"{escape(first.baseline_model)}; zero where its gain does not depend on the model."

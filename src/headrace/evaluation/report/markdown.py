@@ -18,6 +18,7 @@ from headrace.evaluation.report.board import (
     shown_score,
     signed_estimate,
 )
+from headrace.evaluation.report.breakdown import interaction_title
 from headrace.evaluation.report.headline import headline
 from headrace.evaluation.report.methods import method_sentences, metric_facts
 from headrace.evaluation.report.visible import visible
@@ -83,7 +84,7 @@ def _further(comparison: Comparison, context: ReportContext) -> Iterator[str]:
     if metric is not None and metric.slices:
         yield _details("Slices", _slices(comparison, metric))
     if metric is not None and metric.interaction:
-        yield _details("Variants and models", [_interaction(metric)])
+        yield _details(interaction_title(metric), [_interaction(metric)])
     for item in comparison.metrics:
         if item.judge is not None:
             yield _details(f"Judges of {item.spec.name}", [_judge(item)])
@@ -210,7 +211,9 @@ def _interaction(metric: MetricComparison) -> str:
         ]
         for item in metric.interaction
     ]
-    return _grid(["Variant", "Model", "Extra gain", "Adjusted p"], ["---", "---", "---:", "---:"], rows)
+    is_usual = interaction_title(metric) == "Variants and models"
+    heads = ["Variant", "Model"] if is_usual else ["Level", "With"]
+    return _grid([*heads, "Extra gain", "Adjusted p"], ["---", "---", "---:", "---:"], rows)
 
 
 def _judge(metric: MetricComparison) -> str:

@@ -80,6 +80,11 @@ _ADJUSTMENTS = {
     "none": "p is not adjusted for the number of arms.",
 }
 
+_GUARDRAILS = (
+    "Guardrails: an arm is shipped only where each one is shown to hold, by its non-inferiority test. They are not "
+    "adjusted for each other, because all must hold (an intersection-union test; Berger, 1982), but for the arms."
+)
+
 
 def method_sentences(comparison: Comparison) -> tuple[str, ...]:
     """Sentences that say how the numbers of this comparison were made, in reading order."""
@@ -97,6 +102,7 @@ def method_sentences(comparison: Comparison) -> tuple[str, ...]:
         *(_METHODS[name] for name in _METHODS if name in used),
         *(f"Also used: {name}." for name in sorted(used - set(_METHODS))),
         _ADJUSTMENTS[provenance.adjustment].format(alpha=provenance.alpha),
+        *([_GUARDRAILS] if comparison.guardrails else []),
         "\N{LEFT DOUBLE QUOTATION MARK}Better\N{RIGHT DOUBLE QUOTATION MARK} and "
         "\N{LEFT DOUBLE QUOTATION MARK}worse\N{RIGHT DOUBLE QUOTATION MARK} need both the adjusted p and "
         "the interval; a large p alone never means that there is no difference.",
