@@ -18,6 +18,7 @@ def summarise_arm(arm: ArmLines, baseline: ArmLines, *, level: float = 0.95) -> 
     over the lines that both arms have, and are ``None`` for the baseline itself.
     """
     observations = _observations(arm)
+    durations = [_measured(repeats, _duration) for repeats in arm.lines.values()]
     is_baseline = arm.arm == baseline.arm
     return ArmSummary(
         arm=arm.arm,
@@ -28,8 +29,8 @@ def summarise_arm(arm: ArmLines, baseline: ArmLines, *, level: float = 0.95) -> 
         prompt_tokens=sum(observation.prompt_tokens for observation in observations),
         completion_tokens=sum(observation.completion_tokens for observation in observations),
         cost_usd=_total_cost(observations),
-        latency_p50_ms=_latency(arm, 0.5, level),
-        latency_p95_ms=_latency(arm, 0.95, level),
+        latency_p50_ms=_latency(durations, 0.5, level),
+        latency_p95_ms=_latency(durations, 0.95, level),
         latency_ratio=None if is_baseline else _ratio(arm, baseline, _duration, level),
         cost_ratio=None if is_baseline else _ratio(arm, baseline, _cost, level),
         token_ratio=None if is_baseline else _ratio(arm, baseline, _tokens, level),
@@ -53,8 +54,7 @@ def _total_cost(observations: Sequence[LineObservation]) -> float | None:
     return fsum(costs)
 
 
-def _latency(arm: ArmLines, probability: float, level: float) -> Estimate | None:
-    per_line = [_measured(repeats, _duration) for repeats in arm.lines.values()]
+def _latency(per_line: Sequence[Sequence[float]], probability: float, level: float) -> Estimate | None:
     durations = [value for values in per_line for value in values]
     if not durations:
         return None
@@ -75,8 +75,8 @@ def _ratio(
     ours, theirs = [], []
     for line_id, repeats in arm.lines.items():
         mine = _measured(repeats, quantity)
-        other = _measured(baseline.lines.get(line_id, ()), quantity)
-        if mine and other:
+        other = _measured(baseline.lines.get(line_id, ()), quantity) if mine else []
+        if other:
             ours.append(mean(mine))
             theirs.append(mean(other))
     return log_ratio(ours, theirs, level=level)

@@ -67,8 +67,20 @@ def _plain(value: Any) -> Any:
 _encode = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), check_circular=False, default=_plain
 ).encode
-decode_json: Callable[[str], Any] = json.JSONDecoder().decode
-"""Plain data from :func:`encode_json`."""
+_read = json.JSONDecoder().raw_decode
+
+
+def decode_json(text: str) -> Any:
+    """Plain data from :func:`encode_json`; as no blanks stand around it, none are looked for.
+
+    Raises:
+        ValueError: The text is something else.
+    """
+    value, end = _read(text)
+    if end != len(text):
+        what = "something stands behind the value"
+        raise ValueError(what)
+    return value
 
 
 def encode_time(time: datetime) -> str:

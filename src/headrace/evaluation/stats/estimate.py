@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from itertools import accumulate
 from math import ceil, comb, exp, floor, fsum, lgamma, log, log1p, sqrt
 from operator import mul
@@ -289,6 +290,7 @@ def quantile_interval(
     return Interval(low=low, high=high, level=level, method="order statistics")
 
 
+@lru_cache(maxsize=256)  # the arms of a comparison mostly have as many lines
 def _quantile_ranks(n: int, probability: float, tail: float) -> tuple[int, int] | None:
     """Ranks (1-based) whose order statistics bound the quantile, or None."""
     below = list(accumulate(_binomial_mass(n, k, probability) for k in range(n)))

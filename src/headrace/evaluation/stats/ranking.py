@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain
 from math import exp, fsum, lgamma, log, sqrt
+from operator import mul
 from random import Random
 
 from headrace.domain.comparison import Interval
@@ -127,7 +129,7 @@ def shrink(
     return Shrunken(
         means=tuple(model.centre + deviation for deviation in model.deviations),
         intervals=tuple(model.interval(arm, quantile, level) for arm in range(count)),
-        p_best=tuple(model.chances(Random(seed), draws)),  # noqa: S311 - reproducible draws, not a secret
+        p_best=tuple(model.chances(_noise(seed, count, draws))),
         between_arms=model.between,
     )
 
@@ -202,14 +204,14 @@ class _Model:
         value, half = self.centre + self.deviations[arm], quantile * sqrt(square)
         return Interval(low=value - half, high=value + half, level=level, method="empirical Bayes")
 
-    def chances(self, random: Random, draws: int) -> list[float]:
-        count = len(self.observed)
+    def chances(self, noise: Sequence[Sequence[float]]) -> list[float]:
+        """How often each arm is best, with the noise as standard normal draws by arm."""
+        count, draws = len(self.observed), len(noise[0])
         if self.between == 0.0:
             return [1.0 / count] * count
         # A shift that all arms share does not change which is best, and makes the matrix regular.
         lift = fsum(self.covariance[arm][arm] for arm in range(count)) / count
         root = _cholesky([[value + lift / count for value in row] for row in self.covariance])
-        noise = [[random.gauss(0.0, 1.0) for _ in range(draws)] for _ in range(count)]
         samples = []
         for arm in range(count):
             sample = [self.deviations[arm]] * draws
@@ -220,6 +222,12 @@ class _Model:
         for values in zip(*samples, strict=True):
             wins[values.index(max(values))] += 1
         return [win / draws for win in wins]
+
+
+@lru_cache(maxsize=1)  # the metrics of a comparison share their draws
+def _noise(seed: int, count: int, draws: int) -> tuple[tuple[float, ...], ...]:
+    random = Random(seed)  # noqa: S311 - reproducible draws, not a secret
+    return tuple(tuple(random.gauss(0.0, 1.0) for _ in range(draws)) for _ in range(count))
 
 
 def _one_sided(
@@ -290,7 +298,7 @@ def _mean_covariance(
     covariance = [[0.0] * count for _ in range(count)]
     for i in range(count):
         for j in range(i + 1):
-            value = scale * fsum(a * b for a, b in zip(rows[i], rows[j], strict=True))
+            value = scale * fsum(map(mul, rows[i], rows[j]))
             covariance[i][j] = covariance[j][i] = value
     return covariance
 
