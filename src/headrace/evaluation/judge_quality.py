@@ -29,6 +29,9 @@ AnswerKey: TypeAlias = tuple[str, str]
 _Ratings: TypeAlias = Mapping[str, Mapping[AnswerKey, float]]
 """Rater to answer to rating."""
 
+_Said: TypeAlias = Mapping[str, Mapping[int, Mapping[AnswerKey, Sequence[float]]]]
+"""Judge to repeat to answer to scores, of which there are several where positions were changed."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
@@ -75,10 +78,11 @@ def measure_judge(
     }
     labelled = _averaged((_key(label), label.value) for label in own)
     n_random = len({_key(label) for label in own if label.is_random})
+    said = _by_judge(judged)
     agreements = [
-        *_with_itself(judged),
+        *_with_itself(said),
         *_between_positions(judged),
-        *_between_judges(judged),
+        *_between_judges(said),
         *_between_people(people),
         *_with_people(scores, labelled),
     ]
@@ -92,7 +96,7 @@ def measure_judge(
     )
 
 
-def _key(item: HumanLabel | Judged) -> AnswerKey:
+def _key(item: HumanLabel) -> AnswerKey:
     return item.arm, item.line_id
 
 
@@ -100,25 +104,26 @@ def _averaged(items: Iterable[tuple[AnswerKey, float]]) -> dict[AnswerKey, float
     found: dict[AnswerKey, list[float]] = {}
     for key, value in items:
         found.setdefault(key, []).append(value)
+    return _means(found)
+
+
+def _means(found: Mapping[AnswerKey, Sequence[float]]) -> dict[AnswerKey, float]:
     return {key: values[0] if len(values) == 1 else fmean(values) for key, values in found.items()}
 
 
-def _by_judge(judged: Sequence[Judged]) -> dict[str, dict[int, list[Judged]]]:
-    """What each judge said, by repeat."""
-    found: dict[str, dict[int, list[Judged]]] = {}
+def _by_judge(judged: Sequence[Judged]) -> _Said:
+    found: dict[str, dict[int, dict[AnswerKey, list[float]]]] = {}
     for item in judged:
-        found.setdefault(item.judge, {}).setdefault(item.repeat, []).append(item)
+        of_repeat = found.setdefault(item.judge, {}).setdefault(item.repeat, {})
+        of_repeat.setdefault((item.arm, item.line_id), []).append(item.score)
     return found
 
 
-def _with_itself(judged: Sequence[Judged]) -> Iterator[Agreement]:
+def _with_itself(said: _Said) -> Iterator[Agreement]:
     """Test and retest: what a judge says about one answer again, each repeat as a rater."""
-    for judge, repeats in _by_judge(judged).items():
+    for judge, repeats in said.items():
         if len(repeats) > 1:
-            ratings = {
-                f"{judge} #{repeat + 1}": _averaged((_key(item), item.score) for item in repeats[repeat])
-                for repeat in sorted(repeats)
-            }
+            ratings = {f"{judge} #{repeat + 1}": _means(repeats[repeat]) for repeat in sorted(repeats)}
             yield from _agreement("repeats", ratings, _grade)
 
 
@@ -134,14 +139,16 @@ def _between_positions(judged: Sequence[Judged]) -> Iterator[Agreement]:
         yield from _agreement("positions", ratings, _grade)
 
 
-def _between_judges(judged: Sequence[Judged]) -> Iterator[Agreement]:
-    by_judge = _by_judge(judged)
-    if len(by_judge) < 2:
+def _between_judges(said: _Said) -> Iterator[Agreement]:
+    if len(said) < 2:
         return
-    ratings = {
-        judge: _averaged((_key(item), item.score) for said in repeats.values() for item in said)
-        for judge, repeats in by_judge.items()
-    }
+    ratings: dict[str, dict[AnswerKey, float]] = {}
+    for judge, repeats in said.items():
+        scores: dict[AnswerKey, list[float]] = {}
+        for of_repeat in repeats.values():
+            for key, values in of_repeat.items():
+                scores.setdefault(key, []).extend(values)
+        ratings[judge] = _means(scores)
     yield from _agreement("judges", ratings, _grade)
     if len(ratings) > 2:
         for one, other in combinations(ratings, 2):

@@ -79,20 +79,23 @@ def _judged(collected: Sequence[Collected], metric: str) -> Iterator[Judged]:
     for item in collected:
         for line in item.lines:
             said = line.scores.get(f"{metric}{JUDGEMENTS}")
-            for one in said if isinstance(said, list) else ():
-                # Every repeat of an arm is an answer of its own.
-                yield from _read(one, item.judged.arm, f"{line.line_id}\0{item.judged.run.spec.repeat}")
+            if not isinstance(said, list):
+                continue
+            # Every repeat of an arm is an answer of its own.
+            line_id = f"{line.line_id}\0{item.judged.run.spec.repeat}"
+            yield from filter(None, (_read(one, item.judged.arm, line_id) for one in said))
 
 
-def _read(said: Any, arm: str, line_id: str) -> Iterator[Judged]:
-    """A judgement as it was recorded; nothing where no model gave it or it has no score."""
+def _read(said: Any, arm: str, line_id: str) -> Judged | None:
+    """A judgement as it was recorded; ``None`` where no model gave it or it has no score."""
     if not isinstance(said, Mapping) or not said.get("judge"):
-        return
+        return None
     score, repeat, position = as_score(said.get("score")), said.get("repeat", 0), said.get("position")
     # An evaluation flow of the user's may have an output of this name that is something else.
-    if score is not None and 0.0 <= score <= 1.0 and isinstance(repeat, int) and position in _POSITIONS:
-        judge = str(said["judge"])
-        yield Judged(arm=arm, line_id=line_id, judge=judge, repeat=repeat, position=position, score=score)
+    if score is None or not 0.0 <= score <= 1.0 or not isinstance(repeat, int) or position not in _POSITIONS:
+        return None
+    judge = str(said["judge"])
+    return Judged(arm=arm, line_id=line_id, judge=judge, repeat=repeat, position=position, score=score)
 
 
 def _scores(collected: Sequence[Collected], metric: str) -> dict[AnswerKey, float]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from itertools import combinations
+from itertools import chain, combinations
 from math import fsum
 from typing import Literal, TypeAlias
 
@@ -79,9 +79,8 @@ def kappa_of_ratings(
     if len(first) != len(second):
         msg = f"kappa needs pairs of ratings, got {len(first)} and {len(second)}"
         raise ValueError(msg)
-    ours, theirs = [round(value, 9) for value in first], [round(value, 9) for value in second]
-    categories = sorted({*ours, *theirs})
-    counts = Counter(zip(ours, theirs, strict=True))
+    counts = _patterns((first, second))
+    categories = sorted(set(chain.from_iterable(counts)))
     table = [[counts[a, b] for b in categories] for a in categories]
     return cohen_kappa(table, weights=weights, positions=categories)
 
@@ -130,14 +129,18 @@ def krippendorff_alpha(ratings: Ratings, *, level: RatingLevel) -> float | None:
     Raises:
         ValueError: Rows differ in length.
     """
-    units = [unit for unit in _units(ratings) if len(unit) > 1]
-    counts = Counter(value for unit in units for value in unit)
+    units = {unit: n for unit, n in _patterns(ratings).items() if len(unit) > 1}
+    counts: Counter[float] = Counter()
+    for unit, n in units.items():
+        for value in unit:
+            counts[value] += n
     total = sum(counts.values())
     if len(counts) < 2:
         return None
     distance = _distance(level, counts)
     observed = fsum(
-        fsum(2.0 * distance(a, b) for a, b in combinations(unit, 2)) / (len(unit) - 1) for unit in units
+        n * fsum(2.0 * distance(a, b) for a, b in combinations(unit, 2)) / (len(unit) - 1)
+        for unit, n in units.items()
     )
     expected = fsum(2.0 * counts[a] * counts[b] * distance(a, b) for a, b in combinations(sorted(counts), 2))
     return None if expected <= 0.0 else 1.0 - (total - 1) * observed / expected
@@ -154,8 +157,12 @@ def exact_agreement(ratings: Ratings) -> float | None:
     Raises:
         ValueError: Rows differ in length.
     """
-    same = [abs(a - b) <= TIE_TOLERANCE for unit in _units(ratings) for a, b in combinations(unit, 2)]
-    return sum(same) / len(same) if same else None
+    n_same = n_pairs = 0
+    for unit, n in _patterns(ratings).items():
+        same = [abs(a - b) <= TIE_TOLERANCE for a, b in combinations(unit, 2)]
+        n_same += n * sum(same)
+        n_pairs += n * len(same)
+    return n_same / n_pairs if n_pairs else None
 
 
 def _disagreement(first: float, second: float, weights: KappaWeights | None) -> float:
@@ -164,11 +171,15 @@ def _disagreement(first: float, second: float, weights: KappaWeights | None) -> 
     return abs(first - second) if weights == "linear" else (first - second) ** 2
 
 
-def _units(ratings: Ratings) -> list[list[float]]:
+def _patterns(ratings: Ratings) -> Counter[tuple[float, ...]]:
+    """How many units got which ratings, in the order of the raters: few patterns stand for many units."""
     if len({len(row) for row in ratings}) > 1:
         msg = "every rater has an entry for every unit, None where it was not rated"
         raise ValueError(msg)
-    return [[round(value, 9) for value in unit if value is not None] for unit in zip(*ratings, strict=True)]
+    found: Counter[tuple[float, ...]] = Counter()
+    for unit, n in Counter(zip(*ratings, strict=True)).items():
+        found[tuple(round(value, 9) for value in unit if value is not None)] += n
+    return found
 
 
 def _distance(level: RatingLevel, counts: Counter[float]) -> _Distance:
