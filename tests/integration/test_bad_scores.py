@@ -108,6 +108,38 @@ def test_scores_that_are_missing_are_explained(compare: Compare, one: Any, two: 
     assert because in out
 
 
+def test_words_of_an_evaluation_flow_are_scores_with_labels(compare: Compare, tmp_path: Path) -> None:
+    """As prompt flow's classification sample grades."""
+    code, out, _ = compare("Incorrect", " correct", "--scores", "scores.csv", n=12)
+    assert code == 0
+    assert out.startswith("Ship two. two beats one on score: 1.000 higher on 12 paired lines")
+    rows = (tmp_path / "scores.csv").read_text("utf-8").splitlines()
+    assert rows[1].startswith("one,0,0,score,0.0,Incorrect,")
+    named = [row.split(",")[-2] for row in (rows[1], rows[-1])]
+    assert run_command_line(["-q", "compare", *named]) == 0  # found where no output is a number
+
+
+def test_a_metric_that_is_logged_for_whole_runs_is_not_a_score(
+    compare: Compare, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judge = tmp_path / "judge"
+    (judge / "sum.py").write_text(
+        "from promptflow.core import log_metric, tool\n\n\n@tool\ndef sum_up(scores):\n"
+        "    log_metric('accuracy', sum(scores) / len(scores))\n",
+        encoding="utf-8",
+    )
+    node = "- {name: all, type: python, aggregation: true, source: {type: code, path: sum.py}, inputs: {scores: '${grade.output}'}}\n"
+    with (judge / "flow.dag.yaml").open("a", encoding="utf-8") as stream:
+        stream.write(node)
+    compare(0, 1, "--scores", "scores.csv")
+    rows = (tmp_path / "scores.csv").read_text("utf-8").splitlines()
+    named = [row.split(",")[-2] for row in (rows[1], rows[-1])]
+    assert run_command_line(["compare", *named, "--metric", "accuracy"]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "'accuracy' is logged for whole runs, and arms are compared by a score of each line." in said
+    assert "The evaluations produce: score." in said
+
+
 def test_evaluations_that_fail_are_explained_and_can_be_looked_at(compare: Compare) -> None:
     code, out, err = compare(1, "broken")
     assert code == 1

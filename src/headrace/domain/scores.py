@@ -8,6 +8,12 @@ from typing import Literal, TypeAlias
 
 Direction: TypeAlias = Literal["higher", "lower"]
 MetricKind: TypeAlias = Literal["binary", "graded", "unbounded", "auto"]
+WORD_VALUES: Mapping[str, float] = {
+    **dict.fromkeys(("pass", "passed", "yes", "true", "correct"), 1.0),
+    **dict.fromkeys(("fail", "failed", "no", "false", "incorrect"), 0.0),
+}
+"""Words that evaluators give in place of a number, in lower case, and what they are worth."""
+
 Goal: TypeAlias = Literal["superiority", "non_inferiority", "equivalence"]
 
 

@@ -171,12 +171,14 @@ def _check_metrics(experiment: Experiment, flows: Mapping[str, Flow]) -> tuple[P
     )
 
 
-def unknown_metric(name: str, known: Sequence[str]) -> Problem:
-    """The problem for a metric that no evaluation produces."""
+def unknown_metric(name: str, known: Sequence[str], *, is_logged: bool = False) -> Problem:
+    """The problem for a metric that no evaluation produces, or that one has logged for a whole run only."""
     near = nearest(name, list(known))
     offered = ", ".join(dict.fromkeys(item for item in known if "." not in item)) or "none"
     return Problem(
         code="G901",
-        what=f"No evaluation produces a score {name!r}.",
+        what=f"{name!r} is logged for whole runs, and arms are compared by a score of each line."
+        if is_logged
+        else f"No evaluation produces a score {name!r}.",
         fix=f"Did you mean {near!r}?" if near else f"The evaluations produce: {offered}.",
     )

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.domain.run import COMPLETED, LineResult, Run
-from headrace.domain.scores import ArmLines, LineObservation, Score
+from headrace.domain.scores import WORD_VALUES, ArmLines, LineObservation, Score
 from headrace.errors import Problem, UsageError
 from headrace.operations.line_facts import find_twins, line_names
 from headrace.operations.recorded_data import unchanged_dataset
 from headrace.operations.workspace import Workspace
 
 EVALUATOR_TAG = "headrace.evaluator"
+
+_BESIDE = ("_label", "_reason")
+"""End the names of texts that stand beside a score."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 _BASELINE_COLUMN = "${data.baseline.outputs."
 """Begins the mapping to a column with what the baseline arm answered, which is no reference."""
@@ -141,7 +147,14 @@ def _line_ids(run: Run, line_id: str | None) -> dict[int, str]:
 
 
 def score_names(collected: Sequence[Collected]) -> tuple[str, ...]:
-    """Every score that at least one line has as a number, in order of first appearance."""
+    """Every score that at least one line has as a number, in order of first appearance.
+
+    Where no output is a number, every one that is a word with a value, such as "Correct", or a number as text.
+    """
+    return _names_of(collected, (bool, int, float)) or _names_of(collected, str)
+
+
+def _names_of(collected: Sequence[Collected], kind: type | tuple[type, ...]) -> tuple[str, ...]:
     names: dict[str, None] = {}
     for item in collected:
         for line in item.lines:
@@ -149,6 +162,8 @@ def score_names(collected: Sequence[Collected]) -> tuple[str, ...]:
                 (name, None)
                 for name, value in line.scores.items()
                 if name not in names
+                and isinstance(value, kind)
+                and not name.endswith(_BESIDE)
                 and as_score(value) is not None
                 and "." not in name
                 and not _is_raw_grade(name, line.scores)
@@ -163,8 +178,20 @@ def _is_raw_grade(name: str, scores: Mapping[str, Any]) -> bool:
 
 
 def as_score(value: Any) -> float | None:
-    """A score as a number; truth values count as 1 and 0, anything else that is no number as missing."""
-    return float(value) if isinstance(value, (bool, int, float)) else None
+    """A score as a number.
+
+    Truth values count as 1 and 0, and so do words such as "Correct" and "fail"; a text that is a number counts as that
+    number. Anything else is missing.
+    """
+    try:
+        if isinstance(value, (bool, int, float)):
+            return float(value)
+    except OverflowError:  # an integer beyond every float
+        return None
+    if not isinstance(value, str):
+        return None
+    word = value.strip()
+    return float(word) if _NUMBER.fullmatch(word) else WORD_VALUES.get(word.lower())
 
 
 def evaluators_of(item: Collected, metrics: Sequence[str]) -> dict[str, str]:
@@ -186,6 +213,8 @@ def read_score(line: CollectedLine, metric: str, evaluator: str | None) -> Score
     """What an evaluator says about one answer: a score that is no number is none, and never zero."""
     label, reason = (line.scores.get(f"{metric}_{name}") for name in ("label", "reason"))
     value = line.scores.get(metric)
+    if label is None and isinstance(value, str):
+        label = value
     return Score(
         value=as_score(value),
         label=None if label is None else str(label),

@@ -401,7 +401,10 @@ def _metrics(collected: Sequence[Collected], judgement: Mapping[str, Any]) -> tu
     wanted = dict.fromkeys([*(item["name"] for item in asked), *(item.name for item in guardrails)])
     unknown = [name for name in wanted if every and name not in every]
     if unknown:
-        raise UsageError(*(unknown_metric(name, known) for name in unknown))
+        logged = {
+            name for item in collected for run in item.judged.evaluations.values() for name in run.metrics
+        }
+        raise UsageError(*(unknown_metric(name, known, is_logged=name in logged) for name in unknown))
     return tuple(MetricSpec(**item) for item in asked)
 
 

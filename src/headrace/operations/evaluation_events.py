@@ -8,7 +8,7 @@ from typing import Any
 
 from headrace.domain.run import LineResult, RunSpec
 from headrace.domain.span import EventRecord, SpanRecord
-from headrace.operations.collect_scores import EVALUATOR_TAG
+from headrace.operations.collect_scores import EVALUATOR_TAG, as_score
 from headrace.operations.workspace import Workspace
 from headrace.telemetry.attributes import (
     ARM,
@@ -62,12 +62,15 @@ class EvaluationEvents:
             yield evaluation_attributes(self._evaluator, error_type=result.problem.name)
             return
         for name, value in result.outputs.items():
-            if name.endswith(_BESIDE) or not (value is None or isinstance(value, (bool, int, float))):
+            number = as_score(value)
+            if name.endswith(_BESIDE) or not (value is None or number is not None):
                 continue
             label, reason = (result.outputs.get(name + end) for end in _BESIDE)
+            if label is None and isinstance(value, str):
+                label = value
             yield evaluation_attributes(
                 name,
-                value=value,
+                value=number,
                 label=str(label) if label is not None else None,
                 explanation=str(reason) if reason is not None and self._has_content else None,
             )

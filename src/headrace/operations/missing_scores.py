@@ -70,7 +70,7 @@ def _unusable(value: Any) -> str:
         return "the score is NaN, infinite or beyond 1e100."
     kinds: dict[type, str] = {str: "a text", list: "a list", dict: "an object"}
     kind = kinds.get(type(value), f"a {type(value).__name__}")
-    return f"the evaluator gave {kind}, and a score is a number."
+    return f"the evaluator gave {kind}, and a score is a number or a word such as pass or incorrect."
 
 
 def _times(n: int, total: int) -> str:

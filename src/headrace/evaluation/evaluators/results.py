@@ -3,7 +3,7 @@
 | returned | becomes |
 | --- | --- |
 | a number or truth value | the score |
-| text | the label; with a value for pass, fail, yes, no, true and false |
+| text | the label; with a value for the words of ``WORD_VALUES``, such as pass and fail |
 | an object or mapping with ``value`` or ``score`` | the score, with ``label`` and ``reason`` |
 | any other mapping | a score for each number; ``S_label`` and ``S_reason`` beside them |
 | the mapping of azure-ai-evaluation | the same, with ``S_result`` as the label and without its notes |
@@ -16,19 +16,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from headrace.domain.scores import Score
+from headrace.domain.scores import WORD_VALUES, Score
 from headrace.evaluation.evaluators.base import unscorable
 
-_WORDS = {
-    "pass": 1.0,
-    "fail": 0.0,
-    "yes": 1.0,
-    "no": 0.0,
-    "true": 1.0,
-    "false": 0.0,
-    "passed": 1.0,
-    "failed": 0.0,
-}
 _VALUES = ("value", "score")
 _LABELS = ("label", "result")
 _REASONS = ("reason", "reasoning", "rationale", "explanation")
@@ -97,7 +87,7 @@ def _read_score(found: Any, evaluator: str) -> Score:
     if number is not None:
         return Score(value=number)
     if isinstance(found, str):
-        return Score(value=_WORDS.get(found.strip().lower()), label=found)
+        return Score(value=WORD_VALUES.get(found.strip().lower()), label=found)
     if found is None or isinstance(found, (bool, int, float, list, tuple)):
         what = f"{evaluator} gave no score: it returned {_kind(found)}."
         raise unscorable(what, "Return a number, a Score, or a mapping of numbers.")
@@ -112,7 +102,7 @@ def _read_score(found: Any, evaluator: str) -> Score:
     if reason is None:
         reason = _part(_part(found, ("metadata",)) or {}, _REASONS)
     if isinstance(value, str):
-        label, value = label or value, _WORDS.get(value.strip().lower())
+        label, value = label or value, WORD_VALUES.get(value.strip().lower())
     return Score(
         value=_number(value),
         label=label if isinstance(label, str) else None,
