@@ -200,3 +200,21 @@ def test_the_command_that_compares_again_can_be_pasted(compare: Compare, tmp_pat
     assert run_command_line(["-q", "compare", "experiment.yaml", "--output", "board.md"]) == 0
     board = (tmp_path / "board.md").read_text("utf-8")
     assert "headrace compare --again 'my race $(date)_" in board
+
+
+@pytest.mark.parametrize(
+    "file", ["board.json", "board.md", "board.xml", "board.html", "scores.csv", "scores.parquet"]
+)
+def test_half_of_an_emoji_in_an_answer_keeps_no_report_from_being_written(
+    compare: Compare, tmp_path: Path, file: str
+) -> None:
+    if file.endswith(".parquet"):
+        pytest.importorskip("pyarrow")
+    option = "--scores" if file.startswith("scores") else "--output"
+    code, out, err = compare("cut \ud83d", "whole", option, file)
+    assert (code, err) == (0, "")
+    assert (tmp_path / file).stat().st_size > 0
+    if file == "board.json":
+        samples = json.loads((tmp_path / file).read_text("utf-8"))["context"]["sample_lines"]
+        assert "cut \ud83d" in {output["text"] for line in samples for output in line["outputs"]}
+    assert out or option == "--output"

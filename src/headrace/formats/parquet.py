@@ -82,7 +82,16 @@ def write_parquet(path: Path, columns: Mapping[str, Sequence[Any]], types: Mappi
     """
     arrow, parquet = find_writer()
     schema = arrow.schema([(name, arrow.type_for_alias(types.get(name, "string"))) for name in columns])
-    parquet.write_table(arrow.table(dict(columns), schema=schema), path)
+    whole = {
+        name: values if name in types else [_whole(value) for value in values]
+        for name, values in columns.items()
+    }
+    parquet.write_table(arrow.table(whole, schema=schema), path)
+
+
+def _whole(value: Any) -> Any:
+    """A text as a file can hold it: half of an emoji becomes its escape."""
+    return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _plain(value: Any) -> Any:

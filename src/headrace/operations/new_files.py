@@ -41,7 +41,7 @@ def write_files(files: Mapping[Path, str], *, is_replacing: bool = False) -> tup
     for path, text in files.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise cannot_write(path, error) from error
     return tuple(files)

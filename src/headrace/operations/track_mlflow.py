@@ -53,7 +53,7 @@ class _Writer:
         )
         with TemporaryDirectory(prefix="headrace-mlflow-") as folder:
             for name, text in comparison.files.items():
-                (Path(folder) / name).write_text(text, encoding="utf-8")
+                (Path(folder) / name).write_text(text, encoding="utf-8", errors="backslashreplace")
             self._client.log_artifacts(parent, folder)
         for arm in comparison.arms:
             self._arm(experiment, parent, arm)

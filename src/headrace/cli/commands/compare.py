@@ -378,7 +378,7 @@ def _cannot_write(path: Path) -> StateError:
 
 def _write_file(path: Path, text: str) -> None:
     try:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise _cannot_write(path) from error
 

@@ -243,7 +243,7 @@ def _limits(lines: Sequence[SampleLine]) -> Limits:
 
 def _share(texts: Sequence[str], budget: int, least: int, most: int) -> int:
     """The most characters of each text, so that all together take ``budget`` bytes on the page."""
-    size = sum(len(escape(text[:most]).encode("utf-8")) for text in texts)
+    size = sum(len(escape(text[:most]).encode("utf-8", "backslashreplace")) for text in texts)
     if size <= budget:
         return most
     bytes_each = size / sum(len(text[:most]) for text in texts)
