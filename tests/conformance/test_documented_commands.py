@@ -23,6 +23,7 @@ WALKS = {
     "judges": ((DOCS / "judges.md", None),),
     "gates": ((DOCS / "gates.md", None),),
     "planning": ((DOCS / "planning.md", None),),
+    "experiment_file": ((DOCS / "experiment-file.md", None),),
     "readme": ((ROOT / "README.md", ("The same without make", "Your own flow")),),
 }
 """Pages with their sections; ``None`` for all."""
@@ -57,6 +58,7 @@ PLACEHOLDERS = {
 
 FILES = {
     "run.yaml": (DOCS / "quickstart.md", "Keep a run in a file"),
+    "factors.yaml": (DOCS / "experiment-file.md", "An example"),
     "labels.json": (DOCS / "judges.md", "Labelling answers"),
 }
 """Files that a page shows before its commands read them: page and heading."""

@@ -30,7 +30,7 @@ COMMANDS = [
     "connection create", "connection update", "connection list", "connection show", "connection delete",
     "tool init", "tool list", "tool validate",
     "experiment create", "experiment list", "experiment show", "experiment start", "experiment stop",
-    "experiment test", "experiment plan",
+    "experiment test", "experiment plan", "experiment import", "experiment schema",
     "cache show", "cache clear",
     "trace delete",
     "config set", "config show",

@@ -133,7 +133,7 @@ TREE: Mapping[str, Branch | Place] = {
         },
     ),
     "experiment": Branch(
-        help="Run prompt flow's experiments: flows in a chain.",
+        help="Plan experiments and write their files; run prompt flow's, flows in a chain.",
         commands={
             "create": _place("experiment_create", "Keep a chain of flows under a name, to start it by."),
             "list": _place("experiment_list", "List the chains of flows that were created, newest first."),
@@ -146,6 +146,10 @@ TREE: Mapping[str, Branch | Place] = {
             "plan": _place(
                 "experiment_plan", "Say how many lines and repeats find a difference, and what they take."
             ),
+            "import": _place(
+                "experiment_import", "Turn an experiment of Microsoft's LLMOps template into ours."
+            ),
+            "schema": _place("experiment_schema", "Print the JSON Schema of experiment files, for editors."),
         },
     ),
     "cache": Branch(

@@ -83,7 +83,7 @@ from headrace.source import Pointer
 
 __all__ = ["load_experiment", "make_arms", "parse_model", "read_experiment"]
 
-_KEYS = (
+KEYS = (
     "name", "flow", "data", "column_mapping", "line_id", "variants", "models", "evaluators", "metrics",
     "baseline", "cache", "repeats", "seed", "alpha", "environment_variables", "$schema", "description",
     "cluster", "slices", "family", "factors", "design", "include", "exclude", "guardrails", "budget", "race", "gates",
@@ -152,7 +152,7 @@ def _read(root: Block, file: Path) -> Experiment | None:
         fix = f"Run it with: headrace experiment test --template {file}"
         root.findings.add("F004", ("nodes",), what, fix, at_key=True)
         return None
-    root.check_keys(_KEYS, "An experiment", severity="error")
+    root.check_keys(KEYS, "An experiment", severity="error")
     seed = read_whole(root, "seed", default=0, at_least=0)
     arms, factors, design = _read_arms(root, file, seed)
     metrics = read_metrics(root, [arm.name for arm in arms])
