@@ -11,7 +11,7 @@ from tests.support.images import BLUE, RED
 
 from headrace.config import load_settings
 from headrace.domain.cache import CacheChoice
-from headrace.domain.evaluation import Experiment
+from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.run import Cap
 from headrace.domain.variant import Arm, ModelSpec, Price
 from headrace.engine.spending import Spending
@@ -130,11 +130,11 @@ def test_lines_in_flight_count_for_the_time_of_an_experiment(
         column_mapping={},
         arms=(PRICED,),
         baseline="priced",
-        evaluators=(),
+        evaluators=(EvaluatorSpec(name="length", builtin="length"),),
         metrics=(),
     )
-    (few,) = forecast_experiment(workspace, experiment, 2)
-    (more,) = forecast_experiment(workspace, experiment, 5)
+    few, _ = forecast_experiment(workspace, experiment, 2)
+    more, _ = forecast_experiment(workspace, experiment, 5)
     assert few.duration_s is not None
     assert more.duration_s is not None
     assert few.duration_s == pytest.approx(more.duration_s * 5 / 2)
