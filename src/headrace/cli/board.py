@@ -18,11 +18,13 @@ from headrace.domain.comparison import (
     Recommendation,
     Verdict,
 )
+from headrace.domain.race import RaceResult
 from headrace.domain.report import ReportContext
 from headrace.evaluation import wording
 from headrace.evaluation.report.board import rank_for_reading, shown_arm
 from headrace.evaluation.report.elements import chance
 from headrace.evaluation.report.headline import decision_of, headline
+from headrace.evaluation.report.race import RACE_HEADER, race_rows, race_sentences
 
 WIDE = 112
 """Columns from which on intervals stand beside their numbers and not below them."""
@@ -51,7 +53,8 @@ def render_board(
     parts = [
         _verdict(comparison, recommendation, terminal),
         _about(comparison, context, terminal),
-        *_quality(comparison, recommendation, terminal),
+        *_quality(comparison, recommendation, context.race, terminal),
+        *_race(context.race, terminal),
         _other_metrics(comparison, terminal),
         _spending(comparison, terminal),
         *render_details(comparison, shown_arm(comparison, recommendation), terminal),
@@ -75,14 +78,40 @@ def _about(comparison: Comparison, context: ReportContext, terminal: Terminal) -
     return "\n".join(terminal.out.paint(line, "dim") for line in wrap(text, min(terminal.width, TEXT_WIDTH)))
 
 
-def _quality(comparison: Comparison, recommendation: Recommendation, terminal: Terminal) -> list[str]:
+def _quality(
+    comparison: Comparison, recommendation: Recommendation, race: RaceResult | None, terminal: Terminal
+) -> list[str]:
     metric = comparison.primary
     if metric is None:
         return []
-    arms = rank_for_reading(metric, comparison.baseline)
+    arms = {
+        arm: _arm_cell(arm, comparison, recommendation, is_dropped=race is not None and arm in race.dropped)
+        for arm in rank_for_reading(metric, comparison.baseline)
+    }
     if terminal.width >= WIDE:
-        return [_wide_quality(comparison, metric, arms, recommendation, terminal)]
-    return [_narrow_quality(comparison, metric, arms, recommendation, terminal)]
+        return [_wide_quality(comparison, metric, arms, terminal)]
+    return [_narrow_quality(comparison, metric, arms, terminal)]
+
+
+def _race(race: RaceResult | None, terminal: Terminal) -> list[str]:
+    """When each arm left the race, and what that saved."""
+    if race is None:
+        return []
+    leaving = {"behind": 1, "evidence": 2, "tokens": 3}
+    columns = [
+        _ARM,
+        *(
+            Column(title=title, is_right=title in ("calls", "tokens", "cost"), leaves=leaving.get(title))
+            for title in RACE_HEADER[1:]
+        ),
+    ]
+    rows = [[Cell(text or _NOTHING) for text in row] for row in race_rows(race)]
+    said = [
+        terminal.out.paint(line, "dim")
+        for text in race_sentences(race)
+        for line in wrap(text, min(terminal.width, TEXT_WIDTH), break_on_hyphens=False)
+    ]
+    return ["\n".join([render_table(columns, rows, ink=terminal.out, width=terminal.width), *said])]
 
 
 def _level(comparison: Comparison) -> str:
@@ -92,8 +121,7 @@ def _level(comparison: Comparison) -> str:
 def _wide_quality(
     comparison: Comparison,
     metric: MetricComparison,
-    arms: Sequence[str],
-    recommendation: Recommendation,
+    arms: Mapping[str, Cell],
     terminal: Terminal,
 ) -> str:
     level = _level(comparison)
@@ -111,13 +139,13 @@ def _wide_quality(
     ]
     rows = [
         [
-            _arm_cell(arm, comparison, recommendation),
+            cell,
             _mean_cell(metric.score_of(arm).mean),
             Cell(_plain_span(metric.score_of(arm).mean), ("dim",)),
             *_with_chance(metric, arm, _effect_cells(metric.effect_of(arm), terminal)),
             _forest_cell(metric.effect_of(arm), axis, terminal),
         ]
-        for arm in arms
+        for arm, cell in arms.items()
     ]
     return render_table(columns, rows, ink=terminal.out, width=terminal.width)
 
@@ -125,8 +153,7 @@ def _wide_quality(
 def _narrow_quality(
     comparison: Comparison,
     metric: MetricComparison,
-    arms: Sequence[str],
-    recommendation: Recommendation,
+    arms: Mapping[str, Cell],
     terminal: Terminal,
 ) -> str:
     """Two lines per arm: numbers, and below them their intervals."""
@@ -139,13 +166,13 @@ def _narrow_quality(
         Column(title="verdict"),
     ]
     rows: list[list[Cell]] = []
-    for arm in arms:
+    for arm, cell in arms.items():
         effect = metric.effect_of(arm)
         difference, span, p, verdict = _effect_cells(effect, terminal)
         mean = metric.score_of(arm).mean
         chance = _chance_cells(metric, arm)
         numbers = [_mean_cell(mean), difference, p, *chance, verdict]
-        rows.append([_arm_cell(arm, comparison, recommendation), *numbers])
+        rows.append([cell, *numbers])
         empty = [Cell("")] * (2 + len(chance))
         rows.append([Cell(""), Cell(_plain_span(mean), ("dim",)), span, *empty])
     table = render_table(columns, rows, ink=terminal.out, width=terminal.width)
@@ -182,7 +209,9 @@ def _metric_title(metric: MetricComparison) -> str:
     return metric.spec.name if metric.spec.direction == "higher" else f"{metric.spec.name} (low is good)"
 
 
-def _arm_cell(arm: str, comparison: Comparison, recommendation: Recommendation) -> Cell:
+def _arm_cell(arm: str, comparison: Comparison, recommendation: Recommendation, *, is_dropped: bool) -> Cell:
+    if is_dropped:
+        return Cell(f"{arm} (dropped)", ("dim",))
     if arm == recommendation.arm:
         return Cell(arm, ("bold",))
     return Cell(arm, ("dim",) if arm == comparison.baseline else ())

@@ -33,7 +33,7 @@ def mark_dropped(comparison: Comparison, race: RaceResult) -> Comparison:
     drops = ", ".join(
         f"{arm.arm} after {wording.count(arm.n_lines, 'line')}" for arm in race.arms if arm.drop
     )
-    caveat = f"Dropped from the race: {drops}. Their scores are over the lines that they answered; {race.guarantee}"
+    caveat = f"Dropped from the race: {drops}. Their scores are over the lines that they answered, without p."
     kept = tuple(text for text in comparison.warnings if "without a partner in" not in text)
     return replace(comparison, metrics=metrics, warnings=(caveat, *kept))
 

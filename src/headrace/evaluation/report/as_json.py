@@ -9,7 +9,7 @@ from datetime import datetime
 
 from headrace.domain.comparison import Comparison
 from headrace.domain.report import ReportContext
-from headrace.evaluation.recommendation import ship_recommendation
+from headrace.evaluation.report.race import recommend
 
 #: Raised when a field changes its meaning or goes away.
 SCHEMA_VERSION = 2
@@ -23,7 +23,7 @@ def render_json(comparison: Comparison, context: ReportContext) -> str:
     document = {
         "schema": SCHEMA_VERSION,
         "context": _plain(context),
-        "recommendation": _plain(ship_recommendation(comparison)),
+        "recommendation": _plain(recommend(comparison, context)),
         "comparison": _plain(comparison),
     }
     return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2) + "\n"

@@ -9,7 +9,6 @@ from html import escape
 from headrace.domain.comparison import Comparison, Recommendation
 from headrace.domain.report import ReportContext, RunFacts
 from headrace.evaluation import wording
-from headrace.evaluation.recommendation import ship_recommendation
 from headrace.evaluation.report.arms import arm_sections, cost_per_thousand, made
 from headrace.evaluation.report.board import plain_span, shown_arm
 from headrace.evaluation.report.board_style import BOARD_STYLE
@@ -26,6 +25,7 @@ from headrace.evaluation.report.headline import decision_of, headline
 from headrace.evaluation.report.lines import line_section
 from headrace.evaluation.report.methods import method_sentences
 from headrace.evaluation.report.page import render_header, render_page, render_section
+from headrace.evaluation.report.race import RACE_HEADER, race_rows, race_sentences, recommend
 from headrace.evaluation.report.script import SCRIPT
 from headrace.evaluation.report.style import STYLE
 from headrace.evaluation.report.tradeoffs import tradeoff_section
@@ -37,6 +37,7 @@ _CONTENTS = {
     "board": "Arms",
     "reasons": "Why",
     "other-metrics": "Metrics",
+    "race": "The race",
     "caveats": "Caveats",
     "quality-cost": "Trade-offs",
     "interaction": "Heat map",
@@ -56,10 +57,11 @@ def render_html(comparison: Comparison, context: ReportContext) -> str:
 
     Plots are inline SVG; every text of the user is escaped; the page can be read without its script.
     """
-    recommendation = ship_recommendation(comparison)
+    recommendation = recommend(comparison, context)
     shown = shown_arm(comparison, recommendation)
     sections = [
         *arm_sections(comparison, recommendation, context),
+        *_race_section(context),
         *_caveat_section(comparison),
         *tradeoff_section(comparison),
         *heat_section(comparison),
@@ -164,6 +166,18 @@ def _figures(comparison: Comparison, recommendation: Recommendation) -> Iterator
 def _caveat_section(comparison: Comparison) -> Iterator[str]:
     if comparison.warnings:
         yield render_section("caveats", "Before you trust this", bullets(comparison.warnings))
+
+
+def _race_section(context: ReportContext) -> Iterator[str]:
+    if context.race is None:
+        return
+    heads = [Head(text=text) for text in RACE_HEADER]
+    rows = [
+        row(heads, escape(first), [escape(text) or "\N{EN DASH}" for text in cells])
+        for first, *cells in race_rows(context.race)
+    ]
+    content = table("race-table", "When each arm left the race, and what it took.", heads, rows)
+    yield render_section("race", "The race", content + bullets(race_sentences(context.race)))
 
 
 def _method_section(comparison: Comparison) -> str:

@@ -14,9 +14,9 @@ from headrace.domain.comparison import ArmSummary, Comparison, MetricComparison,
 from headrace.domain.report import ReportContext
 from headrace.evaluation import wording
 from headrace.evaluation.evidence import evidence
-from headrace.evaluation.recommendation import ship_recommendation
 from headrace.evaluation.report.board import per_line, plain_span
 from headrace.evaluation.report.headline import headline
+from headrace.evaluation.report.race import recommend
 
 _NOT_XML = re.compile(r"[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]")
 """Characters that XML 1.0 cannot hold, not even escaped (section 2.2)."""
@@ -49,15 +49,17 @@ def _suite(comparison: Comparison, metric: MetricComparison, context: ReportCont
         timestamp=f"{context.created_at:%Y-%m-%dT%H:%M:%S}",
     )
     properties = ET.SubElement(suite, "properties")
-    for name, value in _properties(comparison, metric):
+    for name, value in _properties(comparison, metric, context):
         ET.SubElement(properties, "property", name=xml_text(name), value=xml_text(value))
     suite.extend(cases)
     return suite
 
 
-def _properties(comparison: Comparison, metric: MetricComparison) -> Iterator[tuple[str, str]]:
+def _properties(
+    comparison: Comparison, metric: MetricComparison, context: ReportContext
+) -> Iterator[tuple[str, str]]:
     if metric is comparison.primary:
-        recommendation = ship_recommendation(comparison)
+        recommendation = recommend(comparison, context)
         yield "recommendation", headline(comparison, recommendation)
         yield "reason", recommendation.reason
     yield "baseline", comparison.baseline

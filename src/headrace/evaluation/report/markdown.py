@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from headrace.domain.comparison import Comparison, MetricComparison, PairedEffect
+from headrace.domain.race import RaceResult
 from headrace.domain.report import ReportContext, SampleLine
 from headrace.evaluation import wording
-from headrace.evaluation.recommendation import ship_recommendation
 from headrace.evaluation.report.board import (
     UNKNOWN,
     BoardRow,
@@ -21,6 +21,7 @@ from headrace.evaluation.report.board import (
 from headrace.evaluation.report.breakdown import interaction_title
 from headrace.evaluation.report.headline import headline
 from headrace.evaluation.report.methods import method_sentences, metric_facts
+from headrace.evaluation.report.race import RACE_HEADER, race_rows, race_sentences, recommend
 from headrace.evaluation.report.visible import visible
 
 MAX_LENGTH = 65_000
@@ -58,7 +59,7 @@ def render_markdown(comparison: Comparison, context: ReportContext) -> str:
 
     What does not fit is left away from the end, and the text says so.
     """
-    recommendation = ship_recommendation(comparison)
+    recommendation = recommend(comparison, context)
     blocks = [
         f"# {_escaped(context.title)}",
         f"**{_escaped(headline(comparison, recommendation))}.** {_escaped(recommendation.reason)}",
@@ -70,6 +71,8 @@ def render_markdown(comparison: Comparison, context: ReportContext) -> str:
         blocks += _metric_blocks(comparison, comparison.primary, context)
     if comparison.metrics[1:]:
         blocks += ["## Every metric", _every_metric(comparison)]
+    if context.race is not None:
+        blocks += ["## The race", _race(context.race), _bullets(race_sentences(context.race))]
     if comparison.warnings:
         blocks += ["## Before you trust this", _bullets(comparison.warnings)]
     if context.commands:
@@ -183,6 +186,11 @@ def _marked(metric: MetricComparison, arm: str) -> str:
     mean, effect = metric.score_of(arm).mean, metric.effect_of(arm)
     text = UNKNOWN if mean is None else wording.number(mean.value)
     return text if effect is None else f"{_MARKS[effect.verdict.word]} {text}"
+
+
+def _race(race: RaceResult) -> str:
+    rows = [[_escaped(text) for text in row] for row in race_rows(race)]
+    return _grid(RACE_HEADER, [":---", *["---:"] * (len(RACE_HEADER) - 1)], rows)
 
 
 def _slices(comparison: Comparison, metric: MetricComparison) -> list[str]:
