@@ -21,6 +21,7 @@ WALKS = {
     "quickstart, then tracing": ((DOCS / "quickstart.md", None), (DOCS / "tracing.md", None)),
     "records out": ((DOCS / "records-out.md", None),),
     "judges": ((DOCS / "judges.md", None),),
+    "races": ((DOCS / "races.md", None),),
     "gates": ((DOCS / "gates.md", None),),
     "planning": ((DOCS / "planning.md", None),),
     "experiment_file": ((DOCS / "experiment-file.md", None),),

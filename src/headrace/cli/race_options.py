@@ -37,7 +37,7 @@ def race_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             "--batch",
             type=click.IntRange(min=1),
             metavar="N",
-            help="Lines between two decisions of a race; default about 10.",
+            help="Lines between two decisions of a race; default 10 or more.",
         ),
     )
 

@@ -16,8 +16,8 @@ class RaceSpec:
         mode: What the race protects. "winner": the arm that would win over all lines of this data; "population": the
             arm that is best over all lines like these.
         alpha: Chance of dropping that arm that is accepted, above 0 and below 1.
-        batch: Lines of a block, at least 1; ``None`` for as many as an arm answers at once, or the least multiple of it
-            that is 10 or more.
+        batch: Lines of a block, at least 1; ``None`` for a twentieth of the lines, no more than an arm answers at once
+            and no fewer than 10.
         start: Lines that every arm answers before any may be dropped, at least 1; never fewer than a block.
         score_range: Largest less smallest value that the primary metric can have, above zero; ``None`` for that of its
             kind, which a metric without limits does not have.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from math import ceil, fsum
+from math import fsum
 
 from headrace.domain.race import Drop, RaceSpec
 from headrace.domain.scores import LineObservation, MetricSpec
@@ -152,11 +152,19 @@ def find_standing(field: Field, scores: LineScores) -> Standing:
     )
 
 
-def settle_batch(spec: RaceSpec, n_at_once: int) -> RaceSpec:
-    """The race with the size of its blocks: a multiple of what an arm answers at once, where it does not say."""
+def settle_batch(spec: RaceSpec, n_at_once: int, n_lines: int) -> RaceSpec:
+    """The race with the size of its blocks, where it does not say: a twentieth of the lines, 10 or more.
+
+    No more than an arm answers at once, as a larger block is no faster.
+
+    Args:
+        spec: As it was asked for.
+        n_at_once: Lines that an arm answers at once.
+        n_lines: Lines of the data.
+    """
     if spec.batch is not None:
         return spec
-    return replace(spec, batch=ceil(_FEW_LINES / n_at_once) * n_at_once)
+    return replace(spec, batch=max(_FEW_LINES, min(n_at_once, n_lines // 20)))
 
 
 def say_guarantee(spec: RaceSpec, n_lines: int) -> str:

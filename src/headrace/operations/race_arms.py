@@ -69,10 +69,11 @@ def race_judgement(
     if experiment.race is None:
         return dict(judgement)
     n_at_once = where.max_concurrency or workspace.settings.max_concurrency
+    n_lines = len(read_dataset(Path(experiment.data_path)).lines)
     field = Field(
-        spec=settle_batch(experiment.race, n_at_once),
+        spec=settle_batch(experiment.race, n_at_once, n_lines),
         arms=tuple(arm.name for arm in experiment.arms),
-        order=draw_order(len(read_dataset(Path(experiment.data_path)).lines), experiment.seed),
+        order=draw_order(n_lines, experiment.seed),
     )
     return {**judgement, RACE: race_as_plain(field, experiment.metrics[0], experiment.seed)}
 

@@ -84,9 +84,13 @@ def test_the_standing_is_that_of_the_replay() -> None:
         assert found == {"abc"[arm]: n for arm, n in replay.dropped_at.items() if n < 100}
 
 
-def test_blocks_fill_the_lines_in_flight() -> None:
-    assert [settle_batch(RaceSpec(), n).batch for n in (1, 4, 10, 16)] == [10, 12, 10, 16]
-    assert settle_batch(RaceSpec(batch=3), 16).batch == 3
+@pytest.mark.parametrize(
+    ("n_at_once", "n_lines", "batch"),
+    [(64, 50, 10), (64, 200, 10), (64, 500, 25), (64, 5000, 64), (4, 500, 10)],
+)
+def test_blocks_are_a_twentieth_of_the_lines(n_at_once: int, n_lines: int, batch: int) -> None:
+    assert settle_batch(RaceSpec(), n_at_once, n_lines).batch == batch
+    assert settle_batch(RaceSpec(batch=3), n_at_once, n_lines).batch == 3
 
 
 def test_the_lead_rule_follows_the_ballot_theorem() -> None:
