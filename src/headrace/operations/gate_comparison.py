@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from headrace.domain.comparison import Comparison
 from headrace.domain.evaluation import Experiment
@@ -91,6 +91,27 @@ def default_gate(
     return GateSpec(
         metric=name, test=test or "superiority", margin=margin, limit=limit, arm=arm, against=against
     )
+
+
+def choose_questions(
+    metrics: Sequence[MetricSpec], gates: Sequence[GateSpec], asked: Mapping[str, Any]
+) -> tuple[GateSpec, ...]:
+    """The question that was asked beside an experiment, else those of the experiment, else that of its first metric.
+
+    ``arm`` and ``against`` alone ask nothing: they say of whom the experiment's questions are asked.
+
+    Args:
+        metrics: The scores that are compared, at least one.
+        gates: The questions of the experiment.
+        asked: Arguments of :func:`default_gate`; ``None`` where they are left open.
+
+    Raises:
+        UsageError: G901 for a metric that is not among ``metrics``.
+    """
+    if not gates or any(asked.get(name) is not None for name in ("metric", "test", "margin", "limit")):
+        return (default_gate(metrics, **asked),)
+    whom = {name: asked[name] for name in ("arm", "against") if asked.get(name) is not None}
+    return tuple(replace(gate, **whom) for gate in gates)
 
 
 def check_questions(workspace: Workspace | None, experiment: Experiment, specs: Sequence[GateSpec]) -> None:

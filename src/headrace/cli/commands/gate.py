@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -18,7 +17,6 @@ from headrace.cli.spending_options import cap_options, read_cap
 from headrace.cli.workspace import command_workspace
 from headrace.domain.evaluation import Experiment
 from headrace.domain.gate import GateSpec, GateTest
-from headrace.domain.scores import MetricSpec
 from headrace.errors import ExitCode
 from headrace.formats.experiment import load_experiment
 from headrace.formats.paths import is_file, is_folder
@@ -33,7 +31,7 @@ from headrace.operations.gate_comparison import (
     GateReport,
     check_gate,
     check_questions,
-    default_gate,
+    choose_questions,
     gate_comparison,
 )
 from headrace.operations.line_runners import Where
@@ -141,7 +139,7 @@ def command(
         else:
             if experiment.metrics:
                 check_questions(
-                    workspace, experiment, _questions(experiment.metrics, gates_of(experiment), asked)
+                    workspace, experiment, choose_questions(experiment.metrics, gates_of(experiment), asked)
                 )
             experiment = change_experiment(experiment, {} if cache is None else {"cache": cache})
             with show_progress(session, events) as on_event:
@@ -150,7 +148,7 @@ def command(
                 result = run_experiment(workspace, experiment, on_event, cap, where)
         gates = gates_of(experiment) if experiment else recorded_gates(result.runs[0].spec.judgement)
         metrics = [metric.spec for metric in result.comparison.metrics]
-        report = gate_comparison(workspace, result, _questions(metrics, gates, asked))
+        report = gate_comparison(workspace, result, choose_questions(metrics, gates, asked))
     _write(session, report, destinations, experiment, is_let=undecided == "pass")
     is_let = report.outcome == "undecided" and undecided == "pass"
     return ExitCode.OK if is_let else _CODES[report.outcome]
@@ -186,19 +184,6 @@ def _recorded(workspace: Workspace, targets: Sequence[str], again: str | None) -
     if again is not None:
         return compare_experiment_again(workspace, again)
     return compare_runs(workspace, targets)
-
-
-def _questions(
-    metrics: Sequence[MetricSpec], gates: Sequence[GateSpec], asked: dict[str, Any]
-) -> tuple[GateSpec, ...]:
-    """The question of the options where one is asked there, else those of the experiment, else that of its metric.
-
-    ``--arm`` and ``--against`` alone ask nothing: they say of whom the experiment's questions are asked.
-    """
-    if not gates or any(asked[name] is not None for name in ("metric", "test", "margin", "limit")):
-        return (default_gate(metrics, **asked),)
-    whom = {name: asked[name] for name in ("arm", "against") if asked[name] is not None}
-    return tuple(replace(gate, **whom) for gate in gates)
 
 
 def _write(

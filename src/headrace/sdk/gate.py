@@ -1,0 +1,88 @@
+"""Gates from Python: an experiment run and asked, for test suites."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from headrace.config import load_settings
+from headrace.formats.experiment import load_experiment
+from headrace.operations.compare_runs import compare_experiment_again, run_experiment
+from headrace.operations.gate_comparison import (
+    GateReport,
+    check_questions,
+    choose_questions,
+    gate_comparison,
+)
+from headrace.operations.recorded_gates import gates_of, recorded_gates, with_gate_metrics
+from headrace.operations.workspace import open_workspace
+from headrace.sdk.compared import ComparedArms
+from headrace.sdk.runs import in_free_thread
+
+
+def run_gated(file: Path, folder: Path, asked: Mapping[str, Any]) -> ComparedArms:
+    """Run an experiment, once its questions are known to make sense.
+
+    Args:
+        file: The experiment file or its folder.
+        folder: A folder of the workspace whose store keeps the runs.
+        asked: The questions, as in :func:`ask`.
+
+    Raises:
+        HeadraceError: What is wrong with the file or the questions.
+    """
+
+    def work() -> ComparedArms:
+        experiment = with_gate_metrics(load_experiment(file))
+        with open_workspace(load_settings(), folder) as workspace:
+            if experiment.metrics:
+                questions = choose_questions(experiment.metrics, gates_of(experiment), asked)
+                check_questions(workspace, experiment, questions)
+            return ComparedArms(run_experiment(workspace, experiment), workspace.warnings)
+
+    return in_free_thread(work)
+
+
+def compared_again(experiment: str, folder: Path) -> ComparedArms:
+    """The recorded runs of an experiment, compared once more.
+
+    Raises:
+        UsageError: S801 when there is no such experiment.
+    """
+
+    def work() -> ComparedArms:
+        with open_workspace(load_settings(), folder) as workspace:
+            return ComparedArms(compare_experiment_again(workspace, experiment), workspace.warnings)
+
+    return in_free_thread(work)
+
+
+def ask(compared: ComparedArms, folder: Path, asked: Mapping[str, Any]) -> GateReport:
+    """Ask a comparison the questions of a gate.
+
+    Args:
+        compared: The comparison.
+        folder: A folder of the workspace.
+        asked: ``metric``, ``test``, ``margin``, ``limit``, ``arm`` and ``against`` of ``headrace gate``; ``None`` where
+            one is left open.
+
+    Raises:
+        UsageError: The questions cannot be answered.
+    """
+    result = compared.result
+    gates = recorded_gates(result.runs[0].spec.judgement) if result.runs else ()
+    questions = choose_questions([metric.spec for metric in result.comparison.metrics], gates, asked)
+    questions = tuple(replace(spec, against=_resolved(spec.against, folder)) for spec in questions)
+    with open_workspace(load_settings(), folder) as workspace:
+        return gate_comparison(workspace, result, questions)
+
+
+def _resolved(against: str | None, folder: Path) -> str | None:
+    """A file by its path from ``folder``; anything else as it is."""
+    if against is None:
+        return None
+    name, mark, arm = against.partition("#")
+    path = folder / name
+    return f"{path}{mark}{arm}" if path.is_file() else against
