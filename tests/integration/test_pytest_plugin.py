@@ -139,13 +139,13 @@ def test_a_marker_that_cannot_be_read_fails_its_test(project: pytest.Pytester) -
         def test_nothing():
             pass
         """,
-        "-n1", "--dist=loadgroup",
+        "-n1",
     )  # fmt: skip
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(["*has no argument 'metrics'*", "*names one experiment*"])
 
 
-def test_tests_of_one_experiment_share_a_process_and_a_comparison(project: pytest.Pytester) -> None:
+def test_tests_of_one_experiment_share_a_run_over_processes(project: pytest.Pytester) -> None:
     result = run(
         project,
         """
@@ -159,7 +159,7 @@ def test_tests_of_one_experiment_share_a_process_and_a_comparison(project: pytes
         def test_guardrail():
             pass
         """,
-        "-n2", "--dist=loadgroup",
+        "-n2", "--dist=load",
     )  # fmt: skip
     result.assert_outcomes(passed=2)
     result.stdout.fnmatch_lines(["*headrace gates*", "passed: *test_better*", "passed: *test_guardrail*"])

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import sqlite3
+import tempfile
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from headrace.config import load_settings
+from headrace.domain.evaluation import Experiment
 from headrace.formats.experiment import load_experiment
-from headrace.operations.compare_runs import compare_experiment_again, run_experiment
+from headrace.operations.compare_runs import ComparisonResult, compare_experiment_again, run_experiment
 from headrace.operations.gate_comparison import (
     GateReport,
     check_questions,
@@ -17,18 +22,23 @@ from headrace.operations.gate_comparison import (
     gate_comparison,
 )
 from headrace.operations.recorded_gates import gates_of, recorded_gates, with_gate_metrics
-from headrace.operations.workspace import open_workspace
+from headrace.operations.workspace import Workspace, open_workspace
 from headrace.sdk.compared import ComparedArms
 from headrace.sdk.runs import in_free_thread
 
+_LONGEST_S = 24 * 3600.0
+"""How long one process waits for another that runs the same experiment."""
 
-def run_gated(file: Path, folder: Path, asked: Mapping[str, Any]) -> ComparedArms:
+
+def run_gated(file: Path, folder: Path, asked: Mapping[str, Any], session: str | None = None) -> ComparedArms:
     """Run an experiment, once its questions are known to make sense.
 
     Args:
         file: The experiment file or its folder.
         folder: A folder of the workspace whose store keeps the runs.
         asked: The questions, as in :func:`ask`.
+        session: Id that the processes of one test session share, of which only one then runs the experiment; ``None``
+            where there is a single process.
 
     Raises:
         HeadraceError: What is wrong with the file or the questions.
@@ -40,9 +50,32 @@ def run_gated(file: Path, folder: Path, asked: Mapping[str, Any]) -> ComparedArm
             if experiment.metrics:
                 questions = choose_questions(experiment.metrics, gates_of(experiment), asked)
                 check_questions(workspace, experiment, questions)
-            return ComparedArms(run_experiment(workspace, experiment), workspace.warnings)
+            if session is None:
+                result = run_experiment(workspace, experiment)
+            else:
+                result = _run_once(workspace, experiment, f"{session} {file.resolve()}")
+            return ComparedArms(result, workspace.warnings)
 
     return in_free_thread(work)
+
+
+def _run_once(workspace: Workspace, experiment: Experiment, key: str) -> ComparisonResult:
+    """Run an experiment unless another process of the session has: one waits for the other.
+
+    The lock is that of a small database, which the system releases when its owner dies.
+    """
+    name = f"headrace-{hashlib.sha256(key.encode()).hexdigest()[:24]}.sqlite"
+    connection = sqlite3.connect(Path(tempfile.gettempdir()) / name, timeout=_LONGEST_S, isolation_level=None)
+    with closing(connection):
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("CREATE TABLE IF NOT EXISTS made (experiment TEXT NOT NULL)")
+        found = connection.execute("SELECT experiment FROM made").fetchone()
+        if found is not None:
+            return compare_experiment_again(workspace, found[0])
+        result = run_experiment(workspace, experiment)
+        connection.execute("INSERT INTO made VALUES (?)", (result.experiment,))
+        connection.execute("COMMIT")
+        return result
 
 
 def compared_again(experiment: str, folder: Path) -> ComparedArms:

@@ -30,18 +30,6 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_COMPARED] = {}
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep the tests of one experiment in one process of pytest-xdist, with ``--dist loadgroup``.
-
-    Done as soon as a test is found: xdist reads the groups before other plugins may change the list of tests.
-    """
-    marker = item.get_closest_marker(_PROPERTY)
-    if marker is None or not item.config.pluginmanager.hasplugin("xdist"):
-        return
-    if item.get_closest_marker("xdist_group") is None:
-        item.add_marker(pytest.mark.xdist_group(f"headrace {' '.join(_named(marker))}"))
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
     """Ask the gate of a marked test before the test itself runs."""
@@ -121,7 +109,8 @@ def _compared(item: pytest.Item, marker: pytest.Mark) -> Any:
             if "again" in marker.kwargs:
                 made[target] = gate.compared_again(marker.kwargs["again"], folder)
             else:
-                made[target] = gate.run_gated(folder / target, folder, _asked(marker))
+                session = getattr(item.config, "workerinput", {}).get("testrunuid")  # of pytest-xdist
+                made[target] = gate.run_gated(folder / target, folder, _asked(marker), session)
     return made[target]
 
 
@@ -130,15 +119,13 @@ def _target(marker: pytest.Mark) -> str:
     unknown = marker.kwargs.keys() - {*_ASKED, "experiment", "again", "undecided"}
     if unknown:
         pytest.fail(f"the marker headrace has no argument {min(unknown)!r}: {_MARKER}", pytrace=False)
-    found = _named(marker)
+    found = [
+        *marker.args,
+        *(marker.kwargs[name] for name in ("experiment", "again") if name in marker.kwargs),
+    ]
     if len(found) != 1:
         pytest.fail(f"the marker headrace names one experiment: {_MARKER}", pytrace=False)
-    return found[0]
-
-
-def _named(marker: pytest.Mark) -> list[str]:
-    named = (marker.kwargs[name] for name in ("experiment", "again") if name in marker.kwargs)
-    return [str(Path(item)) for item in (*marker.args, *named)]
+    return str(Path(found[0]))
 
 
 def _asked(marker: pytest.Mark) -> dict[str, Any]:
