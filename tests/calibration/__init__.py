@@ -17,6 +17,7 @@ STUDIES: Mapping[str, Callable[[], Study]] = {
     "repeated_answers": graded.repeated_answers,
     "clustered_rate": clusters.clustered_rate,
     "clustered_difference": clusters.clustered_difference,
+    "unequal_clusters": clusters.unequal_clusters,
     "labelled_rate": labels.labelled_rate,
     "labelled_difference": labels.labelled_difference,
     "best_set": arms.best_set,

@@ -190,7 +190,7 @@ class PairedEffect:
         unmatched_arm: Lines that only the arm has.
         unmatched_against: Lines that only the other arm has.
         unscored: Lines that both have but that lack a usable score on either side.
-        relative: Difference over the other arm's mean; ``None`` where that is zero.
+        relative: Difference over the size of the other arm's mean, with its own sign; ``None`` where that is zero.
         margin_tests: One per question, where the metric has a margin.
         spread: ``None`` with fewer than two pairs, and in slices.
         worst_case: The difference if every missing score had gone against the arm, and if it had gone for it; ``None``
@@ -376,7 +376,7 @@ class Provenance:
     adjustment: str
     methods: tuple[str, ...]
     data_digest: str = ""
-    statistics_version: int = 2
+    statistics_version: int = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

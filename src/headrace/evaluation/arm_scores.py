@@ -9,7 +9,7 @@ from headrace.domain.comparison import ArmScore, Estimate, Interval
 from headrace.evaluation.adjustment import Plan
 from headrace.evaluation.line_groups import Clusters
 from headrace.evaluation.line_scores import LineScores, ScoreTable, SettledMetric
-from headrace.evaluation.stats.clustered import clustered_mean_interval, clustered_wilson_interval
+from headrace.evaluation.stats.clustered import clustered_difference_interval, clustered_wilson_interval
 from headrace.evaluation.stats.estimate import (
     bounded_mean_interval,
     mean,
@@ -111,9 +111,12 @@ def _mean_estimate(
     if clusters is None:
         interval = _mean_interval(values, metric, level)
     elif metric.spec.kind == "unbounded":
-        interval = clustered_mean_interval(values, clusters.names(by_line), level=level)
+        names = clusters.names(by_line)
+        interval = clustered_difference_interval(values, names, value_range=0.0, level=level)
     else:
-        interval = clustered_wilson_interval(values, clusters.names(by_line), level=level)
+        interval = clustered_wilson_interval(
+            values, clusters.names(by_line), level=level, is_fitted_to_sizes=True
+        )
     return Estimate(value=mean(values), interval=interval, n=len(values))
 
 

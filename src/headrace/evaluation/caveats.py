@@ -137,12 +137,17 @@ def _labels(
 
 def _about_effects(metric: MetricComparison) -> Iterator[str]:
     name = metric.spec.name
-    guarded = [e.arm for e in metric.effects if _method(e).endswith("sparse guard")]
-    if guarded:
-        yield (
-            f"Few lines differ in {name} for {', '.join(guarded)}; the interval is widened for "
-            "differences that were not seen."
-        )
+    guarded = [effect for effect in metric.effects if _method(effect).endswith("sparse guard")]
+    alike = [effect.arm for effect in guarded if effect.ties < effect.n_pairs / 2]
+    few = [effect.arm for effect in guarded if effect.arm not in alike]
+    for arms, what in (
+        (few, f"Few lines differ in {name}"),
+        (alike, f"The differences in {name} are few or alike"),
+    ):
+        if arms:
+            yield (
+                f"{what} for {', '.join(arms)}; the interval is widened for differences that were not seen."
+            )
     for effect in metric.effects:
         if _depends_on_failures(effect):
             yield (
@@ -167,8 +172,8 @@ def _sensitivity(metric: MetricComparison, effect: PairedEffect) -> Iterator[str
 def _secondary(compared: Sequence[MetricComparison]) -> Iterator[str]:
     if len(compared) > 1 and compared[0].effects:
         yield (
-            f"{compared[0].spec.name} decides. p is adjusted within each metric, so the other "
-            "metrics describe and do not confirm."
+            f"{compared[0].spec.name} decides. No p is adjusted over metrics, so the other metrics describe and do "
+            "not confirm."
         )
 
 

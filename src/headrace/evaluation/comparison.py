@@ -69,7 +69,7 @@ def compare(
     groups = group_lines(arms, facts)
     contest = Contest(arms=arms, baseline=baseline_arm, summaries=summaries, groups=groups, plan=plan)
     tables = [score_table(spec, arms) for spec in metrics]
-    gathered = [gather_labels(labels, table.metric) for table in tables]
+    gathered = [gather_labels(labels, table) for table in tables]
     compared = tuple(
         compare_metric(table, contest, said, judges.get(table.metric.spec.name))
         for table, said in zip(tables, gathered, strict=True)

@@ -9,7 +9,7 @@ from math import fsum
 from headrace.domain.comparison import ArmScore, Estimate, PairedEffect
 from headrace.domain.scores import HumanLabel
 from headrace.evaluation import wording
-from headrace.evaluation.line_scores import ScoreTable, SettledMetric
+from headrace.evaluation.line_scores import ScoreTable, SettledMetric, usable_score
 from headrace.evaluation.stats.estimate import (
     bounded_difference_interval,
     bounded_mean_interval,
@@ -26,33 +26,40 @@ class MetricLabels:
     Attributes:
         random: Arm to line to label, of answers that were drawn at random; several people's are averaged.
         n_other: Labels of answers that were not drawn at random, by arm.
-        n_outside: Labels outside the range of the metric, by arm.
+        n_outside: Labels outside the range of the metric, or not finite, by arm.
+        n_astray: Labels of answers that the comparison does not have, by arm.
     """
 
     random: Mapping[str, Mapping[str, float]]
     n_other: Mapping[str, int]
     n_outside: Mapping[str, int]
+    n_astray: Mapping[str, int]
 
 
-def gather_labels(labels: Sequence[HumanLabel], metric: SettledMetric) -> MetricLabels:
+def gather_labels(labels: Sequence[HumanLabel], table: ScoreTable) -> MetricLabels:
     """The labels of one metric that may correct its estimates, and how many may not."""
+    metric = table.metric
     found: dict[str, dict[str, list[float]]] = {}
     n_other: dict[str, int] = {}
     n_outside: dict[str, int] = {}
+    n_astray: dict[str, int] = {}
     for label in labels:
         if label.metric != metric.spec.name:
             continue
-        if metric.spec.kind != "unbounded" and not 0.0 <= label.value <= 1.0:
+        value = usable_score(label.value)
+        if label.arm not in table.counted or label.line_id not in table.counted[label.arm].repeats:
+            n_astray[label.arm] = n_astray.get(label.arm, 0) + 1
+        elif value is None or (metric.spec.kind != "unbounded" and not 0.0 <= value <= 1.0):
             n_outside[label.arm] = n_outside.get(label.arm, 0) + 1
         elif not label.is_random:
             n_other[label.arm] = n_other.get(label.arm, 0) + 1
         else:
-            found.setdefault(label.arm, {}).setdefault(label.line_id, []).append(label.value)
+            found.setdefault(label.arm, {}).setdefault(label.line_id, []).append(value)
     averaged = {
         arm: {line: fsum(values) / len(values) for line, values in lines.items()}
         for arm, lines in found.items()
     }
-    return MetricLabels(random=averaged, n_other=n_other, n_outside=n_outside)
+    return MetricLabels(random=averaged, n_other=n_other, n_outside=n_outside, n_astray=n_astray)
 
 
 def correct_scores(
@@ -100,7 +107,15 @@ def label_caveats(labels: MetricLabels, metric: SettledMetric) -> Iterator[str]:
         yield f"Labels of {name} for answers that were not drawn at random correct nothing: {counts}."
     if labels.n_outside:
         counts = ", ".join(f"{wording.count(n, 'label')} of {arm}" for arm, n in labels.n_outside.items())
-        yield f"Outside the range of {name}, 0 to 1, and left out: {counts}."
+        limits = (
+            "Not finite numbers"
+            if metric.spec.kind == "unbounded"
+            else f"Outside the range of {name}, 0 to 1,"
+        )
+        yield f"{limits} and left out: {counts}."
+    if labels.n_astray:
+        counts = ", ".join(f"{n} of {arm}" for arm, n in labels.n_astray.items())
+        yield f"Labels of {name} for answers that are not compared are left out: {counts}."
 
 
 def _estimate(

@@ -184,7 +184,7 @@ def difference_test(
     if clusters is not None and metric.is_binary:
         return (clustered_tango_p(differences, clusters) if differences else None), "clustered Tango score"
     if clusters is not None:
-        return clustered_p(differences, clusters, value_range=metric.value_range), "CR1 t"
+        return clustered_p(differences, clusters, value_range=metric.value_range), "CR2 t"
     if metric.is_binary:
         ups, downs, _ = sign_counts(differences)
         return (mcnemar_mid_p(ups, downs) if differences else None), "McNemar mid-p"
@@ -298,11 +298,11 @@ def _unscored(ours: LineScores, theirs: LineScores, by_line: Mapping[str, float]
 
 
 def _relative(by_line: Mapping[str, float], theirs: LineScores) -> float | None:
-    """The mean difference as a share of the other arm's mean on the same lines."""
+    """The mean difference as a share of the size of the other arm's mean on the same lines, with its sign."""
     if not by_line:
         return None
     base = mean([theirs.values[line] for line in by_line])
-    return mean(list(by_line.values())) / base if abs(base) > TIE_TOLERANCE else None
+    return mean(list(by_line.values())) / abs(base) if abs(base) > TIE_TOLERANCE else None
 
 
 def _worst_case(ours: LineScores, theirs: LineScores, metric: SettledMetric) -> tuple[float, float] | None:

@@ -156,6 +156,7 @@ def _judged(
         alpha=plan.alpha,
         margin_tests=margin_tests,
         has_failed_baseline=has_failed_baseline,
+        is_adjusted=plan.family != "none",
     )
     return PairedEffect(
         n_pairs=measurement.n_pairs,

@@ -21,6 +21,8 @@ from headrace.domain.comparison import (
 from headrace.domain.scores import Goal, MetricSpec
 from headrace.evaluation import wording
 from headrace.evaluation.guardrails import broken_sentence, check_guardrails, guardrail_sentence
+from headrace.evaluation.stats.estimate import TIE_TOLERANCE
+from headrace.evaluation.verdict import MIN_PAIRS
 
 _GOAL_QUESTIONS: Final[Mapping[Goal, MarginQuestion]] = {
     "non_inferiority": "non-inferior",
@@ -126,7 +128,7 @@ def _ship_best(
     verb = "beats" if len(ranked) == 2 else "beat"
     if leaders.verdict.word == "better":
         tail = f"It is also separated from the runner-up {leaders.against}."
-    elif leaders.difference is not None and abs(leaders.difference.value) < 1e-9:
+    elif leaders.difference is not None and abs(leaders.difference.value) < TIE_TOLERANCE:
         tail = f"It ties with {leaders.against}; {_tie_breaker(summaries[best], summaries[leaders.against])}."
     else:
         tail = f"It is not separated from the runner-up {leaders.against}: {leaders.verdict.reason}"
@@ -135,7 +137,7 @@ def _ship_best(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Saving:
-    """What an arm saves against the baseline: the quantity, and its ratio with an interval below 1."""
+    """What an arm saves against the baseline: the quantity, and its ratio, below 1 beyond doubt."""
 
     effect: PairedEffect
     test: MarginTest
@@ -156,10 +158,17 @@ def _saving_arms(comparison: Comparison, metric: MetricComparison) -> list[_Savi
             continue
         summary = comparison.summary_of(effect.arm)
         for what, ratio in (("costs", summary.cost_ratio), ("takes", summary.latency_ratio)):
-            if ratio is not None and ratio.interval is not None and ratio.interval.high < 1.0:
+            if ratio is not None and _is_saving(ratio):
                 found.append(_Saving(effect=effect, test=test, what=what, ratio=ratio))
                 break
     return sorted(found, key=lambda saving: (saving.what != "costs", saving.ratio.value))
+
+
+def _is_saving(ratio: Estimate) -> bool:
+    """Whether a ratio is below 1 beyond doubt; one that is the same on every line has no interval and needs none."""
+    if ratio.interval is None:
+        return ratio.n >= MIN_PAIRS and ratio.value < 1.0 - TIE_TOLERANCE
+    return ratio.interval.high < 1.0
 
 
 def _ship_cheaper(
@@ -168,7 +177,8 @@ def _ship_cheaper(
     best = savings[0]
     goal = "no worse than" if best.test.question == "non-inferior" else "as good as"
     saved = "the cost" if best.what == "costs" else "the time"
-    p = "" if best.test.p_adjusted is None else f", adjusted p {wording.p_value(best.test.p_adjusted)}"
+    p_name = "p" if comparison.provenance.family == "none" else "adjusted p"
+    p = "" if best.test.p_adjusted is None else f", {p_name} {wording.p_value(best.test.p_adjusted)}"
     reason = (
         f"{best.effect.arm} is {goal} {comparison.baseline} on {metric.spec.name} within the margin of "
         f"{wording.number(best.test.margin)}{p}, and {best.what} {wording.ratio(best.ratio)} {saved} of a line."
@@ -221,7 +231,7 @@ def _most_promising(metric: MetricComparison) -> PairedEffect | None:
         if effect.verdict.word == "inconclusive"
         and effect.verdict.is_judged
         and effect.difference is not None
-        and sign * effect.difference.value > 0.0
+        and sign * effect.difference.value > TIE_TOLERANCE
     ]
     return max(gains, key=lambda pair: pair[0])[1] if gains else None
 

@@ -25,6 +25,7 @@ def judge(
     alpha: float,
     margin_tests: Sequence[MarginTest] = (),
     has_failed_baseline: bool = False,
+    is_adjusted: bool = True,
 ) -> Verdict:
     """Give the verdict on a measured difference.
 
@@ -39,6 +40,7 @@ def judge(
         alpha: Error rate.
         margin_tests: Settled tests against the margin, where the metric has one.
         has_failed_baseline: Every execution of the arm it is judged against failed.
+        is_adjusted: Whether ``p_adjusted`` was adjusted; only the words say so.
     """
     if has_failed_baseline:
         return _undecided(f"every line of {effect.against} failed")
@@ -57,7 +59,13 @@ def judge(
     if difference.interval is None or p_adjusted is None:
         return _undecided("the scores of these arms show no spread to judge a difference by")
     is_inside = any(test.question == "equivalent" and test.holds for test in margin_tests)
-    found = _Evidence(interval=difference.interval, p_adjusted=p_adjusted, alpha=alpha, is_inside=is_inside)
+    found = _Evidence(
+        interval=difference.interval,
+        p_adjusted=p_adjusted,
+        alpha=alpha,
+        is_inside=is_inside,
+        p_name="adjusted p" if is_adjusted else "p",
+    )
     return _weigh(effect, metric, difference.value, found)
 
 
@@ -69,6 +77,7 @@ class _Evidence:
     p_adjusted: float
     alpha: float
     is_inside: bool
+    p_name: str
 
     @property
     def is_significant(self) -> bool:
@@ -88,7 +97,7 @@ def _weigh(effect: Measurement, metric: SettledMetric, difference: float, found:
         reason = (
             f"{wording.number(abs(difference))} {side} on "
             f"{wording.count(effect.n_pairs, 'paired line')} "
-            f"({found.words}, adjusted p {wording.p_value(found.p_adjusted)})"
+            f"({found.words}, {found.p_name} {wording.p_value(found.p_adjusted)})"
         )
         if found.is_inside:
             reason += f", yet within the margin of {within}"
@@ -98,17 +107,17 @@ def _weigh(effect: Measurement, metric: SettledMetric, difference: float, found:
     if found.interval.excludes_zero or found.is_significant:
         return Verdict(
             word="inconclusive",
-            reason=_borderline_reason(effect, found.interval, found.words, found.p_adjusted),
+            reason=_borderline_reason(effect, found),
             is_borderline=True,
         )
     return Verdict(word="inconclusive", reason=_inconclusive_reason(effect, found.words))
 
 
-def _borderline_reason(effect: Measurement, interval: Interval, evidence: str, p_adjusted: float) -> str:
-    p = f"adjusted p is {wording.p_value(p_adjusted)}"
-    if interval.excludes_zero:
-        return f"Borderline: the {evidence} excludes zero, but the {p}{_more(effect)}."
-    return f"Borderline: the {p}, but the {evidence} contains zero{_more(effect)}."
+def _borderline_reason(effect: Measurement, found: _Evidence) -> str:
+    p = f"{found.p_name} is {wording.p_value(found.p_adjusted)}"
+    if found.interval.excludes_zero:
+        return f"Borderline: the {found.words} excludes zero, but the {p}{_more(effect)}."
+    return f"Borderline: the {p}, but the {found.words} contains zero{_more(effect)}."
 
 
 def _inconclusive_reason(effect: Measurement, evidence: str) -> str:

@@ -8,9 +8,11 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def number(value: float) -> str:
-    """A score: three decimals below 10, three or more significant digits above."""
+    """A score: three decimals below 10, three or more significant digits above, as a power of ten from 1e12 on."""
     size = abs(value)
-    if size >= 1000.0:
+    if size >= 1e12:
+        text = f"{size:.1e}"
+    elif size >= 1000.0:
         text = f"{size:,.0f}"
     elif size >= 10.0:
         text = f"{size:.1f}"

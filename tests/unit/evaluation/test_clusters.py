@@ -50,10 +50,10 @@ def test_the_standard_error_is_that_of_the_clusters() -> None:
     error = sqrt(12 / 11 * sum(total**2 for total in totals)) / 120
     assert effect.difference is not None
     assert effect.difference.interval is not None
-    assert effect.difference.interval.method == "CR1 t"
+    assert effect.difference.interval.method == "CR2 t"
     t_11 = 2.2009851600916384  # 97.5 % quantile of t with 11 degrees of freedom
     assert effect.difference.interval.high == pytest.approx(centre + t_11 * error)
-    assert effect.method_p == "CR1 t"
+    assert effect.method_p == "CR2 t"
 
 
 def test_clusters_widen_what_they_should_and_are_described() -> None:

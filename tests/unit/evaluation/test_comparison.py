@@ -463,3 +463,40 @@ def test_a_handful_of_lines_cannot_say_what_would_go_unseen() -> None:
     effect = effect_of(compare(arms, baseline="base", metrics=[ACCURACY]), "new")
     assert effect.detectable is None
     assert effect.verdict.reason == "All 5 paired lines score the same on both arms."
+
+
+def test_a_gain_over_a_negative_mean_is_a_gain_in_relation_too() -> None:
+    arms = an_arm("base", [-4.0, -2.0, -3.0] * 10), an_arm("new", [-2.0, -1.0, -1.5] * 10)
+    (effect,) = compare(arms, baseline="base", metrics=[ACCURACY]).metrics[0].effects
+    assert effect.verdict.word == "better"
+    assert effect.relative == pytest.approx(0.5)
+
+
+def test_arms_are_not_ranked_by_fewer_lines_than_a_verdict_needs() -> None:
+    for n, is_ranked in ((4, False), (5, True)):
+        arms = an_arm("base", [0.0] * n), an_arm("new", [1.0] * n)
+        for score in compare(arms, baseline="base", metrics=[ACCURACY]).metrics[0].scores:
+            assert (score.p_best is not None) == is_ranked
+            assert (score.in_best_set is not None) == is_ranked
+
+
+def test_p_that_is_not_adjusted_is_not_called_so() -> None:
+    arms = an_arm("base", yes_no(10, 30)), an_arm("new", yes_no(35, 5))
+    for family, words in (("baseline", ", adjusted p < 0.001"), ("none", ", p < 0.001")):
+        found = compare(arms, baseline="base", metrics=[ACCURACY], family=family)  # type: ignore[arg-type]
+        assert words in found.metrics[0].effects[0].verdict.reason
+
+
+def test_a_widened_interval_says_why() -> None:
+    few = compare(
+        [an_arm("base", [0.5] * 30), an_arm("new", [0.5] * 27 + [0.7] * 3)],
+        baseline="base",
+        metrics=[ACCURACY],
+    )
+    alike = compare(
+        [an_arm("base", [0.5] * 30), an_arm("new", [0.7] * 30)], baseline="base", metrics=[ACCURACY]
+    )
+    assert any(text.startswith("Few lines differ in accuracy for new") for text in few.warnings)
+    assert any(
+        text.startswith("The differences in accuracy are few or alike for new") for text in alike.warnings
+    )

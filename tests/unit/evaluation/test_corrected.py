@@ -117,3 +117,28 @@ def test_labels_correct_nothing_in_clusters() -> None:
     found = compared(arms, labels, in_clusters([f"c{i // 10}" for i in range(600)]))
     assert all(score.corrected is None for score in found.metrics[0].scores)
     assert "Labels of accuracy correct nothing, because lines come in clusters." in found.warnings
+
+
+def test_labels_of_answers_that_are_not_compared_are_named() -> None:
+    arms, labels = flattered(60)
+    astray = [
+        HumanLabel(metric="accuracy", arm="old", line_id="line-0", value=1.0),
+        *(HumanLabel(metric="accuracy", arm="new", line_id=f"gone-{i}", value=0.0) for i in range(70)),
+    ]
+    found = compared(arms, [*labels, *astray])
+    assert (
+        "Labels of accuracy for answers that are not compared are left out: 1 of old, 70 of new."
+        in found.warnings
+    )
+    assert found.metrics[0].effects == compared(arms, labels).metrics[0].effects
+
+
+def test_labels_that_are_no_numbers_change_nothing() -> None:
+    arms, labels = flattered(60)
+    broken = [HumanLabel(metric="accuracy", arm="new", line_id=labels[-1].line_id, value=float("nan"))]
+    unbounded = MetricSpec(name="accuracy", kind="unbounded")
+    expected, found = (
+        compare(arms, baseline="base", metrics=[unbounded], labels=said) for said in (labels, labels + broken)
+    )
+    assert found.metrics == expected.metrics
+    assert "Not finite numbers and left out: 1 label of new." in found.warnings

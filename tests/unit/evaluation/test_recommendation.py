@@ -173,3 +173,18 @@ def test_equivalence_is_a_goal_too() -> None:
     found = recommend(paid("base", 200, cost_usd=0.01), paid("small", 201, cost_usd=0.004), metric=spec)
     assert found.arm == "small"
     assert "as good as base" in found.reason
+
+
+def test_a_gain_that_is_rounding_promises_nothing() -> None:
+    found = recommend(an_arm("base", [0.5] * 20), an_arm("new", [0.5 + 1e-12] * 20))
+    assert found.arm == "base"
+
+
+def test_a_saving_that_is_the_same_on_every_line_is_one() -> None:
+    spec = MetricSpec(name="accuracy", margin=0.1, goal="non_inferiority")
+    arms = priced("base", 150, 50, cost_usd=0.03), priced("new", 150, 50, cost_usd=0.012)
+    found = recommend(*arms, metric=spec)
+    assert found.arm == "new"
+    assert "costs 0.40× the cost of a line" in found.reason
+    dearer = priced("base", 150, 50, cost_usd=0.012), priced("new", 150, 50, cost_usd=0.03)
+    assert recommend(*dearer, metric=spec).arm == "base"

@@ -16,6 +16,8 @@ from headrace.evaluation import wording
         (12.345, "12.3"),
         (1234.5, "1,234"),
         (0.00001, "1.0e-05"),
+        (123_456_789.0, "123,456,789"),
+        (-2e99, "−2.0e+99"),
     ],
 )
 def test_numbers(value: float, text: str) -> None:

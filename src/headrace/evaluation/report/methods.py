@@ -32,13 +32,13 @@ _METHODS = {
         "Interval of a difference of paired yes-or-no scores over clusters: Tango's interval at the effective number "
         "of lines."
     ),
-    "CR1 t": (
-        "Interval of a mean over clusters: Student's t with the cluster-robust standard error CR1, with one degree of "
-        "freedom less than there are clusters."
+    "CR2 t": (
+        "Interval and p of a mean over clusters: Student's t with the cluster-robust standard error CR2, with the "
+        "degrees of freedom that fit the sizes of the clusters (Bell and McCaffrey, 2002)."
     ),
-    "CR1 t with sparse guard": (
+    "CR2 t with sparse guard": (
         "Interval of a difference over clusters that few lines show: Student's t with the cluster-robust standard "
-        "error CR1, with one imagined win and one imagined loss added."
+        "error CR2, with one imagined win and one imagined loss added."
     ),
     "clustered Tango score": (
         "p of paired yes-or-no scores over clusters: the score test that agrees with Tango's interval over clusters."

@@ -16,6 +16,8 @@ from headrace.evaluation.stats.special import beta_quantile, normal_quantile, t_
 #: Scores closer than this are the same score.
 TIE_TOLERANCE = 1e-9
 
+_NO_SPREAD = 1e-12  # of a standard deviation, beside the largest value
+
 _GUARD_MIN_NONZERO = 8
 _GUARD_MIN_SIDE = 5
 _EXACT_BINOMIAL_MAX = 400
@@ -45,6 +47,11 @@ def variance(values: Sequence[float]) -> float:
     centre = mean(values)
     deviations = [value - centre for value in values]
     return fsum(map(mul, deviations, deviations)) / (len(values) - 1)
+
+
+def is_rounding(square: float, values: Sequence[float]) -> bool:
+    """Whether a variance of the values is nothing but the rounding of floats."""
+    return square <= (_NO_SPREAD * max(map(abs, values), default=0.0)) ** 2
 
 
 def wilson_interval(successes: float, n: int, *, level: float = 0.95) -> Interval:
@@ -122,7 +129,7 @@ def standard_error(values: Sequence[float]) -> float:
 
 
 def t_interval(values: Sequence[float], *, level: float = 0.95) -> Interval | None:
-    """Student's t interval for a mean; ``None`` without two values or without any spread.
+    """Student's t interval for a mean; ``None`` without two values or without spread beyond rounding.
 
     Source: Student (1908); any textbook, mean ± t(n - 1) · s / √n.
     """
@@ -130,7 +137,7 @@ def t_interval(values: Sequence[float], *, level: float = 0.95) -> Interval | No
         return None
     centre = mean(values)
     spread = variance(values)
-    if spread == 0.0:
+    if is_rounding(spread, values):
         return None
     half = t_quantile((1.0 + level) / 2.0, len(values) - 1) * sqrt(spread / len(values))
     return Interval(low=centre - half, high=centre + half, level=level, method="t")

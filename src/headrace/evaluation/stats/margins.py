@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 from headrace.evaluation.stats.clustered import clustered_moments, effective_sign_counts
-from headrace.evaluation.stats.estimate import guarded_differences, mean, variance
+from headrace.evaluation.stats.estimate import guarded_differences, is_rounding, mean, variance
 from headrace.evaluation.stats.paired import sign_counts, tango_ends, tango_score
 from headrace.evaluation.stats.special import normal_cdf, normal_quantile, t_cdf, t_quantile
 
@@ -129,12 +129,12 @@ def _above(
 
 def _moments(
     gains: Sequence[float], value_range: float, clusters: Sequence[Hashable] | None
-) -> tuple[float, float, int] | None:
+) -> tuple[float, float, float] | None:
     if clusters is not None:
         moments = clustered_moments(gains, clusters, value_range=value_range)
         return None if moments is None else moments[:3]
     guarded = guarded_differences(gains, value_range)
-    if len(guarded) < 2 or variance(guarded) <= 0.0:
+    if len(guarded) < 2 or is_rounding(variance(guarded), guarded):
         return None
     return mean(guarded), sqrt(variance(guarded) / len(guarded)), len(guarded) - 1
 

@@ -9,6 +9,7 @@ from headrace.domain.comparison import Estimate, Interval
 from headrace.evaluation.stats.estimate import (
     TIE_TOLERANCE,
     guarded_differences,
+    is_rounding,
     mean,
     t_interval,
     variance,
@@ -195,7 +196,8 @@ def log_ratio(
     if abs(mean(logs)) > _LOG_LIMIT:
         return None
     ratio = exp(mean(logs))
-    plain = t_interval(logs, level=level)
+    # The logarithm of equal ratios differs by rounding alone, also where it is about zero.
+    plain = t_interval(logs, level=level) if max(logs) - min(logs) > TIE_TOLERANCE else None
     if plain is None or max(abs(plain.low), abs(plain.high)) > _LOG_LIMIT:
         return Estimate(value=ratio, interval=None, n=len(logs))
     low, high = exp(plain.low), exp(plain.high)
@@ -207,7 +209,8 @@ def _standard_error(values: Sequence[float]) -> float | None:
     """Standard error of the mean; ``None`` where it is not known or vanishes."""
     if len(values) < 2:
         return None
-    return sqrt(variance(values) / len(values)) or None
+    spread = variance(values)
+    return None if is_rounding(spread, values) else sqrt(spread / len(values))
 
 
 def _tango_end(wins: float, losses: float, n: float, z: float) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from math import cosh, exp, fsum, log, log1p, pi, sqrt, tanh
+from math import cos, cosh, exp, fsum, gcd, log, log1p, pi, prod, sqrt, tanh
 from operator import add, mul
 from random import Random
 
@@ -45,6 +45,9 @@ _NEWTON_PRECISION = 1e-9
 #: Largest share of one weight in the sum of squares up to which the saddlepoint approximation is used.
 _LARGEST_SHARE = 0.1
 _BLOCK = 8
+#: Where sums may pile up, in steps of the middle weight, and how much of that spoils the approximation.
+_PILES: tuple[float, ...] = tuple(k * (1.0 + shift / 100.0) for k in (1, 2, 3) for shift in range(-6, 7, 2))
+_LUMP = 0.01
 _COSH_LIMIT = 300.0
 _LOG_TWO = log(2.0)
 
@@ -53,8 +56,9 @@ def sign_flip_tail(weights: Sequence[float], reach: float, *, seed: int, draws: 
     """Probability that the sum of ``weights``, each with a random sign, is at least ``reach`` away from zero.
 
     Counted exactly for few weights and for weights on a grid, such as grades or means of repeats; else by a saddlepoint
-    approximation where no weight stands out, within 1 % of the probability where that is .01 and more; else by random
-    patterns, the one that was observed counted among them.
+    approximation where no weight stands out and the sums do not pile up around equal steps, as those of almost equal
+    weights do, within 1 % of the probability where that is .01 and more; else by random patterns, the one that was
+    observed counted among them.
 
     Args:
         weights: Above zero, in an order that does not depend on that of the lines.
@@ -71,16 +75,19 @@ def sign_flip_tail(weights: Sequence[float], reach: float, *, seed: int, draws: 
     if reach <= 0.0:
         return 1.0
     grid = _grid(weights)
+    unit = 0.0  # all weights are whole numbers of it, where it is above zero
     if grid is not None:
         steps = [round(weight * grid) for weight in weights]
+        unit = gcd(*steps) / grid
+        steps = [round(weight / unit) for weight in weights]
         if len(steps) * sum(steps) <= _GRID_STEPS:
-            return _on_grid(steps, reach * grid)
+            return _on_grid(steps, reach / unit)
     if len(weights) <= EXACT_SIGN_FLIP_MAX:
         return _enumerated(weights, reach)
     squares = fsum(weight * weight for weight in weights)
-    if max(weights) ** 2 <= _LARGEST_SHARE * squares:
-        # Sums of whole weights lie two apart: half of that belongs to the sum that was reached.
-        return saddlepoint_tail(weights, reach if grid is None else reach - 1.0 / grid)
+    if max(weights) ** 2 <= _LARGEST_SHARE * squares and not _is_lumpy(weights, unit):
+        # Sums of whole weights lie two units apart: half of that belongs to the sum that was reached.
+        return saddlepoint_tail(weights, reach - unit)
     sums = _random_signed_sums(weights, seed, draws)
     return (sum(abs(total) >= reach for total in sums) + 1) / (draws + 1)
 
@@ -156,6 +163,24 @@ def _on_grid(steps: Sequence[int], reach: float) -> float:
     # Position k is a sum of 2 k - total.
     first = next((k for k in range(len(chances)) if 2 * k - len(chances) + 1 >= reach), len(chances))
     return min(1.0, 2.0 * fsum(chances[first:]) * 2.0 ** -(len(steps) % _RESCALE_EVERY))
+
+
+def _is_lumpy(weights: Sequence[float], unit: float) -> bool:
+    """Whether the sums pile up around equal steps, other than those of the unit that all weights share.
+
+    A sum of weights with random signs has the characteristic function prod cos(t w). Away from zero it is large only
+    where the sums pile up: for weights around w near t = pi / w and its multiples.
+    """
+    middle = weights[len(weights) // 2]
+    limit = 0.75 * pi / unit if unit > 0.0 else float("inf")
+    some = weights[:: 1 + len(weights) // _BLOCK**2]  # the product over all weights is at most that over some
+    for pile in _PILES:
+        t = pile * pi / middle
+        if t < limit and all(
+            abs(prod([cos(t * weight) for weight in part])) > _LUMP for part in (some, weights)
+        ):
+            return True
+    return False
 
 
 def _signed_sums(values: Sequence[float]) -> list[float]:

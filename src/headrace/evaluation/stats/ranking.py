@@ -15,7 +15,7 @@ from random import Random
 
 from headrace.domain.comparison import Interval
 from headrace.evaluation.stats.clustered import MIN_CLUSTERS, clustered_moments, effective_sign_counts
-from headrace.evaluation.stats.estimate import guarded_differences, mean, variance
+from headrace.evaluation.stats.estimate import guarded_differences, is_rounding, mean, variance
 from headrace.evaluation.stats.paired import sign_counts, tango_score
 from headrace.evaluation.stats.special import incomplete_beta, t_cdf, t_quantile
 
@@ -253,7 +253,7 @@ def _one_sided(
         ratio, df = moments[0] / moments[1], moments[2]
         return t_cdf(-ratio, df), t_cdf(ratio, df)
     guarded = guarded_differences(gains, value_range)
-    if len(guarded) < 2 or variance(guarded) <= 0.0:
+    if len(guarded) < 2 or is_rounding(variance(guarded), guarded):
         return 0.5, 0.5
     ratio = mean(guarded) / sqrt(variance(guarded) / len(guarded))
     return t_cdf(-ratio, len(guarded) - 1), t_cdf(ratio, len(guarded) - 1)

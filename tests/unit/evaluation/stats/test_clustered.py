@@ -151,3 +151,51 @@ def test_programmer_errors() -> None:
         clustered.clustered_tango_p([0.5] * 6, range(6))
     with pytest.raises(ValueError, match=r"scores in \[0, 1\]"):
         clustered.clustered_wilson_interval([2.0] * 6, range(6))
+
+
+SIZES = (1, 2, 3, 4, 10, 2)
+UNEQUAL = [cluster for cluster, size in enumerate(SIZES) for _ in range(size)]
+
+
+def test_unequal_clusters_have_the_error_and_freedom_of_bell_and_mccaffrey() -> None:
+    # Computed with the matrices of the general method: residual makers, their roots, and the traces of G'G.
+    gains = [1, 0, 1, -1, 0, 1, 0, 0, 1, 1, 0, 1, 1, 0, 1, 1, 1, 0, -1, 1, 0, 1]
+    error, df = clustered.cluster_error(gains, UNEQUAL)
+    assert error == pytest.approx(0.07743528485594245, rel=1e-12)
+    assert df == pytest.approx(2.9095299055273767, rel=1e-12)
+
+
+@settings(deadline=None)
+@given(st.integers(2, 12), st.integers(1, 6), st.integers(0, 10_000))
+def test_equal_clusters_have_those_of_cr1(count: int, size: int, seed: int) -> None:
+    values, clusters = random_pairs(count, size, seed)
+    error, df = clustered.cluster_error(values, clusters)
+    assert error == pytest.approx(clustered.cluster_standard_error(values, clusters), rel=1e-12)
+    assert df == pytest.approx(count - 1, rel=1e-12)
+    with pytest.raises(ValueError, match="needs two of them"):
+        clustered.cluster_error([1.0, 0.0], ["a", "a"])
+
+
+def test_unequal_clusters_seldom_tell_equal_arms_apart() -> None:
+    # CR1 with C - 1 degrees of freedom errs in about 10 % here; 5 % and three standard errors are .064.
+    random = Random(6)
+    sizes, runs = (1, 1, 2, 2, 3, 3, 5, 8, 10, 15), 2000
+    clusters = [cluster for cluster, size in enumerate(sizes) for _ in range(size)]
+    errors = {"as used": 0, "CR1": 0}
+    for _ in range(runs):
+        lean = [random.gauss(0.0, 0.6) for _ in sizes]
+        gains = [lean[cluster] + random.gauss(0.0, 0.8) for cluster in clusters]
+        errors["as used"] += (clustered.clustered_p(gains, clusters) or 1.0) <= 0.05
+        plain = clustered.clustered_mean_interval(gains, clusters)
+        errors["CR1"] += plain is not None and plain.excludes_zero
+    assert errors["as used"] / runs <= 0.064
+    assert errors["CR1"] / runs > 0.08
+
+
+def test_an_interval_fitted_to_sizes_is_wider_where_they_differ() -> None:
+    passed = [1.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 1.0, 1.0, *[1.0, 0.0] * 5, 0.0, 1.0]
+    plain = clustered.clustered_wilson_interval(passed, UNEQUAL)
+    fitted = clustered.clustered_wilson_interval(passed, UNEQUAL, is_fitted_to_sizes=True)
+    assert plain is not None
+    assert fitted is not None
+    assert fitted.low < plain.low < 0.6 < plain.high < fitted.high

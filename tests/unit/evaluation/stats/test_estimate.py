@@ -188,3 +188,10 @@ def test_programmer_errors_are_said() -> None:
         estimate.quantile([], 0.5)
     with pytest.raises(ValueError, match="probability"):
         estimate.quantile_interval([1.0], 1.0)
+
+
+@pytest.mark.parametrize("value", [0.1, 0.7, 1.0 / 3.0, 123.456, -1e9])
+@pytest.mark.parametrize("n", [2, 3, 10, 50])
+def test_rounding_is_no_spread(value: float, n: int) -> None:
+    assert estimate.t_interval([value] * n) is None
+    assert estimate.t_interval([value] * n + [value * (1.0 + 1e-6)]) is not None

@@ -168,3 +168,12 @@ def test_programmer_errors_are_said() -> None:
         paired.log_ratio([1.0], [])
     with pytest.raises(ValueError, match="positive"):
         paired.log_ratio([0.0], [1.0])
+
+
+@pytest.mark.parametrize("share", [0.4, 1.0, 1.0 / 3.0])
+def test_the_same_ratio_on_every_line_has_no_interval(share: float) -> None:
+    costs = [0.0012 * k for k in range(1, 50)]
+    found = paired.log_ratio([share * cost for cost in costs], costs)
+    assert found is not None
+    assert found.value == pytest.approx(share)
+    assert found.interval is None

@@ -78,3 +78,36 @@ def test_a_farther_reach_is_less_likely() -> None:
         tails = [tail(weights, z * root_of_squares(weights) / 4) for z in range(1, 17)]
         assert all(later <= earlier for earlier, later in pairwise(tails))
         assert all(0.0 <= p <= 1.0 for p in tails)
+
+
+@pytest.mark.parametrize("spread", [0.02, 0.05, 0.1])
+def test_almost_equal_weights_are_not_left_to_the_saddlepoint(spread: float) -> None:
+    # Their sums pile up in steps of two, which the approximation smooths away: it is off by up to a quarter.
+    random = Random(3)
+    worst = 0.0
+    for _ in range(10):
+        weights = sorted(random.uniform(1.0 - spread, 1.0 + spread) for _ in range(26))
+        reach = random.uniform(8.0, 12.0)
+        exact = permutation._enumerated(weights, reach)
+        worst = max(worst, abs(permutation.saddlepoint_tail(weights, reach) / exact - 1.0))
+        assert permutation._is_lumpy(weights, 0.0)
+        more = sorted([*weights, *(random.uniform(1.0 - spread, 1.0 + spread) for _ in range(4))])
+        found = tail(more, reach)
+        assert found == pytest.approx(permutation._enumerated(more, reach), rel=0.15, abs=0.005)
+    assert worst > 0.05
+
+
+def test_weights_of_all_sizes_are_not_lumpy() -> None:
+    random = Random(4)
+    for _ in range(20):
+        assert not permutation._is_lumpy(sorted(abs(random.gauss(0.0, 1.0)) for _ in range(60)), 0.0)
+
+
+def test_a_unit_that_all_weights_share_is_counted_once() -> None:
+    # Multiples of three: the same as whole numbers, exactly and by approximation.
+    random = Random(5)
+    for n in (40, 300, 900):
+        whole = [float(random.randint(1, 3)) for _ in range(n)]
+        reach = 2.0 * root_of_squares(whole) // 1
+        tripled = tail([3.0 * weight for weight in whole], 3.0 * reach)
+        assert tripled == pytest.approx(tail(whole, reach), rel=1e-9)
