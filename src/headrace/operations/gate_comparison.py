@@ -291,6 +291,10 @@ def _find_stored(
         return read_stored_arms(Path(source)), arm or None
     if workspace is not None and workspace.store.list_runs(experiment=source):
         return recorded_arms(workspace, source), arm or None
+    if source.startswith("@"):
+        what = f'Gates do not compare with what the tag "{source}" stands for.'
+        fix = "Name the recorded experiment that ran it, --against EXPERIMENT_ID, or the JSON file of its comparison."
+        raise UsageError(Problem(code="G961", what=what, fix=fix))
     near = nearest(source, names)
     raise UsageError(
         Problem(

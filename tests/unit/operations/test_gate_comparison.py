@@ -107,6 +107,7 @@ def test_a_line_that_failed_counts_as_wrong_in_a_file_too(tmp_path: Path) -> Non
         ({"metric": "scor"}, "G901"),
         ({"arm": "nwe"}, "V305"),
         ({"against": "nobody"}, "G961"),
+        ({"against": "@prod"}, "G961"),
         ({"metric": "cost", "test": "superiority"}, "G962"),
         ({"margin": -0.1}, "G903"),
         ({"limit": 0.1}, "G962"),
