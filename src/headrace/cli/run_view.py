@@ -44,7 +44,9 @@ def run_to_json(run: Run, first_failure: Problem | None = None) -> dict[str, Any
         "model": spec.model,
         "experiment": spec.experiment,
         "cost_usd": run.usage.cost_usd,
+        "flow_version": spec.version_name,
         "flow_digest": spec.flow_digest,
+        "data_version": spec.data_version,
         "data_digest": spec.data_digest,
         "finished_on": run.finished_at.isoformat() if run.finished_at else None,
     }

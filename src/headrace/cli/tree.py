@@ -60,6 +60,11 @@ TREE: Mapping[str, Branch | Place] = {
             "test": _place("flow_test", "Run a flow, or one of its nodes, once."),
             "serve": _place("flow_serve", "Serve a flow over HTTP."),
             "build": _place("flow_build", "Pack a flow for a container."),
+            "versions": _place("flow_versions", "List the versions of flows that were run."),
+            "tag": _place("flow_tag", "Put a tag on a version of a flow."),
+            "diff": _place("flow_diff", "Say what differs between two versions of a flow."),
+            "show": _place("flow_show", "Show a version of a flow: its id, its files and its flow file."),
+            "restore": _place("flow_restore", "Write the files of a version into a folder."),
         },
     ),
     "run": Branch(

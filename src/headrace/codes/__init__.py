@@ -17,6 +17,7 @@ from headrace.codes.judging import JUDGE_CODES
 from headrace.codes.moving import MOVING_CODES
 from headrace.codes.races import RACE_CODES
 from headrace.codes.runs import RUN_CODES
+from headrace.codes.versions import VERSION_CODES
 
 CATALOGUE: Mapping[str, Entry] = {
     **FLOW_CODES,
@@ -27,4 +28,5 @@ CATALOGUE: Mapping[str, Entry] = {
     **JUDGE_CODES,
     **GATE_CODES,
     **RACE_CODES,
+    **VERSION_CODES,
 }

@@ -131,8 +131,10 @@ class RunFacts:
         evaluator: Name of the evaluator, ``None`` for a run of the arm itself.
         repeat: Counts from 0.
         model: ``connection/model`` as recorded; ``None`` where no model was asked.
-        flow_digest: SHA-256 over the flow's files, hexadecimal.
+        flow_digest: The id of the flow's version, hexadecimal.
         data_digest: SHA-256 of the data file; ``None`` where the lines come from another run.
+        flow_version: ``ask_docs@7``; ``None`` where the run keeps no version.
+        data_version: The number of the data's version; ``None`` likewise.
     """
 
     run: str
@@ -145,6 +147,8 @@ class RunFacts:
     variant: str | None
     model: str | None
     created_at: datetime
+    flow_version: str | None = None
+    data_version: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -180,8 +180,10 @@ class RunSpec:
         name: Unique in the store.
         flow_path: Absolute path of the flow's folder or file, as the user chose it.
         flow_name: Name of the flow.
-        flow_digest: SHA-256 over the flow's files, hexadecimal.
+        flow_digest: The id of the flow's version: SHA-256 over all of it that can change an answer, hexadecimal.
+        flow_version: Its number within the flow; ``None`` for a run that keeps none, or one of an older headrace.
         data_path, data_digest: The data, its path absolute; ``None`` when the lines come from another run only.
+        data_version: The number of its version; ``None`` likewise.
         column_mapping: Input name to mapping text or literal, as given.
         source_run: The run that this run evaluates (``--run``).
         resume_from: The run whose finished lines this run took over (``--resume-from``).
@@ -225,6 +227,13 @@ class RunSpec:
     properties: Mapping[str, Any] = field(default_factory=dict)
     environment_names: tuple[str, ...] = ()
     sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    flow_version: int | None = None
+    data_version: int | None = None
+
+    @property
+    def version_name(self) -> str | None:
+        """``ask_docs@7``; ``None`` where the run keeps no version."""
+        return None if self.flow_version is None else f"{self.flow_name}@{self.flow_version}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

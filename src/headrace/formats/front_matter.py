@@ -48,14 +48,27 @@ def read_prompty_text(file: Path) -> PromptyText:
     Raises:
         DefinitionError: F001 or F011 for the file, F015 when it has no front matter, F002 for its YAML.
     """
-    lines = read_text(file).split("\n")
+    return parse_prompty_text(read_text(file), str(file))
+
+
+def parse_prompty_text(text: str, file: str) -> PromptyText:
+    """Read the text of a ``.prompty`` file whose line ends are newline characters.
+
+    Args:
+        text: The whole file.
+        file: Its name, for places.
+
+    Raises:
+        DefinitionError: F015 when it has no front matter, F002 for its YAML.
+    """
+    lines = text.split("\n")
     fences = [number for number, line in enumerate(lines) if _LINE_OF_DASHES.fullmatch(line)][:2]
     if len(fences) < 2:
         raise DefinitionError(_no_front_matter(file, lines, fences))
     opening, closing = fences
     # Empty lines stand in for what is above, so that places are those of the file.
-    text = "\n" * (opening + 1) + "\n".join(lines[opening + 1 : closing]) + "\n"
-    data, source_map, problems = read_yaml(text, str(file))
+    front = "\n" * (opening + 1) + "\n".join(lines[opening + 1 : closing]) + "\n"
+    data, source_map, problems = read_yaml(front, file)
     return PromptyText(
         data=data,
         findings=Findings(source_map, list(problems)),
@@ -64,18 +77,18 @@ def read_prompty_text(file: Path) -> PromptyText:
     )
 
 
-def _no_front_matter(file: Path, lines: list[str], fences: list[int]) -> Problem:
+def _no_front_matter(file: str, lines: list[str], fences: list[int]) -> Problem:
     if fences:
         line = fences[0] + 1
         span = Span(
-            file=str(file), line=line, column=1, end_line=line, end_column=len(lines[fences[0]].rstrip()) + 1
+            file=file, line=line, column=1, end_line=line, end_column=len(lines[fences[0]].rstrip()) + 1
         )
         what = "The front matter begins here, but no second line of dashes ends it."
         return Problem(code="F015", what=what, span=span, fix="End it with a line that holds only ---.")
     return Problem(
         code="F015",
         what="The file has no front matter that says which model it asks.",
-        span=file_span(str(file)),
+        span=file_span(file),
         fix="Begin the file with a line ---, the keys model and inputs, and another line ---.",
     )
 

@@ -29,6 +29,7 @@ _WRITERS = ("write_text", "write_bytes", "touch", "mkdir", "unlink")
 _WRITING = re.compile(r"(?=[bt]?[wax])[wabtx]+")
 _PATH = re.compile(r"(?=.*[/\\]|.*\.\w{1,10}\Z)(?=.*\w)[\w ./\\@+~:-]+")
 _LONGEST_PATH = 200
+_MOST_PARSES = 20
 _OPTIONAL = ("ImportError", "ModuleNotFoundError", "Exception", "BaseException")
 
 
@@ -86,9 +87,7 @@ def read_python(text: str, file: str) -> PythonSource | None:
         ``None`` when it is not Python that can be parsed; running it says why.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an odd escape in a user's text is not ours to report
-            tree = ast.parse(text, filename=file)
+        tree = _parse(text, file)
     except (SyntaxError, ValueError, RecursionError):
         return None
     optional = {id(item) for node in ast.walk(tree) if _expects_failure(node) for item in _body(node)}
@@ -105,6 +104,18 @@ def read_python(text: str, file: str) -> PythonSource | None:
         paths=tuple(dict.fromkeys(_paths(tree))),
         has_hidden_imports=any(not name for name, _ in named),
     )
+
+
+def _parse(text: str, file: str) -> ast.Module:
+    for _ in range(_MOST_PARSES):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an odd escape in a user's text is not ours to report
+            try:
+                return ast.parse(text, filename=file)
+            except SystemError:
+                # CPython 3.11 counts the depth of all threads together: one that prints a traceback parses as well.
+                continue
+    return ast.parse(text, filename=file)
 
 
 def _imports_by_name(node: ast.AST) -> TypeGuard[ast.Call]:

@@ -35,6 +35,9 @@ OUTPUT_PATH: Final = "output_path"
 
 RUN_KEY: Final = "run"
 """The key of ``meta.json`` under which a folder says whose it is; prompt flow reads ``batch_size`` only."""
+FLOW_KEY: Final = "flow_version"
+DIGEST_KEY: Final = "flow_digest"
+"""The keys under which it says which version of the flow ran."""
 
 
 class RunFile(NamedTuple):
@@ -108,7 +111,8 @@ def render_run_files(
         process: Number of the process that ran it.
     """
     yield RunFile("metrics.json", _json(run.metrics))
-    yield RunFile(META, _json({"batch_size": 1, RUN_KEY: run.spec.name}))
+    versions = {FLOW_KEY: run.spec.version_name, DIGEST_KEY: run.spec.flow_digest}
+    yield RunFile(META, _json({"batch_size": 1, RUN_KEY: run.spec.name, **versions}))
     if failures or run.problem is not None:
         info = render_run_error(failures, run.n_lines, run.problem, recording.kind)
         yield RunFile(ERRORS, _json(info))

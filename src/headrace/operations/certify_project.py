@@ -17,7 +17,6 @@ from headrace.domain.flow import Flow
 from headrace.errors import HeadraceError, Problem, UsageError
 from headrace.evaluation.parity import compare_fields, find_differences, is_failed
 from headrace.formats.arms import BASELINE
-from headrace.formats.digest import flow_digest
 from headrace.formats.flow_file import read_flow
 from headrace.formats.lines import read_dataset
 from headrace.formats.paths import is_folder
@@ -31,6 +30,7 @@ from headrace.operations.certify_quality import (
     untried,
 )
 from headrace.operations.check_project import find_flows, project_files
+from headrace.operations.read_version import flow_digest
 from headrace.operations.run_stock import Stock
 from headrace.operations.test_flow import TestRequest, run_test
 from headrace.operations.workspace import Workspace

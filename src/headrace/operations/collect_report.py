@@ -340,4 +340,6 @@ def _facts(run: Run, arm: str, evaluator: str | None) -> RunFacts:
         variant=spec.variant,
         model=spec.model,
         created_at=run.created_at,
+        flow_version=spec.version_name,
+        data_version=spec.data_version,
     )

@@ -142,7 +142,9 @@ class _Execution:
 
     async def run(self) -> AggregationResult:
         work, spec = self._work, self._work.spec
-        attributes = run_attributes(spec.name, spec.arm)
+        attributes = run_attributes(
+            spec.name, spec.arm, flow_version=spec.version_name, flow_digest=spec.flow_digest
+        )
         session = FlowSession(
             self._workspace, work.loaded, max_threads=work.spread.max_concurrency, attributes=attributes
         )

@@ -15,7 +15,6 @@ from typing import IO, Any
 from headrace.domain.flow import Flow
 from headrace.domain.run import COMPLETED, LineResult, NodeResult, Run, RunSpec
 from headrace.errors import DefinitionError, Problem, UsageError
-from headrace.formats.digest import flow_digest
 from headrace.formats.flow_file import load_flow
 from headrace.formats.multimedia import recall_media, save_images
 from headrace.formats.run_folder import (
@@ -39,6 +38,7 @@ from headrace.formats.run_folder import (
 from headrace.formats.run_info import Recording, file_name
 from headrace.formats.run_log import Event, node_events, problem_event
 from headrace.operations.new_files import cannot_write
+from headrace.operations.read_version import flow_digest
 from headrace.operations.snapshot import copy_flow
 from headrace.operations.workspace import Workspace
 from headrace.telemetry.api_calls import render_calls

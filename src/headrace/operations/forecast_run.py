@@ -19,7 +19,6 @@ from headrace.engine.cache import NodeCache
 from headrace.engine.line import run_line
 from headrace.engine.shards import PendingLine
 from headrace.errors import HeadraceError
-from headrace.formats.digest import flow_digest
 from headrace.formats.lines import read_dataset
 from headrace.formats.multimedia import place_images
 from headrace.formats.positions import read_text
@@ -27,6 +26,7 @@ from headrace.formats.template import load_template
 from headrace.operations.cache_nodes import CachedNodes, experiment_cache
 from headrace.operations.check_experiment import check_experiment
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
+from headrace.operations.read_version import flow_digest
 from headrace.operations.run_batch import (
     RunRequest,
     cached_nodes,
@@ -36,6 +36,7 @@ from headrace.operations.run_batch import (
 )
 from headrace.operations.run_lines import make_lines
 from headrace.operations.test_flow import make_arm
+from headrace.operations.versions import chosen_flow
 from headrace.operations.workspace import Workspace
 from headrace.planning.plan import Step
 from headrace.tools.base import ASYNC, NodeContext
@@ -61,6 +62,7 @@ def forecast_run(workspace: Workspace, request: RunRequest, label: str | None = 
         DefinitionError: Flow, data or mapping are wrong.
         UsageError: Unknown base run, variant or model; a cost is to be limited that is not known.
     """
+    request = replace(request, flow=chosen_flow(workspace, request.flow))
     arm = request.arm or make_arm(request.variant, request.model)
     dataset = read_dataset(request.data) if request.data is not None else None
     data_path = (

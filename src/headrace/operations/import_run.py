@@ -10,10 +10,10 @@ from typing import Any
 
 from headrace.domain.run import COMPLETED, Run, RunSpec
 from headrace.errors import DefinitionError
-from headrace.formats.digest import flow_digest
 from headrace.formats.flow_file import load_flow
 from headrace.formats.run_folder import OUTPUT_PATH
 from headrace.formats.run_records import RunRecords, read_run_records, read_time
+from headrace.operations.read_version import flow_digest
 from headrace.operations.workspace import Workspace
 
 _GROUP = 100

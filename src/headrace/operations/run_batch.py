@@ -19,7 +19,6 @@ from headrace.engine.plain import to_record
 from headrace.engine.shards import PendingLine
 from headrace.engine.spending import Spending
 from headrace.errors import Problem, UsageError
-from headrace.formats.digest import flow_digest
 from headrace.formats.lines import read_dataset
 from headrace.formats.multimedia import place_images
 from headrace.formats.pf_config import expand_run_folder
@@ -27,12 +26,15 @@ from headrace.formats.run_folder import OUTPUT_PATH
 from headrace.operations.cache_nodes import CachedNodes, find_cached_nodes
 from headrace.operations.execute_run import RunWork, execute_run, line_event, started
 from headrace.operations.finished_lines import FinishedLines, find_finished, still_running, take_over
+from headrace.operations.keep_version import keep_data_version, keep_flow_version
 from headrace.operations.line_runners import check_on, make_spread
 from headrace.operations.prepare_flow import FlowChoice, LoadedFlow
+from headrace.operations.read_version import FlowSnapshot, read_snapshot
 from headrace.operations.run_lines import make_lines
 from headrace.operations.run_names import default_name, expand_title
 from headrace.operations.run_owner import is_at_work, new_owner
 from headrace.operations.test_flow import make_arm
+from headrace.operations.versions import chosen_flow
 from headrace.operations.workspace import Workspace
 from headrace.providers.loading import load_by_name
 
@@ -107,6 +109,7 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
         StateError: The store failed; what was committed stays.
     """
     check_on(request.on)
+    request = replace(request, flow=chosen_flow(workspace, request.flow))
     base = workspace.store.read_run(request.resume_from) if request.resume_from is not None else None
     if base is not None:
         check_resumable(base.spec)
@@ -131,6 +134,7 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
         )
         cached = cached_nodes(workspace, request, loaded)
         spec = replace(spec, sources=cached.sources)
+        spec = _with_versions(workspace, spec, loaded.flow, snapshot, dataset)
         owner = new_owner()
         workspace.store.create_run(spec, n_lines=len(lines), created_at=workspace.now(), owner=owner)
         hear = on_event or ignore_event
@@ -255,6 +259,7 @@ def make_spec(
     flow_path: str,
     data_path: str | None,
     dataset: Dataset | None,
+    digest: str,
 ) -> RunSpec:
     """What is recorded of a run that is asked for; both paths are absolute."""
     choices = arm.variant.choices if arm and arm.variant else {}
@@ -270,7 +275,7 @@ def make_spec(
         name=name,
         flow_path=flow_path,
         flow_name=flow.name,
-        flow_digest=flow_digest(flow),
+        flow_digest=digest,
         data_path=data_path,
         data_digest=dataset.digest if dataset else None,
         column_mapping={name: to_record(value) for name, value in request.column_mapping.items()},
@@ -292,6 +297,20 @@ def make_spec(
         tags=request.tags,
         properties=properties,
         environment_names=tuple(sorted(request.environment_variables)),
+    )
+
+
+def _with_versions(
+    workspace: Workspace, spec: RunSpec, flow: Flow, snapshot: FlowSnapshot, dataset: Dataset | None
+) -> RunSpec:
+    """What was asked for with the numbers of its versions, which are kept from now on."""
+    data = None
+    if dataset is not None and spec.data_path is not None:
+        data = keep_data_version(workspace, Path(spec.data_path), dataset)
+    return replace(
+        spec,
+        flow_version=keep_flow_version(workspace, flow, snapshot).number,
+        data_version=data.number if data is not None else None,
     )
 
 

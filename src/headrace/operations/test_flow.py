@@ -19,6 +19,7 @@ from headrace.errors import Problem, raise_if_errors
 from headrace.formats.arms import parse_model
 from headrace.operations.given_images import read_given_images
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow, tool_specs
+from headrace.operations.versions import chosen_flow
 from headrace.operations.workspace import Workspace
 from headrace.planning.chat import with_history
 from headrace.planning.convert import make_inputs
@@ -109,7 +110,7 @@ def run_test(workspace: Workspace, request: TestRequest, on_text: OnText | None 
     arm = make_arm(request.variant, request.model)
     with loaded_flow(
         workspace,
-        request.flow,
+        chosen_flow(workspace, request.flow),
         arm=arm,
         environment_variables=request.environment_variables,
         init=request.init,

@@ -13,6 +13,7 @@ from headrace.errors import Problem, UsageError, nearest
 
 if TYPE_CHECKING:  # a single test of a flow opens no store
     from headrace.domain.cache import CacheChanges, CachedResult, CacheSummary
+    from headrace.domain.version import DataVersion, FlowVersion, Manifest, TagMove
 
 AGGREGATION_LINE = -1
 """The line number under which the spans of the aggregation nodes are kept."""
@@ -188,6 +189,72 @@ class RunStore(Protocol):
 
     def delete_run(self, run: str) -> None:
         """Delete a run with its lines, spans and labels; results of its nodes that are kept stay."""
+        ...
+
+    def keep_flow_version(
+        self, flow: str, *, digest: str, manifest: Manifest, contents: Mapping[str, bytes], at: datetime
+    ) -> FlowVersion:
+        """Keep a version of a flow under the next number, or return it as it is kept already.
+
+        Versions are never deleted: what ran can be looked up after its runs are gone.
+
+        Args:
+            flow: Name of the flow.
+            digest: The id of the version.
+            manifest: What it is made of.
+            contents: The files to keep, by SHA-256.
+            at: When it is seen.
+        """
+        ...
+
+    def find_flow_version(self, flow: str, digest: str) -> FlowVersion | None:
+        """The version of a flow that has this id, ``None`` when it is not kept."""
+        ...
+
+    def list_flow_versions(self, flow: str | None = None) -> tuple[FlowVersion, ...]:
+        """Versions of one flow or of all, by name of the flow and number."""
+        ...
+
+    def move_tag(self, move: TagMove, *, n_moves: int) -> bool:
+        """Put a tag on a version; where it was before stays known.
+
+        Args:
+            move: Which tag, and on what.
+            n_moves: How often the caller knows it to have been put somewhere.
+
+        Returns:
+            False, and nothing is changed, when somebody else has moved it meanwhile.
+        """
+        ...
+
+    def list_tag_moves(self, flow: str | None = None) -> tuple[TagMove, ...]:
+        """Everything that tags of one flow or of all were put on, oldest first."""
+        ...
+
+    def keep_data_version(
+        self, data: str, *, digest: str, n_lines: int, content: bytes | None, at: datetime
+    ) -> DataVersion:
+        """Keep a version of data under the next number, or return it as it is kept already.
+
+        Args:
+            data: What the data is called.
+            digest: SHA-256 over it.
+            n_lines: Its lines.
+            content: The file to keep, if it is kept.
+            at: When it is seen.
+        """
+        ...
+
+    def find_data_version(self, data: str, digest: str) -> DataVersion | None:
+        """The version of data that has this digest, ``None`` when it is not kept."""
+        ...
+
+    def list_data_versions(self, data: str | None = None) -> tuple[DataVersion, ...]:
+        """Versions of one file of data or of all, by name and number."""
+        ...
+
+    def read_file(self, digest: str) -> bytes | None:
+        """A file of a version as it is kept, whole or not; ``None`` when it is missing."""
         ...
 
     def close(self) -> None:

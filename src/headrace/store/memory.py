@@ -14,6 +14,7 @@ from headrace.domain.run import COMPLETED, FAILED, LineOutcome, LineResult, Node
 from headrace.domain.span import SpanRecord
 from headrace.errors import Problem
 from headrace.store.base import AGGREGATION_LINE, taken_run, unknown_run
+from headrace.store.memory_versions import MemoryVersions
 from headrace.store.records import (
     cached_from_row,
     cached_row,
@@ -57,10 +58,11 @@ def open_memory(_location: str) -> MemoryStore:
     return MemoryStore()
 
 
-class MemoryStore:
+class MemoryStore(MemoryVersions):
     """Implements :class:`~headrace.store.base.RunStore` in memory. Safe for use from several threads."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._lock = Lock()
         self._runs: dict[str, _Recorded] = {}
         self._cached: dict[str, dict[str, Any]] = {}

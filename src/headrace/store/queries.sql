@@ -17,12 +17,12 @@ INSERT INTO run (
     name, status, created_at, n_lines, flow_path, flow_name, flow_digest, data_path, data_digest,
     column_mapping, source_run, resume_from, variant, arm, model, chosen_model, connections, init, experiment,
     judgement, repeat, display_name, description, tags, properties, owner, heartbeat_at, environment_names,
-    sources
+    sources, flow_version, data_version
 ) VALUES (
     :name, :status, :created_at, :n_lines, :flow_path, :flow_name, :flow_digest, :data_path, :data_digest,
     :column_mapping, :source_run, :resume_from, :variant, :arm, :model, :chosen_model, :connections, :init,
     :experiment, :judgement, :repeat, :display_name, :description, :tags, :properties, :owner, :heartbeat_at,
-    :environment_names, :sources
+    :environment_names, :sources, :flow_version, :data_version
 )
 ON CONFLICT (name) DO NOTHING;
 
@@ -220,3 +220,54 @@ VALUES (:run_id, :line_number, :metric, :value, :labeller, :is_random, :at, :not
 -- name: read_labels
 -- What people said about the answers of a run, oldest first.
 SELECT line_number, metric, value, labeller, is_random, at, note FROM label WHERE run_id = :run_id ORDER BY id;
+
+-- name: keep_file
+-- Keep a file; it may be kept already.
+INSERT INTO kept_file (digest, data) VALUES (:digest, :data) ON CONFLICT (digest) DO NOTHING;
+
+-- name: read_file
+-- A kept file.
+SELECT data FROM kept_file WHERE digest = :digest;
+
+-- name: keep_flow_version
+-- Keep a version of a flow under the next number; no row is changed when it is kept already, or somebody took the number.
+INSERT INTO flow_version (flow, number, digest, created_at, manifest)
+SELECT
+    CAST(:flow AS TEXT), COALESCE(MAX(number), 0) + 1, CAST(:digest AS TEXT), CAST(:created_at AS TEXT),
+    CAST(:manifest AS TEXT)
+FROM flow_version WHERE flow = :flow
+ON CONFLICT DO NOTHING;
+
+-- name: find_flow_version
+-- A version of a flow by its digest.
+SELECT * FROM flow_version WHERE flow = :flow AND digest = :digest;
+
+-- name: list_flow_versions
+-- Versions of all flows or of one, in order.
+SELECT * FROM flow_version WHERE CAST(:flow AS TEXT) IS NULL OR flow = :flow ORDER BY flow, number;
+
+-- name: move_tag
+-- Put a tag on a version; no row is changed when it was moved by somebody else meanwhile.
+INSERT INTO tag_move (flow, tag, move, number, digest, at) VALUES (:flow, :tag, :move, :number, :digest, :at)
+ON CONFLICT DO NOTHING;
+
+-- name: list_tag_moves
+-- Where tags were put, of all flows or of one, oldest first.
+SELECT * FROM tag_move WHERE CAST(:flow AS TEXT) IS NULL OR flow = :flow ORDER BY at, flow, tag, move;
+
+-- name: keep_data_version
+-- Keep a version of data under the next number; no row is changed when it is kept already, or somebody took the number.
+INSERT INTO data_version (data, number, digest, n_lines, content, created_at)
+SELECT
+    CAST(:data AS TEXT), COALESCE(MAX(number), 0) + 1, CAST(:digest AS TEXT), CAST(:n_lines AS BIGINT),
+    CAST(:content AS TEXT), CAST(:created_at AS TEXT)
+FROM data_version WHERE data = :data
+ON CONFLICT DO NOTHING;
+
+-- name: find_data_version
+-- A version of data by its digest.
+SELECT * FROM data_version WHERE data = :data AND digest = :digest;
+
+-- name: list_data_versions
+-- Versions of all data or of one file, in order.
+SELECT * FROM data_version WHERE CAST(:data AS TEXT) IS NULL OR data = :data ORDER BY data, number;

@@ -21,7 +21,7 @@ from headrace.errors import Problem, UsageError
 from headrace.store.base import AGGREGATION_LINE, taken_run, unknown_run
 from headrace.store.contents import put_back, set_aside
 from headrace.store.database import Connection, Contents, Database
-from headrace.store.failures import DAMAGED, lost_content, newer_store, store_failure
+from headrace.store.failures import lost_content, newer_store
 from headrace.store.records import (
     Row,
     cached_from_row,
@@ -42,6 +42,7 @@ from headrace.store.records import (
     update_row,
 )
 from headrace.store.schema import Migration
+from headrace.store.sql_versions import SqlVersions
 
 ValueT = TypeVar("ValueT")
 
@@ -58,11 +59,11 @@ _PAGE_LINES = 64
 _NO_LIMIT = 2**62
 
 
-class SqlStore:
+class SqlStore(SqlVersions):
     """Implements :class:`~headrace.store.base.RunStore` over a database. Safe for use from several threads."""
 
     def __init__(self, database: Database, contents: Contents) -> None:
-        self._database = database
+        super().__init__(database)
         self._contents = contents
 
     def create_run(
@@ -353,13 +354,6 @@ class SqlStore:
 
     def _spans(self, traces: Sequence[Row]) -> tuple[SpanRecord, ...]:
         return self._decoded(lambda row: decode_spans(row["spans"]), traces[0]) if traces else ()
-
-    def _decoded(self, decode: Callable[[Row], ValueT], row: Row) -> ValueT:
-        try:
-            return decode(row)
-        except (ValueError, KeyError, TypeError) as error:
-            what = f"a row does not hold what it should: {type(error).__name__}"
-            raise store_failure(self._database.place, DAMAGED, what) from error
 
 
 def check_version(version: int, migrations: Sequence[Migration], place: str) -> bool:

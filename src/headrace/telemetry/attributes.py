@@ -45,6 +45,8 @@ NODE_KIND: Final = "headrace.node.kind"
 NODE_IS_AGGREGATION: Final = "headrace.node.is_aggregation"
 RUN: Final = "headrace.run"
 ARM: Final = "headrace.arm"
+FLOW_VERSION: Final = "headrace.flow.version"
+FLOW_DIGEST: Final = "headrace.flow.digest"
 LINE_NUMBER: Final = "headrace.line_number"
 COLLECTION: Final = "headrace.collection"
 CACHED_FROM: Final = "headrace.cached_from"
@@ -80,9 +82,19 @@ _ENCODING_FORMATS = "gen_ai.request.encoding_formats"
 _TOOL_KINDS = ("python", "custom_llm")
 
 
-def run_attributes(run: str, arm: str | None) -> dict[str, Any]:
-    """Attributes that every root span of a run carries; ``arm`` is ``None`` outside an experiment."""
-    return {RUN: run} if arm is None else {RUN: run, ARM: arm}
+def run_attributes(
+    run: str, arm: str | None, *, flow_version: str | None = None, flow_digest: str = ""
+) -> dict[str, Any]:
+    """Attributes that every root span of a run carries.
+
+    Args:
+        run: Name of the run.
+        arm: ``None`` outside an experiment.
+        flow_version: ``ask_docs@7``; ``None`` where the run knows none.
+        flow_digest: The id of that version, the same in every store; empty where it is not known.
+    """
+    given = {RUN: run, ARM: arm, FLOW_VERSION: flow_version, FLOW_DIGEST: flow_digest or None}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def flow_attributes(flow: str, line_number: int | None = None) -> dict[str, Any]:

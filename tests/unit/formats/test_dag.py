@@ -9,7 +9,6 @@ import pytest
 from headrace.domain.flow import NO_DEFAULT, Activate, Flow
 from headrace.domain.reference import Reference
 from headrace.errors import DefinitionError, Problem
-from headrace.formats.digest import flow_digest
 from headrace.formats.flow_file import find_flow_file, load_flow, read_flow
 
 
@@ -333,54 +332,6 @@ def test_variants_that_no_node_uses_only_warn(tmp_path: Path) -> None:
         ("V301", "warning"),
         ("F006", "warning"),
     ]
-
-
-def test_digest_follows_code_and_nothing_else(tmp_path: Path) -> None:
-    file = write(
-        tmp_path,
-        "nodes:\n- {name: a, type: prompt, source: {path: a.txt}}\nadditional_includes: [../shared]\n",
-    )
-    for name, text in {
-        "a.txt": "x",
-        "lib/b.py": "1",
-        "data/c.jsonl": "{}",
-        ".promptflow/d.py": "1",
-        "notes.md": "n",
-    }.items():
-        write((tmp_path / name).parent, text, Path(name).name)
-    first = flow_digest(load_flow(file))
-    assert len(first) == 64
-    for name in ("data/c.jsonl", ".promptflow/d.py", "notes.md", "__pycache__/x.py", ".headrace/y.py"):
-        write((tmp_path / name).parent, "changed", Path(name).name)
-        assert flow_digest(load_flow(file)) == first, name
-    seen = {first}
-    for name in ("a.txt", "lib/b.py", "new.jinja2", "flow.dag.yaml"):
-        write(
-            (tmp_path / name).parent,
-            (tmp_path / name).read_text() + "\n# x" if (tmp_path / name).exists() else "n",
-            Path(name).name,
-        )
-        seen.add(flow_digest(load_flow(file)))
-    assert len(seen) == 5
-
-
-def test_digest_ignores_line_ends(tmp_path: Path) -> None:
-    one = flow_digest(flow_of(tmp_path / "f", "nodes:\n- {name: a, type: python, source: {path: a.py}}\n"))
-    two = flow_digest(
-        flow_of(tmp_path / "f", "nodes:\r\n- {name: a, type: python, source: {path: a.py}}\r\n")
-    )
-    assert one == two
-
-
-def test_digest_covers_includes(tmp_path: Path) -> None:
-    flow = flow_of(tmp_path / "f", "nodes: []\nadditional_includes: [../shared.py, ../lib]\n")
-    write(tmp_path, "a = 1", "shared.py")
-    write(tmp_path / "lib", "b = 1", "b.py")
-    first = flow_digest(flow)
-    write(tmp_path / "lib", "b = 2", "b.py")
-    second = flow_digest(flow)
-    write(tmp_path, "a = 2", "shared.py")
-    assert len({first, second, flow_digest(flow)}) == 3
 
 
 def test_an_output_may_say_what_it_measures(tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from headrace.domain.flow import FLEX, NO_DEFAULT, Flow
 from headrace.errors import Problem
-from headrace.formats.digest import flow_digest
 from headrace.formats.flow_file import load_flow, read_flow
 from headrace.formats.includes import code_folder
+from headrace.operations.read_version import flow_digest
 
 
 def read(folder: Path, text: str, **files: str) -> tuple[Flow | None, tuple[Problem, ...]]:

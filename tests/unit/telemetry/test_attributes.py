@@ -41,7 +41,7 @@ def published_names() -> set[str]:
 def test_every_name_is_published_or_ours() -> None:
     built = {
         **flow_attributes("hello", 3),
-        **run_attributes("r", "a"),
+        **run_attributes("r", "a", flow_version="f@1", flow_digest="d"),
         **node_attributes("ask", "python", is_aggregation=True),
         **model_request_attributes("chat", "openai", "gpt", EVERY_PARAMETER, "host", 443),
         **model_response_attributes(
@@ -95,6 +95,11 @@ def test_a_flow_is_a_workflow(arguments: dict[str, Any], expected: dict[str, Any
 def test_the_lines_of_a_run_carry_its_name_and_its_arm() -> None:
     assert run_attributes("r", "a") == {"headrace.run": "r", "headrace.arm": "a"}
     assert run_attributes("r", None) == {"headrace.run": "r"}
+    assert run_attributes("r", None, flow_version="f@7", flow_digest="ab") == {
+        "headrace.run": "r",
+        "headrace.flow.version": "f@7",
+        "headrace.flow.digest": "ab",
+    }
 
 
 @pytest.mark.parametrize(

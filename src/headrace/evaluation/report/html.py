@@ -237,7 +237,7 @@ def _runs(runs: Sequence[RunFacts]) -> str:
                 escape(run.evaluator or "\N{EM DASH}"),
                 f"{run.repeat}",
                 name(run.model or "\N{EM DASH}"),
-                escape(run.flow),
+                escape(run.flow_version or run.flow),
                 f"<code>{escape(run.flow_digest[:_DIGEST])}</code>",
                 f"<code>{escape((run.data_digest or '')[:_DIGEST]) or chr(8212)}</code>",
                 f"{run.created_at:%Y-%m-%d %H:%M}",

@@ -1,0 +1,91 @@
+"""Keep the versions that a run is made with: that of its flow with its files, and that of its data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from headrace.domain.dataset import Dataset
+from headrace.domain.flow import Flow
+from headrace.domain.run import RunSpec
+from headrace.domain.version import DATA, DataVersion, FlowVersion, Manifest
+from headrace.operations.read_version import FlowSnapshot
+from headrace.operations.workspace import Workspace
+
+MOST_DATA_BYTES = 1024 * 1024
+"""The largest data file that is kept with its version."""
+
+
+def keep_flow_version(workspace: Workspace, flow: Flow, snapshot: FlowSnapshot) -> FlowVersion:
+    """The version of a flow in the store, where it is kept unless it is there already.
+
+    Raises:
+        StateError: The store failed.
+    """
+    kept = workspace.store.find_flow_version(flow.name, snapshot.digest)
+    return kept or workspace.store.keep_flow_version(
+        flow.name,
+        digest=snapshot.digest,
+        manifest=snapshot.manifest,
+        contents=snapshot.contents,
+        at=workspace.now(),
+    )
+
+
+def keep_data_version(workspace: Workspace, path: Path, dataset: Dataset) -> DataVersion:
+    """The version of data in the store; a file of up to :data:`MOST_DATA_BYTES` is kept with it.
+
+    Args:
+        workspace: For its store.
+        path: Absolute path of the data.
+        dataset: What was read there.
+
+    Raises:
+        StateError: The store failed.
+    """
+    name = data_name(workspace, path)
+    kept = workspace.store.find_data_version(name, dataset.digest)
+    return kept or workspace.store.keep_data_version(
+        name,
+        digest=dataset.digest,
+        n_lines=len(dataset.lines),
+        content=_small_file(path),
+        at=workspace.now(),
+    )
+
+
+def data_name(workspace: Workspace, path: Path) -> str:
+    """What data is called: its path from the workspace's folder where it lies there, else its absolute path."""
+    folder = workspace.folder.resolve()
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
+
+
+def _small_file(path: Path) -> bytes | None:
+    if not path.is_file() or path.stat().st_size > MOST_DATA_BYTES:
+        return None
+    return path.read_bytes()
+
+
+def changed_files(workspace: Workspace, spec: RunSpec, now: FlowSnapshot) -> Mapping[str, str] | None:
+    """Files of a run's flow that are not what they were, each with its kind; ``None`` where the store does not know.
+
+    Args:
+        workspace: For its store.
+        spec: The run.
+        now: The flow as it is.
+    """
+    kept = workspace.store.find_flow_version(spec.flow_name, spec.flow_digest)
+    return None if kept is None else differing_files(kept.manifest, now.manifest)
+
+
+def differing_files(before: Manifest, after: Manifest) -> Mapping[str, str]:
+    """Paths of files that differ between two versions, or that one of them lacks, each with its kind."""
+    old = {file.path: file for file in before.files}
+    new = {file.path: file for file in after.files}
+    found = {}
+    for path in sorted({*old, *new}):
+        one, other = old.get(path), new.get(path)
+        if one is None or other is None or one.digest != other.digest:
+            file = other or one
+            found[path] = file.kind if file is not None else DATA
+    return found
