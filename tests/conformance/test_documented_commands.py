@@ -25,6 +25,7 @@ WALKS = {
     "gates": ((DOCS / "gates.md", None),),
     "planning": ((DOCS / "planning.md", None),),
     "experiment_file": ((DOCS / "experiment-file.md", None),),
+    "versions": ((DOCS / "versions.md", None),),
     "readme": ((ROOT / "README.md", ("The same without make", "Your own flow")),),
 }
 """Pages with their sections; ``None`` for all."""

@@ -111,7 +111,8 @@ def render_run_files(
         process: Number of the process that ran it.
     """
     yield RunFile("metrics.json", _json(run.metrics))
-    versions = {FLOW_KEY: run.spec.version_name, DIGEST_KEY: run.spec.flow_digest}
+    version = run.spec.version_name
+    versions = {FLOW_KEY: version, DIGEST_KEY: run.spec.flow_digest} if version else {}
     yield RunFile(META, _json({"batch_size": 1, RUN_KEY: run.spec.name, **versions}))
     if failures or run.problem is not None:
         info = render_run_error(failures, run.n_lines, run.problem, recording.kind)

@@ -29,7 +29,7 @@ from headrace.operations.finished_lines import FinishedLines, find_finished, sti
 from headrace.operations.keep_version import keep_data_version, keep_flow_version
 from headrace.operations.line_runners import check_on, make_spread
 from headrace.operations.prepare_flow import FlowChoice, LoadedFlow
-from headrace.operations.read_version import FlowSnapshot, read_snapshot
+from headrace.operations.read_version import read_snapshot
 from headrace.operations.run_lines import make_lines
 from headrace.operations.run_names import default_name, expand_title
 from headrace.operations.run_owner import is_at_work, new_owner
@@ -134,7 +134,6 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
         )
         cached = cached_nodes(workspace, request, loaded)
         spec = replace(spec, sources=cached.sources)
-        spec = _with_versions(workspace, spec, loaded.flow, snapshot, dataset)
         owner = new_owner()
         workspace.store.create_run(spec, n_lines=len(lines), created_at=workspace.now(), owner=owner)
         hear = on_event or ignore_event
@@ -259,9 +258,8 @@ def make_spec(
     flow_path: str,
     data_path: str | None,
     dataset: Dataset | None,
-    digest: str,
 ) -> RunSpec:
-    """What is recorded of a run that is asked for; both paths are absolute."""
+    """What is recorded of a run that is asked for; both paths are absolute. Its versions are kept from now on."""
     choices = arm.variant.choices if arm and arm.variant else {}
     now = workspace.now()
     name = request.name or default_name(flow, choices, now)
@@ -271,13 +269,19 @@ def make_spec(
     if request.runs_folder:
         folder = expand_run_folder(request.runs_folder, Path(flow_path), name)
         properties.setdefault(OUTPUT_PATH, str(folder))
+    snapshot = read_snapshot(flow)
+    data = None
+    if dataset is not None and data_path is not None:
+        data = keep_data_version(workspace, Path(data_path), dataset)
     return RunSpec(
         name=name,
         flow_path=flow_path,
         flow_name=flow.name,
-        flow_digest=digest,
+        flow_digest=snapshot.digest,
+        flow_version=keep_flow_version(workspace, flow, snapshot).number,
         data_path=data_path,
         data_digest=dataset.digest if dataset else None,
+        data_version=data.number if data is not None else None,
         column_mapping={name: to_record(value) for name, value in request.column_mapping.items()},
         source_run=request.source_run,
         resume_from=request.resume_from,
@@ -297,20 +301,6 @@ def make_spec(
         tags=request.tags,
         properties=properties,
         environment_names=tuple(sorted(request.environment_variables)),
-    )
-
-
-def _with_versions(
-    workspace: Workspace, spec: RunSpec, flow: Flow, snapshot: FlowSnapshot, dataset: Dataset | None
-) -> RunSpec:
-    """What was asked for with the numbers of its versions, which are kept from now on."""
-    data = None
-    if dataset is not None and spec.data_path is not None:
-        data = keep_data_version(workspace, Path(spec.data_path), dataset)
-    return replace(
-        spec,
-        flow_version=keep_flow_version(workspace, flow, snapshot).number,
-        data_version=data.number if data is not None else None,
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -107,6 +108,11 @@ def test_a_run_has_metrics_a_note_whose_it_is_and_a_log() -> None:
     files = run_files()
     assert files.pop("logs.txt").endswith("      7 execution          INFO     Hello.\n")
     assert files == {"metrics.json": '{"total": 1.5}', "meta.json": '{"batch_size": 1, "run": "first"}'}
+
+
+def test_a_run_says_which_version_of_its_flow_it_ran() -> None:
+    meta = run_files(spec=replace(RUN.spec, flow_version=7))["meta.json"]
+    assert json.loads(meta) == {"batch_size": 1, "run": "first", "flow_version": "f@7", "flow_digest": "d"}
 
 
 def test_errors_are_written_only_where_there_are_some() -> None:
