@@ -9,7 +9,8 @@ from headrace.domain.dataset import Dataset
 from headrace.domain.flow import Flow
 from headrace.domain.run import RunSpec
 from headrace.domain.version import DATA, DataVersion, FlowVersion, Manifest
-from headrace.operations.read_version import FlowSnapshot
+from headrace.errors import Problem
+from headrace.operations.read_version import FlowSnapshot, read_snapshot
 from headrace.operations.workspace import Workspace
 
 MOST_DATA_BYTES = 1024 * 1024
@@ -66,16 +67,28 @@ def _small_file(path: Path) -> bytes | None:
     return path.read_bytes()
 
 
-def changed_files(workspace: Workspace, spec: RunSpec, now: FlowSnapshot) -> Mapping[str, str] | None:
-    """Files of a run's flow that are not what they were, each with its kind; ``None`` where the store does not know.
+def find_flow_change(workspace: Workspace, spec: RunSpec, flow: Flow) -> str | None:
+    """Whether a run can go on with its flow as it is now: ``None``, or what of it has changed, to end a sentence with.
 
-    Args:
-        workspace: For its store.
-        spec: The run.
-        now: The flow as it is.
+    Files that the flow only names may differ, because it may write them itself; that is the warning S835.
+
+    Raises:
+        StateError: The store failed.
     """
+    now = read_snapshot(flow)
+    if now.digest == spec.flow_digest:
+        return None
     kept = workspace.store.find_flow_version(spec.flow_name, spec.flow_digest)
-    return None if kept is None else differing_files(kept.manifest, now.manifest)
+    if kept is None:
+        return f"the flow {spec.flow_path}"
+    changed = differing_files(kept.manifest, now.manifest)
+    own = [path for path, kind in changed.items() if kind != DATA]
+    if own or not changed:
+        return f"the flow {spec.flow_path} ({', '.join(own) or 'its entry'})"
+    what = f"The flow of the run {spec.name!r} names files that are not what they were: {', '.join(changed)}."
+    fix = "Make a new run if they decide about answers."
+    workspace.warn([Problem(code="S835", what=what, fix=fix, severity="warning")])
+    return None
 
 
 def differing_files(before: Manifest, after: Manifest) -> Mapping[str, str]:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from headrace.domain.dataset import Dataset
 from headrace.domain.run import COMPLETED, Cap, Run, RunSpec
-from headrace.domain.version import DATA
 from headrace.engine.events import OnEvent, ignore_event
 from headrace.engine.spending import Spending
 from headrace.errors import Problem, UsageError
@@ -17,10 +16,9 @@ from headrace.formats.multimedia import place_images
 from headrace.operations.cache_nodes import find_cached_nodes
 from headrace.operations.execute_run import RunWork, execute_run, started, taken_over
 from headrace.operations.finished_lines import find_finished
-from headrace.operations.keep_version import changed_files
+from headrace.operations.keep_version import find_flow_change
 from headrace.operations.line_runners import check_on, make_spread
 from headrace.operations.prepare_flow import FlowChoice, LoadedFlow
-from headrace.operations.read_version import FlowSnapshot, read_snapshot
 from headrace.operations.run_batch import check_price, check_resumable, recorded_arm
 from headrace.operations.run_lines import make_lines
 from headrace.operations.run_owner import is_at_work, new_owner
@@ -78,7 +76,9 @@ def resume_run(workspace: Workspace, request: ResumeRequest, on_event: OnEvent |
         init=spec.init,
     )
     with choice.load(workspace) as loaded:
-        _check_flow(workspace, spec, read_snapshot(loaded.flow))
+        changed = find_flow_change(workspace, spec, loaded.flow)
+        if changed is not None:
+            raise UsageError(_changed(spec, changed))
         if dataset is not None:
             dataset = place_images(dataset, Path(dataset.path), loaded.flow.message_format)
         lines = make_lines(workspace, loaded.flow, spec.column_mapping, dataset, source_run=spec.source_run)
@@ -161,25 +161,6 @@ def _check_environment(spec: RunSpec, given: Mapping[str, str]) -> None:
         what = f"The run {spec.name!r} was made with environment variables whose values are not recorded."
         fix = f"Give them again: --environment-variables {' '.join(f'{name}=…' for name in missing)}"
         raise UsageError(Problem(code="C507", what=what, fix=fix))
-
-
-def _check_flow(workspace: Workspace, spec: RunSpec, now: FlowSnapshot) -> None:
-    """Refuse another flow; a file that the flow only reads, or writes, is worth a warning.
-
-    Raises:
-        UsageError: S819.
-    """
-    if now.digest == spec.flow_digest:
-        return
-    changed = changed_files(workspace, spec, now)
-    if changed is None:
-        raise UsageError(_changed(spec, f"the flow {spec.flow_path}"))
-    own = [path for path, kind in changed.items() if kind != DATA]
-    if own or not changed:
-        raise UsageError(_changed(spec, f"the flow {spec.flow_path} ({', '.join(own) or 'its entry'})"))
-    what = f"The flow of the run {spec.name!r} names files that are not what they were: {', '.join(changed)}."
-    fix = "Make a new run if they decide about answers."
-    workspace.warn([Problem(code="S835", what=what, fix=fix, severity="warning")])
 
 
 def _changed(spec: RunSpec, what: str) -> Problem:

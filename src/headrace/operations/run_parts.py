@@ -11,12 +11,12 @@ from headrace.domain.run import CANCELED, Run, RunSpec
 from headrace.engine.events import OnEvent, RunStarted
 from headrace.engine.shards import PendingLine
 from headrace.errors import ExecutionError, Problem, UsageError
-from headrace.formats.digest import flow_digest
 from headrace.formats.lines import read_dataset
 from headrace.formats.multimedia import place_images
 from headrace.operations.cache_nodes import find_cached_nodes
 from headrace.operations.execute_run import RunWork, execute_run, taken_over
 from headrace.operations.finished_lines import FinishedLines, find_finished
+from headrace.operations.keep_version import find_flow_change
 from headrace.operations.line_runners import make_spread
 from headrace.operations.prepare_flow import LoadedFlow
 from headrace.operations.run_batch import RunRequest, cached_nodes, check_price, flow_choice, make_spec
@@ -140,8 +140,9 @@ class PartedRun:
         base = workspace.store.read_run(name)
         if base.owner != self._owner and is_at_work(base, workspace.now()):
             raise UsageError(taken_over(name))
-        if flow_digest(loaded.flow) != base.spec.flow_digest:
-            raise UsageError(_changed(name, f"the flow {base.spec.flow_path}"))
+        changed = find_flow_change(workspace, base.spec, loaded.flow)
+        if changed is not None:
+            raise UsageError(_changed(name, changed))
         if dataset is not None and dataset.digest != base.spec.data_digest:
             raise UsageError(_changed(name, f"the data {dataset.path}"))
         seen = base.heartbeat_at
