@@ -18,7 +18,7 @@ from headrace.domain.comparison import (
 )
 from headrace.domain.race import Drop, RaceArm, RaceResult
 from headrace.evaluation import wording
-from headrace.evaluation.recommendation import ship_recommendation
+from headrace.evaluation.recommendation import keep_guardrails, ship_recommendation
 
 
 def mark_dropped(comparison: Comparison, race: RaceResult) -> Comparison:
@@ -113,7 +113,12 @@ def race_recommendation(comparison: Comparison, race: RaceResult) -> Recommendat
 
     The arm that is left when all others are dropped; else what the comparison says of those that have answered every
     line. Where that says nothing, the winner over all lines is named in mode "winner", as that is the question then.
+    Guardrails hold any of them back.
     """
+    return keep_guardrails(comparison, _winner(comparison, race))
+
+
+def _winner(comparison: Comparison, race: RaceResult) -> Recommendation:
     left = [arm for arm in race.arms if arm.drop is None]
     if len(left) == 1:
         others = wording.count(len(race.arms) - 1, "other arm")

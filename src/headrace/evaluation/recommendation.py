@@ -74,6 +74,11 @@ def _guarded(comparison: Comparison, found: Recommendation, better: Sequence[Pai
     return Recommendation(arm=found.arm, reason=reason, guardrails=checks)
 
 
+def _held_back(comparison: Comparison, *, is_broken: bool) -> str:
+    base = comparison.baseline
+    return f"Keep {base}." if is_broken else f"Too little evidence to leave {base}."
+
+
 def _ship_unguarded(
     comparison: Comparison, metric: MetricComparison, effects: Sequence[PairedEffect]
 ) -> Recommendation:
@@ -84,13 +89,25 @@ def _ship_unguarded(
     all_broken = all(
         any(check.is_broken for check in check_guardrails(comparison, effect.arm)) for effect in effects
     )
-    end = (
-        f"Keep {comparison.baseline}."
-        if all_broken
-        else f"Too little evidence to leave {comparison.baseline}."
-    )
+    end = _held_back(comparison, is_broken=all_broken)
     reason = f"{best} is good enough on {metric.spec.name}, but {broken_sentence(checks)}. {end}"
     return Recommendation(arm=comparison.baseline if all_broken else None, reason=reason, guardrails=checks)
+
+
+def keep_guardrails(comparison: Comparison, found: Recommendation) -> Recommendation:
+    """A recommendation that was made otherwise, held back where its arm is not shown to keep the guardrails."""
+    if found.arm is None or found.guardrails:
+        return found
+    checks = check_guardrails(comparison, found.arm)
+    if all(check.holds for check in checks):
+        reason = " ".join(filter(None, [found.reason, guardrail_sentence(checks)]))
+        return Recommendation(arm=found.arm, reason=reason, guardrails=checks)
+    is_broken = any(check.is_broken for check in checks)
+    return Recommendation(
+        arm=comparison.baseline if is_broken else None,
+        reason=f"{found.reason} But {broken_sentence(checks)}. {_held_back(comparison, is_broken=is_broken)}",
+        guardrails=checks,
+    )
 
 
 def rank_arms(

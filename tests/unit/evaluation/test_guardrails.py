@@ -14,7 +14,7 @@ from headrace.domain.report import ReportContext
 from headrace.domain.scores import ArmLines, MetricSpec
 from headrace.evaluation.comparison import compare
 from headrace.evaluation.guardrails import check_guardrails
-from headrace.evaluation.recommendation import ship_recommendation
+from headrace.evaluation.recommendation import keep_guardrails, ship_recommendation
 from headrace.evaluation.report.html import render_html
 from headrace.evaluation.report.markdown import render_markdown
 
@@ -138,6 +138,18 @@ def test_boards_say_what_the_guardrails_come_to() -> None:
     for text in (render_markdown(found, context), render_html(found, context)):
         assert "worse on polite by 0.100" in text
         assert "intersection-union" in text
+
+
+def test_what_is_recommended_otherwise_is_held_back_too() -> None:
+    raced = Recommendation(arm="new", reason="new is left of the race.")
+    broken = comparison([arm("base", 100, 380), arm("new", 380, 100)], POLITE)
+    found = keep_guardrails(broken, raced)
+    assert found.arm == "base"
+    assert "But it is worse on polite" in found.reason
+    kept = keep_guardrails(comparison([arm("base", 100, 300), arm("new", 300, 300)], POLITE), raced)
+    assert kept.arm == "new"
+    assert "It is no worse on polite" in kept.reason
+    assert keep_guardrails(comparison([arm("base", 100, 300), arm("new", 300, 300)]), raced) == raced
 
 
 def test_arms_at_the_margin_are_shipped_no_more_often_than_alpha_allows() -> None:
