@@ -60,14 +60,17 @@ def _failures(
         if has_only_failures(arm):
             yield f"Every line of {arm.arm} failed: its score says that it does not run."
     named = ", ".join(f"{n} in {arm}" for arm, n in failed.items() if n)
+    # With repeats the executions are counted, of which a line has several.
+    has_repeats = any(len(repeats) > 1 for arm in arms for repeats in arm.lines.values())
+    what = "Failed repeats" if has_repeats else "Failed lines"
     for worst in (0.0, 1.0):
         counted = [metric for metric in compared if metric.failed_count_as == worst]
         if counted:
             names = ", ".join(metric.spec.name for metric in counted)
-            yield f"Failed lines count as {worst:g} in {names} ({named}).{_without_failed(counted)}"
+            yield f"{what} count as {worst:g} in {names} ({named}).{_without_failed(counted)}"
     left_out = [m.spec.name for m in settled if m.failed_count_as is None and m.has_scores]
     if left_out:
-        yield f"Failed lines are left out of {', '.join(left_out)} ({named})."
+        yield f"{what} are left out of {', '.join(left_out)} ({named})."
 
 
 def _without_failed(counted: Sequence[MetricComparison]) -> str:

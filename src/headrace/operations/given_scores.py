@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any
 
 from headrace.domain.score_record import ScoreRecord
@@ -220,8 +221,11 @@ def _number(value: Any, metric: str, key: tuple[str, str, int]) -> float | None:
             return float(found)
         except ValueError:
             found = value
-    if found is None or isinstance(found, (bool, int, float)):
-        return None if found is None else float(found)
+    try:
+        if found is None or isinstance(found, (bool, int, float)):
+            return None if found is None else float(found)
+    except OverflowError:  # an integer beyond every float
+        return None
     raise UsageError(_unreadable(f"{metric} of arm {key[0]!r} on line {key[1]!r} is no number"))
 
 
@@ -267,7 +271,7 @@ def _is_true(value: Any) -> bool:
 
 def _amount(row: Row, name: str) -> float | None:
     value = _number(row.get(name), name, (str(row["arm"]), "", 0))
-    return None if value is None or value != value or value < 0 else value
+    return value if value is not None and 0 <= value < inf else None
 
 
 def _text(value: Any) -> str | None:

@@ -500,3 +500,9 @@ def test_a_widened_interval_says_why() -> None:
     assert any(
         text.startswith("The differences in accuracy are few or alike for new") for text in alike.warnings
     )
+
+
+def test_failures_of_repeats_are_counted_as_such() -> None:
+    arms = an_arm("base", [[1.0, 1.0]] * 10), an_arm("new", [[1.0, 1.0]] * 10, failed=[0, 1, 2])
+    warnings = compare(arms, baseline="base", metrics=[ACCURACY]).warnings
+    assert any(text.startswith("Failed repeats count as 0 in accuracy (6 in new).") for text in warnings)

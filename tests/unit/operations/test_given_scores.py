@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from math import nan
+from math import inf, nan
 from typing import Any
 
 import pytest
@@ -134,3 +134,17 @@ def test_what_cannot_be_read_is_said(scores: Any, options: dict[str, Any], code:
     assert problem.code == code
     assert words in problem.what
     assert problem.fix
+
+
+def test_numbers_beyond_every_float_are_missing() -> None:
+    assert values({"a": {"1": 10**400}, "b": {"1": 1.0}}) == {"a": {"1": [None]}, "b": {"1": [1.0]}}
+    row = {
+        "arm": "a",
+        "line": 1,
+        "score": 1.0,
+        "cost_usd": inf,
+        "prompt_tokens": inf,
+        "completion_tokens": 10**400,
+    }
+    (found,) = read_scores([row, {**row, "line": 2}]).arms[0].lines["1"]
+    assert (found.cost_usd, found.prompt_tokens, found.completion_tokens) == (None, 0, 0)
