@@ -399,3 +399,28 @@ def test_the_folder_of_a_judge_is_below_the_state_folder_whatever_its_name(
     )
     (file,) = (found.folder / ".headrace" / "judges").rglob("flow.flex.yaml")
     assert file.parent.name == "_.._.._up_q"
+
+
+def test_judges_are_named_on_the_command_line(
+    project: Callable[..., Project], capsys: pytest.CaptureFixture[str]
+) -> None:
+    project()
+    assert (
+        run_command_line(["run", "create", "--flow", "flow", "--data", "data.jsonl", "--name", "first"]) == 0
+    )
+    panel = ["--judge", "one/gpt", "--judge", "two/gpt-b"]
+    assert (
+        run_command_line(
+            ["run", "evaluate", "first", "--evaluator", "fluency", "--evaluator", "length", *panel]
+        )
+        == 0
+    )
+    compared = ["compare", "--flow", "flow", "--data", "data.jsonl", "--variants", "plain,proud"]
+    graded = [*compared, "--evaluator", "fluency", "--judge", "one/gpt", "--metric", "fluency"]
+    assert run_command_line([*graded, "--output", "result.json"]) == 0
+    (metric,) = json.loads(Path("result.json").read_text("utf-8"))["comparison"]["metrics"]
+    assert [score["mean"]["value"] for score in metric["scores"]] == [0.25, 1.0]
+    assert "one/gpt" in metric["judge"]["versions"][0]
+    capsys.readouterr()
+    assert run_command_line([*compared, "--evaluator", "length", "--judge", "one/gpt"]) == 2
+    assert "no evaluator that asks one" in capsys.readouterr().err

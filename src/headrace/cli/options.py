@@ -270,6 +270,17 @@ def pairs_option(*names: str, help: str, **attributes: Any) -> Callable[..., Any
     return click.option(*names, multiple=True, help=help, **attributes)
 
 
+def judges_option() -> Callable[[Any], Any]:
+    """``--judge``: the models that graders ask."""
+    return click.option(
+        "--judge",
+        "judges",
+        multiple=True,
+        metavar="MODEL",
+        help="CONNECTION/MODEL that the graders ask; repeated, a panel.",
+    )
+
+
 def concurrency_option() -> Callable[[Any], Any]:
     """``--max-concurrency``: how many lines are in flight at once."""
     return click.option(

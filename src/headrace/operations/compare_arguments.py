@@ -19,6 +19,7 @@ from headrace.errors import Problem, UsageError, nearest
 from headrace.formats.arms import make_arms, parse_model, parse_variant
 from headrace.formats.experiment_evaluators import check_names, parse_evaluator
 from headrace.formats.flow_file import load_flow
+from headrace.operations.judge_flows import give_judges
 
 _LOWER = ":lower"
 
@@ -30,6 +31,7 @@ class CompareArguments:
     Attributes:
         evaluation: An evaluation flow.
         evaluators: Further evaluators: names of built-in ones, flows, ``file.py:name`` or ``module:name``.
+        judges: ``connection/model`` texts: the panel of every grader among the evaluators.
         variants: Variant ids, or ``node.variant`` where an id alone is not clear.
         models: ``connection/model`` texts.
         metrics: Score names; ``name:lower`` where a low score is good.
@@ -40,6 +42,7 @@ class CompareArguments:
     data: Path
     evaluation: Path | None = None
     evaluators: Sequence[str] = ()
+    judges: Sequence[str] = ()
     variants: Sequence[str] = ()
     models: Sequence[str] = ()
     metrics: Sequence[str] = ()
@@ -104,7 +107,7 @@ def _evaluators(given: CompareArguments) -> tuple[EvaluatorSpec, ...]:
     """The evaluators that were named; the mapping is that of evaluation flows, or of all where there is none.
 
     Raises:
-        UsageError: F001 for a path that does not exist, F003 for two of one name.
+        UsageError: F001 for a path that does not exist, F003 for two of one name, C507 for judges without a grader.
     """
     mapping = given.evaluation_mapping
     found = [] if given.evaluation is None else [_evaluation(given.evaluation, mapping)]
@@ -114,7 +117,7 @@ def _evaluators(given: CompareArguments) -> tuple[EvaluatorSpec, ...]:
             spec = replace(spec, column_mapping={})
         found.append(spec)
     check_names(found)
-    return tuple(found)
+    return give_judges(found, given.judges)
 
 
 def _evaluation(path: Path, mapping: Mapping[str, str]) -> EvaluatorSpec:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +15,7 @@ from headrace.domain.evaluation import EvaluatorSpec
 from headrace.domain.run import Cap
 from headrace.errors import Problem, UsageError, raise_if_errors
 from headrace.evaluation.judges.entry import entry_of
+from headrace.evaluation.judges.graders import GRADERS
 from headrace.evaluation.judges.settings import (
     check_judges,
     is_grader,
@@ -22,6 +23,7 @@ from headrace.evaluation.judges.settings import (
     panel_settings,
     read_panel,
 )
+from headrace.formats.arms import parse_model
 from headrace.formats.positions import dump_yaml
 from headrace.operations.new_files import write_files
 from headrace.operations.workspace import Workspace
@@ -61,6 +63,27 @@ def judge_flow(workspace: Workspace, evaluator: EvaluatorSpec, place: Span | Non
     if not file.is_file() or file.read_text(encoding="utf-8") != text:
         write_files({file: text}, is_replacing=True)
     return file
+
+
+def give_judges(evaluators: Sequence[EvaluatorSpec], judges: Sequence[str]) -> tuple[EvaluatorSpec, ...]:
+    """The evaluators, with the same panel for every grader among them.
+
+    Args:
+        evaluators: As they were named.
+        judges: ``connection/model`` texts; without any the evaluators stay as they are.
+
+    Raises:
+        UsageError: C507 when no grader is among them, or a text names no model.
+    """
+    models = tuple(parse_model(text) for text in judges)
+    if models and not any(is_grader(evaluator.builtin) for evaluator in evaluators):
+        what = "Judges are named, but no evaluator that asks one."
+        fix = f"Name one of them as well: {', '.join(GRADERS)}."
+        raise UsageError(Problem(code="C507", what=what, fix=fix))
+    return tuple(
+        replace(evaluator, models=models) if models and is_grader(evaluator.builtin) else evaluator
+        for evaluator in evaluators
+    )
 
 
 def check_judge_prices(evaluators: Iterable[EvaluatorSpec], cap: Cap | None) -> None:

@@ -24,6 +24,7 @@ from headrace.cli.options import (
     cache_option,
     concurrency_option,
     events_option,
+    judges_option,
     on_option,
     pairs_option,
     path_option,
@@ -73,6 +74,7 @@ _FLAGS = {
     "margins": "margin",
     "environment": "env",
     "evaluators": "evaluator",
+    "judges": "judge",
 }
 
 
@@ -122,6 +124,7 @@ _FLAGS = {
     metavar="NAME",
     help="Built-in evaluator, flow, FILE.py:NAME or MODULE:NAME; may be repeated.",
 )
+@judges_option()
 @click.option(
     "--metric",
     "metrics",

@@ -13,6 +13,7 @@ from headrace.cli.options import (
     Verb,
     concurrency_option,
     events_option,
+    judges_option,
     on_option,
     pairs_option,
     variables_option,
@@ -26,6 +27,7 @@ from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode
 from headrace.formats.experiment_evaluators import check_names, parse_evaluator
 from headrace.operations.evaluate_run import EvaluateRequest, evaluate_run
+from headrace.operations.judge_flows import give_judges
 
 
 @click.command(
@@ -49,6 +51,7 @@ from headrace.operations.evaluate_run import EvaluateRequest, evaluate_run
     metavar="NAME",
     help="Built-in evaluator, flow, FILE.py:NAME or MODULE:NAME; may be repeated.",
 )
+@judges_option()
 @pairs_option(
     "--column-mapping", help="Where the evaluators' inputs come from; default: found by their names."
 )
@@ -65,6 +68,7 @@ def command(
     *,
     run: str,
     evaluators: tuple[str, ...],
+    judges: tuple[str, ...],
     column_mapping: dict[str, Any],
     environment_variables: tuple[str, ...],
     max_concurrency: int | None,
@@ -79,8 +83,9 @@ def command(
     Makes an evaluation run for each evaluator over the completed lines of RUN; headrace run
     show-metrics shows the means, headrace compare uses the scores. Prints the evaluation runs.
     """
-    specs = [parse_evaluator(text, Path(), column_mapping) for text in evaluators]
+    specs = tuple(parse_evaluator(text, Path(), column_mapping) for text in evaluators)
     check_names(specs)
+    specs = give_judges(specs, judges)
     variables = read_variables(environment_variables, session.folder, session.settings.environment)
     with command_workspace(session) as workspace, show_progress(session, events) as on_event:
         request = EvaluateRequest(

@@ -51,7 +51,8 @@ def _judge_problems(evaluator: EvaluatorSpec, place: Span | None) -> Iterator[Pr
     name = evaluator.builtin or ""
     if not evaluator.models:
         what = f"The evaluator {evaluator.name!r} grades with a model, and no model is named."
-        fix = f"Write {{builtin: {name}, models: [my_connection/gpt-4o-mini]}}."
+        judge = "my_connection/gpt-4o-mini"
+        fix = f"Write {{builtin: {name}, models: [{judge}]}}, or --judge {judge} on the command line."
         yield Problem(code="G942", what=what, span=place, fix=fix)
     names = [model.name for model in evaluator.models]
     for repeated in sorted({item for item in names if names.count(item) > 1}):
