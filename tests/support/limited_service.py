@@ -1,4 +1,4 @@
-"""A model service's rate limit, without the service: what it lets in by a clock that is given."""
+"""A model service's limits, without the service: what it lets in by a clock that is given."""
 
 from __future__ import annotations
 
@@ -73,3 +73,33 @@ class Limit:
         """Share of what is allowed between two moments that was let in."""
         n = sum(begin <= at < end for at in self.admitted)
         return n / (self.allowed * (end - begin) / self.minute_s)
+
+
+@dataclass(kw_only=True)
+class Places:
+    """Lets in requests while fewer than ``allowed`` are in flight.
+
+    Attributes:
+        allowed: How many there may be.
+        asked_s: How long refusals ask to wait, seconds.
+        n: How many there are.
+        admitted: When requests were let in.
+        refused: When requests were refused.
+    """
+
+    allowed: int
+    asked_s: float | None = None
+    n: int = 0
+    admitted: list[float] = field(default_factory=list)
+    refused: list[float] = field(default_factory=list)
+
+    def arrive(self, now: float) -> bool:
+        """Whether a request that arrives now is let in; then it has to :meth:`leave`."""
+        is_let_in = self.n < self.allowed
+        (self.admitted if is_let_in else self.refused).append(now)
+        self.n += is_let_in
+        return is_let_in
+
+    def leave(self) -> None:
+        """A request has been answered."""
+        self.n -= 1

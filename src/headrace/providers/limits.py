@@ -88,10 +88,13 @@ async def send_with_retries(
     policy: RetryPolicy,
     sleep: Sleep,
     jitter: Jitter,
+    *,
+    keeps_place: bool = False,
 ) -> Sent[ResultT]:
     """Await ``attempt`` when the budget lets it, until it succeeds, fails for good or our patience ends.
 
-    An attempt that the service refused for its quota is none of the policy's: the budget bounds the wait.
+    An attempt that the service refused for its quota is none of the policy's: the budget bounds the wait. With
+    ``keeps_place`` the attempt that succeeds is in flight until the caller says that it is over.
 
     Raises:
         RemoteError: That of the last attempt, with the number of attempts among its details.
@@ -105,9 +108,10 @@ async def send_with_retries(
         except RateLimitedError as error:  # it would take too long; what the service said says more
             raise _with_attempts(refusal or error, attempts) from error.__cause__
         attempts += 1
-        began = budget.now()
+        began, is_served = budget.now(), False
         try:
             result = await attempt(ticket)
+            is_served = True
             return Sent(result=result, ticket=ticket, retries=attempts - 1, waited_s=waited_s)
         except RemoteError as error:
             if isinstance(error, RateLimitedError) and error.retryable:
@@ -126,6 +130,9 @@ async def send_with_retries(
             )
             if not error.retryable or is_last:
                 raise _with_attempts(error, attempts) from error.__cause__
+        finally:
+            if not (is_served and keeps_place):
+                budget.leave(ticket, is_served=is_served)
         await sleep(delay_s)
         spent_s += delay_s
         faults += 1

@@ -110,13 +110,19 @@ class OpenAIPackageClient:
         """Yield the answer piece by piece; see the protocol."""
         budget = self._budgets(request.model)
         attempt = partial(self._begin_stream, request, budget)
-        sent = await send_with_retries(attempt, request, budget, self._policy, self._sleep, self._jitter)
+        sent = await send_with_retries(
+            attempt, request, budget, self._policy, self._sleep, self._jitter, keeps_place=True
+        )
         chunk: StreamChunk | None = replace(sent.result.first, retries=sent.retries, waited_s=sent.waited_s)
-        while chunk is not None:
-            if chunk.usage is not None:
-                budget.settle(sent.ticket, chunk.usage)
-            yield chunk
-            chunk = await anext(sent.result.rest, None)
+        try:
+            while chunk is not None:
+                if chunk.usage is not None:
+                    budget.settle(sent.ticket, chunk.usage)
+                yield chunk
+                chunk = await anext(sent.result.rest, None)
+            budget.leave(sent.ticket, is_served=True)
+        finally:
+            budget.leave(sent.ticket)
 
     async def close(self) -> None:
         """Close all connections."""

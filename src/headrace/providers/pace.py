@@ -23,6 +23,7 @@ _GROWTH = 0.005
 _FEWEST = 150.0
 _FEWEST_OF_ALL = 2.0
 _MANY = 10
+_DOUBTFUL = 25.0
 _PATIENT = 3.0
 _DECREASE = 0.9
 _FARTHEST = 10.0
@@ -75,12 +76,16 @@ class Ticket:
         sent_at: When it was given, seconds of the budget's clock.
         tokens: What the request was thought to cost.
         taken: Requests and tokens that were ever used when it was given, this one included.
+        place: Which of the requests in flight it was, from 1; 0 when it is over.
+        is_last: Whether that place was the last one, and requests had to wait for it.
         is_counted: Whether the service said after it how many tokens are left.
     """
 
     sent_at: float
     tokens: float
     taken: tuple[float, float]
+    place: int = 0
+    is_last: bool = False
     is_counted: bool = False
 
 
@@ -101,6 +106,7 @@ class Pace:
         cycle_at: Beginning of the stretch over which ``cycle_n`` is counted, moved on by the time without demand.
         cycle_n: Requests that were let in since.
         has_to_learn: 1 when the rate is to be taken from that stretch at its end.
+        is_doubtful: 1 when the number in flight may be why requests were refused in that stretch.
         learned: Requests per second that were let in; 0 when nothing was learned.
         learned_from: Requests that this was learned from.
         is_sure: How many estimates from few requests may not yet lower what was learned from many by much.
@@ -119,6 +125,7 @@ class Pace:
     cycle_at: float = 0.0
     cycle_n: float = 0.0
     has_to_learn: float = 0.0
+    is_doubtful: float = 0.0
     learned: float = 0.0
     learned_from: float = 0.0
     is_sure: float = 0.0
@@ -227,6 +234,8 @@ def _fill(pace: Pace, rules: Rules, now: float) -> None:
         if level > room and not pace.has_demand and pace.at >= pace.hold_until:
             pace.cycle_at = min(now, pace.cycle_at + min(elapsed_s, (level - room) / rate))
         pace.requests.level = min(level, room)
+    else:
+        pace.requests.level = 0.0  # nothing is counted, so there is no debt either when a rate is learned
     rate = token_rate(pace, rules)
     if not math.isinf(rate):
         pace.tokens.level = min(pace.tokens.level + rate * elapsed_s, token_room(pace, rules))
@@ -242,11 +251,12 @@ def _let_in(pace: Pace, rules: Rules, now: float) -> None:
         pace.probe, pace.refusals = 0.0, 0.0
         if pace.has_to_learn:
             _estimate(pace, rules, _CAUTION * pace.cycle_n / max(now - pace.cycle_at, 1e-3))
-        pace.cycle_at, pace.cycle_n, pace.has_to_learn = now, 0.0, 0.0
+        pace.cycle_at, pace.cycle_n, pace.has_to_learn, pace.is_doubtful = now, 0.0, 0.0, 0.0
     elif pace.learned and (pace.has_demand or pace.requests.level < request_room(pace, rules)):
         pace.clean += 1
         step = _step(pace, rules)
-        if pace.clean > _STEEP * step and pace.clean % step < 1 and pace.cycle_n > 2 * _FEWEST:
+        is_long = pace.cycle_n > 2 * _FEWEST and now - pace.cycle_at > 2 * rules.minute_s
+        if pace.clean > _STEEP * step and pace.clean % step < 1 and is_long:
             # The rate has become another one since the stretch began: let what was then count less.
             pace.cycle_at, pace.cycle_n = now - (now - pace.cycle_at) / 2, pace.cycle_n / 2
         if pace.clean > _FARTHEST * step:
@@ -265,6 +275,9 @@ def _estimate(pace: Pace, rules: Rules, measured: float) -> None:
         measured = max(measured, _DECREASE * request_rate(pace, rules))
     else:
         pace.learned_from = pace.cycle_n
+    if pace.is_doubtful:  # then it is raised within a minute or so, and right again if it was too low
+        few = max(measured * rules.minute_s / _MANY, _FEWEST_OF_ALL)
+        pace.learned_from = min(pace.learned_from, few, _DOUBTFUL)
     _learn(pace, rules, measured)
 
 
@@ -275,7 +288,15 @@ def _learn(pace: Pace, rules: Rules, rate: float) -> None:
         pace.learned = 0.0  # the stated limit is the lower one
 
 
-def refuse(pace: Pace, rules: Rules, ticket: Ticket, asked_s: float | None, now: float) -> None:
+def refuse(
+    pace: Pace,
+    rules: Rules,
+    ticket: Ticket,
+    asked_s: float | None,
+    now: float,
+    *,
+    is_doubtful: bool = False,
+) -> None:
     """A request was answered with 429.
 
     Args:
@@ -284,12 +305,15 @@ def refuse(pace: Pace, rules: Rules, ticket: Ticket, asked_s: float | None, now:
         ticket: Of the request.
         asked_s: Seconds that the service asks to wait; ``None`` when it does not say.
         now: When the answer came.
+        is_doubtful: Whether too many requests in flight may be why.
     """
     pace.cycle_n = max(0.0, pace.cycle_n - 1)
     if asked_s:
         pace.hold_until = max(pace.hold_until, now + asked_s)
     if ticket.sent_at <= pace.refused_at:
         return  # sent before it could be known
+    if not pace.probe or not is_doubtful:
+        pace.is_doubtful = float(is_doubtful)
     if not pace.probe:
         is_stated = not math.isinf(request_limit(pace, rules))
         pace.has_to_learn = 2.0 if pace.is_strict else 0.0 if is_stated else 1.0
@@ -302,6 +326,14 @@ def refuse(pace: Pace, rules: Rules, ticket: Ticket, asked_s: float | None, now:
     pace.refused_at = pace.at = now
     pace.turnaround_s = min(now - ticket.sent_at, rules.minute_s / 60)
     pace.requests.level = min(pace.requests.level, 0.0)
+
+
+def hold(pace: Pace, asked_s: float | None, now: float) -> None:
+    """A request was refused, but not for the rate: ``asked_s`` is how long the service asks to wait, if it does."""
+    pace.cycle_n = max(0.0, pace.cycle_n - 1)
+    if asked_s:
+        pace.is_limited = 1.0
+        pace.hold_until = max(pace.hold_until, now + asked_s)
 
 
 def hear(pace: Pace, rules: Rules, ticket: Ticket, stated: Allowances, now: float) -> None:

@@ -55,6 +55,8 @@ class BudgetUse:
         requests_per_minute: What is allowed, as configured, stated or learned; ``None`` when no limit is known.
         tokens_per_minute: Likewise.
         paused_s: Seconds for which nothing is sent, from now; 0 when requests are sent.
+        in_flight: Requests that were sent and are not over.
+        in_flight_limit: Most of them that there may be, as learned; ``None`` when no limit is known.
     """
 
     service: str
@@ -66,6 +68,8 @@ class BudgetUse:
     requests_per_minute: float | None
     tokens_per_minute: float | None
     paused_s: float
+    in_flight: int
+    in_flight_limit: int | None
 
 
 @dataclass(slots=True)
@@ -88,6 +92,7 @@ class Budget:
         self._clock = clock
         self._turns: Turns[_Waiter] = Turns()
         self._timer: asyncio.TimerHandle | None = None
+        self._is_full = False
         self._answer_tokens = _ANSWER_TOKENS
 
     def now(self) -> float:
@@ -135,16 +140,25 @@ class Budget:
         waiter = _Waiter(asyncio.get_running_loop().create_future(), tokens)
         self._turns.add(current_lane.get(), waiter)
         self._serve()
+        is_taken = False
         try:
             async with asyncio.timeout(patience_s) as limit:
-                return await waiter.turn
+                ticket = await waiter.turn
+            is_taken = True
         except TimeoutError as error:
             if not limit.expired():
                 raise
             raise RateLimitedError(self._too_long(patience_s)) from error
         finally:
-            if waiter.turn.cancelled():
-                self._turns.drop(lambda other: other is waiter)
+            if not is_taken:
+                self._give_up(waiter)
+        return ticket
+
+    def _give_up(self, waiter: _Waiter) -> None:
+        if waiter.turn.done() and not waiter.turn.cancelled():
+            self.leave(waiter.turn.result())  # its turn had come, but nobody is there any more to take it
+        else:
+            self._turns.drop(lambda other: other is waiter)
 
     def _serve(self) -> None:
         """Let in whose turn it is, and come back when the next one may be."""
@@ -158,6 +172,7 @@ class Budget:
                 continue
             ticket = self.pace.take(waiter.tokens)
             if not isinstance(ticket, Ticket):
+                self._is_full = not self.pace.concurrency.has_place()
                 self._timer = asyncio.get_running_loop().call_later(ticket, self._serve)
                 return
             self._turns.pop()
@@ -176,6 +191,19 @@ class Budget:
         """Note that a request was answered with 429."""
         self.refused += 1
         self.pace.refuse(ticket, asked_s)
+        if self._turns:
+            self._serve()
+
+    def leave(self, ticket: Ticket, *, is_served: bool = False) -> None:
+        """A request is over: its place is free. May be said more than once.
+
+        Args:
+            ticket: Of the request.
+            is_served: Whether the service served it.
+        """
+        self.pace.leave(ticket, is_served=is_served)
+        if self._turns and self._is_full:
+            self._serve()
 
     def settle(self, ticket: Ticket, usage: Usage) -> None:
         """Note what a request really cost."""
@@ -191,6 +219,7 @@ class Budget:
         )
         requests = min(requests, request_limit(pace, self.pace.rules))
         tokens = token_limit(pace, self.pace.rules)
+        cap = self.pace.concurrency.cap
         return BudgetUse(
             service=self.endpoint.host,
             model=self.model,
@@ -201,6 +230,8 @@ class Budget:
             requests_per_minute=None if math.isinf(requests) else requests,
             tokens_per_minute=None if math.isinf(tokens) else tokens,
             paused_s=max(0.0, pace.hold_until - now),
+            in_flight=self.pace.concurrency.in_flight,
+            in_flight_limit=None if math.isinf(cap) else int(cap),
         )
 
     def _too_long(self, wait_s: float) -> Problem:

@@ -19,7 +19,20 @@ from pathlib import Path
 from typing import Any
 
 from headrace.providers.allowance import Allowances
-from headrace.providers.pace import Bucket, Pace, Rules, Ticket, begin, hear, is_stale, refuse, settle, take
+from headrace.providers.concurrency import Cause, Concurrency
+from headrace.providers.pace import (
+    Bucket,
+    Pace,
+    Rules,
+    Ticket,
+    begin,
+    hear,
+    hold,
+    is_stale,
+    refuse,
+    settle,
+    take,
+)
 
 _BUCKETS = ("requests", "tokens")
 _NAMES = tuple(item.name for item in fields(Pace) if item.name not in _BUCKETS)
@@ -32,6 +45,8 @@ _VERSION = 1.0
 _FLUSH_S = 0.1
 _TRIES = 20
 _PAUSE_S = 0.0005
+_LOOK_S = 0.05
+"""How often to look for a place in flight that another event loop of this process has left."""
 
 
 class SharedPace:
@@ -45,6 +60,7 @@ class SharedPace:
 
     def __init__(self, path: Path | None, rules: Rules, clock: Callable[[], float] = time.monotonic) -> None:
         self.rules = rules
+        self.concurrency = Concurrency()
         self._clock = clock
         self._lock = threading.Lock()
         self._pace = begin(rules, clock())
@@ -58,13 +74,28 @@ class SharedPace:
         return self._file is not None
 
     def take(self, tokens: float) -> Ticket | float:
-        """Leave to send a request, or seconds to wait; see :func:`headrace.providers.pace.take`."""
+        """Leave to send a request, or seconds to wait; see :func:`headrace.providers.pace.take`.
+
+        Whoever has got leave has to :meth:`leave` when the request is over.
+        """
+        if not self.concurrency.has_place():
+            return _LOOK_S
         now = self._clock()
         if self._file is not None and not self._pace.is_limited:
             with self._lock:
                 return self._take_freely(tokens, now)
         with self._exclusive(now) as pace:
-            return take(pace, self.rules, tokens, now)
+            return self._take(pace, tokens, now)
+
+    def leave(self, ticket: Ticket, *, is_served: bool) -> None:
+        """A request is over, and its place free; may be said more than once."""
+        with self._lock:
+            if not ticket.place:
+                return
+            self.concurrency.leave()
+            if is_served and ticket.is_last:
+                self.concurrency.serve(ticket.place, self._clock(), self.rules.minute_s)
+            ticket.place = 0
 
     def hear(self, ticket: Ticket, stated: Allowances) -> None:
         """An answer stated limits."""
@@ -76,7 +107,12 @@ class SharedPace:
         """A request was answered with 429; ``asked_s`` is how long the service asks to wait, if it does."""
         now = self._clock()
         with self._exclusive(now) as pace:
-            refuse(pace, self.rules, ticket, asked_s, now)
+            cause = self.concurrency.refuse(ticket.place, ticket.sent_at, asked_s, now)
+            if cause is Cause.CONCURRENCY:
+                hold(pace, asked_s, now)
+            else:
+                refuse(pace, self.rules, ticket, asked_s, now, is_doubtful=cause is Cause.EITHER)
+        self.leave(ticket, is_served=False)
 
     def settle(self, ticket: Ticket, tokens: float) -> None:
         """A request cost ``tokens``; matters only where tokens are limited."""
@@ -95,18 +131,26 @@ class SharedPace:
                 os.close(self._file)
                 self._file = None
 
+    def _take(self, pace: Pace, tokens: float, now: float) -> Ticket | float:
+        ticket = take(pace, self.rules, tokens, now)
+        if isinstance(ticket, Ticket):
+            ticket.place, ticket.is_last = self.concurrency.enter()
+        else:
+            self.concurrency.is_short = False
+        return ticket
+
     def _take_freely(self, tokens: float, now: float) -> Ticket | float:
         """No limit is known: nothing is read or written but, once in a while, how many were sent."""
         self._uncounted += 1
         if now - self._looked_at < _FLUSH_S and not self._is_limited_elsewhere():
-            ticket = take(self._pace, self.rules, tokens, now)
+            ticket = self._take(self._pace, tokens, now)
         else:
             self._looked_at = now
             n_uncounted = self._uncounted - 1
             with self._in_file(now) as pace:
                 pace.cycle_n += n_uncounted
                 pace.requests.taken += n_uncounted
-                ticket = take(pace, self.rules, tokens, now)
+                ticket = self._take(pace, tokens, now)
             self._uncounted = 0
         return ticket
 

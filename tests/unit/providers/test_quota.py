@@ -54,6 +54,7 @@ class Calls:
             budget.hear(ticket, headers)
             if is_let_in:
                 budget.settle(ticket, Usage(calls=1, prompt_tokens=1, completion_tokens=1))
+                budget.leave(ticket, is_served=True)
                 return refusals
             refusals += 1
             budget.refuse(ticket, parse_retry_after(headers, 0.0))
