@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -10,11 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.support.limited_service import BUCKET, FIXED, Limit
+from tests.support.limited_service import BUCKET, FIXED, Limit, Places
 from tests.support.model_server import ModelServer, Reply, Request, broken, error, hang
 
 MINUTE_S = 1.5
 ALLOWED = 300
+LATENCY_S = 0.2
 ROOT = Path(__file__).parents[2]
 
 
@@ -53,6 +55,29 @@ def test_limit_is_used_and_hardly_overrun(
     assert limit.use(begin, end - 0.2) >= 0.95
     refused = sum(at >= begin for at in limit.refused)
     assert refused < 0.02 * sum(at >= begin for at in limit.admitted)
+
+
+@pytest.mark.parametrize("asked_s", [None, 0.05])
+def test_places_of_a_service_are_used_and_hardly_overrun(tmp_path: Path, asked_s: float | None) -> None:
+    places, seen = Places(allowed=8), []
+
+    def reply(_: Request) -> Reply:
+        is_let_in = places.arrive(time.monotonic())
+        seen.append((is_let_in, places.n))
+        if not is_let_in:
+            return Reply(
+                status=429, headers={} if asked_s is None else {"retry-after": str(asked_s)}, body={}
+            )
+        asyncio.get_running_loop().call_later(LATENCY_S, places.leave)
+        return Reply(delay_s=LATENCY_S)
+
+    with ModelServer(default=reply, is_recording=False) as server:
+        (done,) = call(server.base_url, tmp_path, 1, 320)
+    assert (done["answered"], done["refused"]) == (320, len(places.refused))
+    # After the first burst: how many were there when one more came, which nobody's clock has a part in.
+    later = [n for is_let_in, n in seen[100:] if is_let_in]
+    assert sum(later) >= 0.8 * 8 * len(later)
+    assert sum(not is_let_in for is_let_in, _ in seen[100:]) < 0.03 * len(later)
 
 
 def test_no_call_is_lost_to_faults(tmp_path: Path) -> None:

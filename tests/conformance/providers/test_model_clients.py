@@ -572,6 +572,36 @@ def test_limits_that_an_answer_states(bench: Bench, *, is_streamed: bool) -> Non
     assert (use.requests_per_minute, use.tokens_per_minute) == (600, 90_000)
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [Reply(text="a b c"), error(400), broken(), answer("no stream")],
+    ids=["served", "bad", "broken", "odd"],
+)
+def test_place_of_a_request_is_free_when_it_is_over(bench: Bench, reply: Reply) -> None:
+    bench.quota = Quota(load_settings({}))
+
+    async def ask(client: ModelClient) -> list[int]:
+        found = []
+        for is_streamed in (False, True):
+            with contextlib.suppress(RemoteError):
+                if not is_streamed:
+                    await client.send(CHAT)
+                    continue
+                stream = client.stream(CHAT)
+                async with contextlib.aclosing(stream) as chunks:  # type: ignore[type-var]
+                    async for _ in chunks:
+                        assert bench.quota is not None
+                        found.append(bench.quota.snapshot()[0].in_flight)
+                        break  # nobody reads it to its end
+        return found
+
+    with ModelServer(default=reply) as server:
+        found = bench.run(open_ai(server), ask, HEADRACE_MAX_RETRIES="1")
+    assert set(found) <= {1}
+    (use,) = bench.quota.snapshot()
+    assert use.in_flight == 0
+
+
 def test_answer_that_stalls(bench: Bench) -> None:
     reply = Reply(text="one two three", piece_delay_s=0.4)
     with ModelServer(default=reply) as server:
