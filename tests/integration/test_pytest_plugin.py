@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,9 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 
 def run(project: pytest.Pytester, tests: str, *options: str) -> pytest.RunResult:
     project.makepyfile(test_gates=tests)
-    return project.runpytest_subprocess("-p", PLUGIN, "-p", "no:randomly", "--strict-markers", *options)
+    is_installed = any(point.value == PLUGIN for point in entry_points(group="pytest11"))
+    plugin = () if is_installed else ("-p", PLUGIN)
+    return project.runpytest_subprocess(*plugin, "-p", "no:randomly", "--strict-markers", *options)
 
 
 def test_a_gate_passes_fails_or_is_undecided_with_evidence(project: pytest.Pytester) -> None:

@@ -53,9 +53,14 @@ def test_retrieval_wins_and_examples_alone_do_not(project: Path) -> None:
     metric, shipped = _race(project)
     words = _words(metric)
     assert metric.spec.name == "f1"
-    assert words["retrieval"] == words["retrieval_few_shot"] == "better"
+    assert words["retrieval_few_shot"] == "better"
+    # Whole sentences score little beside short answers, the less the more pages there are to find them in.
+    effect = metric.effect_of("retrieval")
+    assert effect is not None
+    assert effect.difference is not None
+    assert effect.difference.value > 0
     assert words["few_shot"] != "better"
-    assert shipped in ("retrieval", "retrieval_few_shot")
+    assert shipped == "retrieval_few_shot"
 
 
 def test_retrieval_loses_when_it_is_broken(project: Path) -> None:

@@ -95,7 +95,8 @@ def _content(file: Path, plain: Callable[[str], str]) -> Any:
         return text.split("\n")  # key order and the form of numbers count
     data = _slim(json.loads(text))
     if file.name == "meta.json":
-        data.pop("run", None)
+        for ours in ("run", "flow_version", "flow_digest"):  # prompt flow reads batch_size only
+            data.pop(ours, None)
     if "node_runs" in data:
         data["node_runs"] = {record["node"]: record for record in data["node_runs"]}
     return data
