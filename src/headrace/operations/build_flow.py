@@ -166,6 +166,8 @@ def _describe_tools(target: Path, name: str) -> None:
         return
     with chdir(target):
         described = describe_flow_tools(flow, Path(flow.folder))
+    for compiled in sorted(target.rglob("__pycache__")):  # the tools were imported from here
+        shutil.rmtree(compiled, ignore_errors=True)
     text = json.dumps(described.to_json(), indent=4, ensure_ascii=False) + "\n"
     write_files({target / ".promptflow" / "flow.tools.json": text}, is_replacing=True)
 
