@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from textwrap import wrap
 
-from headrace.cli.board_details import TEXT_WIDTH, render_details
+from headrace.cli.board_details import TEXT_WIDTH, dimmed, render_details
 from headrace.cli.forest import Axis, draw_interval, make_axis
 from headrace.cli.table import Cell, Column, render_table
 from headrace.cli.terminal import Terminal
@@ -21,7 +21,13 @@ from headrace.domain.comparison import (
 from headrace.domain.race import RaceResult
 from headrace.domain.report import ReportContext
 from headrace.evaluation import wording
-from headrace.evaluation.report.board import rank_for_reading, shown_arm
+from headrace.evaluation.report.board import (
+    interval_level,
+    metric_title,
+    plain_span,
+    rank_for_reading,
+    shown_arm,
+)
 from headrace.evaluation.report.elements import chance
 from headrace.evaluation.report.headline import decision_of, headline
 from headrace.evaluation.report.race import RACE_HEADER, race_rows, race_sentences
@@ -106,16 +112,12 @@ def _race(race: RaceResult | None, terminal: Terminal) -> list[str]:
         ),
     ]
     rows = [[Cell(text or _NOTHING) for text in row] for row in race_rows(race)]
-    said = [
-        terminal.out.paint(line, "dim")
-        for text in race_sentences(race)
-        for line in wrap(text, min(terminal.width, TEXT_WIDTH), break_on_hyphens=False)
-    ]
-    return ["\n".join([render_table(columns, rows, ink=terminal.out, width=terminal.width), *said])]
+    table = render_table(columns, rows, ink=terminal.out, width=terminal.width)
+    return [f"{table}\n{dimmed(race_sentences(race), terminal)}"]
 
 
 def _level(comparison: Comparison) -> str:
-    return f"{(1 - comparison.provenance.alpha) * 100:g}% interval"
+    return f"{interval_level(comparison)} interval"
 
 
 def _wide_quality(
@@ -128,7 +130,7 @@ def _wide_quality(
     axis = make_axis([effect.difference for effect in metric.effects])
     columns = [
         _ARM,
-        Column(title=_metric_title(metric), is_right=True, least=16),
+        Column(title=metric_title(metric), is_right=True, least=16),
         Column(title=level),
         Column(title=f"vs {comparison.baseline}", is_right=True, least=14),
         Column(title=level),
@@ -141,7 +143,7 @@ def _wide_quality(
         [
             cell,
             _mean_cell(metric.score_of(arm).mean),
-            Cell(_plain_span(metric.score_of(arm).mean), ("dim",)),
+            Cell(plain_span(metric.score_of(arm).mean), ("dim",)),
             *_with_chance(metric, arm, _effect_cells(metric.effect_of(arm), terminal)),
             _forest_cell(metric.effect_of(arm), axis, terminal),
         ]
@@ -159,7 +161,7 @@ def _narrow_quality(
     """Two lines per arm: numbers, and below them their intervals."""
     columns = [
         _ARM,
-        Column(title=_metric_title(metric), is_right=True, least=16),
+        Column(title=metric_title(metric), is_right=True, least=16),
         Column(title=f"vs {comparison.baseline}", is_right=True, least=18),
         Column(title="p", is_right=True),
         *_chance_columns(metric),
@@ -174,7 +176,7 @@ def _narrow_quality(
         numbers = [_mean_cell(mean), difference, p, *chance, verdict]
         rows.append([cell, *numbers])
         empty = [Cell("")] * (2 + len(chance))
-        rows.append([Cell(""), Cell(_plain_span(mean), ("dim",)), span, *empty])
+        rows.append([Cell(""), Cell(plain_span(mean), ("dim",)), span, *empty])
     table = render_table(columns, rows, ink=terminal.out, width=terminal.width)
     return table + "\n" + terminal.out.paint(f"below each number its {_level(comparison)}", "dim")
 
@@ -205,10 +207,6 @@ def _with_chance(metric: MetricComparison, arm: str, cells: Sequence[Cell]) -> l
     return [*numbers, *_chance_cells(metric, arm), verdict]
 
 
-def _metric_title(metric: MetricComparison) -> str:
-    return metric.spec.name if metric.spec.direction == "higher" else f"{metric.spec.name} (low is good)"
-
-
 def _arm_cell(arm: str, comparison: Comparison, recommendation: Recommendation, *, is_dropped: bool) -> Cell:
     if is_dropped:
         return Cell(f"{arm} (dropped)", ("dim",))
@@ -221,15 +219,8 @@ def _mean_cell(estimate: Estimate | None) -> Cell:
     return Cell(_NOTHING if estimate is None else wording.number(estimate.value))
 
 
-def _plain_span(estimate: Estimate | None) -> str:
-    if estimate is None or estimate.interval is None:
-        return ""
-    interval = estimate.interval
-    return f"{wording.number(interval.low)} to {wording.number(interval.high)}"
-
-
 def _effect_cells(effect: PairedEffect | None, terminal: Terminal) -> tuple[Cell, Cell, Cell, Cell]:
-    """Difference, its interval, adjusted p and verdict; the baseline has none of them."""
+    """Difference, its interval, p and verdict; the baseline has none of them."""
     if effect is None:
         return Cell("baseline", ("dim",)), Cell(""), Cell(""), Cell("")
     difference = effect.difference
@@ -279,7 +270,7 @@ def _other_metrics(comparison: Comparison, terminal: Terminal) -> str:
     arms = rank_for_reading(comparison.primary, comparison.baseline)
     columns = [
         _ARM,
-        *(Column(title=_metric_title(metric), is_right=True, least=10) for metric in further),
+        *(Column(title=metric_title(metric), is_right=True, least=10) for metric in further),
     ]
     rows = [[Cell(arm), *(_further_cell(metric, arm, terminal) for metric in further)] for arm in arms]
     marks = "   ".join(f"{_mark(word, terminal)} {word}" for word in _MARKS)
@@ -356,9 +347,4 @@ def _notes(comparison: Comparison, context: ReportContext, terminal: Terminal) -
     )
     if provenance.adjustment == "none":
         method = "p is two-sided and not adjusted."
-    paragraphs = [method, context.model_note]
-    return "\n".join(
-        terminal.out.paint(line, "dim")
-        for paragraph in paragraphs
-        for line in wrap(paragraph, min(terminal.width, TEXT_WIDTH), break_on_hyphens=False)
-    )
+    return dimmed([method, context.model_note], terminal)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from textwrap import wrap
 
 from headrace.cli.table import Cell, Column, render_table
 from headrace.cli.terminal import Terminal
-from headrace.domain.comparison import Comparison, JudgeQuality, MetricComparison, Slice
+from headrace.domain.comparison import Comparison, JudgeQuality, MetricComparison, Provenance, Slice
 from headrace.evaluation import wording
 
 TEXT_WIDTH = 100
@@ -31,15 +31,20 @@ def render_details(comparison: Comparison, shown: str, terminal: Terminal) -> li
         return []
     sentences = [
         *_losses(metric, shown),
-        *_interactions(metric, comparison.provenance.alpha),
+        *_interactions(metric, comparison.provenance),
         *_judges(comparison),
     ]
-    lines = [
+    said = dimmed(sentences, terminal)
+    return [*_slices(comparison, metric, shown, terminal), *([said] if said else [])]
+
+
+def dimmed(sentences: Iterable[str], terminal: Terminal) -> str:
+    """Sentences that are less than the numbers, each beginning a line."""
+    return "\n".join(
         terminal.out.paint(line, "dim")
         for sentence in sentences
         for line in wrap(sentence, min(terminal.width, TEXT_WIDTH), break_on_hyphens=False)
-    ]
-    return [*_slices(comparison, metric, shown, terminal), *(["\n".join(lines)] if lines else [])]
+    )
 
 
 def _slices(
@@ -65,10 +70,9 @@ def _slices(
 
 
 def _slice_row(item: Slice, baseline: str, shown: str) -> list[Cell]:
-    means = {score.arm: score.mean for score in item.scores}
-    effect = next((effect for effect in item.effects if effect.arm == shown), None)
+    effect = item.effect_of(shown)
     texts = [
-        _NOTHING if (mean := means.get(arm)) is None else wording.number(mean.value)
+        _NOTHING if (mean := item.mean_of(arm)) is None else wording.number(mean.value)
         for arm in (baseline, shown)
     ]
     difference = None if effect is None else effect.difference
@@ -93,15 +97,15 @@ def _losses(metric: MetricComparison, shown: str) -> Iterator[str]:
     yield f"{shown} does worse than {effect.against} on {lost}, most on {worst}."
 
 
-def _interactions(metric: MetricComparison, alpha: float) -> Iterator[str]:
-    """Variants that help one model more than another, where interval and adjusted p say so."""
+def _interactions(metric: MetricComparison, provenance: Provenance) -> Iterator[str]:
+    """Variants that help one model more than another, where interval and p say so."""
     for item in metric.interaction:
         difference = item.difference
         if difference is None or difference.interval is None or not difference.interval.excludes_zero:
             continue
-        if item.p_adjusted is None or item.p_adjusted > alpha:
+        if item.p_adjusted is None or item.p_adjusted > provenance.alpha:
             continue
-        p = f", adjusted p {wording.p_value(item.p_adjusted)}"
+        p = f", {wording.p_name(provenance.family)} {wording.p_value(item.p_adjusted)}"
         more = "more" if difference.value > 0 else "less"
         yield (
             f"{item.variant} gains {wording.number(abs(difference.value))} {more} over {item.baseline_variant} with "

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import click
 
 from headrace.cli.board import render_board
 from headrace.cli.session import Session, fail_usage
+from headrace.errors import Problem, StateError
 from headrace.evaluation.report.as_json import render_json
 from headrace.evaluation.report.html import render_html
 from headrace.evaluation.report.junit import render_junit
@@ -24,6 +27,18 @@ class Destination(NamedTuple):
 
     form: str
     file: Path | None
+
+
+def outputs_option(known: Sequence[str] = FORMS) -> Callable[[Any], Any]:
+    """``-o/--output`` for :func:`read_destinations`; the first form is the default."""
+    return click.option(
+        "-o",
+        "--output",
+        "outputs",
+        multiple=True,
+        metavar="FORM|FILE",
+        help=f"{', '.join(known)}, or a file whose name says which, repeatable; default {known[0]}.",
+    )
 
 
 def read_destinations(outputs: Sequence[str], known: Sequence[str] = FORMS) -> tuple[Destination, ...]:
@@ -72,3 +87,33 @@ def render_result(session: Session, result: ComparisonResult, destination: Desti
 def files_of(destinations: Iterable[Destination]) -> list[Path]:
     """The files that are written."""
     return [destination.file for destination in destinations if destination.file is not None]
+
+
+def make_room(path: Path) -> None:
+    """Make the folder of a file that was asked for, before anything runs: a wrong path costs nothing then.
+
+    Raises:
+        StateError: S808 when it cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(path) from error
+
+
+def write_output(path: Path, text: str) -> None:
+    """Write a file that was asked for.
+
+    Raises:
+        StateError: S808 when it cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise cannot_write(path) from error
+
+
+def cannot_write(path: Path) -> StateError:
+    """S808 for ``path``."""
+    fix = "Name a file in a folder that you may write to."
+    return StateError(Problem(code="S808", what=f"{path} cannot be written.", fix=fix))

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 
-from headrace.cli.compare_outputs import Destination
+from headrace.cli.compare_outputs import cannot_write
 from headrace.cli.render import workflow_command
 from headrace.cli.session import Session
 from headrace.domain.gate import GateResult, GateSpec
-from headrace.errors import Problem, StateError
-from headrace.evaluation.report.as_json import render_json
+from headrace.evaluation.report.as_json import comparison_to_plain
 from headrace.evaluation.report.gate import (
     gate_to_plain,
     render_gate_junit,
@@ -45,7 +43,7 @@ def render_gate(
     """
     title = report.comparison.context.title
     if form == "json":
-        comparison = json.loads(render_json(report.comparison.comparison, report.comparison.context))
+        comparison = comparison_to_plain(report.comparison.comparison, report.comparison.context)
         return json.dumps({"gate": gate_to_plain(report.results), **comparison}, ensure_ascii=False, indent=2)
     if form == "markdown":
         return render_gate_markdown(report.results, title)
@@ -90,23 +88,3 @@ def append_summary(session: Session, report: GateReport) -> None:
             file.write(text + "\n")
     except OSError as error:
         raise cannot_write(Path(name)) from error
-
-
-def make_rooms(destinations: Iterable[Destination]) -> None:
-    """Make the folders of files that were asked for, before anything runs.
-
-    Raises:
-        StateError: S808 when one cannot be made.
-    """
-    for destination in destinations:
-        if destination.file is not None:
-            try:
-                destination.file.parent.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise cannot_write(destination.file) from error
-
-
-def cannot_write(path: Path) -> StateError:
-    """S808 for ``path``."""
-    fix = "Name a file in a folder that you may write to."
-    return StateError(Problem(code="S808", what=f"{path} cannot be written.", fix=fix))

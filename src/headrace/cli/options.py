@@ -270,6 +270,25 @@ def pairs_option(*names: str, help: str, **attributes: Any) -> Callable[..., Any
     return click.option(*names, multiple=True, help=help, **attributes)
 
 
+def environment_option() -> Callable[[Any], Any]:
+    """``--env``: which overlay of the experiment file counts."""
+    return click.option(
+        "--env", "environment", metavar="NAME", help="Lay experiment.NAME.yaml over the experiment file."
+    )
+
+
+def evaluators_option(**attributes: Any) -> Callable[[Any], Any]:
+    """``--evaluator``: what judges answers."""
+    return click.option(
+        "--evaluator",
+        "evaluators",
+        multiple=True,
+        metavar="NAME",
+        help="Built-in evaluator, flow, FILE.py:NAME or MODULE:NAME; may be repeated.",
+        **attributes,
+    )
+
+
 def judges_option() -> Callable[[Any], Any]:
     """``--judge``: the models that graders ask."""
     return click.option(

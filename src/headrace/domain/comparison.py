@@ -234,6 +234,14 @@ class Slice:
     scores: tuple[ArmScore, ...]
     effects: tuple[PairedEffect, ...]
 
+    def mean_of(self, arm: str) -> Estimate | None:
+        """The mean of ``arm`` on these lines; ``None`` where it has none."""
+        return next((score.mean for score in self.scores if score.arm == arm), None)
+
+    def effect_of(self, arm: str) -> PairedEffect | None:
+        """The effect of ``arm`` against the baseline; ``None`` where there is none."""
+        return next((effect for effect in self.effects if effect.arm == arm), None)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InteractionEffect:

@@ -58,6 +58,11 @@ class MetricSpec:
     labels: Mapping[str, str] = field(default_factory=dict)
     goal: Goal = "superiority"
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing but its name was said."""
+        return self == MetricSpec(name=self.name)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LineObservation:

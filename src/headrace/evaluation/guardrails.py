@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from headrace.domain.comparison import Comparison, GuardrailCheck, MarginTest, PairedEffect
+from headrace.domain.comparison import Comparison, Family, GuardrailCheck, MarginTest, PairedEffect
 from headrace.domain.scores import MetricSpec
 from headrace.evaluation import wording
 
@@ -53,14 +53,14 @@ def guarded_metrics(
     return (*merged, *(spec for name, spec in guardrails.items() if name not in asked))
 
 
-def guardrail_sentence(checks: Sequence[GuardrailCheck]) -> str:
+def guardrail_sentence(checks: Sequence[GuardrailCheck], family: Family) -> str:
     """What to say of an arm that keeps all its guardrails; empty without any."""
     if not checks:
         return ""
     kept = []
     for check in checks:
         p = check.test.p_adjusted if check.test else None
-        note = "" if p is None else f", adjusted p {wording.p_value(p)}"
+        note = "" if p is None else f", {wording.p_name(family)} {wording.p_value(p)}"
         margin = "" if check.test is None else f" within {wording.number(check.test.margin)}"
         kept.append(f"{check.metric}{margin}{note}")
     return f"It is no worse on {'; '.join(kept)}."

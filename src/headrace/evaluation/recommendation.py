@@ -68,7 +68,7 @@ def _guarded(comparison: Comparison, found: Recommendation, better: Sequence[Pai
         return found
     checks = check_guardrails(comparison, found.arm)
     left_out = [effect.arm for effect in better if not _keeps_guardrails(comparison, effect.arm)]
-    reason = f"{found.reason} {guardrail_sentence(checks)}"
+    reason = f"{found.reason} {guardrail_sentence(checks, comparison.provenance.family)}"
     if left_out:
         reason += f" Left out for their guardrails: {', '.join(left_out)}."
     return Recommendation(arm=found.arm, reason=reason, guardrails=checks)
@@ -100,7 +100,8 @@ def keep_guardrails(comparison: Comparison, found: Recommendation) -> Recommenda
         return found
     checks = check_guardrails(comparison, found.arm)
     if all(check.holds for check in checks):
-        reason = " ".join(filter(None, [found.reason, guardrail_sentence(checks)]))
+        kept = guardrail_sentence(checks, comparison.provenance.family)
+        reason = " ".join(filter(None, [found.reason, kept]))
         return Recommendation(arm=found.arm, reason=reason, guardrails=checks)
     is_broken = any(check.is_broken for check in checks)
     return Recommendation(
@@ -194,7 +195,7 @@ def _ship_cheaper(
     best = savings[0]
     goal = "no worse than" if best.test.question == "non-inferior" else "as good as"
     saved = "the cost" if best.what == "costs" else "the time"
-    p_name = "p" if comparison.provenance.family == "none" else "adjusted p"
+    p_name = wording.p_name(comparison.provenance.family)
     p = "" if best.test.p_adjusted is None else f", {p_name} {wording.p_value(best.test.p_adjusted)}"
     reason = (
         f"{best.effect.arm} is {goal} {comparison.baseline} on {metric.spec.name} within the margin of "

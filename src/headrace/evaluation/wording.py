@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headrace.domain.comparison import Estimate, Interval
+from headrace.domain.comparison import Estimate, Family, Interval
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -31,6 +31,11 @@ def signed(value: float) -> str:
 def p_value(p: float) -> str:
     """A p value: three decimals, "< 0.001" below that."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def p_name(family: Family) -> str:
+    """What p is called: it is adjusted unless the family of comparisons says otherwise."""
+    return "p" if family == "none" else "adjusted p"
 
 
 def span(interval: Interval) -> str:

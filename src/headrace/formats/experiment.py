@@ -76,7 +76,7 @@ from headrace.formats.experiment_rules import (
 )
 from headrace.formats.judgement import read_family, read_metrics, read_slices
 from headrace.formats.overlay import lay_over, overlay_file
-from headrace.formats.paths import is_folder
+from headrace.formats.paths import is_file, is_folder
 from headrace.formats.positions import read_text, read_yaml
 from headrace.formats.shape import Block, Findings, by_place, root_block
 from headrace.source import Pointer
@@ -93,6 +93,11 @@ _GIVEN = "arguments"
 """Name of the file that is not there."""
 
 _STATES = {"on": True, "off": False}
+
+
+def is_experiment(path: Path) -> bool:
+    """Whether a path is meant as an experiment, by its ending or by what is there, and not as the name of a run."""
+    return is_folder(path) or path.suffix in (".yaml", ".yml") or is_file(path)
 
 
 def load_experiment(path: Path, environment: str | None = None) -> Experiment:

@@ -17,10 +17,10 @@ from headrace.domain.scores import MetricSpec
 from headrace.domain.variant import Variant
 from headrace.errors import HeadraceError, Problem, UsageError
 from headrace.formats.csv_cells import unguarded
-from headrace.formats.experiment import load_experiment, read_experiment
+from headrace.formats.experiment import is_experiment, load_experiment, read_experiment
 from headrace.formats.flow_file import load_flow
 from headrace.formats.lines import read_dataset
-from headrace.formats.paths import is_file, is_folder
+from headrace.formats.paths import is_folder
 from headrace.operations.compare_arguments import change_experiment, every_variant, find_variant, parse_metric
 from headrace.operations.compare_runs import (
     ComparisonResult,
@@ -41,7 +41,6 @@ _RUN_KEYS = ("repeats", "cache", "max_cost", "max_tokens", "workers")
 Metric: TypeAlias = str | Mapping[str, Any] | MetricSpec
 """``"f1"``, ``"words:lower"``, the mapping that an experiment file has, or the type itself."""
 
-_EXPERIMENT_SUFFIXES = (".yaml", ".yml")
 _TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 _EXPERIMENT_KEYS = (
     "flow",
@@ -170,9 +169,7 @@ def _result(
         workspace,
         [str(getattr(target, "name", target)) for target in targets],
         baseline=judgement.baseline,
-        metrics=[
-            metric.name if metric == MetricSpec(name=metric.name) else metric for metric in judgement.metrics
-        ],
+        metrics=[metric.name if metric.is_bare else metric for metric in judgement.metrics],
         alpha=given.get("alpha"),
         cluster=given.get("clusters"),
         slices=judgement.slices if not isinstance(judgement.slices, Mapping) else (),
@@ -186,7 +183,7 @@ def _experiment(targets: Sequence[Any], given: Mapping[str, Any]) -> Experiment 
         _need_metric(given)
         return read_experiment(_document(given), Path.cwd())
     path = Path(str(targets[0]))
-    if len(targets) > 1 or not (is_folder(path) or path.suffix in _EXPERIMENT_SUFFIXES or is_file(path)):
+    if len(targets) > 1 or not is_experiment(path):
         return None
     _refuse(given, [key for key in _EXPERIMENT_KEYS if key != "data"])
     experiment = load_experiment(path)
@@ -204,7 +201,7 @@ def _experiment(targets: Sequence[Any], given: Mapping[str, Any]) -> Experiment 
 
 def _known_metric(metric: MetricSpec, known: Mapping[str, MetricSpec]) -> MetricSpec:
     """A metric that is only named means what the experiment says of it."""
-    return known.get(metric.name, metric) if metric == MetricSpec(name=metric.name) else metric
+    return known.get(metric.name, metric) if metric.is_bare else metric
 
 
 def _document(given: Mapping[str, Any]) -> dict[str, Any]:

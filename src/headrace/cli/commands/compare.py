@@ -11,11 +11,13 @@ from typing import Any, get_args
 import click
 
 from headrace.cli.compare_outputs import (
-    FORMS,
     Destination,
     files_of,
+    make_room,
+    outputs_option,
     read_destinations,
     render_result,
+    write_output,
 )
 from headrace.cli.forecast_view import show_forecasts
 from headrace.cli.inputs import read_variables
@@ -23,6 +25,8 @@ from headrace.cli.options import (
     Verb,
     cache_option,
     concurrency_option,
+    environment_option,
+    evaluators_option,
     events_option,
     judges_option,
     on_option,
@@ -43,10 +47,9 @@ from headrace.domain.comparison import Family
 from headrace.domain.evaluation import Experiment
 from headrace.domain.race import RaceMode
 from headrace.domain.scores import MetricSpec
-from headrace.errors import ExitCode, Problem, StateError, UsageError
+from headrace.errors import ExitCode, Problem, UsageError
 from headrace.evaluation.report.html import render_html
-from headrace.formats.experiment import load_experiment
-from headrace.formats.paths import is_file, is_folder
+from headrace.formats.experiment import is_experiment, load_experiment
 from headrace.operations.compare_arguments import (
     CompareArguments,
     add_margins,
@@ -64,8 +67,6 @@ from headrace.operations.forecast_run import forecast_experiment
 from headrace.operations.line_runners import Where
 from headrace.operations.workspace import Workspace
 
-_EXPERIMENT_SUFFIXES = (".yaml", ".yml")
-_EXPERIMENT_FILE = "experiment.yaml"
 _JUDGING = ("metrics", "margins", "baseline", "alpha", "cluster", "slices", "family")
 _WITH_FILE = (*_JUDGING, "cache", "data", "environment", "repeats", "line_id", "seed")
 _FLAGS = {
@@ -117,13 +118,7 @@ _FLAGS = {
     help="Models as CONNECTION/MODEL; every variant with every model.",
 )
 @click.option("--evaluation", type=click.Path(path_type=Path), metavar="PATH", help="Evaluation flow.")
-@click.option(
-    "--evaluator",
-    "evaluators",
-    multiple=True,
-    metavar="NAME",
-    help="Built-in evaluator, flow, FILE.py:NAME or MODULE:NAME; may be repeated.",
-)
+@evaluators_option()
 @judges_option()
 @click.option(
     "--metric",
@@ -162,9 +157,7 @@ _FLAGS = {
     metavar="P",
     help="Chance of a wrong verdict that you accept; default 0.05.",
 )
-@click.option(
-    "--env", "environment", metavar="NAME", help="Lay experiment.NAME.yaml over the experiment file."
-)
+@environment_option()
 @race_options()
 @variables_option()
 @concurrency_option()
@@ -176,14 +169,7 @@ _FLAGS = {
 @on_option()
 @click.option("--resume", metavar="ID", help="Go on with this race; give the rest as it was begun with.")
 @click.option("--again", metavar="ID", help="Compare the recorded runs of this experiment once more.")
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    metavar="FORM|FILE",
-    help=f"{', '.join(FORMS)}, or a file whose name says which, repeatable; default table.",
-)
+@outputs_option()
 @record_options()
 @path_option("--report", help="Write the HTML report here; default for an experiment: .headrace/reports.")
 @click.pass_obj
@@ -230,7 +216,7 @@ def command(
     with command_workspace(session) as workspace:
         for path in (report, scores, *files_of(destinations)):
             if path is not None:
-                _make_room(path)
+                make_room(path)
         cap = read_cap(max_cost, max_tokens)
         if experiment is None:
             result = _compare_recorded(workspace, targets, again, options)
@@ -240,7 +226,7 @@ def command(
                 result = run_experiment(workspace, experiment, on_event, cap, where, resume)
         if report is None and experiment is not None:
             report = default_report(workspace, experiment.name)
-            _make_room(report)
+            make_room(report)
     _write_results(session, result, destinations)
     is_beside = Destination("table", None) not in destinations
     _write_places(session, result, report, is_new=experiment is not None, is_beside=is_beside)
@@ -279,9 +265,7 @@ def _find_experiment(
         _refuse_others(given, [name for name in given if name != "environment"], "--flow")
         return make_experiment(_arguments(session, given))
     path = Path(targets[0])
-    if len(targets) == 1 and is_folder(path):
-        path /= _EXPERIMENT_FILE
-    if len(targets) == 1 and (path.suffix in _EXPERIMENT_SUFFIXES or is_file(path)):
+    if len(targets) == 1 and is_experiment(path):
         _refuse_others(given, _WITH_FILE, "an experiment file")
         for name in ("metrics", "slices"):
             if name in given:
@@ -352,7 +336,7 @@ def _recorded_metrics(texts: Sequence[str], margins: Sequence[str]) -> Sequence[
     if margins:
         return add_margins(parse_metrics(names), margins)
     found = parse_metrics(names)
-    return [item.name if item == MetricSpec(name=item.name) else item for item in found]
+    return [item.name if item.is_bare else item for item in found]
 
 
 def default_report(workspace: Workspace, name: str) -> Path:
@@ -361,38 +345,13 @@ def default_report(workspace: Workspace, name: str) -> Path:
     return workspace.state_folder / "reports" / f"{word}-{workspace.now():%Y%m%d-%H%M%S}.html"
 
 
-def _make_room(path: Path) -> None:
-    """Make the folder of a file that was asked for, before the arms run: a wrong path costs nothing then."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _cannot_write(path) from error
-
-
-def _cannot_write(path: Path) -> StateError:
-    return StateError(
-        Problem(
-            code="S808",
-            what=f"{path} cannot be written.",
-            fix="Name a file in a folder that you may write to.",
-        )
-    )
-
-
-def _write_file(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8", errors="backslashreplace")
-    except OSError as error:
-        raise _cannot_write(path) from error
-
-
 def _write_results(session: Session, result: ComparisonResult, destinations: Sequence[Destination]) -> None:
     for destination in destinations:
         text = render_result(session, result, destination)
         if destination.file is None:
             session.write(text)
         else:
-            _write_file(destination.file, text.rstrip("\n") + "\n")
+            write_output(destination.file, text.rstrip("\n") + "\n")
             session.note(str(destination.file))
 
 
@@ -412,7 +371,7 @@ def _write_places(
     if is_new and result.experiment is not None:
         lines.append(f"again: headrace compare --again {quote(result.experiment)}")
     if report is not None:
-        _write_file(report, render_html(result.comparison, result.context))
+        write_output(report, render_html(result.comparison, result.context))
         lines.append(f"report: {session.shorten(report)}")
     if not lines:
         return

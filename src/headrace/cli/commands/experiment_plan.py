@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from headrace.cli.options import Verb, choose_form, form_option
+from headrace.cli.options import Verb, choose_form, environment_option, form_option
 from headrace.cli.plan_view import plan_to_json, render_plan
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.workspace import command_workspace
@@ -38,9 +38,7 @@ _LATEST = "latest"
     ),
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option(
-    "--env", "environment", metavar="NAME", help="Lay experiment.NAME.yaml over the experiment file."
-)
+@environment_option()
 @click.option(
     "--mde",
     "difference",

@@ -8,9 +8,23 @@ from typing import Any, get_args
 
 import click
 
-from headrace.cli.compare_outputs import Destination, read_destinations
-from headrace.cli.gate_outputs import GATE_FORMS, append_summary, cannot_write, make_rooms, render_gate
-from headrace.cli.options import Verb, cache_option, concurrency_option, events_option, workers_option
+from headrace.cli.compare_outputs import (
+    Destination,
+    files_of,
+    make_room,
+    outputs_option,
+    read_destinations,
+    write_output,
+)
+from headrace.cli.gate_outputs import GATE_FORMS, append_summary, render_gate
+from headrace.cli.options import (
+    Verb,
+    cache_option,
+    concurrency_option,
+    environment_option,
+    events_option,
+    workers_option,
+)
 from headrace.cli.progress import show_progress
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.spending_options import cap_options, read_cap
@@ -18,8 +32,7 @@ from headrace.cli.workspace import command_workspace
 from headrace.domain.evaluation import Experiment
 from headrace.domain.gate import GateSpec, GateTest
 from headrace.errors import ExitCode
-from headrace.formats.experiment import load_experiment
-from headrace.formats.paths import is_file, is_folder
+from headrace.formats.experiment import is_experiment, load_experiment
 from headrace.operations.compare_arguments import change_experiment
 from headrace.operations.compare_runs import (
     ComparisonResult,
@@ -39,7 +52,6 @@ from headrace.operations.recorded_gates import gates_of, recorded_gates, with_ga
 from headrace.operations.workspace import Workspace
 
 _TESTS = {name.replace("_", "-"): name for name in get_args(GateTest)}
-_SUFFIXES = (".yaml", ".yml")
 _CODES = {"passed": ExitCode.OK, "failed": ExitCode.FAILED, "undecided": ExitCode.UNDECIDED}
 
 
@@ -62,9 +74,7 @@ _CODES = {"passed": ExitCode.OK, "failed": ExitCode.FAILED, "undecided": ExitCod
 )
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
 @click.option("--again", metavar="ID", help="Ask about the recorded runs of this experiment.")
-@click.option(
-    "--env", "environment", metavar="NAME", help="Lay experiment.NAME.yaml over the experiment file."
-)
+@environment_option()
 @click.option("--arm", metavar="ARM", help="The arm that is asked about; default the only one there is.")
 @click.option(
     "--against",
@@ -94,14 +104,7 @@ _CODES = {"passed": ExitCode.OK, "failed": ExitCode.FAILED, "undecided": ExitCod
 @cap_options()
 @events_option()
 @workers_option()
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    multiple=True,
-    metavar="FORM|FILE",
-    help=f"{', '.join(GATE_FORMS)}, or a file whose name says which, repeatable; default text.",
-)
+@outputs_option(GATE_FORMS)
 @click.pass_obj
 def command(
     session: Session,
@@ -132,7 +135,8 @@ def command(
         destinations = (Destination(GATE_FORMS[0], None), *destinations)
     experiment = _find_experiment(targets, again, environment)
     _check_early(asked)
-    make_rooms(destinations)
+    for path in files_of(destinations):
+        make_room(path)
     with command_workspace(session) as workspace:
         if experiment is None:
             result = _recorded(workspace, targets, again)
@@ -162,7 +166,7 @@ def _find_experiment(targets: Sequence[str], again: str | None, environment: str
             "Name an experiment file, or two or more runs. headrace gate --help shows examples.",
         )
     path = Path(targets[0]) if len(targets) == 1 else None
-    if path is not None and (is_folder(path) or path.suffix in _SUFFIXES or is_file(path)):
+    if path is not None and is_experiment(path):
         return with_gate_metrics(load_experiment(path, environment))
     if environment is not None:
         fail_usage("--env belongs to an experiment file, and none is named.", "Leave it away.")
@@ -200,10 +204,7 @@ def _write(
         if path is None:
             session.write(text)
         else:
-            try:
-                path.write_text(text + "\n", encoding="utf-8")
-            except OSError as error:
-                raise cannot_write(path) from error
+            write_output(path, text + "\n")
             session.note(str(path))
         if form == "github":
             append_summary(session, report)

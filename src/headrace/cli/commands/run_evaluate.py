@@ -12,6 +12,7 @@ from headrace.cli.inputs import read_variables
 from headrace.cli.options import (
     Verb,
     concurrency_option,
+    evaluators_option,
     events_option,
     judges_option,
     on_option,
@@ -43,14 +44,7 @@ from headrace.operations.judge_flows import give_judges
     ),
 )
 @click.argument("run", metavar="RUN")
-@click.option(
-    "--evaluator",
-    "evaluators",
-    multiple=True,
-    required=True,
-    metavar="NAME",
-    help="Built-in evaluator, flow, FILE.py:NAME or MODULE:NAME; may be repeated.",
-)
+@evaluators_option(required=True)
 @judges_option()
 @pairs_option(
     "--column-mapping", help="Where the evaluators' inputs come from; default: found by their names."

@@ -16,20 +16,24 @@ from headrace.domain.comparison import (
 from headrace.domain.report import ReportContext
 from headrace.evaluation import wording
 from headrace.evaluation.report.board import (
+    MARKS,
     UNKNOWN,
     BoardRow,
     Cell,
     board_rows,
+    interval_level,
+    metric_title,
+    p_head,
     per_line,
     rank_for_reading,
     signed_estimate,
 )
 from headrace.evaluation.report.elements import (
-    SYMBOLS,
     Head,
     chance,
     chip,
     lead,
+    marked_mean,
     name,
     row,
     table,
@@ -52,7 +56,7 @@ def arm_sections(
     content = metric_lead(metric, context) + _board(comparison, metric, recommendation)
     yield render_section("board", f"{escape(metric.spec.name)}, arm by arm", content)
     if metric.effects:
-        yield render_section("reasons", "Why", _reasons(metric, comparison.baseline))
+        yield render_section("reasons", "Why", _reasons(comparison, metric))
     if comparison.metrics[1:]:
         yield render_section("other-metrics", "Every metric", _every_metric(comparison, context))
 
@@ -81,7 +85,7 @@ def _board(comparison: Comparison, metric: MetricComparison, recommendation: Rec
         Head(text=metric.spec.name, css=_NUMBER),
         Head(text=f"Difference to {comparison.baseline}", css="plot"),
         Head(text="Difference", css=_NUMBER),
-        Head(text="Adjusted p", css=_NUMBER),
+        Head(text=p_head(comparison), css=_NUMBER),
         *([Head(text="Chance to be best", css=_NUMBER)] if knows_best else []),
         Head(text="Cost", css=_NUMBER),
         Head(text="Latency", css=_NUMBER),
@@ -94,10 +98,10 @@ def _board(comparison: Comparison, metric: MetricComparison, recommendation: Rec
         _board_row(heads, found[arm], comparison, metric, recommendation, scale, knows_best=knows_best)
         for arm in rank_for_reading(metric, comparison.baseline)
     ]
-    level = f"{(1.0 - comparison.provenance.alpha) * 100:g}%"
     caption = (
-        f"Best mean first. Below each number its {level} interval; \N{MULTIPLICATION SIGN} compares with "
-        f"{escape(comparison.baseline)}, line by line. The dashed line is no difference"
+        f"Best mean first. Below each number its {interval_level(comparison)} interval; "
+        f"\N{MULTIPLICATION SIGN} compares with {escape(comparison.baseline)}, line by line. "
+        "The dashed line is no difference"
         + (
             ", the shaded band the margin within which a difference does not matter."
             if metric.spec.margin is not None
@@ -179,18 +183,19 @@ def _plot(effect: PairedEffect | None, metric: MetricComparison, scale: Scale) -
     return f'<div class="track-cell">{track}</div>'
 
 
-def _reasons(metric: MetricComparison, baseline: str) -> str:
-    order = [metric.effect_of(arm) for arm in rank_for_reading(metric, baseline)]
+def _reasons(comparison: Comparison, metric: MetricComparison) -> str:
+    order = [metric.effect_of(arm) for arm in rank_for_reading(metric, comparison.baseline)]
+    p_name = wording.p_name(comparison.provenance.family)
     items = "".join(
         f"<li>{chip(effect.verdict.word)} <strong>{escape(effect.arm)}</strong>: "
-        f"{escape(effect.verdict.reason)} {_counts(effect, metric)}</li>"
+        f"{escape(effect.verdict.reason)} {_counts(effect, p_name)}</li>"
         for effect in order
         if effect is not None
     )
     return f'<ul class="plain reasons">{items}</ul>'
 
 
-def _counts(effect: PairedEffect, metric: MetricComparison) -> str:
+def _counts(effect: PairedEffect, p_name: str) -> str:
     if not effect.n_pairs:
         return ""
     parts = [f"Won {effect.wins:,}, lost {effect.losses:,}, tied {effect.ties:,}."]
@@ -209,7 +214,7 @@ def _counts(effect: PairedEffect, metric: MetricComparison) -> str:
         parts.append(f"Corrected by human labels: {signed_estimate(effect.corrected)}.")
     for test in effect.margin_tests:
         holds = "holds" if test.holds else "does not hold"
-        p = "" if test.p_adjusted is None else f" (adjusted p {wording.p_value(test.p_adjusted)})"
+        p = "" if test.p_adjusted is None else f" ({p_name} {wording.p_value(test.p_adjusted)})"
         parts.append(f"{test.question.capitalize()} by the margin of {test.margin:g} {holds}{p}.")
     if effect.detectable is not None:
         parts.append(f"Smallest difference that these lines resolve: {wording.number(effect.detectable)}.")
@@ -219,33 +224,22 @@ def _counts(effect: PairedEffect, metric: MetricComparison) -> str:
 def _every_metric(comparison: Comparison, context: ReportContext) -> str:
     heads = [
         Head(text="Arm"),
-        *(Head(text=_metric_head(metric), css=_NUMBER) for metric in comparison.metrics),
+        *(Head(text=metric_title(metric), css=_NUMBER) for metric in comparison.metrics),
     ]
     order = rank_for_reading(comparison.metrics[0], comparison.baseline)
     rows = [
         row(heads, name(arm), [_metric_cell(metric, arm) for metric in comparison.metrics]) for arm in order
     ]
-    marks = ", ".join(f"{SYMBOLS[word]} {word}" for word in ("better", "worse", "equivalent", "inconclusive"))
+    marks = ", ".join(f"{mark} {word}" for word, mark in MARKS.items())
     caption = f"Mean of every metric, below it the difference to {escape(comparison.baseline)}; {marks}."
     return table("metrics-table", caption, heads, rows) + "".join(
         _metric_details(comparison, metric, context) for metric in comparison.metrics[1:]
     )
 
 
-def _metric_head(metric: MetricComparison) -> str:
-    return metric.spec.name if metric.spec.direction == "higher" else f"{metric.spec.name} (low is good)"
-
-
 def _metric_cell(metric: MetricComparison, arm: str) -> str:
-    score, effect = metric.score_of(arm), metric.effect_of(arm)
-    mean = UNKNOWN if score.mean is None else wording.number(score.mean.value)
-    if effect is None or effect.difference is None:
-        return value(Cell(value=mean), made(score.mean))
-    word = effect.verdict.word
-    return (
-        f'<span class="value {word} tone"><span role="img" aria-label="{word}">{SYMBOLS[word]}</span> '
-        f'{mean}</span><span class="small">{wording.signed(effect.difference.value)}</span>'
-    )
+    mean = metric.score_of(arm).mean
+    return marked_mean(mean, metric.effect_of(arm), made(mean))
 
 
 def _metric_details(comparison: Comparison, metric: MetricComparison, context: ReportContext) -> str:
@@ -253,7 +247,7 @@ def _metric_details(comparison: Comparison, metric: MetricComparison, context: R
         Head(text="Arm"),
         Head(text="Mean", css=_NUMBER),
         Head(text="Difference", css=_NUMBER),
-        Head(text="Adjusted p", css=_NUMBER),
+        Head(text=p_head(comparison), css=_NUMBER),
         Head(text="Verdict"),
     ]
     rows = []
@@ -270,12 +264,5 @@ def _metric_details(comparison: Comparison, metric: MetricComparison, context: R
     spec = escape(metric.spec.name)
     return (
         f'<details class="metric"><summary>{spec} in full</summary>{metric_lead(metric, context)}'
-        f"{table(f'metric-{place}', f'{spec} per arm', heads, rows)}{_reasons(metric, comparison.baseline)}</details>"
+        f"{table(f'metric-{place}', f'{spec} per arm', heads, rows)}{_reasons(comparison, metric)}</details>"
     )
-
-
-def cost_per_thousand(comparison: Comparison, arm: str) -> str:
-    """What 1,000 lines of ``arm`` cost, in words; empty where prices are not known."""
-    summary = comparison.summary_of(arm)
-    each = None if summary.cost_usd is None else per_line(summary.cost_usd, summary)
-    return "" if each is None else f"{wording.cost(each * 1000)} per 1,000 lines"

@@ -16,17 +16,24 @@ SCHEMA_VERSION = 2
 
 
 def render_json(comparison: Comparison, context: ReportContext) -> str:
-    """Render a comparison, its recommendation and its context as one JSON object.
+    """Render :func:`comparison_to_plain` as one JSON object; no NaN ever appears."""
+    return (
+        json.dumps(comparison_to_plain(comparison, context), ensure_ascii=False, allow_nan=False, indent=2)
+        + "\n"
+    )
 
-    Field names are those of the domain types; what is not known is ``null``; no NaN ever appears.
+
+def comparison_to_plain(comparison: Comparison, context: ReportContext) -> dict[str, object]:
+    """A comparison, its recommendation and its context as plain data.
+
+    Field names are those of the domain types; what is not known is ``None``.
     """
-    document = {
+    return {
         "schema": SCHEMA_VERSION,
         "context": _plain(context),
         "recommendation": _plain(recommend(comparison, context)),
         "comparison": _plain(comparison),
     }
-    return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
 
 
 def _plain(value: object) -> object:

@@ -19,6 +19,14 @@ from headrace.evaluation import wording
 #: Stands where a number is not known.
 UNKNOWN = "\N{EM DASH}"
 
+MARKS = {
+    "better": "\N{BLACK UP-POINTING TRIANGLE}",
+    "worse": "\N{BLACK DOWN-POINTING TRIANGLE}",
+    "equivalent": "=",
+    "inconclusive": "?",
+}
+"""A mark for every verdict, so that colour is never its only carrier."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cell:
@@ -83,6 +91,38 @@ def shown_arm(comparison: Comparison, recommendation: Recommendation) -> str:
     return next((arm for arm in ranked if arm != comparison.baseline), comparison.baseline)
 
 
+def metric_title(metric: MetricComparison) -> str:
+    """The name of a metric, and where less is better that it is so."""
+    return metric.spec.name if metric.spec.direction == "higher" else f"{metric.spec.name} (low is good)"
+
+
+def p_head(comparison: Comparison) -> str:
+    """The head of a column of p."""
+    name = wording.p_name(comparison.provenance.family)
+    return name if name == "p" else name.capitalize()
+
+
+def interval_level(comparison: Comparison) -> str:
+    """The level of the intervals, e.g. "95%"."""
+    return f"{(1.0 - comparison.provenance.alpha) * 100:g}%"
+
+
+def has_usual_factors(metric: MetricComparison) -> bool:
+    """Whether its interactions are those of variants with models, and not of other factors."""
+    return all(item.factors == ("variant", "model") for item in metric.interaction)
+
+
+def interaction_title(metric: MetricComparison) -> str:
+    """What the interactions of a metric are about."""
+    return "Variants and models" if has_usual_factors(metric) else "Factors together"
+
+
+def interaction_heads(comparison: Comparison, metric: MetricComparison) -> tuple[str, str, str, str]:
+    """The heads of a table of interactions."""
+    levels = ("Variant", "Model") if has_usual_factors(metric) else ("Level", "With")
+    return (*levels, "Extra gain", p_head(comparison))
+
+
 def per_line(total: float, summary: ArmSummary) -> float | None:
     """A total divided by the executions of the arm; ``None`` without any."""
     return total / summary.n_observations if summary.n_observations else None
@@ -105,8 +145,10 @@ def _row(summary: ArmSummary, score: ArmScore, effect: PairedEffect | None) -> B
         arm=summary.arm,
         is_baseline=effect is None,
         score=_score(score),
-        difference=Cell(value=UNKNOWN) if effect is None else _difference(effect),
-        p=Cell(value=UNKNOWN) if effect is None else _p(effect),
+        difference=Cell(value=UNKNOWN)
+        if effect is None
+        else difference_cell(effect.difference, "no paired line"),
+        p=Cell(value=UNKNOWN if effect is None else known_p(effect.p_adjusted)),
         verdict="baseline" if effect is None else effect.verdict.word,
         reason="" if effect is None else effect.verdict.reason,
         tokens=_tokens(summary),
@@ -123,27 +165,26 @@ def _score(score: ArmScore) -> Cell:
     return Cell(value=wording.number(score.mean.value), note=plain_span(score.mean))
 
 
-def plain_span(estimate: Estimate) -> str:
+def plain_span(estimate: Estimate | None) -> str:
     """An interval as "low to high", without signs; empty where there is none."""
-    if estimate.interval is None:
+    if estimate is None or estimate.interval is None:
         return ""
     return f"{wording.number(estimate.interval.low)} to {wording.number(estimate.interval.high)}"
 
 
-def _difference(effect: PairedEffect) -> Cell:
-    if effect.difference is None:
-        return Cell(value=UNKNOWN, note="no paired line")
-    interval = effect.difference.interval
+def difference_cell(difference: Estimate | None, missing: str = "") -> Cell:
+    """A difference with its interval below it; ``missing`` says why there is none."""
+    if difference is None:
+        return Cell(value=UNKNOWN, note=missing)
+    interval = difference.interval
     return Cell(
-        value=wording.signed(effect.difference.value),
-        note="" if interval is None else wording.span(interval),
+        value=wording.signed(difference.value), note="" if interval is None else wording.span(interval)
     )
 
 
-def _p(effect: PairedEffect) -> Cell:
-    if effect.p_adjusted is None:
-        return Cell(value=UNKNOWN)
-    return Cell(value=wording.p_value(effect.p_adjusted))
+def known_p(p: float | None) -> str:
+    """A p value, where there is one."""
+    return UNKNOWN if p is None else wording.p_value(p)
 
 
 def _tokens(summary: ArmSummary) -> Cell:

@@ -9,20 +9,38 @@ from headrace.domain.comparison import (
     Agreement,
     Comparison,
     Estimate,
-    InteractionEffect,
     JudgeQuality,
     MetricComparison,
-    Slice,
 )
 from headrace.domain.report import ReportContext
 from headrace.evaluation import wording
-from headrace.evaluation.report.board import UNKNOWN, Cell, plain_span, rank_for_reading
-from headrace.evaluation.report.elements import SYMBOLS, Head, cut, lead, name, percent, row, table, value
+from headrace.evaluation.report.board import (
+    UNKNOWN,
+    Cell,
+    difference_cell,
+    has_usual_factors,
+    interaction_heads,
+    interaction_title,
+    known_p,
+    plain_span,
+    rank_for_reading,
+)
+from headrace.evaluation.report.elements import (
+    Head,
+    answer_places,
+    lead,
+    line_link,
+    marked_mean,
+    name,
+    percent,
+    row,
+    shade,
+    table,
+    value,
+)
 from headrace.evaluation.report.page import render_section
 
 _NUMBER = "number"
-_LEVELS = 5
-_MAX_ID = 80
 
 
 def heat_section(comparison: Comparison) -> Iterator[str]:
@@ -30,14 +48,8 @@ def heat_section(comparison: Comparison) -> Iterator[str]:
     metric = comparison.primary
     if metric is None or not metric.interaction:
         return
-    content = _heat_map(metric) + _interactions(metric)
+    content = _heat_map(metric) + _interactions(comparison, metric)
     yield render_section("interaction", interaction_title(metric), content)
-
-
-def interaction_title(metric: MetricComparison) -> str:
-    """What the interactions of a metric are about."""
-    is_usual = all(item.factors == ("variant", "model") for item in metric.interaction)
-    return "Variants and models" if is_usual else "Factors together"
 
 
 def _heat_map(metric: MetricComparison) -> str:
@@ -57,52 +69,35 @@ def _heat_map(metric: MetricComparison) -> str:
             if mean is None:
                 cells.append(UNKNOWN)
                 continue
-            share = 0.5 if high == low else (mean - low) / (high - low)
-            level = min(
-                int((share if metric.spec.direction == "higher" else 1 - share) * _LEVELS), _LEVELS - 1
-            )
-            cells.append(f'<span class="heat-cell c{level}">{wording.number(mean)}</span>')
+            css = shade(mean, low, high, is_reversed=metric.spec.direction == "lower")
+            cells.append(f'<span class="heat-cell {css}">{wording.number(mean)}</span>')
         rows.append(row(heads, name(variant), cells))
     caption = f"Mean {escape(metric.spec.name)} of every variant with every model; darker is better."
     return table("heat-table", caption, heads, rows, css="board narrow")
 
 
-def _interactions(metric: MetricComparison) -> str:
+def _interactions(comparison: Comparison, metric: MetricComparison) -> str:
     first = metric.interaction[0]
-    is_usual = interaction_title(metric) == "Variants and models"
-    heads = [
-        Head(text="Variant" if is_usual else "Level"),
-        Head(text="Model" if is_usual else "With"),
-        Head(text="Extra gain", css=_NUMBER),
-        Head(text="Adjusted p", css=_NUMBER),
-    ]
+    texts = interaction_heads(comparison, metric)
+    heads = [*(Head(text=text) for text in texts[:2]), *(Head(text=text, css=_NUMBER) for text in texts[2:])]
     rows = [
-        row(heads, name(item.variant), [name(item.model), _extra(item), _p(item.p_adjusted)])
+        row(
+            heads,
+            name(item.variant),
+            [name(item.model), value(difference_cell(item.difference)), escape(known_p(item.p_adjusted))],
+        )
         for item in metric.interaction
     ]
-    if not is_usual:
-        caption = (
-            "How much more a level gains over that of the baseline together with a level of another factor than "
-            "without; zero where its gain does not depend on the other factor."
-        )
-        return table("interaction-table", caption, heads, rows, css="board narrow")
     caption = (
-        f"How much more a variant gains over {escape(first.baseline_variant)} on a model than on "
-        f"{escape(first.baseline_model)}; zero where its gain does not depend on the model."
+        "How much more a level gains over that of the baseline together with a level of another factor than "
+        "without; zero where its gain does not depend on the other factor."
     )
+    if has_usual_factors(metric):
+        caption = (
+            f"How much more a variant gains over {escape(first.baseline_variant)} on a model than on "
+            f"{escape(first.baseline_model)}; zero where its gain does not depend on the model."
+        )
     return table("interaction-table", caption, heads, rows, css="board narrow")
-
-
-def _extra(item: InteractionEffect) -> str:
-    if item.difference is None:
-        return UNKNOWN
-    interval = item.difference.interval
-    note = "" if interval is None else wording.span(interval)
-    return value(Cell(value=wording.signed(item.difference.value), note=note))
-
-
-def _p(p: float | None) -> str:
-    return UNKNOWN if p is None else wording.p_value(p)
 
 
 def slice_section(comparison: Comparison) -> Iterator[str]:
@@ -112,9 +107,11 @@ def slice_section(comparison: Comparison) -> Iterator[str]:
         return
     columns = dict.fromkeys(item.column for item in metric.slices)
     tables = "".join(_slice_table(comparison, metric, column, index) for index, column in enumerate(columns))
-    text = (
-        f"{metric.spec.name} in parts of the data, below it the difference to {comparison.baseline}. "
+    is_adjusted = comparison.provenance.family != "none"
+    text = f"{metric.spec.name} in parts of the data, below it the difference to {comparison.baseline}. " + (
         "p is adjusted over all slices and arms, so a verdict here stands by itself."
+        if is_adjusted
+        else "p is not adjusted for the number of slices and arms."
     )
     yield render_section("slices", "Slices", lead(text) + tables)
 
@@ -131,24 +128,11 @@ def _slice_table(comparison: Comparison, metric: MetricComparison, column: str, 
         row(
             heads,
             escape(item.value) or "(empty)",
-            [f"{item.n_lines:,}", *(_slice_cell(item, arm) for arm in arms)],
+            [f"{item.n_lines:,}", *(marked_mean(item.mean_of(arm), item.effect_of(arm)) for arm in arms)],
         )
         for item in slices
     ]
     return table(f"slice-{index}", f"By {escape(column)}", heads, rows)
-
-
-def _slice_cell(item: Slice, arm: str) -> str:
-    mean = next((score.mean for score in item.scores if score.arm == arm), None)
-    effect = next((effect for effect in item.effects if effect.arm == arm), None)
-    text = UNKNOWN if mean is None else wording.number(mean.value)
-    if effect is None or effect.difference is None:
-        return value(Cell(value=text))
-    word = effect.verdict.word
-    return (
-        f'<span class="value {word} tone"><span role="img" aria-label="{word}">{SYMBOLS[word]}</span> {text}</span>'
-        f'<span class="small">{wording.signed(effect.difference.value)}</span>'
-    )
 
 
 def regression_section(comparison: Comparison, context: ReportContext) -> Iterator[str]:
@@ -157,15 +141,13 @@ def regression_section(comparison: Comparison, context: ReportContext) -> Iterat
     effects = [effect for effect in metric.effects if effect.worst_lines] if metric is not None else []
     if metric is None or not effects:
         return
-    answers = {line.line_id: place for place, line in enumerate(context.sample_lines)}
+    answers = answer_places(context)
     heads = [Head(text="Arm"), Head(text="Lost", css=_NUMBER), Head(text="Largest losses", css="wide")]
     rows = []
     for effect in effects:
         links = []
         for loss in effect.worst_lines:
-            text = escape(cut(loss.line_id, _MAX_ID))
-            if loss.line_id in answers:
-                text = f'<a href="#line-{answers[loss.line_id]}">{text}</a>'
+            text = line_link(loss.line_id, answers)
             amount = f"{wording.MINUS}{wording.number(loss.loss)}"
             links.append(f'<span class="loss">{text} <span class="small-inline">{amount}</span></span>')
         rows.append(

@@ -6,21 +6,20 @@ What is given is plain text unless its description says otherwise; what comes ou
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from headrace.evaluation.report.board import Cell
+from headrace.domain.comparison import Estimate, PairedEffect
+from headrace.domain.report import ReportContext
+from headrace.evaluation import wording
+from headrace.evaluation.report.board import MARKS, UNKNOWN, Cell
 
-SYMBOLS = {
-    "better": "\N{BLACK UP-POINTING TRIANGLE}",
-    "worse": "\N{BLACK DOWN-POINTING TRIANGLE}",
-    "equivalent": "=",
-    "inconclusive": "?",
-    "baseline": "\N{BLACK CIRCLE}",
-}
-"""A mark for every verdict, so that colour is never its only carrier."""
+SYMBOLS = {**MARKS, "baseline": "\N{BLACK CIRCLE}"}
+"""The marks of verdicts, and that of the baseline."""
 
+_MAX_ID = 80
+_LEVELS = 5
 _JOINT = re.compile(r"([_./:-])")
 
 
@@ -86,6 +85,40 @@ def value(cell: Cell, made: str = "") -> str:
 def chip(word: str) -> str:
     """A verdict word with its mark."""
     return f'<span class="chip {word}"><span aria-hidden="true">{SYMBOLS[word]}</span> {word}</span>'
+
+
+def marked_mean(mean: Estimate | None, effect: PairedEffect | None, made: str = "") -> str:
+    """A mean with the mark of its verdict, and the difference below it, where there is one."""
+    text = UNKNOWN if mean is None else wording.number(mean.value)
+    if effect is None or effect.difference is None:
+        return value(Cell(value=text), made)
+    word = effect.verdict.word
+    return (
+        f'<span class="value {word} tone"><span role="img" aria-label="{word}">{SYMBOLS[word]}</span> '
+        f'{text}</span><span class="small">{wording.signed(effect.difference.value)}</span>'
+    )
+
+
+def shade(number: float, low: float, high: float, *, is_reversed: bool) -> str:
+    """The class of a cell of a heat map, the best being the darkest."""
+    share = 0.5 if high == low else (number - low) / (high - low)
+    return f"c{min(int((1.0 - share if is_reversed else share) * _LEVELS), _LEVELS - 1)}"
+
+
+def answer_places(context: ReportContext) -> dict[str, int]:
+    """The lines whose answers are on the page, each with its place there."""
+    return {line.line_id: place for place, line in enumerate(context.sample_lines)}
+
+
+def short_id(line_id: str) -> str:
+    """The id of a line, cut where it is long."""
+    return escape(cut(line_id, _MAX_ID))
+
+
+def line_link(line_id: str, answers: Mapping[str, int]) -> str:
+    """The id of a line, with the way to its answers where the page has them."""
+    text = short_id(line_id)
+    return f'<a href="#line-{answers[line_id]}">{text}</a>' if line_id in answers else text
 
 
 def name(arm: str) -> str:

@@ -10,7 +10,7 @@ from math import sqrt
 from headrace.domain.comparison import Comparison, MetricComparison
 from headrace.domain.report import LineMatrix, ReportContext
 from headrace.evaluation import wording
-from headrace.evaluation.report.elements import cut, lead
+from headrace.evaluation.report.elements import answer_places, lead, line_link
 from headrace.evaluation.report.lines import score_range, short_number
 from headrace.evaluation.report.page import render_section
 
@@ -18,7 +18,6 @@ SIZE, START, END, INSET = 360.0, 66.0, 336.0, 18.0
 """Of the plot: its width and height, where its scales begin and end, and how far the axes stand off."""
 
 MAX_FLIPS = 8
-_MAX_ID = 80
 _STEPS = 100
 _SAME = 1e-9
 
@@ -38,7 +37,7 @@ def flip_section(comparison: Comparison, context: ReportContext, shown: str) -> 
     }
     if not pairs:
         return
-    answers = {line.line_id: place for place, line in enumerate(context.sample_lines)}
+    answers = answer_places(context)
     content = (
         lead(
             "Each point is a line, or as many lines as its area says; on the diagonal both arms score the same. "
@@ -126,9 +125,6 @@ def _lists(
 
 
 def _flip(matrix: LineMatrix, place: int, pair: tuple[float, float], answers: Mapping[str, int]) -> str:
-    line_id = matrix.line_ids[place]
-    text = escape(cut(line_id, _MAX_ID))
-    if line_id in answers:
-        text = f'<a href="#line-{answers[line_id]}">{text}</a>'
+    text = line_link(matrix.line_ids[place], answers)
     change = f"{short_number(pair[0])} \N{RIGHTWARDS ARROW} {short_number(pair[1])}"
     return f'{text} <span class="small-inline">{change}</span>'

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 from headrace.domain.gate import GateOutcome, GateResult, gate_outcome
 from headrace.evaluation import wording
-from headrace.evaluation.report.junit import xml_text
+from headrace.evaluation.report.junit import xml_page, xml_text
 
 _TESTS = {
     "superiority": "better",
@@ -77,8 +77,7 @@ def render_gate_junit(results: Sequence[GateResult], title: str, *, is_undecided
         suite.set(count, str(len(suite.findall(f"testcase/{tag}"))))
     for count in ("tests", "failures", "errors"):
         root.set(count, suite.get(count, "0"))
-    ET.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+    return xml_page(root)
 
 
 def gate_to_plain(results: Sequence[GateResult]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from html import escape
 from headrace.domain.comparison import Comparison, Recommendation
 from headrace.domain.report import ReportContext, RunFacts
 from headrace.evaluation import wording
-from headrace.evaluation.report.arms import arm_sections, cost_per_thousand, made
-from headrace.evaluation.report.board import plain_span, shown_arm
+from headrace.evaluation.report.arms import arm_sections, made
+from headrace.evaluation.report.board import per_line, plain_span, shown_arm
 from headrace.evaluation.report.board_style import BOARD_STYLE
 from headrace.evaluation.report.breakdown import (
     heat_section,
@@ -149,10 +149,10 @@ def _figures(comparison: Comparison, recommendation: Recommendation) -> Iterator
         yield f"against {comparison.baseline}", wording.signed(effect.difference.value), note
     if score.p_best is not None:
         yield "chance to be best", chance(score.p_best), ""
-    each = cost_per_thousand(comparison, arm)
-    if each:
+    each = None if summary.cost_usd is None else per_line(summary.cost_usd, summary)
+    if each is not None:
         ratio = "" if summary.cost_ratio is None else f"{wording.ratio(summary.cost_ratio)} of the baseline"
-        yield "cost", each.partition(" ")[0], ratio or "per 1,000 lines"
+        yield "cost", wording.cost(each * 1000), ratio or "per 1,000 lines"
     if summary.latency_p50_ms is not None:
         p95 = summary.latency_p95_ms
         yield (

@@ -33,8 +33,7 @@ def render_junit(comparison: Comparison, context: ReportContext) -> str:
     for count in ("tests", "failures", "errors"):
         root.set(count, str(sum(int(suite.get(count, "0")) for suite in suites)))
     root.extend(suites)
-    ET.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+    return xml_page(root)
 
 
 def _suite(comparison: Comparison, metric: MetricComparison, context: ReportContext) -> ET.Element:
@@ -71,7 +70,7 @@ def _properties(
         if effect.difference is not None:
             yield f"{effect.arm}: difference", f"{effect.difference.value:.6g}"
         if effect.p_adjusted is not None:
-            yield f"{effect.arm}: adjusted p", f"{effect.p_adjusted:.6g}"
+            yield f"{effect.arm}: {wording.p_name(comparison.provenance.family)}", f"{effect.p_adjusted:.6g}"
 
 
 def _case(comparison: Comparison, metric: MetricComparison, summary: ArmSummary) -> ET.Element:
@@ -107,6 +106,12 @@ def _lines(
     each = None if summary.cost_usd is None else per_line(summary.cost_usd, summary)
     if each is not None:
         yield f"cost per line: {wording.cost(each)}"
+
+
+def xml_page(root: ET.Element) -> str:
+    """A whole document, indented."""
+    ET.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 
 
 def xml_text(text: str) -> str:

@@ -11,7 +11,7 @@ from headrace.domain.comparison import Comparison, MetricComparison
 from headrace.domain.report import LineMatrix, ReportContext, SampleLine, SampleOutput
 from headrace.domain.scores import Score
 from headrace.evaluation import wording
-from headrace.evaluation.report.elements import cut, lead, name
+from headrace.evaluation.report.elements import answer_places, cut, lead, line_link, name, shade, short_id
 from headrace.evaluation.report.page import render_section
 
 MAX_MATRIX_CELLS = 30_000
@@ -25,9 +25,7 @@ MAX_ANSWER_BYTES, MAX_REASON_BYTES = 900_000, 300_000
 
 _MAX_TEXT, _MIN_TEXT = 2_000, 120
 _MAX_REASON, _MIN_REASON = 240, 40
-_MAX_ID = 80
 _MAX_SUMMARY = 110
-_LEVELS = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +45,7 @@ def line_section(comparison: Comparison, context: ReportContext, shown: str) -> 
         shown: The arm that is shown against the baseline at first.
     """
     matrix, metric = context.matrix, comparison.primary
-    with_answers = {line.line_id: place for place, line in enumerate(context.sample_lines)}
+    with_answers = answer_places(context)
     parts = []
     if matrix is not None and metric is not None and matrix.line_ids:
         places = _chosen(matrix, metric, len(comparison.metrics))
@@ -137,10 +135,7 @@ def _matrix(
             found = scores.get(arm)
             number = found[place] if found is not None else None
             cells.append(_cell(number, low, high, is_reversed=is_reversed, has_failed=place in failed[arm]))
-        line_id = matrix.line_ids[place]
-        text = escape(cut(line_id, _MAX_ID))
-        if line_id in with_answers:
-            text = f'<a href="#line-{with_answers[line_id]}">{text}</a>'
+        text = line_link(matrix.line_ids[place], with_answers)
         start = f' <span class="start">{escape(matrix.starts[place])}</span>' if matrix.starts else ""
         rows.append(f'<tr><th scope="row">{text}{start}</th>{"".join(cells)}</tr>')
     heads = "".join(f'<th scope="col"><span>{escape(arm)}</span></th>' for arm in arms)
@@ -167,9 +162,7 @@ def _cell(number: float | None, low: float, high: float, *, is_reversed: bool, h
         return '<td class="x">\N{MULTIPLICATION SIGN}</td>'
     if number is None:
         return "<td>\N{EN DASH}</td>"
-    share = 0.5 if high == low else (number - low) / (high - low)
-    level = min(int((1.0 - share if is_reversed else share) * _LEVELS), _LEVELS - 1)
-    return f'<td class="c{level}">{short_number(number)}</td>'
+    return f'<td class="{shade(number, low, high, is_reversed=is_reversed)}">{short_number(number)}</td>'
 
 
 def short_number(number: float) -> str:
@@ -259,7 +252,7 @@ def _line(line: SampleLine, place: int, limits: Limits) -> str:
     where = _where(line)
     return (
         f'<details class="line" id="line-{place}"{" open" if place == 0 else ""}>'
-        f'<summary><span class="id">{escape(cut(line.line_id, _MAX_ID))}</span> '
+        f'<summary><span class="id">{short_id(line.line_id)}</span> '
         f'<span class="start">{escape(start)}</span></summary><h4>Inputs</h4>'
         f"{_line_text(line.inputs, limits.text)}{reference}"
         f'<div class="diff" hidden></div><div class="cards">{cards}</div>{where}</details>'

@@ -5,20 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from headrace.domain.comparison import Comparison, MetricComparison, PairedEffect
+from headrace.domain.comparison import Comparison, Estimate, MetricComparison, PairedEffect
 from headrace.domain.race import RaceResult
 from headrace.domain.report import ReportContext, SampleLine
 from headrace.evaluation import wording
 from headrace.evaluation.report.board import (
+    MARKS,
     UNKNOWN,
     BoardRow,
     Cell,
     board_rows,
+    interaction_heads,
+    interaction_title,
+    interval_level,
+    known_p,
+    p_head,
     rank_for_reading,
     shown_score,
     signed_estimate,
 )
-from headrace.evaluation.report.breakdown import interaction_title
 from headrace.evaluation.report.headline import headline
 from headrace.evaluation.report.methods import method_sentences, metric_facts
 from headrace.evaluation.report.race import RACE_HEADER, race_rows, race_sentences, recommend
@@ -38,7 +43,7 @@ _HEADER = (
     "Arm",
     "{metric} ({level} interval)",
     "Difference",
-    "Adjusted p",
+    "{p}",
     "Verdict",
     "Tokens",
     "Cost",
@@ -46,12 +51,6 @@ _HEADER = (
     "p95",
     "Failed",
 )
-_MARKS = {
-    "better": "\N{BLACK UP-POINTING TRIANGLE}",
-    "worse": "\N{BLACK DOWN-POINTING TRIANGLE}",
-    "equivalent": "=",
-    "inconclusive": "?",
-}
 
 
 def render_markdown(comparison: Comparison, context: ReportContext) -> str:
@@ -87,7 +86,7 @@ def _further(comparison: Comparison, context: ReportContext) -> Iterator[str]:
     if metric is not None and metric.slices:
         yield _details("Slices", _slices(comparison, metric))
     if metric is not None and metric.interaction:
-        yield _details(interaction_title(metric), [_interaction(metric)])
+        yield _details(interaction_title(metric), [_interaction(comparison, metric)])
     for item in comparison.metrics:
         if item.judge is not None:
             yield _details(f"Judges of {item.spec.name}", [_judge(item)])
@@ -149,8 +148,8 @@ def _metric_blocks(comparison: Comparison, metric: MetricComparison, context: Re
 
 
 def _table(comparison: Comparison, metric: MetricComparison, *, n_columns: int) -> str:
-    level = f"{(1.0 - comparison.provenance.alpha) * 100:g}%"
-    names = [_escaped(name.format(metric=metric.spec.name, level=level)) for name in _HEADER]
+    words = {"metric": metric.spec.name, "level": interval_level(comparison), "p": p_head(comparison)}
+    names = [_escaped(name.format(**words)) for name in _HEADER]
     found = {row.arm: row for row in board_rows(comparison, metric)}
     rows = [_cells(found[arm])[:n_columns] for arm in rank_for_reading(metric, comparison.baseline)]
     return _grid(names[:n_columns], ["---", "---:", "---:", "---:", "---", *["---:"] * 5][:n_columns], rows)
@@ -163,7 +162,7 @@ def _grid(names: Sequence[str], rules: Sequence[str], rows: Sequence[Sequence[st
 def _cells(row: BoardRow) -> list[str]:
     scores = (row.score, row.difference, row.p)
     usage = (row.tokens, row.cost, row.p50, row.p95, row.failed)
-    mark = f"{_MARKS[row.verdict]} " if row.verdict in _MARKS else ""
+    mark = f"{MARKS[row.verdict]} " if row.verdict in MARKS else ""
     return [_escaped(row.arm), *map(_cell, scores), f"{mark}**{row.verdict}**", *map(_cell, usage)]
 
 
@@ -175,17 +174,19 @@ def _cell(cell: Cell) -> str:
 def _every_metric(comparison: Comparison) -> str:
     names = ["Arm", *(_escaped(metric.spec.name) for metric in comparison.metrics)]
     rows = [
-        [_escaped(arm), *(_marked(metric, arm) for metric in comparison.metrics)]
+        [
+            _escaped(arm),
+            *(_marked(metric.score_of(arm).mean, metric.effect_of(arm)) for metric in comparison.metrics),
+        ]
         for arm in rank_for_reading(comparison.metrics[0], comparison.baseline)
     ]
-    marks = ", ".join(f"{mark} {word}" for word, mark in _MARKS.items())
+    marks = ", ".join(f"{mark} {word}" for word, mark in MARKS.items())
     return f"{_grid(names, ['---', *['---:'] * len(comparison.metrics)], rows)}\n\n{marks}"
 
 
-def _marked(metric: MetricComparison, arm: str) -> str:
-    mean, effect = metric.score_of(arm).mean, metric.effect_of(arm)
+def _marked(mean: Estimate | None, effect: PairedEffect | None) -> str:
     text = UNKNOWN if mean is None else wording.number(mean.value)
-    return text if effect is None else f"{_MARKS[effect.verdict.word]} {text}"
+    return text if effect is None else f"{MARKS[effect.verdict.word]} {text}"
 
 
 def _race(race: RaceResult) -> str:
@@ -197,31 +198,23 @@ def _slices(comparison: Comparison, metric: MetricComparison) -> list[str]:
     arms = rank_for_reading(metric, comparison.baseline)
     rows = []
     for item in metric.slices:
-        means = {score.arm: score.mean for score in item.scores}
-        words = {effect.arm: effect.verdict.word for effect in item.effects}
-        cells = []
-        for arm in arms:
-            mean = means.get(arm)
-            text = UNKNOWN if mean is None else wording.number(mean.value)
-            cells.append(f"{_MARKS[words[arm]]} {text}" if arm in words else text)
+        cells = [_marked(item.mean_of(arm), item.effect_of(arm)) for arm in arms]
         rows.append([f"{_escaped(item.column)} {_escaped(item.value)}", f"{item.n_lines:,}", *cells])
     names = ["Slice", "Lines", *map(_escaped, arms)]
     return [_grid(names, ["---", *["---:"] * (len(names) - 1)], rows)]
 
 
-def _interaction(metric: MetricComparison) -> str:
+def _interaction(comparison: Comparison, metric: MetricComparison) -> str:
     rows = [
         [
             _escaped(item.variant),
             _escaped(item.model),
             UNKNOWN if item.difference is None else _escaped(signed_estimate(item.difference)),
-            UNKNOWN if item.p_adjusted is None else _escaped(wording.p_value(item.p_adjusted)),
+            _escaped(known_p(item.p_adjusted)),
         ]
         for item in metric.interaction
     ]
-    is_usual = interaction_title(metric) == "Variants and models"
-    heads = ["Variant", "Model"] if is_usual else ["Level", "With"]
-    return _grid([*heads, "Extra gain", "Adjusted p"], ["---", "---", "---:", "---:"], rows)
+    return _grid(interaction_heads(comparison, metric), ["---", "---", "---:", "---:"], rows)
 
 
 def _judge(metric: MetricComparison) -> str:

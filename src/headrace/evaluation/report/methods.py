@@ -82,7 +82,7 @@ _ADJUSTMENTS = {
 
 _GUARDRAILS = (
     "Guardrails: an arm is shipped only where each one is shown to hold, by its non-inferiority test. They are not "
-    "adjusted for each other, because all must hold (an intersection-union test; Berger, 1982), but for the arms."
+    "adjusted for each other, because all must hold (an intersection-union test; Berger, 1982){arms}."
 )
 
 
@@ -97,14 +97,20 @@ def method_sentences(comparison: Comparison) -> tuple[str, ...]:
         if estimate is not None and estimate.interval is not None
     ]
     used = {*provenance.methods, *extras}
+    is_adjusted = provenance.family != "none"
+    p_words = "the adjusted p" if is_adjusted else "p"
     sentences = [
         "Arms are paired line by line, by line id. Repeats of a line are averaged before anything else.",
         *(_METHODS[name] for name in _METHODS if name in used),
         *(f"Also used: {name}." for name in sorted(used - set(_METHODS))),
         _ADJUSTMENTS[provenance.adjustment].format(alpha=provenance.alpha),
-        *([_GUARDRAILS] if comparison.guardrails else []),
+        *(
+            [_GUARDRAILS.format(arms=", but for the arms" if is_adjusted else "")]
+            if comparison.guardrails
+            else []
+        ),
         "\N{LEFT DOUBLE QUOTATION MARK}Better\N{RIGHT DOUBLE QUOTATION MARK} and "
-        "\N{LEFT DOUBLE QUOTATION MARK}worse\N{RIGHT DOUBLE QUOTATION MARK} need both the adjusted p and "
+        f"\N{LEFT DOUBLE QUOTATION MARK}worse\N{RIGHT DOUBLE QUOTATION MARK} need both {p_words} and "
         "the interval; a large p alone never means that there is no difference.",
         "Line counts and detectable differences are for 80% power, with the disagreement between the arms "
         "taken at its 80% upper bound.",

@@ -13,6 +13,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from math import inf, nan
 from time import process_time
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -20,13 +21,17 @@ from hypothesis import strategies as st
 from tests.support.boards import rich_board
 from tests.unit.evaluation.builders import an_arm, an_observation, yes_no
 
-from headrace.domain.comparison import Comparison
+from headrace.cli.board import render_board
+from headrace.cli.terminal import Terminal
+from headrace.domain.comparison import Comparison, Family
 from headrace.domain.report import ReportContext, SampleLine, SampleOutput
-from headrace.domain.scores import ArmLines, MetricSpec, Score
+from headrace.domain.scores import ArmLines, LineFacts, MetricSpec, Score
 from headrace.evaluation.comparison import compare
+from headrace.evaluation.recommendation import ship_recommendation
 from headrace.evaluation.report import markdown
 from headrace.evaluation.report.as_json import render_json
 from headrace.evaluation.report.html import render_html
+from headrace.evaluation.report.junit import render_junit
 from headrace.evaluation.report.markdown import render_markdown
 
 Renderer = Callable[[Comparison, ReportContext], str]
@@ -104,6 +109,23 @@ def a_comparison(*, cost_usd: float | None = 0.01, margin: float | None = None) 
         arms.pop()
     return compare(
         arms, baseline="base", metrics=[MetricSpec(name="accuracy", margin=margin), MetricSpec(name="tone")]
+    )
+
+
+def a_grid(family: Family) -> Comparison:
+    """Two variants with two models, in slices, with a margin and a guardrail."""
+    rights = {("v1", "m1"): 10, ("v1", "m2"): 12, ("v2", "m1"): 14, ("v2", "m2"): 38}
+    arms = [
+        an_arm(f"{variant}/{model}", yes_no(right, 40 - right), variant=variant, model=model)
+        for (variant, model), right in rights.items()
+    ]
+    return compare(
+        arms,
+        baseline="v1/m1",
+        metrics=[MetricSpec(name="accuracy", margin=0.1), MetricSpec(name="tone")],
+        guardrails=[MetricSpec(name="accuracy", margin=0.1)],
+        facts={f"line-{i}": LineFacts(slices={"half": str(i % 2)}) for i in range(40)},
+        family=family,
     )
 
 
@@ -382,3 +404,18 @@ def test_a_sample_without_reference_or_answers_is_still_shown() -> None:
     assert "Reference</h4>" not in render_html(a_comparison(), context)
     assert "lonely" in render_html(a_comparison(), context)
     assert "lonely" in render_markdown(a_comparison(), context)
+
+
+def test_no_report_calls_p_adjusted_that_is_not() -> None:
+    for family in get_args(Family):
+        comparison = a_grid(family)
+        assert comparison.metrics[0].interaction
+        assert comparison.metrics[0].slices
+        recommendation = ship_recommendation(comparison)
+        assert recommendation.guardrails
+        texts = [render(comparison, CONTEXT) for render in (render_html, render_markdown, render_junit)]
+        texts.append(render_board(comparison, recommendation, CONTEXT, Terminal(width=120)))
+        for text in texts:
+            assert ("adjusted p" in text.lower()) == (family != "none")
+            if "adjusted for each other" in text:
+                assert ("but for the arms" in text) == (family != "none")
