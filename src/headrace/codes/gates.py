@@ -10,7 +10,7 @@ GATE_CODES: Mapping[str, Entry] = {
     "G961": Entry(
         "gate-without-baseline",
         "A gate without a baseline",
-        "A gate compares an arm with another: of the same comparison, of a stored one, or what a tag stands for.",
+        "A gate compares an arm with another: of the same comparison, of a stored one, or of a recorded experiment.",
     ),
     "G962": Entry(
         "bad-gate",

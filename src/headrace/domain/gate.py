@@ -33,7 +33,7 @@ class GateSpec:
             of an execution; of latency its 95th percentile, in milliseconds; of failures their share. At least that
             where higher is better, at most that elsewhere. Other tests have none.
         arm: The arm that is asked about; ``None`` for the only one beside the arm it is compared with.
-        against: The arm, stored comparison, or ``@tag`` that it is compared with; ``None`` for the baseline.
+        against: The arm, stored comparison or recorded experiment that it is compared with; ``None`` for the baseline.
         pointer: Where the gate stands in the experiment file.
     """
 

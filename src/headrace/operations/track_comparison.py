@@ -14,6 +14,7 @@ from typing import Any
 import headrace
 from headrace.domain.comparison import ArmSummary, Comparison, Estimate
 from headrace.domain.score_record import ScoreRecord
+from headrace.domain.scores import ArmLines
 from headrace.errors import Problem, UsageError, nearest
 from headrace.evaluation.report.as_json import render_json
 from headrace.evaluation.report.html import render_html
@@ -153,9 +154,12 @@ def make_tracked(result: ComparisonResult) -> TrackedComparison:
     )
 
 
-def _made_of(arm: Any) -> dict[str, str]:
-    found = {"variant": arm.variant, "model": arm.model} if arm is not None else {}
-    return {name: value for name, value in found.items() if value is not None}
+def _made_of(arm: ArmLines | None) -> dict[str, str]:
+    if arm is None:
+        return {}
+    found = {"variant": arm.variant, "model": arm.model}
+    levels = {f"factor/{plain_name(name)}": level for name, level in arm.factors.items()}
+    return {name: value for name, value in found.items() if value is not None} | levels
 
 
 def _metrics(comparison: Comparison, summary: ArmSummary) -> dict[str, float]:

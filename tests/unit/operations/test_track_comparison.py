@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,12 @@ def test_arms_become_runs_with_what_they_are_and_scored(arms: ComparedArms) -> N
     assert json.loads(tracked.files["comparison.json"])["recommendation"]["arm"] == "new"
     assert len(tracked.files["scores.csv"].splitlines()) == 241
     assert "<html" in tracked.files["report.html"]
+
+
+def test_levels_of_factors_are_params(arms: ComparedArms) -> None:
+    designed = tuple(replace(arm, factors={"top_k": "5", "seed": "1"}) for arm in arms.result.arms)
+    (old, _) = make_tracked(replace(arms.result, arms=designed)).arms
+    assert (old.params["factor/top_k"], old.params["factor/seed"], old.params["seed"]) == ("5", "1", 0)
 
 
 def test_mlflow_has_a_run_with_the_report_and_one_below_it_for_each_arm(

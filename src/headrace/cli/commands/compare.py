@@ -199,11 +199,11 @@ def command(
 ) -> int:
     """Race arms over the same lines and say which one to ship.
 
-    An arm is a variant of a flow with a model. Every arm answers every line, an evaluation flow
-    scores the answers, and the arms are compared line by line with a baseline: difference,
-    interval, p adjusted for the number of arms, and a verdict. TARGET is an experiment file, or
-    the names of two or more runs that have been evaluated. An HTML report is written for every
-    experiment. Ends with exit code 1 when lines failed, with 0 even when undecided.
+    An arm is a variant of a flow with a model. Every arm answers every line, evaluators score the
+    answers, and the arms are compared line by line with a baseline: difference, interval, p
+    adjusted for the number of arms, and a verdict. TARGET is an experiment file, or the names of
+    two or more runs that have been evaluated. An HTML report is written for every experiment. Ends
+    with exit code 1 when lines failed, with 0 even when undecided.
     """
     destinations = read_destinations(outputs)
     check_records(scores, trackers)

@@ -51,7 +51,7 @@ _NO_PAGE = "headrace has no page to chat on."
         ),
     ),
 )
-@path_option("--flow", required=True, help="Flow folder, or flow file, or module:callable.")
+@path_option("--flow", required=True, help="Flow folder or file, FLOW@VERSION, or module:callable.")
 @click.option(
     "--inputs",
     cls=ManyValues,

@@ -77,7 +77,7 @@ def command(
     """
     if not runs:
         fail_usage(
-            "No run is named.", "Name the runs whose answers are to be labelled: headrace label RUN..."
+            "No run is named.", "Name the runs whose answers are to be labelled: headrace label take RUN..."
         )
     if lines and n_lines is not None:
         fail_usage("--line and --n contradict each other.", "Give one of them.")

@@ -74,7 +74,7 @@ _SETTLED = ("flow", "data", "run", "variant", "model", "column_mapping", "connec
 @path_option(
     "-f", "--file", "file", help="Run file: a YAML of these options; paths in it are relative to it."
 )
-@click.option("--flow", metavar="PATH", help="Flow folder, or flow file, or module:callable.")
+@click.option("--flow", metavar="PATH", help="Flow folder or file, FLOW@VERSION, or module:callable.")
 @click.option(
     "--data",
     metavar="PATH",
