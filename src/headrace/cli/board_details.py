@@ -9,6 +9,7 @@ from headrace.cli.table import Cell, Column, render_table
 from headrace.cli.terminal import Terminal
 from headrace.domain.comparison import Comparison, JudgeQuality, MetricComparison, Provenance, Slice
 from headrace.evaluation import wording
+from headrace.evaluation.report.methods import tries_sentence
 
 TEXT_WIDTH = 100
 """Sentences are not wider than this, whatever the terminal."""
@@ -29,7 +30,9 @@ def render_details(comparison: Comparison, shown: str, terminal: Terminal) -> li
     metric = comparison.primary
     if metric is None:
         return []
+    tries = tries_sentence(metric)
     sentences = [
+        *([tries] if tries else []),
         *_losses(metric, shown),
         *_interactions(metric, comparison.provenance),
         *_judges(comparison),

@@ -80,6 +80,21 @@ class ArmSummary:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Tries:
+    """What several answers to a line are worth, as means over lines.
+
+    Attributes:
+        k: Answers to a line.
+        pass_at_k: Chance that at least one of them passes.
+        pass_hat_k: Chance that all of them pass (pass^k).
+    """
+
+    k: int
+    pass_at_k: float
+    pass_hat_k: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ArmScore:
     """One arm on one metric.
 
@@ -94,6 +109,7 @@ class ArmScore:
         p_in_best_set: Adjusted p of "no arm is better"; the arm is in the best set unless it is small.
         in_best_set: Whether the arm may be the best.
         corrected: The mean that human labels give together with the evaluator's scores of all lines.
+        tries: ``None`` where not every line of every arm is repeated, or a score is neither 0 nor 1.
     """
 
     arm: str
@@ -106,6 +122,7 @@ class ArmScore:
     p_in_best_set: float | None = None
     in_best_set: bool | None = None
     corrected: Estimate | None = None
+    tries: Tries | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

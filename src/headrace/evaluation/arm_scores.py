@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import fsum
 
-from headrace.domain.comparison import ArmScore, Estimate, Interval
+from headrace.domain.comparison import ArmScore, Estimate, Interval, Tries
 from headrace.evaluation.adjustment import Plan
 from headrace.evaluation.line_groups import Clusters
 from headrace.evaluation.line_scores import LineScores, ScoreTable, SettledMetric
@@ -17,12 +19,14 @@ from headrace.evaluation.stats.estimate import (
     wilson_interval,
 )
 from headrace.evaluation.stats.ranking import Shrunken, best_set_p, shrink
+from headrace.evaluation.stats.repeats import pass_at_k, pass_hat_k
 from headrace.evaluation.verdict import MIN_PAIRS
 
 
 def score_arms(table: ScoreTable, plan: Plan, clusters: Clusters | None) -> tuple[ArmScore, ...]:
     """The score of every arm, in the order of the table, without a ranking."""
-    return tuple(_score(arm, table, plan, clusters) for arm in table.counted)
+    k = _count_tries(table)
+    return tuple(_score(arm, table, plan, clusters, k) for arm in table.counted)
 
 
 def rank_scores(
@@ -88,7 +92,7 @@ def _shared_lines(scores: Sequence[LineScores]) -> list[str]:
     return [line for line in scores[0].values if all(line in other.values for other in others)]
 
 
-def _score(arm: str, table: ScoreTable, plan: Plan, clusters: Clusters | None) -> ArmScore:
+def _score(arm: str, table: ScoreTable, plan: Plan, clusters: Clusters | None, k: int | None) -> ArmScore:
     counted = table.counted[arm]
     without = table.without_failed.get(arm)
     return ArmScore(
@@ -99,6 +103,30 @@ def _score(arm: str, table: ScoreTable, plan: Plan, clusters: Clusters | None) -
         without_failed=None
         if without is None
         else _mean_estimate(without.values, table.metric, plan.level, clusters),
+        tries=None if k is None else _tries(counted, table.metric, k),
+    )
+
+
+def _count_tries(table: ScoreTable) -> int | None:
+    """Answers that every line with a score has, whatever the arm; ``None`` for one, and where not all pass or fail."""
+    if table.metric.spec.kind == "unbounded":
+        return None
+    lines = [found for scores in table.counted.values() for found in scores.repeats.values() if found]
+    k = min(map(len, lines), default=0)
+    is_judged = k > 1 and all(score in (0.0, 1.0) for found in lines for score in found)
+    return k if is_judged else None
+
+
+def _tries(scores: LineScores, metric: SettledMetric, k: int) -> Tries | None:
+    passed = max(0.0, metric.sign)
+    counts = Counter((found.count(passed), len(found)) for found in scores.repeats.values() if found)
+    n = counts.total()
+    if not n:
+        return None
+    return Tries(
+        k=k,
+        pass_at_k=fsum(times * pass_at_k(*line, k) for line, times in counts.items()) / n,
+        pass_hat_k=fsum(times * pass_hat_k(*line, k) for line, times in counts.items()) / n,
     )
 
 

@@ -269,12 +269,9 @@ def _against_limit(
     is_kept, is_broken = (low >= limit, high < limit) if is_at_least else (high <= limit, low > limit)
     outcome = _three(is_shown=is_kept, is_excluded=is_broken)
     side = "at least" if is_at_least else "at most"
-    verb = {"passed": "is shown to be", "failed": "is shown not to be", "undecided": "is not shown to be"}[
-        outcome
-    ]
     text = (
-        f"{what} {verb} {side} {show(limit)}: {show(estimate.value)}, {wording.level(estimate.interval)} interval "
-        f"{show(low)} to {show(high)}, {wording.count(estimate.n, 'line')}."
+        f"{what} {_SHOWN[outcome]} {side} {show(limit)}: {show(estimate.value)}, "
+        f"{wording.level(estimate.interval)} interval {show(low)} to {show(high)}, {wording.count(estimate.n, 'line')}."
     )
     numbers = {"value": estimate.value, "low": low, "high": high, "limit": limit, "n": float(estimate.n)}
     return _Answer(outcome, _sentence(text), numbers)

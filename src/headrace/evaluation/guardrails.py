@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from headrace.domain.comparison import Comparison, Family, GuardrailCheck, MarginTest, PairedEffect
 from headrace.domain.scores import MetricSpec
 from headrace.evaluation import wording
+from headrace.evaluation.evidence import margin_test
 
 
 def check_guardrails(comparison: Comparison, arm: str) -> tuple[GuardrailCheck, ...]:
@@ -89,7 +90,7 @@ def broken_sentence(checks: Sequence[GuardrailCheck]) -> str:
 def _non_inferiority(effect: PairedEffect | None) -> MarginTest | None:
     if effect is None or not effect.verdict.is_judged:
         return None
-    return next((test for test in effect.margin_tests if test.question == "non-inferior"), None)
+    return margin_test(effect, "non-inferior")
 
 
 def _is_broken(effect: PairedEffect, spec: MetricSpec) -> bool:

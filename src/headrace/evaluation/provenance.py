@@ -57,6 +57,8 @@ def _score_names(scores: Sequence[ArmScore]) -> Iterator[str]:
             yield from _interval_name(estimate)
         if score.p_in_best_set is not None:
             yield "best set"
+        if score.tries is not None:
+            yield "pass@k and pass^k"
 
 
 def _effect_names(effects: Sequence[PairedEffect]) -> Iterator[str]:

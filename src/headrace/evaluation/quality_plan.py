@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from headrace.evaluation.stats.estimate import mean
+from headrace.evaluation.stats.estimate import TIE_TOLERANCE, mean
 from headrace.evaluation.stats.power import lines_for_margin, variance_upper_bound
 from headrace.evaluation.stats.repeats import spread
 from headrace.evaluation.stats.special import normal_quantile
@@ -79,7 +79,7 @@ def lines_needed(pairs: Sequence[Pair], margin: float, variance: float, *, value
     """
     bounded = variance_upper_bound(variance, len(pairs))
     lines = lines_for_margin(margin, bounded, alpha=ALPHA) or 0.0
-    n_unlike = sum(abs(mean(ours) - mean(theirs)) > 1e-9 for ours, theirs in pairs)
+    n_unlike = sum(abs(mean(ours) - mean(theirs)) > TIE_TOLERANCE for ours, theirs in pairs)
     if n_unlike < len(pairs) / 2:
         share = margin / value_range
         lines = max(lines, normal_quantile(1.0 - ALPHA) ** 2 * (1.0 - share) / share)

@@ -19,6 +19,7 @@ from headrace.domain.comparison import (
 from headrace.domain.race import Drop, RaceArm, RaceResult
 from headrace.evaluation import wording
 from headrace.evaluation.recommendation import keep_guardrails, ship_recommendation
+from headrace.evaluation.stats.estimate import TIE_TOLERANCE
 
 
 def mark_dropped(comparison: Comparison, race: RaceResult) -> Comparison:
@@ -150,4 +151,4 @@ def _is_ahead(comparison: Comparison, race: RaceResult) -> bool:
         if score.mean is not None and score.arm not in race.dropped and score.arm != race.leader
     ]
     best = metric.score_of(race.leader).mean
-    return best is not None and all(abs(mean - best.value) > 1e-9 for mean in means)
+    return best is not None and all(abs(mean - best.value) > TIE_TOLERANCE for mean in means)

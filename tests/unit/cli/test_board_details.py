@@ -10,7 +10,7 @@ from tests.support.boards import rich_board
 from headrace.cli.board import render_board
 from headrace.cli.board_details import render_details
 from headrace.cli.terminal import Terminal, text_width
-from headrace.domain.comparison import Comparison
+from headrace.domain.comparison import Comparison, Tries
 from headrace.evaluation.recommendation import ship_recommendation
 
 COMPARISON, CONTEXT = rich_board(60)
@@ -62,6 +62,15 @@ def test_an_interaction_is_said_only_where_interval_and_p_agree() -> None:
     text = " ".join(details(with_interaction(0.01)).split())
     assert "retrieval_few_shot gains 0.150 more over zero_shot with local than with small" in text
     assert "few_shot gains 0.010" not in text
+
+
+def test_several_tries_are_said_of_every_arm() -> None:
+    metric = COMPARISON.metrics[0]
+    tries = Tries(k=3, pass_at_k=0.9, pass_hat_k=0.5)
+    repeated = replace(metric, scores=tuple(replace(score, tries=tries) for score in metric.scores))
+    text = " ".join(details(replace(COMPARISON, metrics=(repeated, *COMPARISON.metrics[1:]))).split())
+    assert "At least one of 3 answers to a line passes (pass@3): " in text
+    assert text.count(" 0.500") >= len(metric.scores)
 
 
 def test_nothing_is_said_where_nothing_is_known() -> None:

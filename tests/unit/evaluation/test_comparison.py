@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from math import ceil, inf, isfinite, nan
 
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.evaluation.builders import an_arm, an_observation, yes_no
 
-from headrace.domain.comparison import Comparison, PairedEffect
+from headrace.domain.comparison import Comparison, PairedEffect, Tries
 from headrace.domain.scores import ArmLines, HumanLabel, LineFacts, LineObservation, MetricSpec
 from headrace.evaluation.comparison import compare
 from headrace.evaluation.recommendation import ship_recommendation
@@ -348,6 +348,35 @@ def test_repeats_do_not_multiply_the_lines() -> None:
     assert repeated.p_raw == first.p_raw
     assert repeated.difference == first.difference
     assert "Lines were run 5 times; repeats are averaged per line before any test." in comparison.warnings
+
+
+def test_repeated_yes_or_no_scores_say_what_several_tries_are_worth() -> None:
+    base = an_arm("base", [[1.0, 0.0], [1.0, 1.0], [0.0, 0.0], [1.0, 0.0]])
+    new = an_arm("new", [[1.0, 1.0, 0.0], [1.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
+    comparison = compare([base, new], baseline="base", metrics=[ACCURACY])
+    ours, theirs = (comparison.metrics[0].score_of(arm).tries for arm in ("new", "base"))
+    assert theirs == Tries(k=2, pass_at_k=0.75, pass_hat_k=0.25)
+    # Of three tries with two passes one of the three pairs passes twice, and every pair once.
+    assert ours is not None
+    assert (ours.k, ours.pass_at_k) == (2, 1.0)
+    assert ours.pass_hat_k == pytest.approx((1 / 3 + 2) / 4)
+    assert "pass@k and pass^k" in comparison.provenance.methods
+    flipped = compare([base, new], baseline="base", metrics=[MetricSpec(name="accuracy", direction="lower")])
+    assert flipped.metrics[0].score_of("base").tries == Tries(k=2, pass_at_k=0.75, pass_hat_k=0.25)
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [[1.0, 0.0], [[1.0, 0.5], [1.0, 0.0]], [[1.0, 0.0], [1.0]], [[3.0, 1.0], [0.0, 0.0]], [None, None]],
+)
+def test_tries_are_not_counted_without_repeats_or_beside_yes_and_no(
+    scores: Sequence[float | Sequence[float | None] | None],
+) -> None:
+    comparison = compare(
+        [an_arm("base", [[1.0, 0.0], [1.0, 1.0]]), an_arm("new", scores)], baseline="base", metrics=[ACCURACY]
+    )
+    tries = [score.tries for score in comparison.metrics[0].scores]
+    assert tries == ([Tries(k=2, pass_at_k=1.0, pass_hat_k=0.5), None] if None in scores else [None, None])
 
 
 def test_worst_lines_are_the_largest_losses_first() -> None:

@@ -8,6 +8,7 @@ from headrace.domain.race import RaceSpec
 from headrace.domain.scores import LineObservation, MetricSpec
 from headrace.evaluation.race import Field, draw_order, find_standing, order_digest, score_line, settle_batch
 from headrace.evaluation.stats.racing import (
+    Tally,
     ballot_p,
     lead_p,
     lead_spread,
@@ -106,6 +107,17 @@ def test_evidence_grows_with_losses_and_is_finite_for_thousands_of_wins() -> Non
     assert sequential_mcnemar_log_e(0, 9) > sequential_mcnemar_log_e(1, 9) > sequential_mcnemar_log_e(5, 9)
     assert -1e5 < sequential_mcnemar_log_e(5000, 0) < 0
     assert mean_log_e([1.0] * 20) > 3.0 > mean_log_e([1.0, -1.0] * 20)
+
+
+def test_evidence_that_is_kept_between_looks_is_that_of_all_lines() -> None:
+    random = Random(7)
+    tally, leads = Tally(2, keeps_lines=True), []
+    for line in range(1, 61):
+        scores = {0: random.random(), 1: random.random()}
+        tally.add(scores)
+        leads.append(scores[1] - scores[0])
+        if line % 20 == 0:
+            assert tally.log_e(0, 1, 1.0) == pytest.approx(mean_log_e(leads), rel=1e-12)
 
 
 def test_a_race_needs_arms_with_the_same_lines() -> None:

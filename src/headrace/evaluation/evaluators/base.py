@@ -142,6 +142,21 @@ def score(value: float, reason: str | None = None, label: str | None = None) -> 
     return Score(value=float(value), label=label, reason=reason)
 
 
+def flatten(scores: Scores, name: str) -> dict[str, Any]:
+    """Scores as outputs of a line: ``S``, ``S_label`` and ``S_reason``; what there is none of is left out.
+
+    Args:
+        scores: By name.
+        name: Of the evaluator.
+    """
+    outputs: dict[str, Any] = {}
+    for own, found in scores.items():
+        key = name if own == MAIN else own
+        parts = {key: found.value, f"{key}_label": found.label, f"{key}_reason": found.reason}
+        outputs |= {part: value for part, value in parts.items() if value is not None}
+    return outputs
+
+
 def only(value: float, reason: str | None = None, label: str | None = None) -> Scores:
     """The one score of an evaluator that has one only."""
     return {MAIN: score(value, reason, label)}

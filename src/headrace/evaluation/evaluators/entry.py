@@ -6,8 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from headrace.domain.scores import Score
-from headrace.evaluation.evaluators.base import MAIN
+from headrace.evaluation.evaluators.base import flatten
 from headrace.evaluation.evaluators.registry import BUILTINS, make_judge
 from headrace.providers.loading import load_by_name
 
@@ -51,23 +50,9 @@ class BuiltinEntry:
         """Mean of each score over the lines that have it, and what else the evaluator says of all lines."""
         means = mean_scores(lines)
         if self._builtin.aggregate:
-            own = "correct" if self._builtin.name == "classification" else self._name
+            own = self._builtin.outputs[0].name or self._name
             means |= load_by_name(self._builtin.aggregate)(lines, own)
         return means
-
-
-def flatten(scores: Mapping[str, Score], name: str) -> dict[str, Any]:
-    """Scores as outputs of a line: ``S``, ``S_label`` and ``S_reason``; one without a value is left out."""
-    outputs: dict[str, Any] = {}
-    for own, found in scores.items():
-        key = name if own == MAIN else own
-        if found.value is not None:
-            outputs[key] = found.value
-        if found.label is not None:
-            outputs[f"{key}_label"] = found.label
-        if found.reason is not None:
-            outputs[f"{key}_reason"] = found.reason
-    return outputs
 
 
 def mean_scores(lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headrace.domain.scores import WORD_VALUES, Score
-from headrace.evaluation.evaluators.base import unscorable
+from headrace.evaluation.evaluators.base import MAIN, flatten, unscorable
 
 _VALUES = ("value", "score")
 _LABELS = ("label", "result")
@@ -43,7 +43,7 @@ def read_result(found: Any, evaluator: str, *, is_azure: bool = False) -> dict[s
     if isinstance(found, Mapping) and not (_PARTS.issuperset(found) and any(key in found for key in _VALUES)):
         outputs = _read_mapping(found, is_azure=is_azure)
     else:
-        outputs = _flatten(_read_score(found, evaluator), evaluator)
+        outputs = flatten({MAIN: _read_score(found, evaluator)}, evaluator)
     if not any(isinstance(value, float) or name.endswith("_label") for name, value in outputs.items()):
         what = f"{evaluator} gave no score: what it returned holds no finite number."
         raise unscorable(what, "Return a number, a Score, or a mapping of numbers.")
@@ -59,7 +59,7 @@ def _read_mapping(found: Mapping[str, Any], *, is_azure: bool) -> dict[str, Any]
         if is_azure and name.endswith("_result"):
             name = f"{name.removesuffix('_result')}_label"
         if isinstance(value, Mapping) and _PARTS.issuperset(value):
-            outputs |= _flatten(_read_score(value, name), name)
+            outputs |= flatten({MAIN: _read_score(value, name)}, name)
             continue
         number = _number(value)
         if number is not None:
@@ -108,11 +108,6 @@ def _read_score(found: Any, evaluator: str) -> Score:
         label=label if isinstance(label, str) else None,
         reason=reason if isinstance(reason, str) and reason else None,
     )
-
-
-def _flatten(found: Score, name: str) -> dict[str, Any]:
-    parts = {name: found.value, f"{name}_label": found.label, f"{name}_reason": found.reason}
-    return {key: value for key, value in parts.items() if value is not None}
 
 
 def _part(found: Any, names: tuple[str, ...]) -> Any:

@@ -93,7 +93,7 @@ def render_messages(grader: Grader, texts: Mapping[str, str]) -> list[Message]:
     names = [name for name in grader.flow.inputs if name != "fence"]
     values = {name: texts.get(name, "") for name in names}
     return make_messages(
-        _template(grader.name, grader),
+        _template(grader),
         {**values, "fence": _fence(values)},
         family=OPENAI,
         inputs_to_escape=tuple(names),
@@ -117,9 +117,9 @@ def _loaded(file: str, text: str, first_line: int) -> Template:
     return load_template(text, file, first_line)
 
 
-def _template(name: str, grader: Grader) -> Template:
+def _template(grader: Grader) -> Template:
     prompt = _prompt_of(grader)
-    return _loaded(name, prompt.template, prompt.first_line)
+    return _loaded(grader.name, prompt.template, prompt.first_line)
 
 
 def _prompt_of(grader: Grader) -> ModelPrompt:

@@ -224,7 +224,7 @@ def _outputs(panel: Panel, judgements: Sequence[Judgement]) -> dict[str, Any]:
     outputs[f"{name}_label"] = None if score is None else _label(panel, judgements, score)
     outputs[f"{name}_reason"] = _reason(judgements, is_whole=is_whole)
     if len(panel.judges) > 1:
-        decided = scores.get("") if "" in scores else None
+        decided = scores.get("")  # where no model was asked
         outputs |= {f"{name}.{judge.name}": scores.get(judge.name, decided) for judge in panel.judges}
     outputs[f"{name}_judgements"] = [item.to_json() for item in judgements]
     return outputs

@@ -39,7 +39,7 @@ from headrace.evaluation.report.elements import (
     table,
     value,
 )
-from headrace.evaluation.report.methods import metric_facts
+from headrace.evaluation.report.methods import metric_facts, tries_sentence
 from headrace.evaluation.report.page import render_section
 from headrace.evaluation.report.plots import Scale, difference_axis, difference_scale, interval_track
 
@@ -53,7 +53,7 @@ def arm_sections(
     metric = comparison.primary
     if metric is None:
         return
-    content = metric_lead(metric, context) + _board(comparison, metric, recommendation)
+    content = metric_lead(metric, context) + _board(comparison, metric, recommendation) + _tries(metric)
     yield render_section("board", f"{escape(metric.spec.name)}, arm by arm", content)
     if metric.effects:
         yield render_section("reasons", "Why", _reasons(comparison, metric))
@@ -221,6 +221,11 @@ def _counts(effect: PairedEffect, p_name: str) -> str:
     return f'<span class="more">{escape(" ".join(parts))}</span>'
 
 
+def _tries(metric: MetricComparison) -> str:
+    text = tries_sentence(metric)
+    return lead(text) if text else ""
+
+
 def _every_metric(comparison: Comparison, context: ReportContext) -> str:
     heads = [
         Head(text="Arm"),
@@ -264,5 +269,6 @@ def _metric_details(comparison: Comparison, metric: MetricComparison, context: R
     spec = escape(metric.spec.name)
     return (
         f'<details class="metric"><summary>{spec} in full</summary>{metric_lead(metric, context)}'
-        f"{table(f'metric-{place}', f'{spec} per arm', heads, rows)}{_reasons(comparison, metric)}</details>"
+        f"{table(f'metric-{place}', f'{spec} per arm', heads, rows)}{_tries(metric)}"
+        f"{_reasons(comparison, metric)}</details>"
     )

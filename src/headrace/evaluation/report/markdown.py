@@ -25,7 +25,7 @@ from headrace.evaluation.report.board import (
     signed_estimate,
 )
 from headrace.evaluation.report.headline import headline
-from headrace.evaluation.report.methods import method_sentences, metric_facts
+from headrace.evaluation.report.methods import method_sentences, metric_facts, tries_sentence
 from headrace.evaluation.report.race import RACE_HEADER, race_rows, race_sentences, recommend
 from headrace.evaluation.report.visible import visible
 
@@ -142,6 +142,9 @@ def _metric_blocks(comparison: Comparison, metric: MetricComparison, context: Re
     best = [score.arm for score in metric.scores if score.in_best_set]
     if best:
         yield f"May be the best: {', '.join(map(_escaped, best))}."
+    tries = tries_sentence(metric)
+    if tries:
+        yield _escaped(tries)
     if metric.effects:
         reasons = "\n".join(_reason(effect) for effect in metric.effects)
         yield _details("Why", [reasons]) if is_primary else reasons

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from headrace.domain.comparison import Comparison, MetricComparison
+from headrace.evaluation import wording
 
 _METHODS = {
     "Wilson": "Interval of a rate: Wilson's score interval (1927).",
@@ -46,6 +47,10 @@ _METHODS = {
     "best set": (
         "Best set: arms of which no other is shown to be better, by the smallest one-sided p times the number of "
         "other arms (after Hsu, 1984)."
+    ),
+    "pass@k and pass^k": (
+        "pass@k and pass^k: the chance that at least one, and that all, of k answers to a line pass, estimated without "
+        "bias from all answers to the line (Chen et al., 2021; Yao et al., 2024) and averaged over lines."
     ),
     "margin tests": (
         "Margins: one-sided tests of superiority, non-inferiority and equivalence (two one-sided tests; Schuirmann, "
@@ -117,6 +122,17 @@ def method_sentences(comparison: Comparison) -> tuple[str, ...]:
         "Latency is that of executions that did not fail; tokens and cost are those of all.",
     ]
     return tuple(sentences)
+
+
+def tries_sentence(metric: MetricComparison) -> str:
+    """What several answers to a line are worth, per arm; empty where the scores have no tries."""
+    found = {score.arm: score.tries for score in metric.scores if score.tries is not None}
+    if not found:
+        return ""
+    k = next(iter(found.values())).k
+    some = ", ".join(f"{arm} {wording.number(tries.pass_at_k)}" for arm, tries in found.items())
+    every = ", ".join(f"{arm} {wording.number(tries.pass_hat_k)}" for arm, tries in found.items())
+    return f"At least one of {k} answers to a line passes (pass@{k}): {some}. All do (pass^{k}): {every}."
 
 
 def metric_facts(metric: MetricComparison) -> str:

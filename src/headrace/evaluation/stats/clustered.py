@@ -55,11 +55,7 @@ def cluster_standard_error(
     Raises:
         ValueError: ``values`` is empty, lengths differ, or there is one cluster and a correction is asked for.
     """
-    _check_lengths(values, clusters)
-    centre = mean(values)
-    totals = dict.fromkeys(clusters, 0.0)
-    for value, cluster in zip(values, clusters, strict=True):
-        totals[cluster] += value - centre
+    totals = _deviations(values, clusters)
     if is_corrected and len(totals) < 2:
         msg = "a standard error over clusters needs two of them"
         raise ValueError(msg)
@@ -81,15 +77,11 @@ def cluster_error(values: Sequence[float], clusters: Sequence[Hashable]) -> tupl
     Raises:
         ValueError: Lengths differ, or there are fewer than two clusters.
     """
-    _check_lengths(values, clusters)
+    totals = _deviations(values, clusters)
     n, sizes = len(values), Counter(clusters)
     if len(sizes) < 2:
         msg = "a standard error over clusters needs two of them"
         raise ValueError(msg)
-    centre = mean(values)
-    totals = dict.fromkeys(sizes, 0.0)
-    for value, cluster in zip(values, clusters, strict=True):
-        totals[cluster] += value - centre
     left = {cluster: 1.0 - size / n for cluster, size in sizes.items()}
     squares = fsum(totals[cluster] ** 2 / left[cluster] for cluster in sizes)
     shares = [size * size / (n * left[cluster]) for cluster, size in sizes.items()]
@@ -197,8 +189,9 @@ def clustered_wilson_interval(
     if count < MIN_CLUSTERS:
         return None
     rate = min(1.0, max(0.0, mean(values)))
-    error, df = cluster_error(values, clusters)
-    if not is_fitted_to_sizes:
+    if is_fitted_to_sizes:
+        error, df = cluster_error(values, clusters)
+    else:
         error, df = cluster_standard_error(values, clusters), count - 1
     size = _effective_size(rate * (1.0 - rate), error, values, clusters)
     low, high = score_interval(rate, size, t_quantile((1.0 + level) / 2.0, df))
@@ -408,6 +401,16 @@ def _members(values: Sequence[float], clusters: Sequence[Hashable]) -> list[list
     for value, cluster in zip(values, clusters, strict=True):
         members.setdefault(cluster, []).append(value)
     return list(members.values())
+
+
+def _deviations(values: Sequence[float], clusters: Sequence[Hashable]) -> dict[Hashable, float]:
+    """Sum of the deviations of each cluster's values from the mean of all."""
+    _check_lengths(values, clusters)
+    centre = mean(values)
+    totals: dict[Hashable, float] = dict.fromkeys(clusters, 0.0)
+    for value, cluster in zip(values, clusters, strict=True):
+        totals[cluster] += value - centre
+    return totals
 
 
 def _count(values: Sequence[float], clusters: Sequence[Hashable]) -> int:

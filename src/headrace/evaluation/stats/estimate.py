@@ -192,6 +192,17 @@ def guarded_differences(differences: Sequence[float], value_range: float) -> lis
     return guarded
 
 
+def guarded_moments(differences: Sequence[float], value_range: float) -> tuple[float, float, float] | None:
+    """Mean, standard error and degrees of freedom of ``guarded_differences``; ``None`` without spread."""
+    guarded = guarded_differences(differences, value_range)
+    if len(guarded) < 2:
+        return None
+    spread = variance(guarded)
+    if is_rounding(spread, guarded):
+        return None
+    return mean(guarded), sqrt(spread / len(guarded)), len(guarded) - 1
+
+
 def bounded_difference_interval(
     differences: Sequence[float], *, value_range: float = 1.0, level: float = 0.95
 ) -> Interval | None:

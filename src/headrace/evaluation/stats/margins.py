@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from math import sqrt
 
 from headrace.evaluation.stats.clustered import clustered_moments, effective_sign_counts
-from headrace.evaluation.stats.estimate import guarded_differences, is_rounding, mean, variance
+from headrace.evaluation.stats.estimate import guarded_moments
 from headrace.evaluation.stats.paired import sign_counts, tango_ends, tango_score
 from headrace.evaluation.stats.special import normal_cdf, normal_quantile, t_cdf, t_quantile
 
@@ -117,7 +116,7 @@ def _above(
         return None
     if is_binary:
         return _rate_above(gains, limit, clusters, alpha)
-    moments = _moments(gains, value_range, clusters)
+    moments = difference_moments(gains, value_range, clusters)
     if moments is None:
         return None
     centre, error, df = moments
@@ -127,16 +126,20 @@ def _above(
     )
 
 
-def _moments(
+def difference_moments(
     gains: Sequence[float], value_range: float, clusters: Sequence[Hashable] | None
 ) -> tuple[float, float, float] | None:
-    if clusters is not None:
-        moments = clustered_moments(gains, clusters, value_range=value_range)
-        return None if moments is None else moments[:3]
-    guarded = guarded_differences(gains, value_range)
-    if len(guarded) < 2 or is_rounding(variance(guarded), guarded):
-        return None
-    return mean(guarded), sqrt(variance(guarded) / len(guarded)), len(guarded) - 1
+    """Mean, standard error and degrees of freedom of paired differences, with the sparse guard.
+
+    Returns:
+        ``None`` without spread, or with too few clusters.
+
+    Source: as ``stats.estimate.guarded_moments``; over clusters as ``stats.clustered.clustered_moments``.
+    """
+    if clusters is None:
+        return guarded_moments(gains, value_range)
+    moments = clustered_moments(gains, clusters, value_range=value_range)
+    return None if moments is None else moments[:3]
 
 
 def _rate_above(

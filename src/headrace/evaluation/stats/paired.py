@@ -8,7 +8,7 @@ from math import exp, fsum, lgamma, log, sqrt
 from headrace.domain.comparison import Estimate, Interval
 from headrace.evaluation.stats.estimate import (
     TIE_TOLERANCE,
-    guarded_differences,
+    guarded_moments,
     is_rounding,
     mean,
     t_interval,
@@ -163,11 +163,11 @@ def probability_mean_positive(differences: Sequence[float], *, value_range: floa
     Source: Student t posterior of a normal mean under the usual flat prior; Gelman et al. (2013),
     Bayesian Data Analysis, 3rd ed., section 3.2.
     """
-    guarded = guarded_differences(differences, value_range)
-    error = _standard_error(guarded)
-    if error is None:
+    moments = guarded_moments(differences, value_range)
+    if moments is None:
         return None
-    return t_cdf(mean(guarded) / error, len(guarded) - 1)
+    centre, error, df = moments
+    return t_cdf(centre / error, df)
 
 
 def log_ratio(

@@ -26,6 +26,8 @@ DISCRETE_LOOK: Final = 0.5826
 _BETS: Final = tuple(0.005 * 2.0**power for power in range(8))
 """Shares that are bet on a mean; their average is robust over effects of all sizes."""
 
+_NO_BETS: Final = (0.0,) * len(_BETS)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rules:
@@ -80,6 +82,7 @@ class Tally:
         self._squares = [[0.0] * n_arms for _ in range(n_arms)]
         self._wins = [[0] * n_arms for _ in range(n_arms)]
         self._lines: list[Mapping[int, float]] | None = [] if keeps_lines else None
+        self._logs: dict[tuple[int, int], tuple[int, tuple[float, ...]]] = {}
         self.is_binary = True
 
     def add(self, scores: Mapping[int, float]) -> None:
@@ -118,9 +121,16 @@ class Tally:
         """Lines on which the arm scored higher than the rival."""
         return self._wins[arm][rival]
 
-    def leads(self, arm: int, rival: int) -> Iterable[float]:
-        """The rival's score less the arm's, line by line."""
-        return (line[rival] - line[arm] for line in self._lines or () if arm in line and rival in line)
+    def log_e(self, arm: int, rival: int, score_range: float) -> float:
+        """Evidence that the arm is worse than the rival: :func:`mean_log_e` of what the rival is ahead by.
+
+        What earlier looks added up is kept, so that a race does not grow with the square of its lines.
+        """
+        lines = self._lines or []
+        seen, logs = self._logs.get((arm, rival), (0, _NO_BETS))
+        logs = _add_bets(logs, [line[rival] - line[arm] for line in lines[seen:]], score_range)
+        self._logs[arm, rival] = len(lines), logs
+        return _log_mean(logs)
 
 
 def leader(tally: Tally, alive: Sequence[int]) -> int:
@@ -212,8 +222,18 @@ def mean_log_e(leads: Iterable[float], score_range: float = 1.0) -> float:
 
     Source: Waudby-Smith and Ramdas (2024), JRSS B 86:1.
     """
+    return _log_mean(_add_bets(_NO_BETS, leads, score_range))
+
+
+def _add_bets(logs: Sequence[float], leads: Iterable[float], score_range: float) -> tuple[float, ...]:
+    """What each bet has won so far, as a logarithm, with further differences."""
     shares = [lead / score_range for lead in leads]
-    logs = [fsum(log1p(bet * share) for share in shares) for bet in _BETS]
+    return tuple(
+        fsum((won, *(log1p(bet * share) for share in shares))) for won, bet in zip(logs, _BETS, strict=True)
+    )
+
+
+def _log_mean(logs: Sequence[float]) -> float:
     most = max(logs)
     return most + log(fsum(exp(value - most) for value in logs) / len(logs))
 
@@ -266,7 +286,7 @@ def _outweighed(tally: Tally, arm: int, rivals: Sequence[int], rules: Rules) -> 
         if tally.is_binary:
             log_e = sequential_mcnemar_log_e(tally.wins(arm, rival), tally.wins(rival, arm))
         else:
-            log_e = mean_log_e(tally.leads(arm, rival), rules.score_range)
+            log_e = tally.log_e(arm, rival, rules.score_range)
         if log_e >= needed and (worst is None or log_e > (worst.log_e or -inf)):
             worst = Fall(arm=arm, ahead=rival, deficit=tally.deficit(arm, rival), log_e=log_e)
     return worst

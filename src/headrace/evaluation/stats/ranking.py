@@ -14,8 +14,9 @@ from operator import mul
 from random import Random
 
 from headrace.domain.comparison import Interval
-from headrace.evaluation.stats.clustered import MIN_CLUSTERS, clustered_moments, effective_sign_counts
-from headrace.evaluation.stats.estimate import guarded_differences, is_rounding, mean, variance
+from headrace.evaluation.stats.clustered import MIN_CLUSTERS, effective_sign_counts
+from headrace.evaluation.stats.estimate import mean
+from headrace.evaluation.stats.margins import difference_moments
 from headrace.evaluation.stats.paired import sign_counts, tango_score
 from headrace.evaluation.stats.special import incomplete_beta, t_cdf, t_quantile
 
@@ -246,17 +247,11 @@ def _one_sided(
         if effective is None or score is None:
             return 0.5, 0.5
         return t_cdf(-score, effective[3]), t_cdf(score, effective[3])
-    if clusters is not None:
-        moments = clustered_moments(gains, clusters, value_range=value_range)
-        if moments is None:
-            return 0.5, 0.5
-        ratio, df = moments[0] / moments[1], moments[2]
-        return t_cdf(-ratio, df), t_cdf(ratio, df)
-    guarded = guarded_differences(gains, value_range)
-    if len(guarded) < 2 or is_rounding(variance(guarded), guarded):
+    moments = difference_moments(gains, value_range, clusters)
+    if moments is None:
         return 0.5, 0.5
-    ratio = mean(guarded) / sqrt(variance(guarded) / len(guarded))
-    return t_cdf(-ratio, len(guarded) - 1), t_cdf(ratio, len(guarded) - 1)
+    centre, error, df = moments
+    return t_cdf(-centre / error, df), t_cdf(centre / error, df)
 
 
 def _mid_p_above(wins: int, losses: int) -> float:

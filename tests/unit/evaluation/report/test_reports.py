@@ -419,3 +419,17 @@ def test_no_report_calls_p_adjusted_that_is_not() -> None:
             assert ("adjusted p" in text.lower()) == (family != "none")
             if "adjusted for each other" in text:
                 assert ("but for the arms" in text) == (family != "none")
+
+
+def test_every_report_says_what_several_tries_are_worth() -> None:
+    arms = [an_arm("base", [[1.0, 0.0]] * 3 + [[0.0, 0.0]]), an_arm("new", [[1.0, 1.0]] * 3 + [[1.0, 0.0]])]
+    comparison = compare(arms, baseline="base", metrics=[MetricSpec(name="accuracy")])
+    said = "At least one of 2 answers to a line passes (pass@2): base 0.750, new 1.000. All do (pass^2): base 0.000, new 0.750."
+    assert said in unescape(render_html(comparison, CONTEXT))
+    assert said in render_markdown(comparison, CONTEXT).replace("\\", "")
+    assert "pass@k and pass^k: the chance" in render_markdown(comparison, CONTEXT).replace("\\", "")
+    scores = json.loads(render_json(comparison, CONTEXT))["comparison"]["metrics"][0]["scores"]
+    assert [score["tries"] for score in scores] == [
+        {"k": 2, "pass_at_k": 0.75, "pass_hat_k": 0.0},
+        {"k": 2, "pass_at_k": 1.0, "pass_hat_k": 0.75},
+    ]
