@@ -51,9 +51,9 @@ def test_limit_is_used_and_hardly_overrun(
     assert [each["answered"] for each in done] == [n] * n_processes
     first = limit.admitted[0]
     begin, end = first + 2 * MINUTE_S, limit.admitted[-1]
-    # What no request was there to use at the very end is not counted. Of a hidden limit less is
-    # used: a process whose first refusal comes while it is paced starts with too low a cap, see docs/decisions/0012.
-    assert limit.use(begin, end - 0.2) >= (0.95 if has_headers else 0.8)
+    # What no request was there to use at the very end is not counted. Virtual time asks for 95 %; here a minute is
+    # so short that a tenth of a second that the machine is busy elsewhere costs seven percent of it.
+    assert limit.use(begin, end - 0.2) >= 0.9
     refused = sum(at >= begin for at in limit.refused)
     assert refused < 0.02 * sum(at >= begin for at in limit.admitted)
 

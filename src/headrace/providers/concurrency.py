@@ -53,6 +53,7 @@ class Concurrency:
         cause: What that refusal was taken for.
         doubts: Refusals in a row that lowered the cap, with few answers in between: then it may be the rate after all.
         failures: Raises beyond what is known that were undone.
+        borne: Highest place of a request that was served since the latest refusal that was acted upon.
     """
 
     in_flight: int = 0
@@ -70,6 +71,7 @@ class Concurrency:
     cause: Cause = Cause.RATE
     doubts: int = 0
     failures: int = 0
+    borne: int = 0
 
     def has_place(self) -> bool:
         """Whether one more request may be sent."""
@@ -83,9 +85,10 @@ class Concurrency:
         self.in_flight += 1
         return self.in_flight, self.is_short and self.in_flight >= self.cap
 
-    def leave(self) -> None:
-        """A request is over, whatever became of it."""
+    def leave(self, served: int = 0) -> None:
+        """A request is over: ``served`` is the place of one that was answered, 0 otherwise."""
         self.in_flight -= 1
+        self.borne = max(self.borne, served)
 
     def serve(self, place: int, now: float, minute_s: float) -> None:
         """The request in the last ``place`` was served, and others wait for it: raise the cap when it is time."""
@@ -117,16 +120,26 @@ class Concurrency:
         self.cap += by
         self.clean, self.changed_at = 0.0, now
 
-    def refuse(self, place: int, sent_at: float, asked_s: float | None, now: float) -> Cause:
-        """The request that was sent in ``place`` was refused: lower the cap if that may be why."""
+    def refuse(
+        self, place: int, sent_at: float, asked_s: float | None, now: float, *, is_paced: bool = False
+    ) -> Cause:
+        """The request that was sent in ``place`` was refused: lower the cap if that may be why.
+
+        There is no cap before a service has shown one. A place that it has served since it last refused shows none, nor
+        does a refusal while a rate is known to be what holds requests back (``is_paced``).
+        """
         if sent_at <= self.refused_at:  # sent before it could be known
             if self.has_cut:
                 self._cut(self.cap - 1, self.known - 1)
             return self.cause
         self.refused_at = now
         is_first = math.isinf(self.cap)
-        edge = self.proven + 1 if self.proven else _EDGE * self.cap
-        self.has_cut = max(place, self.in_flight) >= edge or (is_first and self.in_flight > 1)
+        borne, self.borne = self.borne, 0
+        if is_first:
+            self.has_cut = self.in_flight > 1 and place > borne and not is_paced
+        else:
+            edge = self.proven + 1 if self.proven else _EDGE * self.cap
+            self.has_cut = max(place, self.in_flight) >= edge
         if is_first or not self.has_cut:
             self.cause = Cause.RATE
         else:

@@ -92,7 +92,7 @@ class SharedPace:
         with self._lock:
             if not ticket.place:
                 return
-            self.concurrency.leave()
+            self.concurrency.leave(ticket.place if is_served else 0)
             if is_served and ticket.is_last:
                 self.concurrency.serve(ticket.place, self._clock(), self.rules.minute_s)
             ticket.place = 0
@@ -107,7 +107,8 @@ class SharedPace:
         """A request was answered with 429; ``asked_s`` is how long the service asks to wait, if it does."""
         now = self._clock()
         with self._exclusive(now) as pace:
-            cause = self.concurrency.refuse(ticket.place, ticket.sent_at, asked_s, now)
+            is_paced = pace.learned > 0
+            cause = self.concurrency.refuse(ticket.place, ticket.sent_at, asked_s, now, is_paced=is_paced)
             if cause is Cause.CONCURRENCY:
                 hold(pace, asked_s, now)
             else:

@@ -107,8 +107,7 @@ def refusal(asked_s: float | None) -> RateLimitedError:
     return error
 
 
-@pytest.mark.parametrize("asked_s", [None, 1.0])
-@pytest.mark.parametrize("spread", [0.0, 0.65])
+@pytest.mark.parametrize(("spread", "asked_s"), [(0.0, None), (0.65, 1.0)])
 @pytest.mark.parametrize("allowed", [1, 4, 20, 50])
 def test_places_are_found_and_used(allowed: int, spread: float, asked_s: float | None) -> None:
     calls = Calls(Places(allowed=allowed, asked_s=asked_s), spread)
@@ -137,8 +136,9 @@ def test_limits_of_both_kinds_are_found(allowed: int, per_minute: int, kind: str
     assert calls.refused(120, 600) < 0.02
 
 
-@pytest.mark.parametrize("asked_s", [None, 1.0])
-@pytest.mark.parametrize(("before", "after"), [(20, 40), (40, 20), (1, 2), (8, 4), (60, 10)])
+@pytest.mark.parametrize(
+    ("before", "after", "asked_s"), [(20, 40, None), (40, 20, 1.0), (1, 2, 1.0), (8, 4, None), (60, 10, 1.0)]
+)
 def test_limit_that_becomes_another_one_is_found(before: int, after: int, asked_s: float | None) -> None:
     calls = Calls(Places(allowed=before, asked_s=asked_s), 0.5)
     calls.loop.call_at(120, setattr, calls.places, "allowed", after)
@@ -307,6 +307,25 @@ def test_what_is_let_in_of_the_first_burst_is_the_cap() -> None:
     assert concurrency.cap == concurrency.in_flight == 20
     assert causes == {Cause.RATE}  # it cannot be told yet: the rate is learned as well
     assert not concurrency.has_place()
+
+
+def test_place_that_was_served_since_the_latest_refusal_is_no_cap() -> None:
+    concurrency = entered(30)
+    for place in range(30, 0, -1):
+        concurrency.leave(served=place)
+    for _ in range(20):
+        concurrency.enter()
+    assert refuse(concurrency, 2.0, sent_at=1.0) is Cause.RATE
+    assert math.isinf(concurrency.cap)
+    concurrency.enter()
+    refuse(concurrency, 4.0, sent_at=3.0)  # no place was served since
+    assert concurrency.cap == 19
+
+
+def test_refusal_while_a_rate_holds_requests_back_is_no_cap() -> None:
+    concurrency = entered(20)
+    assert concurrency.refuse(20, 1.0, None, 2.0, is_paced=True) is Cause.RATE
+    assert math.isinf(concurrency.cap)
 
 
 def test_refusal_far_below_the_cap_is_one_of_rate() -> None:
