@@ -13,6 +13,7 @@ from headrace.errors import Problem, UsageError, nearest
 
 if TYPE_CHECKING:  # a single test of a flow opens no store
     from headrace.domain.cache import CacheChanges, CachedResult, CacheSummary
+    from headrace.domain.recorded_experiment import RecordedExperiment
     from headrace.domain.version import DataVersion, FlowVersion, Manifest, TagMove
 
 AGGREGATION_LINE = -1
@@ -255,6 +256,48 @@ class RunStore(Protocol):
 
     def read_file(self, digest: str) -> bytes | None:
         """A file of a version as it is kept, whole or not; ``None`` when it is missing."""
+        ...
+
+    def create_experiment(self, experiment: RecordedExperiment) -> None:
+        """Record an experiment before its first call is paid.
+
+        Raises:
+            UsageError: S802 when its id is taken.
+        """
+        ...
+
+    def claim_experiment(
+        self, experiment: RecordedExperiment, *, owner: str, at: datetime, seen: datetime | None
+    ) -> bool:
+        """Work on an experiment again: it becomes Running, worked on by ``owner``.
+
+        Args:
+            experiment: As it is from now on; what it may spend can change.
+            owner: Who works on it.
+            at: The first heartbeat.
+            seen: The heartbeat that the caller knows of.
+
+        Returns:
+            False, and nothing is changed, when it has another heartbeat by now: somebody else works on it.
+        """
+        ...
+
+    def beat_experiment(self, experiment: str, *, owner: str, at: datetime) -> bool:
+        """Say that ``owner`` still works on an experiment; false when it belongs to somebody else by now."""
+        ...
+
+    def finish_experiment(
+        self, experiment: str, *, owner: str, status: str, finished_at: datetime, verdict: str | None = None
+    ) -> bool:
+        """Close an experiment; false, and nothing is changed, when it belongs to somebody else by now."""
+        ...
+
+    def read_experiment(self, experiment: str) -> RecordedExperiment | None:
+        """One experiment by its id, ``None`` when it is not recorded."""
+        ...
+
+    def list_experiments(self) -> tuple[RecordedExperiment, ...]:
+        """Experiments, newest first."""
         ...
 
     def close(self) -> None:

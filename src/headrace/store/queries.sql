@@ -271,3 +271,31 @@ SELECT * FROM data_version WHERE data = :data AND digest = :digest;
 -- name: list_data_versions
 -- Versions of all data or of one file, in order.
 SELECT * FROM data_version WHERE CAST(:data AS TEXT) IS NULL OR data = :data ORDER BY data, number;
+
+-- name: create_experiment
+-- Record a new experiment with status Running; no row is changed when its id is taken.
+INSERT INTO experiment (id, name, status, created_at, rerun_of, owner, heartbeat_at, record)
+VALUES (:id, :name, :status, :created_at, :rerun_of, :owner, :heartbeat_at, :record)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: claim_experiment
+-- Work on an experiment again, unless somebody has given it another heartbeat meanwhile.
+UPDATE experiment SET status = :status, finished_at = NULL, owner = :owner, heartbeat_at = :at, record = :record
+WHERE id = :id AND COALESCE(heartbeat_at, '') = COALESCE(CAST(:seen AS TEXT), '');
+
+-- name: beat_experiment
+-- Say that its owner still works on an experiment.
+UPDATE experiment SET heartbeat_at = :at WHERE id = :id AND owner = :owner;
+
+-- name: finish_experiment
+-- Close an experiment.
+UPDATE experiment SET status = :status, finished_at = :finished_at, verdict = :verdict
+WHERE id = :id AND owner = :owner;
+
+-- name: read_experiment
+-- An experiment.
+SELECT * FROM experiment WHERE id = :id;
+
+-- name: list_experiments
+-- Experiments, newest first.
+SELECT * FROM experiment ORDER BY created_at DESC, id DESC;
