@@ -141,6 +141,18 @@ class _Execution:
         self._events = EvaluationEvents(workspace, work.spec, source) if source is not None else None
 
     async def run(self) -> AggregationResult:
+        """All lines, and the aggregation.
+
+        Raises:
+            CancelledError: The run was interrupted. An interrupt that a tool raises has left the event loop already; as
+                the outcome of this task it would be logged when the task is collected, whatever runs then.
+        """
+        try:
+            return await self._run()
+        except KeyboardInterrupt as error:
+            raise asyncio.CancelledError from error
+
+    async def _run(self) -> AggregationResult:
         work, spec = self._work, self._work.spec
         attributes = run_attributes(
             spec.name, spec.arm, flow_version=spec.version_name, flow_digest=spec.flow_digest

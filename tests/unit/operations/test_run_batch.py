@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -140,9 +141,13 @@ def test_a_tool_in_a_thread_that_raises_generator_exit_fails_its_line(
     assert codes(workspace, run) == ["E601", None]
 
 
-def test_an_interrupt_closes_the_run_as_canceled(workspace: Workspace, tmp_path: Path) -> None:
+def test_an_interrupt_closes_the_run_as_canceled(
+    workspace: Workspace, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(KeyboardInterrupt):
         create_run(workspace, a_request(tmp_path, "x", "interrupt"))
+    gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio"]
     run = workspace.store.read_run("r")
     assert run.status == CANCELED
     assert run.problem is not None
