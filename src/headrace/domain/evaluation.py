@@ -13,6 +13,7 @@ from headrace.domain.race import RaceSpec
 from headrace.domain.run import Cap
 from headrace.domain.scores import Direction, MetricSpec
 from headrace.domain.variant import Arm, Design, Factor, ModelSpec
+from headrace.domain.version import NamedVersion
 from headrace.source import Pointer, SourceMap, Span
 
 
@@ -90,6 +91,7 @@ class Experiment:
         gates: What an arm must show before it is let through.
         factors: What the arms are made of, where the file says it by factors.
         design: Which combinations of them are arms; ``None`` without factors.
+        versions: Names of versions that it uses, such as ``ask_docs@prod``, to what they stood for when it was read.
     """
 
     name: str
@@ -118,6 +120,7 @@ class Experiment:
     gates: tuple[GateSpec, ...] = ()
     factors: tuple[Factor, ...] = ()
     design: Design | None = None
+    versions: Mapping[str, NamedVersion] = field(default_factory=dict)
 
     def place(self, *pointer: str | int) -> Span | None:
         """Where a value of the experiment file stands; ``None`` when there is no file."""

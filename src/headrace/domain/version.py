@@ -132,6 +132,24 @@ class DataVersion:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedVersion:
+    """The version that a name stood for when it was looked up: a tag may move, the digest does not.
+
+    Attributes:
+        flow, number, digest: Of the version.
+    """
+
+    flow: str
+    number: int
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """``ask_docs@7``."""
+        return f"{self.flow}@{self.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionName:
     """What a person calls a version: ``ask_docs@7``, ``ask_docs@prod``, ``@prod``, or a flow and the start of a digest.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from headrace.domain.variant import Arm, ModelSpec, Variant
-from headrace.errors import Problem, UsageError
+from headrace.errors import Problem, UsageError, nearest
 
 BASELINE = "baseline"
 """Name of the embedded reader, as a connection and as a model."""
@@ -72,6 +72,27 @@ def make_arms(variants: Sequence[Variant], models: Sequence[ModelSpec]) -> tuple
             *(Problem(code="V303", what=f"Two arms are called {name!r}.", fix=fix) for name in twice)
         )
     return tuple(arms)
+
+
+def find_baseline(names: Sequence[str], wanted: str | None) -> str:
+    """The arm that the others are compared with: the one named, else the first.
+
+    Raises:
+        UsageError: V305 when no arm has that name.
+    """
+    if wanted is not None and wanted not in names:
+        raise UsageError(unknown_baseline(wanted, names))
+    return names[0] if wanted is None else wanted
+
+
+def unknown_baseline(wanted: str, names: Sequence[str]) -> Problem:
+    """V305 for a baseline that is not among the arms."""
+    close = nearest(wanted, names)
+    return Problem(
+        code="V305",
+        what=f'The baseline "{wanted}" is not among the arms.',
+        fix=f'Did you mean "{close}"?' if close else f"The arms are: {', '.join(names)}.",
+    )
 
 
 def told_apart(models: Sequence[ModelSpec]) -> tuple[ModelSpec, ...]:

@@ -3,7 +3,7 @@
 ::
 
     name: ask_docs                     # default: name of the folder
-    flow: .                            # default: the folder of this file; all paths are relative to it
+    flow: .                            # default: the folder of this file; all paths are relative to it; or ask_docs@7
     data: data/test.jsonl
     column_mapping: {question: "${data.question}"}
     line_id: id                        # a column that names each line
@@ -52,17 +52,17 @@ from typing import Any
 from headrace.domain.cache import CacheChoice
 from headrace.domain.evaluation import Experiment
 from headrace.domain.variant import Arm, Design, Factor, Variant
-from headrace.errors import DefinitionError, UsageError, nearest
-from headrace.formats.arms import make_arms, parse_model, parse_variant
+from headrace.errors import DefinitionError, UsageError
+from headrace.formats.arms import make_arms, parse_model, parse_variant, unknown_baseline
 from headrace.formats.experiment_evaluators import read_evaluators
 from headrace.formats.experiment_factors import read_factorial
 from headrace.formats.experiment_parts import (
     adopt,
     no_mapping,
+    read_flow_path,
     read_items,
     read_mapping,
     read_model,
-    read_path,
     read_texts,
     read_whole,
     refuse,
@@ -168,7 +168,7 @@ def _read(root: Block, file: Path) -> Experiment | None:
         name=root.text("name") or file.resolve().parent.name,
         file=str(file),
         source_map=root.findings.source_map,
-        flow_path=read_path(root, "flow", file, default="."),
+        flow_path=read_flow_path(root, "flow", file, default="."),
         data_path=read_data(root, file),
         column_mapping=read_mapping(root.block("column_mapping")),
         line_id=root.text("line_id"),
@@ -272,8 +272,6 @@ def _read_baseline(root: Block, arms: Sequence[Arm]) -> str:
     names = [arm.name for arm in arms]
     name = root.text("baseline") or (names[0] if names else "")
     if names and name not in names:
-        guess = nearest(name, names)
-        start = f'Did you mean "{guess}"? ' if guess else ""
-        what = f"The baseline {name!r} is not an arm of this experiment."
-        root.findings.add("V305", ("baseline",), what, f"{start}Arms: {', '.join(names)}.")
+        problem = unknown_baseline(name, names)
+        root.findings.add(problem.code, ("baseline",), problem.what, problem.fix)
     return name

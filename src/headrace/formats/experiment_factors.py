@@ -8,7 +8,7 @@
       temperature: {parameter: temperature, levels: [0, 0.7]}  # of every llm node; of one with node: generate
       k: {input: retrieve.top_k, levels: [3, 5]}               # an input of a node
       where: {connection: generate, levels: [west, east]}      # the connection of an llm node
-      flow: [{name: short, path: ../short}, ../long]           # flows that compete
+      flow: [{name: short, path: ../short}, ../long, docs@7]   # flows and versions that compete
     design: {fraction: 1/2}                                    # or full
     exclude: [{generate: zero_shot, k: 5}]                     # all cells with these levels
     include: [{generate: few_shot, temperature: 0.7}]          # then one more; what it does not name is the first level
@@ -28,7 +28,7 @@ from headrace.domain.variant import Arm, Design, Factor, FactorKind, Level, Mode
 from headrace.errors import nearest
 from headrace.formats.arms import told_apart
 from headrace.formats.design import MAX_ARMS, Cell, Fraction, cells, count_cells, find_fraction
-from headrace.formats.experiment_parts import no_mapping, read_items, read_model, read_path
+from headrace.formats.experiment_parts import no_mapping, read_flow_path, read_items, read_model
 from headrace.formats.shape import Block, Findings
 from headrace.source import Pointer
 
@@ -185,7 +185,7 @@ def _read_flow(pointer: Pointer, value: Any, findings: Findings, file: Path) -> 
     if "path" not in block:
         block.missing("path", "The flow")
         return None
-    path = read_path(block, "path", file)
+    path = read_flow_path(block, "path", file)
     return Level(name=block.text("name") or Path(path).resolve().name, flow_path=path, pointer=pointer)
 
 

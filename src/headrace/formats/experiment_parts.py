@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from headrace.domain.variant import ModelSpec, Price
+from headrace.domain.version import parse_version_name
 from headrace.errors import DefinitionError, HeadraceError, UsageError
 from headrace.formats.arms import parse_model
 from headrace.formats.flex import is_entry
@@ -36,6 +37,13 @@ def read_path(block: Block, key: str, file: Path, default: str | None = None) ->
         fix = "Correct the path; it is relative to the folder of the experiment file."
         block.findings.add("F001", pointer, f"{text} does not exist.", fix)
     return str(target)
+
+
+def read_flow_path(block: Block, key: str, file: Path, default: str | None = None) -> str:
+    """As :func:`read_path`; the name of a version is left as it is, because the store knows what it stands for."""
+    text = block.text(key) or ""
+    is_version = parse_version_name(text) is not None and not exists(file.parent / text)
+    return text if is_version else read_path(block, key, file, default)
 
 
 def read_texts(block: Block) -> dict[str, str]:

@@ -14,6 +14,7 @@ from headrace.engine.spending import Spending
 from headrace.operations.collect_scores import EVALUATOR_TAG
 from headrace.operations.judged_pairs import evaluation_data
 from headrace.operations.line_runners import HERE, Where
+from headrace.operations.read_version import FlowSnapshot
 from headrace.operations.run_batch import RunRequest
 from headrace.operations.workspace import Workspace
 
@@ -28,6 +29,7 @@ class ArmRuns:
         judgement: See :class:`~headrace.domain.run.RunSpec`.
         spending: What all runs together may spend.
         where: Where lines are run.
+        snapshots: What flows are, by their paths, as each was read first: once for all of its runs.
     """
 
     experiment: Experiment
@@ -35,6 +37,7 @@ class ArmRuns:
     judgement: Mapping[str, Any] = field(default_factory=dict)
     spending: Spending | None = None
     where: Where = HERE
+    snapshots: dict[str, FlowSnapshot] = field(default_factory=dict)
 
     def arm_request(self, arm: Arm, repeat: int) -> RunRequest:
         """One repeat of one arm over all lines."""
@@ -50,6 +53,7 @@ class ArmRuns:
             repeat=repeat,
             cache=experiment.cache,
             spending=self.spending,
+            snapshots=self.snapshots,
             max_concurrency=self.where.max_concurrency,
             workers=self.where.workers,
             on=self.where.on,
@@ -72,6 +76,7 @@ class ArmRuns:
             repeat=run.repeat,
             cache=self.experiment.cache,
             spending=self.spending,
+            snapshots=self.snapshots,
             max_concurrency=self.where.max_concurrency,
             workers=self.where.workers,
             on=self.where.on,

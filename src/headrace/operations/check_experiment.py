@@ -18,6 +18,7 @@ from headrace.formats.mapping import as_arm_outputs, parse_mapping
 from headrace.operations.check_columns import check_columns
 from headrace.operations.check_factors import check_factors, same_arms
 from headrace.operations.evaluator_flows import Offer, as_flow
+from headrace.operations.named_versions import settle_versions
 from headrace.operations.prepare_flow import loaded_flow
 from headrace.operations.workspace import Workspace
 from headrace.planning.columns import map_lines
@@ -43,13 +44,16 @@ def _check_judged(experiment: Experiment) -> None:
 
 
 def check_experiment(workspace: Workspace, experiment: Experiment) -> Experiment:
-    """Check all arms and evaluation flows, and what they are mapped to.
+    """Check all arms and evaluation flows, and what they are mapped to; versions of flows are written to be run.
 
     Raises:
         DefinitionError: Flow, data, mapping, evaluator or metric are wrong.
-        UsageError: An arm does not fit the flow; G902 when nothing judges the arms.
+        UsageError: An arm does not fit the flow; G902 when nothing judges the arms; S831, S834 for a version that is
+            not there or not clear.
+        StateError: S833 for a version whose files are gone.
     """
     _check_judged(experiment)
+    experiment = settle_versions(workspace, experiment)
     check_factors(workspace, experiment)
     dataset = _read_data(experiment)
     arms: list[Flow] = []

@@ -14,9 +14,9 @@ from headrace.domain.comparison import Family
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import Flow
 from headrace.domain.scores import MetricSpec
-from headrace.domain.variant import Arm, Variant
+from headrace.domain.variant import Variant
 from headrace.errors import Problem, UsageError, nearest
-from headrace.formats.arms import make_arms, parse_model, parse_variant
+from headrace.formats.arms import find_baseline, make_arms, parse_model, parse_variant
 from headrace.formats.experiment_evaluators import check_names, parse_evaluator
 from headrace.formats.flow_file import load_flow
 from headrace.operations.judge_flows import give_judges
@@ -88,7 +88,7 @@ def make_experiment(given: CompareArguments) -> Experiment:
         data_path=str(given.data),
         column_mapping=given.column_mapping,
         arms=arms,
-        baseline=find_baseline(arms, given.baseline),
+        baseline=find_baseline([arm.name for arm in arms], given.baseline),
         evaluators=_evaluators(given),
         metrics=add_margins(parse_metrics(given.metrics), given.margins),
         repeats=given.repeats,
@@ -148,7 +148,7 @@ def change_experiment(experiment: Experiment, given: Mapping[str, Any]) -> Exper
     if "margins" in given:
         changes["metrics"] = add_margins(changes.get("metrics", experiment.metrics), given["margins"])
     if "baseline" in given:
-        changes["baseline"] = find_baseline(experiment.arms, given["baseline"])
+        changes["baseline"] = find_baseline([arm.name for arm in experiment.arms], given["baseline"])
     return replace(experiment, **changes)
 
 
@@ -204,27 +204,6 @@ def every_variant(flow: Flow) -> tuple[Variant, ...]:
 def _offer_variants(flow: Flow) -> str:
     known = [f"{node}.{name}" for node, found in flow.node_variants.items() for name in found.variants]
     return f"The flow's variants are: {', '.join(known)}." if known else "The flow has no variants."
-
-
-def find_baseline(arms: Sequence[Arm], wanted: str | None) -> str:
-    """The arm that the others are compared with: the one named, else the first.
-
-    Raises:
-        UsageError: V305 when no arm has that name.
-    """
-    names = [arm.name for arm in arms]
-    if wanted is None:
-        return names[0]
-    if wanted in names:
-        return wanted
-    close = nearest(wanted, names)
-    raise UsageError(
-        Problem(
-            code="V305",
-            what=f'The baseline "{wanted}" is not among the arms.',
-            fix=f'Did you mean "{close}"?' if close else f"The arms are: {', '.join(names)}.",
-        )
-    )
 
 
 def parse_metric(text: str) -> MetricSpec:

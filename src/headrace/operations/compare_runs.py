@@ -18,10 +18,11 @@ from headrace.domain.scores import ArmLines, HumanLabel, LineFacts, MetricSpec
 from headrace.domain.variant import Arm
 from headrace.engine.events import OnEvent
 from headrace.engine.spending import Spending
-from headrace.errors import DefinitionError, ExecutionError, Problem, UsageError, nearest
+from headrace.errors import DefinitionError, ExecutionError, Problem, UsageError
 from headrace.evaluation import wording
 from headrace.evaluation.comparison import compare
 from headrace.evaluation.guardrails import guarded_metrics
+from headrace.formats.arms import unknown_baseline
 from headrace.formats.flow_file import load_flow
 from headrace.operations.arm_requests import ArmRuns
 from headrace.operations.cache_nodes import experiment_cache
@@ -49,6 +50,7 @@ from headrace.operations.line_facts import collect_column_labels, collect_facts
 from headrace.operations.line_runners import HERE, Where
 from headrace.operations.measure_judges import measure_judges, stored_labels
 from headrace.operations.missing_scores import explain_missing
+from headrace.operations.named_versions import moved_tags, recorded_versions
 from headrace.operations.race_arms import check_race, race_arms, race_judgement, resumed_judgement
 from headrace.operations.race_outcome import with_race
 from headrace.operations.recorded_data import known_dataset
@@ -191,7 +193,7 @@ def _run_whole(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
 
 
 def compare_experiment_again(workspace: Workspace, experiment_id: str) -> ComparisonResult:
-    """Compare the recorded runs of an experiment once more; nothing is run.
+    """Compare the recorded runs of an experiment once more; nothing is run. Tags that moved since are warned of.
 
     Raises:
         UsageError: S801 when no run belongs to the experiment.
@@ -208,6 +210,7 @@ def compare_experiment_again(workspace: Workspace, experiment_id: str) -> Compar
         )
     judged = [judged_run(workspace, run) for run in arms]
     judgement = {"name": experiment_id, "baseline": judged[0].arm, **arms[0].spec.judgement}
+    workspace.warn(moved_tags(workspace, recorded_versions(judgement)))
     return _compare(workspace, judged, judgement, experiment_id)
 
 
@@ -268,15 +271,7 @@ def _find_baseline(judged: Sequence[JudgedRun], wanted: str | None) -> str:
     for item in judged:
         if wanted in (item.arm, item.run.spec.name):
             return item.arm
-    known = [item.arm for item in judged]
-    near = nearest(wanted, known)
-    raise UsageError(
-        Problem(
-            code="V305",
-            what=f"The baseline {wanted!r} is not among the arms.",
-            fix=f"Did you mean {near!r}?" if near else f"The arms are: {', '.join(known)}.",
-        )
-    )
+    raise UsageError(unknown_baseline(wanted, [item.arm for item in judged]))
 
 
 def _compare(

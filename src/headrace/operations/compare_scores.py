@@ -11,9 +11,10 @@ from typing import Any, get_args
 from headrace.domain.comparison import Family
 from headrace.domain.report import ReportContext
 from headrace.domain.scores import MetricSpec
-from headrace.errors import Problem, UsageError, nearest
+from headrace.errors import Problem, UsageError
 from headrace.evaluation.comparison import compare
 from headrace.evaluation.recommendation import ship_recommendation
+from headrace.formats.arms import find_baseline
 from headrace.operations.compare_runs import ComparisonResult
 from headrace.operations.given_scores import read_scores
 
@@ -71,7 +72,7 @@ def compare_scores(scores: Any, judgement: Judgement) -> ComparisonResult:
         raise UsageError(Problem(code="G902", what=what, fix="Give scores of two or more arms."))
     comparison = compare(
         given.arms,
-        baseline=_find_baseline(names, judgement.baseline),
+        baseline=find_baseline(names, judgement.baseline),
         metrics=judgement.metrics or [MetricSpec(name=name) for name in given.metrics],
         alpha=judgement.alpha,
         family=judgement.family,
@@ -131,18 +132,3 @@ def check_judgement(judgement: Judgement) -> None:
         )
     if problems:
         raise UsageError(*problems)
-
-
-def _find_baseline(names: Sequence[str], wanted: str | None) -> str:
-    if wanted is None:
-        return names[0]
-    if wanted in names:
-        return wanted
-    near = nearest(wanted, names)
-    raise UsageError(
-        Problem(
-            code="V305",
-            what=f'The baseline "{wanted}" is not among the arms.',
-            fix=f'Did you mean "{near}"?' if near else f"The arms are: {', '.join(names)}.",
-        )
-    )

@@ -27,6 +27,7 @@ from headrace.operations.arm_requests import ArmRuns
 from headrace.operations.collect_scores import EVALUATOR_TAG, JudgedRun
 from headrace.operations.judged_pairs import sees_baseline
 from headrace.operations.line_runners import Where
+from headrace.operations.named_versions import refuse_moved
 from headrace.operations.race_outcome import RACE, drop_as_plain, observe, race_as_plain, recorded_field
 from headrace.operations.run_owner import is_at_work, new_owner
 from headrace.operations.run_parts import PartedRun
@@ -84,7 +85,8 @@ def resumed_judgement(
     """How the race was to be judged when it began, which must be what is asked for now.
 
     Raises:
-        UsageError: S801 unknown experiment; G953 it was no race, or another one; S818 another process runs it.
+        UsageError: S801 unknown experiment; G953 it was no race, or another one; S818 another process runs it; S832 a
+            tag that it names has moved.
     """
     runs = workspace.store.list_runs(experiment=experiment_id)
     if not runs:
@@ -96,6 +98,7 @@ def resumed_judgement(
         what = f"The experiment {experiment_id!r} was no race."
         fix = "Run it again: results of nodes that did not change are used again."
         raise UsageError(Problem(code="G953", what=what, fix=fix))
+    refuse_moved(recorded, judgement)
     asked = {**judgement, RACE: {**judgement[RACE], "batch": recorded[RACE]["batch"]}}
     changed = [name for name, value in asked.items() if recorded.get(name) != value]
     changed += [f"race.{name}" for name, value in asked[RACE].items() if recorded[RACE].get(name) != value]

@@ -10,6 +10,7 @@ from headrace.domain.evaluation import Experiment, Guardrail
 from headrace.domain.run import Run
 from headrace.domain.scores import ArmLines, MetricSpec
 from headrace.domain.variant import Design
+from headrace.operations.named_versions import VERSIONS_KEY, versions_as_plain
 from headrace.operations.recorded_gates import KEY, gates_as_plain, gates_of
 
 
@@ -32,11 +33,12 @@ def judgement_of(experiment: Experiment) -> dict[str, Any]:
 
 
 def _said(experiment: Experiment) -> dict[str, Any]:
-    """What few experiments say: guardrails as metrics, the levels of each arm, and the design in a sentence."""
+    """What few experiments say: guardrails as metrics, levels of arms, the design in a sentence, named versions."""
     said = {
         "guardrails": [as_plain(_as_metric(item)) for item in experiment.guardrails],
         "factors": {arm.name: dict(arm.factors) for arm in experiment.arms if arm.factors},
         "design": design_note(experiment.design),
+        VERSIONS_KEY: versions_as_plain(experiment.versions),
     }
     return {key: value for key, value in said.items() if value}
 

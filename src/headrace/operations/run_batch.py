@@ -29,7 +29,7 @@ from headrace.operations.finished_lines import FinishedLines, find_finished, sti
 from headrace.operations.keep_version import keep_data_version, keep_flow_version
 from headrace.operations.line_runners import check_on, make_spread
 from headrace.operations.prepare_flow import FlowChoice, LoadedFlow
-from headrace.operations.read_version import read_snapshot
+from headrace.operations.read_version import FlowSnapshot, read_snapshot
 from headrace.operations.run_lines import make_lines
 from headrace.operations.run_names import default_name, expand_title
 from headrace.operations.run_owner import is_at_work, new_owner
@@ -68,6 +68,7 @@ class RunRequest:
         judgement: See :class:`~headrace.domain.run.RunSpec`.
         cache: Whether results of nodes are used again; not unless it is asked for, as stock runs every node.
         spending: What the run, together with others that share it, may spend.
+        snapshots: What flows are, by their absolute paths, as the runs of one experiment have read them so far.
     """
 
     flow: Path
@@ -95,6 +96,7 @@ class RunRequest:
     repeat: int = 0
     cache: CacheChoice = field(default_factory=CacheChoice)
     spending: Spending | None = None
+    snapshots: dict[str, FlowSnapshot] = field(default_factory=dict)
 
 
 def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | None = None) -> Run:
@@ -269,7 +271,8 @@ def make_spec(
     if request.runs_folder:
         folder = expand_run_folder(request.runs_folder, Path(flow_path), name)
         properties.setdefault(OUTPUT_PATH, str(folder))
-    snapshot = read_snapshot(flow)
+    snapshot = request.snapshots.get(flow_path) or read_snapshot(flow)
+    request.snapshots[flow_path] = snapshot
     data = None
     if dataset is not None and data_path is not None:
         data = keep_data_version(workspace, Path(data_path), dataset)

@@ -118,9 +118,23 @@ def chosen_flow(workspace: Workspace, path: Path) -> Path:
         UsageError: S831 or S834 for the name of a version.
         StateError: S833 when its files are gone; S808 when they cannot be written.
     """
-    if exists(path) or parse_version_name(str(path)) is None:
-        return path
-    version = find_version(workspace, str(path))
+    return write_version(workspace, find_version(workspace, str(path))) if is_version(path) else path
+
+
+def is_version(path: Path) -> bool:
+    """Whether what is given as the path of a flow names a version: it has the form of one, and nothing lies there."""
+    return not exists(path) and parse_version_name(str(path)) is not None
+
+
+def write_version(workspace: Workspace, version: FlowVersion) -> Path:
+    """Write a version to be run, unless it is there already.
+
+    Returns:
+        Path of the flow file, or of the flow's entry, below ``.headrace``.
+
+    Raises:
+        StateError: S833 when its files are gone; S808 when they cannot be written.
+    """
     manifest = version.manifest
     root = workspace.state_folder / VERSIONS_FOLDER / version.digest[:16]
     flow = root / manifest.place / (manifest.file or manifest.entry)

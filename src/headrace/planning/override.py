@@ -60,15 +60,6 @@ def overridden_nodes(flow: Flow, name: str) -> tuple[Node, ...]:
     return (node,)
 
 
-def field_value(flow: Flow, node: Node, field_name: str) -> Any:
-    """What a field that can be overridden is as the flow stands; ``None`` where nothing is said of it."""
-    if flow.prompt is not None:
-        if field_name in NAMES:
-            return flow.prompt.configuration.get(field_name)
-        return flow.prompt.parameters.get(field_name)
-    return node.connection if _is_connection(node, field_name) else node.inputs.get(field_name)
-
-
 def _model_nodes(nodes: Sequence[Node]) -> list[Node]:
     return [node for node in nodes if node.type == "llm"]
 

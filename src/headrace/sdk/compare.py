@@ -30,12 +30,13 @@ from headrace.operations.compare_runs import (
 )
 from headrace.operations.compare_scores import Judgement, check_judgement, compare_scores
 from headrace.operations.line_runners import Where
+from headrace.operations.named_versions import settle_flow
 from headrace.operations.recorded_judgement import as_plain
 from headrace.operations.workspace import Workspace, open_workspace, workspace_at_work
 from headrace.sdk.compared import ComparedArms
 from headrace.sdk.runs import in_free_thread
 
-_RUN_KEYS = ("repeats", "cache", "max_cost", "max_tokens", "workers")
+_RUN_KEYS = ("repeats", "cache", "max_cost", "max_tokens", "workers", "env")
 """Arguments that say how arms run."""
 
 Metric: TypeAlias = str | Mapping[str, Any] | MetricSpec
@@ -78,12 +79,13 @@ def compare(
     max_cost: float | None = None,
     max_tokens: int | None = None,
     workers: int | None = None,
+    env: str | None = None,
 ) -> ComparedArms:
     """Compare arms line by line with a baseline and say how sure the result is; docs/python-sdk.md says more.
 
     Args:
         *targets: An experiment file or folder, names of evaluated runs, or scores as a mapping, rows, frame or table.
-        flow: Flow whose arms run, in place of a target; needs ``data`` and ``evaluators``.
+        flow: Flow, or version (``"ask_docs@7"``), whose arms run, in place of a target; needs ``data``, ``evaluators``.
         data: Data file or folder.
         variants: As in an experiment file; default all of the node that has any.
         models: As in an experiment file, such as ``"connection/model"``.
@@ -105,6 +107,7 @@ def compare(
         max_cost: Stop when the runs have cost this much, US dollars.
         max_tokens: Stop when they have used so many tokens.
         workers: Processes that run the lines.
+        env: Overlay of the experiment file: ``"dev"`` lays ``experiment.dev.yaml`` over it.
 
     Raises:
         HeadraceError: What is wrong with the request, the files or the scores, with how to fix it in its notes.
@@ -156,8 +159,9 @@ def _result(
             )
         )
     if "again" in given:
+        _refuse_overlay(given)
         return compare_experiment_again(workspace, given["again"])
-    experiment = _experiment(targets, given)
+    experiment = _experiment(workspace, targets, given)
     if experiment is not None:
         cap = Cap(cost_usd=given.get("max_cost"), tokens=given.get("max_tokens"))
         is_capped = cap.cost_usd is not None or cap.tokens is not None
@@ -177,16 +181,18 @@ def _result(
     )
 
 
-def _experiment(targets: Sequence[Any], given: Mapping[str, Any]) -> Experiment | None:
+def _experiment(workspace: Workspace, targets: Sequence[Any], given: Mapping[str, Any]) -> Experiment | None:
     """The experiment to run; ``None`` for runs that exist."""
     if "flow" in given:
         _need_metric(given)
-        return read_experiment(_document(given), Path.cwd())
+        _refuse_overlay(given)
+        flow, versions = settle_flow(workspace, str(given["flow"]))
+        return replace(read_experiment(_document({**given, "flow": flow}), Path.cwd()), versions=versions)
     path = Path(str(targets[0]))
     if len(targets) > 1 or not is_experiment(path):
         return None
     _refuse(given, [key for key in _EXPERIMENT_KEYS if key != "data"])
-    experiment = load_experiment(path)
+    experiment = load_experiment(path, given.get("env"))
     asked = {
         ("cluster" if key == "clusters" else key): value for key, value in given.items() if key != "metrics"
     }
@@ -342,6 +348,11 @@ def _refuse(given: Mapping[str, Any], names: Sequence[str]) -> None:
         raise UsageError(
             _misuse(f"{', '.join(refused)} cannot be given together with what is compared.", "Leave it away.")
         )
+
+
+def _refuse_overlay(given: Mapping[str, Any]) -> None:
+    if "env" in given:
+        raise UsageError(_misuse("env= belongs to an experiment file, and none is named.", "Leave it away."))
 
 
 def _misuse(what: str, fix: str) -> Problem:

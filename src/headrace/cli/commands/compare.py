@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import Any, get_args
@@ -65,6 +66,7 @@ from headrace.operations.compare_runs import (
 )
 from headrace.operations.forecast_run import forecast_experiment
 from headrace.operations.line_runners import Where
+from headrace.operations.named_versions import settle_flow
 from headrace.operations.workspace import Workspace
 
 _JUDGING = ("metrics", "margins", "baseline", "alpha", "cluster", "slices", "family")
@@ -106,7 +108,9 @@ _FLAGS = {
     ),
 )
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
-@click.option("--flow", type=click.Path(path_type=Path), metavar="PATH", help="Flow whose arms race.")
+@click.option(
+    "--flow", type=click.Path(path_type=Path), metavar="PATH", help="Flow, or version, whose arms race."
+)
 @click.option("--data", type=click.Path(path_type=Path), metavar="PATH", help="Lines that every arm answers.")
 @click.option(
     "--variants", multiple=True, metavar="A,B", help="Variants; default: all of the node that has them."
@@ -207,13 +211,13 @@ def command(
     """
     destinations = read_destinations(outputs)
     check_records(scores, trackers)
-    experiment = _find_experiment(session, targets, again, options)
-    experiment = read_race(
-        experiment, mode=race, alpha=race_alpha, score_range=race_range, batch=batch, resume=resume
-    )
-    if dry_run:
-        return _forecast(session, experiment, max_concurrency)
     with command_workspace(session) as workspace:
+        experiment = _find_experiment(session, workspace, targets, again, options)
+        experiment = read_race(
+            experiment, mode=race, alpha=race_alpha, score_range=race_range, batch=batch, resume=resume
+        )
+        if dry_run:
+            return _forecast(session, workspace, experiment, max_concurrency)
         for path in (report, scores, *files_of(destinations)):
             if path is not None:
                 make_room(path)
@@ -234,22 +238,27 @@ def command(
     return _report_failures(session, result)
 
 
-def _forecast(session: Session, experiment: Experiment | None, max_concurrency: int | None) -> ExitCode:
+def _forecast(
+    session: Session, workspace: Workspace, experiment: Experiment | None, max_concurrency: int | None
+) -> ExitCode:
     if experiment is None:
         fail_usage("--dry-run needs arms to run.", "Name an experiment file, or give --flow and --data.")
-    with command_workspace(session) as workspace:
-        forecasts = forecast_experiment(workspace, experiment, max_concurrency)
-    show_forecasts(session, forecasts)
+    show_forecasts(session, forecast_experiment(workspace, experiment, max_concurrency))
     return ExitCode.OK
 
 
 def _find_experiment(
-    session: Session, targets: Sequence[str], again: str | None, options: Mapping[str, Any]
+    session: Session,
+    workspace: Workspace,
+    targets: Sequence[str],
+    again: str | None,
+    options: Mapping[str, Any],
 ) -> Experiment | None:
     """The experiment to run; ``None`` when recorded runs are to be compared.
 
     Raises:
-        UsageError: C507 when it is not clear what to compare, or when an option does not go with it.
+        UsageError: C507 when it is not clear what to compare, or when an option does not go with it; S831 or S834 for
+            a version of a flow that is not there or not clear.
     """
     ways = [bool(targets), options["flow"] is not None, again is not None]
     if sum(ways) != 1:
@@ -263,7 +272,9 @@ def _find_experiment(
         return None
     if options["flow"] is not None:
         _refuse_others(given, [name for name in given if name != "environment"], "--flow")
-        return make_experiment(_arguments(session, given))
+        arguments = _arguments(session, given)
+        flow, versions = settle_flow(workspace, str(arguments.flow))
+        return replace(make_experiment(replace(arguments, flow=Path(flow))), versions=versions)
     path = Path(targets[0])
     if len(targets) == 1 and is_experiment(path):
         _refuse_others(given, _WITH_FILE, "an experiment file")
