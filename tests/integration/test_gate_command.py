@@ -10,55 +10,17 @@ from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
+from tests.support.gated_project import write_flow, write_project
 from tests.support.tool_nodes import serving_names
 
 from headrace.cli.main import run_command_line
 from headrace.cli.session import Session
 
-SAY = """\
-from promptflow.core import tool
-@tool
-def say(n: str, right: int) -> str:
-    return n if int(n) % 10 < right else "no idea"
-"""
-FLOW = """\
-inputs: {n: {type: string}}
-outputs: {answer: {type: string, reference: "${say.output}"}}
-nodes:
-- {name: say, use_variants: true}
-node_variants:
-  say:
-    default_variant_id: old
-    variants:
-"""
-VARIANT = (
-    "      {name}: {{node: {{type: python, source: {{type: code, path: say.py}}, "
-    'inputs: {{n: "${{inputs.n}}", right: {right}}}}}}}\n'
-)
-EXPERIMENT = """\
-data: data.jsonl
-column_mapping: {n: "${data.n}"}
-variants: ["${say.old}", "${say.new}"]
-evaluators:
-- name: exact_match
-  builtin: exact_match
-  column_mapping: {prediction: "${run.outputs.answer}", reference: "${data.n}"}
-metrics: [{name: exact_match, margin: 0.1}]
-"""
-
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    (tmp_path / "say.py").write_text(SAY, encoding="utf-8")
-    (tmp_path / "data.jsonl").write_text("".join(f'{{"n": "{n}"}}\n' for n in range(100)), encoding="utf-8")
-    (tmp_path / "experiment.yaml").write_text(EXPERIMENT, encoding="utf-8")
-    write_flow(tmp_path, old=6, new=6)
+    write_project(tmp_path)
     return tmp_path
-
-
-def write_flow(folder: Path, **right: int) -> None:
-    variants = "".join(VARIANT.format(name=name, right=tens) for name, tens in right.items())
-    (folder / "flow.dag.yaml").write_text(FLOW + variants, encoding="utf-8")
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ GATE_CODES: Mapping[str, Entry] = {
     "G961": Entry(
         "gate-without-baseline",
         "A gate without a baseline",
-        "A gate compares an arm with another: of the same comparison, of a stored one, or of a recorded experiment.",
+        "A gate compares an arm with another: of the same comparison, of a stored one, of a recorded experiment, or "
+        "of a version or branch that was run.",
     ),
     "G962": Entry(
         "bad-gate",
@@ -32,5 +33,11 @@ GATE_CODES: Mapping[str, Entry] = {
         "nothing-to-plan-from",
         "A plan without anything to plan from",
         "How many lines are needed follows from how much differences vary: seen in a pilot, or assumed.",
+    ),
+    "G966": Entry(
+        "no-runs-of-baseline",
+        "A version or branch without scores to compare with",
+        "An arm is compared with a version, or with a branch, by what that has answered to the same version of the "
+        "data, scored by the same evaluators.",
     ),
 }

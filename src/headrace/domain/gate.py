@@ -33,7 +33,8 @@ class GateSpec:
             of an execution; of latency its 95th percentile, in milliseconds; of failures their share. At least that
             where higher is better, at most that elsewhere. Other tests have none.
         arm: The arm that is asked about; ``None`` for the only one beside the arm it is compared with.
-        against: The arm, stored comparison or recorded experiment that it is compared with; ``None`` for the baseline.
+        against: The arm, stored comparison, recorded experiment, version of a flow or branch that it is compared with;
+            ``None`` for the baseline.
         pointer: Where the gate stands in the experiment file.
     """
 
@@ -44,6 +45,27 @@ class GateSpec:
     arm: str | None = None
     against: str | None = None
     pointer: Pointer = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GateBaseline:
+    """The recorded runs of a version or of a branch that an arm was compared with.
+
+    Attributes:
+        tag: The tag that stood for the version, such as ``@prod``; ``None`` where it was named by its number.
+        branch, commit: What was checked out when they were made; ``None`` where a version was asked for.
+        version, digest: Of the flow that they ran; the version is ``ask_docs@7``, ``None`` where none is kept.
+        data: The version of the data that they read, ``data/test.jsonl@2``.
+        runs: Their names.
+    """
+
+    tag: str | None
+    branch: str | None
+    commit: str | None
+    version: str | None
+    digest: str
+    data: str
+    runs: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,6 +81,7 @@ class GateResult:
         details: Further lines of evidence, such as the worst lines.
         n_more: Paired lines that are likely to settle what is undecided, beside those that there are; ``None`` where
             that is not known or nothing is undecided.
+        baseline: The recorded version or branch that the arm was compared with; ``None`` for any other arm.
     """
 
     spec: GateSpec
@@ -67,6 +90,7 @@ class GateResult:
     numbers: Mapping[str, float] = field(default_factory=dict)
     details: tuple[str, ...] = ()
     n_more: int | None = None
+    baseline: GateBaseline | None = None
 
 
 def gate_outcome(results: tuple[GateResult, ...]) -> GateOutcome:

@@ -224,6 +224,7 @@ def compare_runs(
     cluster: str | None = None,
     slices: Sequence[str] = (),
     family: Family | None = None,
+    at_least: int = 2,
 ) -> ComparisonResult:
     """Compare runs that exist, by the evaluation runs that were made of them; the first is the baseline.
 
@@ -239,6 +240,7 @@ def compare_runs(
         cluster: Column of lines that belong together.
         slices: Columns that the results are broken down by.
         family: Which comparisons are adjusted together.
+        at_least: How many arms are needed; one is enough where it is set against something else afterwards.
 
     Raises:
         UsageError: S801 unknown run, V305 unknown baseline, G901 unknown metric, D403 unknown column; G902 fewer than
@@ -262,7 +264,7 @@ def compare_runs(
             baseline=baseline, metrics=metrics, alpha=alpha, cluster=cluster, slices=slices, family=family
         ),
     }
-    return _compare(workspace, judged, judgement, None)
+    return _compare(workspace, judged, judgement, None, at_least=at_least)
 
 
 def _find_baseline(judged: Sequence[JudgedRun], wanted: str | None) -> str:
@@ -280,6 +282,7 @@ def _compare(
     judgement: Mapping[str, Any],
     experiment_id: str | None,
     file: str | None = None,
+    at_least: int = 2,
 ) -> ComparisonResult:
     line_id = judgement.get("line_id")
     if line_id is None:
@@ -289,7 +292,7 @@ def _compare(
     metrics = _metrics(collected, judgement)
     guardrails = recorded_guardrails(judgement)
     names = [metric.name for metric in guarded_metrics(metrics, {item.name: item for item in guardrails})]
-    arms = _arms(collected, names, judgement)
+    arms = _arms(collected, names, judgement, at_least)
     facts, labels = _read_columns(judged, metrics, judgement)
     labels = (*labels, *stored_labels(workspace, collected, metrics))
     comparison = compare(
@@ -304,8 +307,7 @@ def _compare(
         judges=measure_judges(collected, metrics, labels),
         guardrails=guardrails,
     )
-    reasons = explain_missing(collected, names)
-    comparison = replace(comparison, warnings=(*reasons, *comparison.warnings))
+    comparison = replace(comparison, warnings=(*explain_missing(collected, names), *comparison.warnings))
     comparison, recommendation, race = with_race(comparison, collected, judgement)
     matrix = make_matrix(collected, names, facts)
     runs = tuple(item.run for item in judged)
@@ -337,10 +339,10 @@ def _compare(
 
 
 def _arms(
-    collected: Sequence[Collected], names: Sequence[str], judgement: Mapping[str, Any]
+    collected: Sequence[Collected], names: Sequence[str], judgement: Mapping[str, Any], at_least: int
 ) -> tuple[ArmLines, ...]:
     arms = with_factors(make_arm_lines(collected, names), judgement)
-    if len(arms) < 2:
+    if len(arms) < at_least:
         fix = "Name two or more runs, variants or models."
         raise UsageError(Problem(code="G902", what="A comparison needs at least two arms.", fix=fix))
     return arms

@@ -25,6 +25,14 @@ from headrace.operations.find_effects import (
     known_arm,
     no_metric,
 )
+from headrace.operations.gate_baselines import (
+    asked_arm,
+    baseline_arms,
+    baseline_sentence,
+    named_baseline,
+    sought_by_result,
+)
+from headrace.operations.named_versions import recorded_versions
 from headrace.operations.stored_comparison import StoredArms, read_stored_arms, recorded_arms
 from headrace.operations.workspace import Workspace
 
@@ -125,15 +133,25 @@ def check_questions(workspace: Workspace | None, experiment: Experiment, specs: 
     for spec in specs:
         check_gate(spec)
         if spec.against is not None and spec.against not in names:
-            stored, wanted = _find_stored(workspace, names, spec.against)
-            stored.find(wanted or stored.baseline)
-            _outside_arm(names, stored, spec, wanted)
+            _check_outside(workspace, experiment, names, spec)
         elif spec.test == "budget" and spec.arm is not None:
             known_arm(spec.arm, names)
         else:
             choose_arms(names, experiment.baseline, spec.arm, spec.against)
         if metrics:
             _settled_margin(spec, metrics)
+
+
+def _check_outside(
+    workspace: Workspace | None, experiment: Experiment, names: Sequence[str], spec: GateSpec
+) -> None:
+    source = str(spec.against).partition("#")[0]
+    if workspace is not None and named_baseline(workspace, source, {}) is not None:
+        asked_arm(names, experiment.baseline, spec.arm)
+        return
+    stored, wanted = _find_stored(workspace, names, str(spec.against))
+    stored.find(wanted or stored.baseline)
+    _outside_arm(names, stored, spec, wanted)
 
 
 def gate_comparison(
@@ -149,8 +167,8 @@ def gate_comparison(
 
     Raises:
         UsageError: G961 for a question without anything to compare with, G962 and G903 for one that cannot be answered,
-            G963 for a stored comparison that cannot be used, G964 for lines that were used to choose, G901, V305 and
-            C507 for metrics and arms that are not there or not clear.
+            G963 for a stored comparison that cannot be used, G966 and S832 for a version or branch likewise, G964 for
+            lines that were used to choose, G901, V305 and C507 for metrics and arms that are not there or not clear.
     """
     if not specs:
         fix = "Name a metric, or write gates into the experiment file."
@@ -190,8 +208,14 @@ def _answer(workspace: Workspace | None, result: ComparisonResult, spec: GateSpe
     names = arm_names(result.comparison)
     if spec.against is not None and spec.against not in names:
         return _answer_outside(workspace, result, spec)
+    if len(names) == 1 and spec.against is None:
+        spec = replace(spec, arm=spec.arm or names[0])
     if spec.test == "budget" and spec.arm is not None:
         return judge_gate(result.comparison, _settled(result, spec, known_arm(spec.arm, names)))
+    if len(names) == 1:
+        what = f"{names[0]} stands alone, so there is nothing to compare it with."
+        fix = "Say with what: --against VERSION, BRANCH, FILE.json or EXPERIMENT_ID; or name another run beside it."
+        raise UsageError(Problem(code="G961", what=what, fix=fix))
     arm, baseline = choose_arms(names, result.comparison.baseline, spec.arm, spec.against)
     settled = _settled(result, spec, arm)
     against = None if spec.test == "budget" else baseline
@@ -239,8 +263,12 @@ def _settled_margin(spec: GateSpec, metrics: Mapping[str, MetricSpec]) -> float 
 def _answer_outside(workspace: Workspace | None, result: ComparisonResult, spec: GateSpec) -> GateResult:
     """Answer a question about an arm of this comparison against one of another."""
     names = arm_names(result.comparison)
-    stored, wanted = _find_stored(workspace, names, str(spec.against))
-    arm, same = _outside_arm(names, stored, spec, wanted)
+    stored = _named_arms(workspace, result, spec)
+    if stored is None:
+        stored, wanted = _find_stored(workspace, names, str(spec.against))
+        arm, same = _outside_arm(names, stored, spec, wanted)
+    else:
+        arm, same = asked_arm(names, result.comparison.baseline, spec.arm), stored.baseline
     settled = _settled(result, spec, arm)
     known = [] if is_quantity(spec, result.comparison) else [find_metric(result.comparison, spec.metric).spec]
     _check_stored(result, stored, settled, [metric.name for metric in known])
@@ -256,7 +284,24 @@ def _answer_outside(workspace: Workspace | None, result: ComparisonResult, spec:
         seed=provenance.seed,
         facts=result.facts,
     )
-    return judge_gate(comparison, replace(settled, against=theirs.arm))
+    answer = judge_gate(comparison, replace(settled, against=theirs.arm))
+    if stored.made is None:
+        return answer
+    return replace(
+        answer, baseline=stored.made, evidence=f"{answer.evidence} {baseline_sentence(stored.made)}"
+    )
+
+
+def _named_arms(workspace: Workspace | None, result: ComparisonResult, spec: GateSpec) -> StoredArms | None:
+    """What a version or a branch has scored; ``None`` where the question names something else."""
+    source, _, wanted = str(spec.against).partition("#")
+    if workspace is None or not result.runs:
+        return None
+    baseline = named_baseline(workspace, source, recorded_versions(result.runs[0].spec.judgement))
+    if baseline is None:
+        return None
+    arm = asked_arm(arm_names(result.comparison), result.comparison.baseline, spec.arm)
+    return baseline_arms(workspace, baseline, sought_by_result(result, arm, wanted or None), result)
 
 
 def _outside_arm(
@@ -291,18 +336,15 @@ def _find_stored(
         return read_stored_arms(Path(source)), arm or None
     if workspace is not None and workspace.store.list_runs(experiment=source):
         return recorded_arms(workspace, source), arm or None
-    if source.startswith("@"):
-        what = f'Gates do not compare with what the tag "{source}" stands for.'
-        fix = "Name the recorded experiment that ran it, --against EXPERIMENT_ID, or the JSON file of its comparison."
-        raise UsageError(Problem(code="G961", what=what, fix=fix))
     near = nearest(source, names)
     raise UsageError(
         Problem(
             code="G961",
-            what=f'"{source}" is no arm of this comparison, no file, and no recorded experiment.',
+            what=f'"{source}" is no arm of this comparison, no file, no recorded experiment, no version and no branch '
+            "that was run.",
             fix=(f'Did you mean "{near}"? ' if near else "")
-            + f"Name an arm ({', '.join(names)}), a file of headrace compare --output FILE.json, or the id of an "
-            "experiment.",
+            + f"Name an arm ({', '.join(names)}), a file of headrace compare --output FILE.json, the id of an "
+            "experiment, a version such as @prod, or a branch.",
         )
     )
 

@@ -19,6 +19,7 @@ from headrace.engine.plain import to_record
 from headrace.engine.shards import PendingLine
 from headrace.engine.spending import Spending
 from headrace.errors import Problem, UsageError
+from headrace.formats.git_checkout import read_checkout
 from headrace.formats.lines import read_dataset
 from headrace.formats.multimedia import place_images
 from headrace.formats.pf_config import expand_run_folder
@@ -37,6 +38,10 @@ from headrace.operations.test_flow import make_arm
 from headrace.operations.versions import chosen_flow
 from headrace.operations.workspace import Workspace
 from headrace.providers.loading import load_by_name
+
+GIT_BRANCH = "headrace.git.branch"
+GIT_COMMIT = "headrace.git.commit"
+"""Properties of a run: what the repository of its flow was checked out at."""
 
 _JUDGES = "headrace.evaluation.judges.entry:"
 _JUDGE_PROPERTIES = "headrace.evaluation.judges.settings:judge_properties"
@@ -266,6 +271,8 @@ def make_spec(
     now = workspace.now()
     name = request.name or default_name(flow, choices, now)
     properties = {key: to_record(value) for key, value in request.properties.items()}
+    if request.source_run is None:
+        properties = {**_checkout(workspace, Path(flow_path)), **properties}
     if flow.entry is not None and flow.entry.startswith(_JUDGES):
         properties |= load_by_name(_JUDGE_PROPERTIES)(flow)
     if request.runs_folder:
@@ -288,7 +295,7 @@ def make_spec(
         column_mapping={name: to_record(value) for name, value in request.column_mapping.items()},
         source_run=request.source_run,
         resume_from=request.resume_from,
-        variant=",".join(f"${{{node}.{name}}}" for node, name in choices.items()) or None,
+        variant=variant_text(choices),
         arm=arm.name if arm else None,
         model=", ".join(_models(flow)) or None,
         chosen_model=arm.model if arm else None,
@@ -305,6 +312,20 @@ def make_spec(
         properties=properties,
         environment_names=tuple(sorted(request.environment_variables)),
     )
+
+
+def variant_text(choices: Mapping[str, str]) -> str | None:
+    """Choices as a run records them: ``${node.variant}`` texts, joined by commas; ``None`` for none."""
+    return ",".join(f"${{{node}.{name}}}" for node, name in choices.items()) or None
+
+
+def _checkout(workspace: Workspace, flow: Path) -> dict[str, str]:
+    """Branch and commit of the repository that a flow lies in; of a version that was written to be run, neither."""
+    if flow.is_relative_to(workspace.state_folder.resolve()):
+        return {}
+    found = read_checkout(flow if flow.is_dir() else flow.parent)
+    known = {} if found is None else {GIT_BRANCH: found.branch, GIT_COMMIT: found.commit}
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def _models(flow: Flow) -> tuple[str, ...]:

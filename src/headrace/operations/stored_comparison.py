@@ -9,6 +9,7 @@ from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
+from headrace.domain.gate import GateBaseline
 from headrace.domain.scores import ArmLines, LineObservation
 from headrace.errors import Problem, UsageError, nearest
 from headrace.operations.compare_runs import ComparisonResult, compare_experiment_again
@@ -29,6 +30,7 @@ class StoredArms:
         metrics: Its metrics.
         data_digests: Of the data that its lines come from; empty where that is not known.
         judges: Metric to the versions of the models that gave its scores.
+        made: Which runs they are, where they are those of a version or of a branch.
     """
 
     source: str
@@ -37,6 +39,7 @@ class StoredArms:
     metrics: tuple[str, ...]
     data_digests: frozenset[str] = frozenset()
     judges: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    made: GateBaseline | None = None
 
     def find(self, arm: str) -> ArmLines:
         """The lines of ``arm``.

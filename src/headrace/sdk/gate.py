@@ -7,7 +7,6 @@ import sqlite3
 import tempfile
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,9 @@ from headrace.config import load_settings
 from headrace.domain.evaluation import Experiment
 from headrace.formats.experiment import load_experiment
 from headrace.operations.compare_runs import ComparisonResult, compare_experiment_again, run_experiment
-from headrace.operations.gate_comparison import (
-    GateReport,
-    check_questions,
-    choose_questions,
-    gate_comparison,
-)
-from headrace.operations.recorded_gates import gates_of, recorded_gates, with_gate_metrics
+from headrace.operations.gate_comparison import GateReport, choose_questions, gate_comparison
+from headrace.operations.ready_gate import ready_gate
+from headrace.operations.recorded_gates import recorded_gates
 from headrace.operations.workspace import Workspace, open_workspace
 from headrace.sdk.compared import ComparedArms
 from headrace.sdk.runs import in_free_thread
@@ -45,11 +40,9 @@ def run_gated(file: Path, folder: Path, asked: Mapping[str, Any], session: str |
     """
 
     def work() -> ComparedArms:
-        experiment = with_gate_metrics(load_experiment(file))
+        experiment = load_experiment(file)
         with open_workspace(load_settings(), folder) as workspace:
-            if experiment.metrics:
-                questions = choose_questions(experiment.metrics, gates_of(experiment), asked)
-                check_questions(workspace, experiment, questions)
+            experiment, _ = ready_gate(workspace, experiment, _resolved(asked, folder))
             if session is None:
                 result = run_experiment(workspace, experiment)
             else:
@@ -106,16 +99,15 @@ def ask(compared: ComparedArms, folder: Path, asked: Mapping[str, Any]) -> GateR
     """
     result = compared.result
     gates = recorded_gates(result.runs[0].spec.judgement) if result.runs else ()
-    questions = choose_questions([metric.spec for metric in result.comparison.metrics], gates, asked)
-    questions = tuple(replace(spec, against=_resolved(spec.against, folder)) for spec in questions)
+    metrics = [metric.spec for metric in result.comparison.metrics]
+    questions = choose_questions(metrics, gates, _resolved(asked, folder))
     with open_workspace(load_settings(), folder) as workspace:
         return gate_comparison(workspace, result, questions)
 
 
-def _resolved(against: str | None, folder: Path) -> str | None:
-    """A file by its path from ``folder``; anything else as it is."""
-    if against is None:
-        return None
-    name, mark, arm = against.partition("#")
+def _resolved(asked: Mapping[str, Any], folder: Path) -> Mapping[str, Any]:
+    """The questions, with a file that they compare with by its path from ``folder``."""
+    against = asked.get("against")
+    name, mark, arm = str(against or "").partition("#")
     path = folder / name
-    return f"{path}{mark}{arm}" if path.is_file() else against
+    return {**asked, "against": f"{path}{mark}{arm}" if name and path.is_file() else against}

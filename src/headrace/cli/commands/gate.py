@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -43,12 +43,12 @@ from headrace.operations.compare_runs import (
 from headrace.operations.gate_comparison import (
     GateReport,
     check_gate,
-    check_questions,
     choose_questions,
     gate_comparison,
 )
 from headrace.operations.line_runners import Where
-from headrace.operations.recorded_gates import gates_of, recorded_gates, with_gate_metrics
+from headrace.operations.ready_gate import ready_gate
+from headrace.operations.recorded_gates import gates_of, recorded_gates
 from headrace.operations.workspace import Workspace
 
 _TESTS = {name.replace("_", "-"): name for name in get_args(GateTest)}
@@ -68,6 +68,10 @@ _CODES = {"passed": ExitCode.OK, "failed": ExitCode.FAILED, "undecided": ExitCod
             "headrace gate flows/triage/experiment.yaml --against main.json --margin 0.05 --output github "
             "--output comment.md",
         ),
+        (
+            "What runs in production",
+            "headrace gate flows/triage/experiment.yaml --against @prod --margin 0.05",
+        ),
         ("Recorded runs", "headrace gate --again EXPERIMENT_ID --arm few_shot --margin 0.05"),
         ("What an execution may cost", "headrace gate zero few --arm few --metric cost --limit 0.002"),
     ),
@@ -78,9 +82,9 @@ _CODES = {"passed": ExitCode.OK, "failed": ExitCode.FAILED, "undecided": ExitCod
 @click.option("--arm", metavar="ARM", help="The arm that is asked about; default the only one there is.")
 @click.option(
     "--against",
-    metavar="ARM|FILE|ID",
-    help="What it is compared with: an arm, FILE.json of an earlier comparison, or the id of an experiment; "
-    "#ARM behind the last two names their arm; default the baseline.",
+    metavar="ARM|FILE|ID|VERSION|BRANCH",
+    help="What it is compared with: an arm, FILE.json of an earlier comparison, the id of an experiment, a version of "
+    "a flow (triage@7, @prod) or a branch that was run; #ARM behind it names its arm; default the baseline.",
 )
 @click.option(
     "--metric", metavar="NAME", help="Score, or cost, latency, tokens, failures; default the first score."
@@ -121,7 +125,7 @@ def command(
     workers: int | None,
     cache: bool | None,
     environment: str | None,
-    **asked: Any,
+    **given: Any,
 ) -> int:
     """Let an arm through, or hold it back, by a statistical test.
 
@@ -134,18 +138,15 @@ def command(
     if all(destination.file is not None for destination in destinations):
         destinations = (Destination(GATE_FORMS[0], None), *destinations)
     experiment = _find_experiment(targets, again, environment)
-    _check_early(asked)
+    asked = _check_early(given)
     for path in files_of(destinations):
         make_room(path)
     with command_workspace(session) as workspace:
         if experiment is None:
             result = _recorded(workspace, targets, again)
         else:
-            if experiment.metrics:
-                check_questions(
-                    workspace, experiment, choose_questions(experiment.metrics, gates_of(experiment), asked)
-                )
-            experiment = change_experiment(experiment, {} if cache is None else {"cache": cache})
+            settled, asked = ready_gate(workspace, experiment, asked)
+            experiment = change_experiment(settled, {} if cache is None else {"cache": cache})
             with show_progress(session, events) as on_event:
                 where = Where(workers=workers, max_concurrency=max_concurrency)
                 cap = read_cap(max_cost, max_tokens)
@@ -167,27 +168,28 @@ def _find_experiment(targets: Sequence[str], again: str | None, environment: str
         )
     path = Path(targets[0]) if len(targets) == 1 else None
     if path is not None and is_experiment(path):
-        return with_gate_metrics(load_experiment(path, environment))
+        return load_experiment(path, environment)
     if environment is not None:
         fail_usage("--env belongs to an experiment file, and none is named.", "Leave it away.")
     return None
 
 
-def _check_early(asked: dict[str, Any]) -> None:
-    """Find out before anything runs whether the question makes sense."""
-    asked["test"] = _TESTS.get(asked["test"] or "")
+def _check_early(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The question, once it is known to make sense by itself."""
+    asked = {**given, "test": _TESTS.get(given["test"] or "")}
     test: GateTest = asked["test"] or ("budget" if asked["limit"] is not None else "superiority")
     check_gate(
         GateSpec(
             metric=asked["metric"] or "the metric", test=test, margin=asked["margin"], limit=asked["limit"]
         )
     )
+    return asked
 
 
 def _recorded(workspace: Workspace, targets: Sequence[str], again: str | None) -> ComparisonResult:
     if again is not None:
         return compare_experiment_again(workspace, again)
-    return compare_runs(workspace, targets)
+    return compare_runs(workspace, targets, at_least=1)
 
 
 def _write(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -99,6 +99,7 @@ def _plain(result: GateResult) -> dict[str, Any]:
         "numbers": numbers,
         "details": list(result.details),
         "n_more": result.n_more,
+        "baseline": None if result.baseline is None else asdict(result.baseline),
     }
 
 
