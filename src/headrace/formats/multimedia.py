@@ -10,7 +10,7 @@ import base64
 import binascii
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +21,7 @@ from headrace.domain.dataset import Dataset, LazyLines, Line
 from headrace.domain.flow import DAG, Flow
 from headrace.domain.multimedia import (
     BASIC,
+    MESSAGE_FORMATS,
     VISION,
     Image,
     ImageError,
@@ -215,14 +216,20 @@ def image_problem(error: ImageError, owner: str, span: Span | None, pointer: Poi
 def check_sent_images(flow: Flow, values: Mapping[str, Any]) -> tuple[Problem, ...]:
     """T210 for every value that names a file, for inputs that come from another machine.
 
-    Who sends them has no business with the files here; base64 and addresses are fine.
+    Who sends them has no business with the files here; base64 and addresses are fine. A text such as
+    ``data:image/png;path: cat.png`` is refused in every kind of flow, because a prompty that its code calls would read
+    the file; so are the mappings of both message formats where the code decides what it reads.
     """
-    if flow.kind != DAG:
-        return ()
     problems = []
     for name, value in values.items():
         declared = flow.inputs.get(name)
-        if declared is not None and _names_file(value, declared.type, flow.message_format):
+        if declared is None:
+            continue
+        formats: tuple[str, ...] = MESSAGE_FORMATS
+        if flow.kind == DAG:
+            formats = (flow.message_format,) if declared.type in TYPES_WITH_IMAGES else ()
+        is_path = flow.kind == DAG and declared.type == "image" and _is_path(value)
+        if is_path or _names_file(value, formats):
             error = ImageError(reason="it names a file of the server", fix="Send base64, or an address.")
             pointer = ("inputs", name)
             place = flow.source_map.span(pointer)
@@ -230,15 +237,21 @@ def check_sent_images(flow: Flow, values: Mapping[str, Any]) -> tuple[Problem, .
     return tuple(problems)
 
 
-def _names_file(value: Any, type_name: str, message_format: str) -> bool:
+def _is_path(value: Any) -> bool:
+    """Whether a value for an image is neither base64 nor an address."""
+    return isinstance(value, str) and bool(value) and decode_base64(value) is None and not is_address(value)
+
+
+def _names_file(value: Any, formats: Sequence[str]) -> bool:
     if isinstance(value, str):
-        return type_name == "image" and bool(value) and decode_base64(value) is None and not is_address(value)
-    if type_name not in TYPES_WITH_IMAGES:
-        return False
-    if isinstance(value, Mapping) and is_media_form(value, message_format):
-        return value.get("type") != "text" and _parts(value, message_format)[1] == "path"
-    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    return any(_names_file(item, "object", message_format) for item in items)
+        found = _PROMPT_FORM.match(value)
+        return found is not None and found[2] == "path"
+    if isinstance(value, Mapping):
+        for message_format in formats:
+            if is_media_form(value, message_format) and value.get("type") != "text":
+                return _parts(value, message_format)[1] == "path"
+        return any(_names_file(item, formats) for item in value.values())
+    return isinstance(value, list) and any(_names_file(item, formats) for item in value)
 
 
 def place_images(dataset: Dataset, path: Path, message_format: str) -> Dataset:

@@ -1,0 +1,75 @@
+"""What a request may bring, before anything runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.images import RED, write_files
+
+from headrace.errors import UsageError
+from headrace.formats.flow_file import load_flow
+from headrace.serving.flow_inputs import read_inputs
+
+DAG_FLOW = """\
+inputs: {pic: {type: image}, any: {type: object}, words: {type: string}}
+outputs: {r: {type: string, reference: "${inputs.words}"}}
+nodes: []
+"""
+PROMPTY = """\
+---
+model: {configuration: {type: openai, model: m, api_key: k}, parameters: {max_tokens: 5}}
+inputs: {pic: {type: string}, any: {type: object}, words: {type: list}}
+---
+user:
+![image]({{pic}})
+"""
+FLEX = "entry: ask:ask\ninputs: {pic: {type: string}, any: {type: object}, words: {type: list}}\n"
+CODE = "def ask(pic: str, any: dict, words: list):\n    return pic\n"
+VALUES = {"pic": "data:image/png;base64,iVBORw0KGgo=", "any": {}, "words": []}
+
+
+def read(folder: Path, source: str, **given: Any) -> dict[str, Any]:
+    write_files(
+        folder, {"flow.dag.yaml": DAG_FLOW, "a.prompty": PROMPTY, "ask.py": CODE, "flow.flex.yaml": FLEX}
+    )
+    write_files(folder, {"secret.png": RED})
+    return read_inputs(load_flow(folder / source), json.dumps({**VALUES, **given}).encode())
+
+
+FILES = {"prompty": "a.prompty", "flex": "flow.flex.yaml", "dag": "flow.dag.yaml"}
+
+
+@pytest.mark.parametrize("source", FILES.values(), ids=FILES)
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"pic": "data:image/png;path: secret.png"},
+        {"pic": "data:image/png;path:/etc/passwd"},
+        {"any": {"deep": [{"data:image/*;path": "../secret.png"}]}},
+        {"any": {"deep": ["data:image/png;path: secret.png"]}},
+    ],
+)
+def test_a_request_names_no_file_of_the_server(tmp_path: Path, source: str, given: Any) -> None:
+    with pytest.raises(UsageError) as caught:
+        read(tmp_path, source, **given)
+    assert [problem.code for problem in caught.value.problems] == ["T210"]
+    assert "secret" not in str(caught.value)
+    assert "passwd" not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", ["a.prompty", "flow.flex.yaml"])
+def test_code_that_decides_itself_is_given_no_file_in_either_format(tmp_path: Path, source: str) -> None:
+    with pytest.raises(UsageError):
+        read(tmp_path, source, any={"type": "image_file", "image_file": {"path": "secret.png"}})
+
+
+@pytest.mark.parametrize("source", FILES.values(), ids=FILES)
+def test_content_and_addresses_may_be_sent(tmp_path: Path, source: str) -> None:
+    sent = {
+        "pic": "https://example.org/a.png",
+        "any": {"data:image/png;base64": "iVBORw0KGgo=", "x": "a data:image/png;path: b"},
+    }
+    assert read(tmp_path, source, **sent)["any"] == sent["any"]
