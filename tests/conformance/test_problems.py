@@ -35,6 +35,7 @@ from headrace.formats.template import load_template
 from headrace.operations.check_flow import check_flow as check_whole_flow
 from headrace.operations.check_project import check_project
 from headrace.operations.compare_scores import Judgement, compare_scores
+from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.track_comparison import track_comparison
 from headrace.operations.workspace import open_workspace
 from headrace.planning.check import check_flow
@@ -45,6 +46,7 @@ from headrace.providers.fake import FakeModelClient
 from headrace.tools.failure import describe_failure
 from headrace.tools.registry import load_tool
 from tests.support.commands import run_command
+from tests.support.scoring_server import Answer, scoring_server
 from tests.support.tool_nodes import MODELS, run_nodes, serving_names
 from tests.support.trackers import FakeMlflow
 
@@ -182,6 +184,20 @@ def track(_: Path, case: Case) -> Sequence[Problem]:
     return ()
 
 
+def endpoint(folder: Path, case: Case) -> Sequence[Problem]:
+    """Run a flow behind an address over the data, which gives the case's answers one after the other."""
+    with (
+        scoring_server() as server,
+        open_workspace(load_settings({"HOME": str(folder)}), folder) as workspace,
+    ):
+        server.answer = lambda _, before: Answer(**case["answers"][before])
+        file = folder / "flow.endpoint.yaml"
+        file.write_text(file.read_text("utf-8").replace("{url}", server.url), "utf-8")
+        run = create_run(workspace, RunRequest(flow=folder, data=folder / "data.jsonl", max_concurrency=1))
+        found = [line.problem for line in workspace.store.read_lines(run.spec.name)]
+        return (*filter(None, found), *workspace.warnings)
+
+
 ACTIONS: dict[str, Action] = {
     "check": check,
     "load": load,
@@ -196,6 +212,7 @@ ACTIONS: dict[str, Action] = {
     "tools": tools,
     "run": run,
     "command": command,
+    "endpoint": endpoint,
     "project": project,
     "scores": scores,
     "track": track,

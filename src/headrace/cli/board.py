@@ -314,7 +314,7 @@ def _spending_row(summary: ArmSummary) -> list[Cell]:
         Cell(summary.arm),
         Cell(f"{summary.n_lines:,}{times}"),
         Cell(f"{summary.n_failed:,}", ("red", "bold") if summary.n_failed else ("dim",)),
-        Cell(f"{summary.total_tokens:,}"),
+        Cell(_NOTHING if summary.total_tokens is None else f"{summary.total_tokens:,}"),
         Cell(_NOTHING if summary.cost_usd is None else wording.cost(summary.cost_usd)),
         _latency_cell(summary.latency_p50_ms),
         _latency_cell(summary.latency_p95_ms),

@@ -11,7 +11,7 @@ from typing import Any
 from headrace.cli.table import Cell, Column, render_table
 from headrace.cli.terminal import ELLIPSIS, Ink, one_line
 from headrace.cli.wording import duration, plural
-from headrace.domain.run import BYPASSED, CANCELED, COMPLETED, FAILED, RUNNING, LineResult, Run
+from headrace.domain.run import BYPASSED, CANCELED, COMPLETED, FAILED, RUNNING, LineResult, Run, Usage
 from headrace.errors import Problem
 from headrace.formats.run_summary import render_run_summary, run_duration_s
 
@@ -120,7 +120,7 @@ def _run_row(run: Run, n_evaluations: int, now: datetime) -> list[Cell]:
         Cell(f"{run.n_lines:,}"),
         Cell(f"{run.n_failed:,}", ("red",) if run.n_failed else ("dim",)),
         Cell("" if duration_s is None else duration(duration_s * 1000)),
-        Cell(f"{run.usage.total_tokens:,}", () if run.usage.total_tokens else ("dim",)),
+        Cell(_tokens(run.usage), () if run.usage.total_tokens else ("dim",)),
         Cell(f"{n_evaluations:,}" if n_evaluations else ""),
         Cell(run.spec.source_run or "", ("dim",)),
         Cell(run.spec.experiment or "", ("dim",)),
@@ -162,10 +162,14 @@ def details_to_json(lines: Sequence[LineResult]) -> list[dict[str, Any]]:
             "error": _error_text(line) or None,
             "problem": line.problem.to_json() if line.problem else None,
             "duration_ms": round(line.duration_ms, 3),
-            "tokens": line.usage.total_tokens,
+            "tokens": line.usage.total_tokens if line.usage.knows_tokens else None,
         }
         for line in lines
     ]
+
+
+def _tokens(usage: Usage) -> str:
+    return f"{usage.total_tokens:,}" if usage.knows_tokens else "unknown"
 
 
 def render_details(lines: Sequence[LineResult], *, ink: Ink, width: int | None) -> str:

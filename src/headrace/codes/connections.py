@@ -101,4 +101,14 @@ CONNECTION_CODES: Mapping[str, Entry] = {
         "An experiment tracker that does not take a comparison",
         "MLflow or Weights & Biases could not be reached, or refused what was written; the comparison itself is done.",
     ),
+    "P711": Entry(
+        "output-not-answered",
+        "An answer of an endpoint without a declared output",
+        "outputs names places in the answer; this answer has nothing there.",
+    ),
+    "P712": Entry(
+        "endpoint-changed",
+        "An endpoint that changed while it was asked",
+        "What the endpoint says of its version was not the same for all lines, so the run is of more than one flow.",
+    ),
 }

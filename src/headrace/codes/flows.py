@@ -85,6 +85,11 @@ FLOW_CODES: Mapping[str, Entry] = {
         "A prompty without its two parts",
         "A .prompty file begins with YAML between two lines of dashes; the text that is sent stands below.",
     ),
+    "F022": Entry(
+        "written-key",
+        "A key in a file that is recorded",
+        "Files of flows and experiments are kept with every run; keys belong into a connection or the environment.",
+    ),
     "R101": Entry(
         "bad-reference",
         "A reference that cannot be read",

@@ -74,9 +74,11 @@ class ArmSummary:
     token_ratio: Estimate | None
 
     @property
-    def total_tokens(self) -> int:
-        """Prompt and completion tokens together."""
-        return self.prompt_tokens + self.completion_tokens
+    def total_tokens(self) -> int | None:
+        """Prompt and completion tokens together; ``None`` where something was asked that does not tell."""
+        total = self.prompt_tokens + self.completion_tokens
+        is_known = total > 0 or self.cost_usd is not None or self.n_observations == 0
+        return total if is_known else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

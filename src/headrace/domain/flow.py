@@ -10,6 +10,7 @@ from typing import Any
 
 from headrace.domain.multimedia import BASIC
 from headrace.domain.reference import Reference
+from headrace.domain.remote import RemoteFlow
 from headrace.domain.variant import ModelSpec
 from headrace.source import SourceMap
 
@@ -20,6 +21,7 @@ NO_DEFAULT: Any = type("NoDefault", (), {"__repr__": lambda _: "<no default>"})(
 DAG = "dag"
 FLEX = "flex"
 PROMPTY = "prompty"
+ENDPOINT = "endpoint"
 
 AGGREGATE = "__aggregate__"
 """Method of a flex flow's class that sees all lines; as a node of the flow it has the same name."""
@@ -82,7 +84,7 @@ class Node:
     """One node. ``inputs`` maps parameter names to literals or references.
 
     Attributes:
-        type: python, prompt, llm or custom_llm; flex or prompty for the only node of a flow of that kind.
+        type: python, prompt, llm or custom_llm; flex, prompty or endpoint for the only node of a flow of that kind.
         connection: Connection name of an llm node.
         api: chat or completion, for an llm node.
         is_aggregation: Runs once after all lines, over lists.
@@ -140,13 +142,13 @@ class ModelPrompt:
 class Flow:
     """A flow of any kind.
 
-    A flex flow or a prompty stands here as a flow of one node that takes all inputs: its tool is the entry, or the
-    model call. What that node returns *is* the result of the line (:mod:`headrace.engine.outputs`), so its
-    ``outputs`` only declare names.
+    A flex flow, a prompty or a flow behind an address stands here as a flow of one node that takes all inputs: its tool
+    is the entry, the model call, or the request. What that node returns *is* the result of the line
+    (:mod:`headrace.engine.outputs`), so its ``outputs`` only declare names.
 
     Attributes:
         name: Name of the folder; of a prompty, its own name.
-        kind: :data:`DAG`, :data:`FLEX` or :data:`PROMPTY`.
+        kind: :data:`DAG`, :data:`FLEX`, :data:`PROMPTY` or :data:`ENDPOINT`.
         file: Path of the flow file as given.
         folder: Absolute path of the flow folder.
         type: standard, chat or evaluation; metadata.
@@ -165,6 +167,7 @@ class Flow:
         model: What the model configurations of a flex flow's constructor are pointed at; ``None`` leaves them as given.
         sample: Inputs to try a flex flow or prompty with when none are given.
         prompt: What a prompty asks.
+        remote: Where a flow that runs elsewhere answers.
     """
 
     name: str
@@ -190,6 +193,7 @@ class Flow:
     unread_nodes: tuple[str, ...] = ()
     sample: Mapping[str, Any] = field(default_factory=dict)
     prompt: ModelPrompt | None = None
+    remote: RemoteFlow | None = None
 
     @property
     def knows_outputs(self) -> bool:

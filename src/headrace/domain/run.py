@@ -32,6 +32,11 @@ class Usage:
         """Prompt and completion tokens together."""
         return self.prompt_tokens + self.completion_tokens
 
+    @property
+    def knows_tokens(self) -> bool:
+        """Whether the tokens are known: a service that does not say has calls and no tokens."""
+        return not self.calls or self.total_tokens > 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cap:

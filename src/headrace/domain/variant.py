@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from headrace.domain.remote import RemoteFlow
 from headrace.domain.values import JsonValue
 from headrace.source import Pointer
 
@@ -64,7 +65,7 @@ class Arm:
         overrides: ``node.field`` to value, as :func:`headrace.planning.override.apply_overrides` reads them; they come
             after the variant and the model.
         flow_path: The flow that this arm runs where several compete; ``None`` for that of the experiment.
-        url: An HTTP endpoint that answers in place of a flow.
+        remote: An address that answers in its place.
         factors: Factor to the level that this arm has of it; empty where the arm is no cell of a design.
     """
 
@@ -73,7 +74,7 @@ class Arm:
     model: ModelSpec | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
     flow_path: str | None = None
-    url: str | None = None
+    remote: RemoteFlow | None = None
     factors: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -84,7 +85,7 @@ class Level:
     Attributes:
         name: How it is called in the factor.
         choices: Node name to variant id.
-        overrides, model, flow_path, url: As an :class:`Arm` has them.
+        overrides, model, flow_path, remote: As an :class:`Arm` has them.
         pointer: Where the level stands in the experiment file.
     """
 
@@ -93,7 +94,7 @@ class Level:
     model: ModelSpec | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
     flow_path: str | None = None
-    url: str | None = None
+    remote: RemoteFlow | None = None
     pointer: Pointer = ()
 
 

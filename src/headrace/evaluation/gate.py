@@ -240,7 +240,7 @@ def _judge_budget(summary: ArmSummary, spec: GateSpec) -> _Answer:
         interval = wilson_interval(summary.n_failed, n) if n else None
         share = Estimate(value=summary.n_failed / n, interval=interval, n=n) if n else None
         return _against_limit(share, limit, f"the share of failures of {summary.arm}", wording.number)
-    total = summary.cost_usd if spec.metric == "cost" else float(summary.total_tokens)
+    total = summary.cost_usd if spec.metric == "cost" else summary.total_tokens
     show = wording.cost if spec.metric == "cost" else wording.number
     what = f"the {_NAMES[spec.metric]} of an execution of {summary.arm}"
     if total is None or not n:

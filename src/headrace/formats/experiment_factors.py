@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from headrace.domain.override import EVERY_MODEL_NODE, override_text
 from headrace.domain.variant import Arm, Design, Factor, FactorKind, Level, ModelSpec, Variant
@@ -29,6 +30,8 @@ from headrace.errors import nearest
 from headrace.formats.arms import told_apart
 from headrace.formats.design import MAX_ARMS, Cell, Fraction, cells, count_cells, find_fraction
 from headrace.formats.experiment_parts import no_mapping, read_flow_path, read_items, read_model
+from headrace.formats.remote import KEYS as REMOTE_KEYS
+from headrace.formats.remote import read_remote
 from headrace.formats.shape import Block, Findings
 from headrace.source import Pointer
 
@@ -173,20 +176,27 @@ def _read_flow(pointer: Pointer, value: Any, findings: Findings, file: Path) -> 
         no_mapping(pointer, findings, "the path of a flow, or a mapping with name and path or url")
         return None
     block = Block(value, pointer, findings)
+    if "url" in block:
+        return _read_remote_flow(block)
     block.check_keys(("name", "path", "url"), "A flow", severity="error")
-    url = block.text("url")
-    if url is not None:
-        if "path" in block:
-            what = "A flow of an experiment is either in a folder or behind an address."
-            findings.add("F005", block.at("url"), what, "Keep one of path and url.", at_key=True)
-        if not url.startswith(("http://", "https://")):
-            findings.add("F005", block.at("url"), "url should be an address.", "Begin with https://.")
-        return Level(name=block.text("name") or url, url=url, pointer=pointer)
     if "path" not in block:
         block.missing("path", "The flow")
         return None
     path = read_flow_path(block, "path", file)
     return Level(name=block.text("name") or Path(path).resolve().name, flow_path=path, pointer=pointer)
+
+
+def _read_remote_flow(block: Block) -> Level | None:
+    if "path" in block:
+        what = "A flow of an experiment is either in a folder or behind an address."
+        block.findings.add("F005", block.at("url"), what, "Keep one of path and url.", at_key=True)
+        return None
+    block.check_keys(REMOTE_KEYS, "A flow behind an address", severity="error")
+    remote = read_remote(block)
+    if remote is None:
+        return None
+    name = block.text("name") or urlsplit(remote.url).hostname or remote.url
+    return Level(name=name, remote=remote, pointer=block.pointer)
 
 
 def _read_setting(name: str, block: Block) -> Factor | None:
@@ -273,7 +283,7 @@ def _with_levels(factor: Factor, findings: Findings) -> Factor:
 
 def _gives(level: Level) -> object:
     model = replace(level.model, name="") if level.model else None
-    return dict(level.choices), model, dict(level.overrides), level.flow_path, level.url
+    return dict(level.choices), model, dict(level.overrides), level.flow_path, level.remote
 
 
 def _check_names(root: Block, factors: Sequence[Factor]) -> None:
@@ -407,12 +417,12 @@ def _make_arm(factors: Sequence[Factor], cell: Cell, fixed: Arm) -> Arm:
     chosen = [(factor, factor.levels[level]) for factor, level in zip(factors, cell, strict=True)]
     choices = dict(fixed.variant.choices) if fixed.variant else {}
     overrides: dict[str, str] = {}
-    model, flow_path, url = fixed.model, None, None
+    model, flow_path, remote = fixed.model, None, None
     for _, level in chosen:
         choices.update(level.choices)
         overrides.update(level.overrides)
         model = level.model or model
-        flow_path, url = level.flow_path or flow_path, level.url or url
+        flow_path, remote = level.flow_path or flow_path, level.remote or remote
     variants = [fixed.variant.name] if fixed.variant else []
     variants += [level.name for factor, level in chosen if factor.kind == "variant"]
     parts = (
@@ -425,7 +435,7 @@ def _make_arm(factors: Sequence[Factor], cell: Cell, fixed: Arm) -> Arm:
         model=model,
         overrides=overrides,
         flow_path=flow_path,
-        url=url,
+        remote=remote,
         factors={factor.name: level.name for factor, level in chosen},
     )
 

@@ -135,12 +135,26 @@ def _model() -> _Schema:
 
 def _factor() -> _Schema:
     levels = _list(_any(_VALUE, _object({"name": _TEXT, "value": {}}, required=("name", "value"))))
-    flow = _object({"name": _TEXT, "path": _TEXT, "url": {"type": "string", "pattern": "^https?://"}})
+    flow = _object({"name": _TEXT, "path": _TEXT}, required=("path",))
+    remote = _object(
+        {
+            "name": _TEXT,
+            "url": {"type": "string", "pattern": r"^https?://[^\s/]+"},
+            "connection": _TEXT,
+            "deployment": _TEXT,
+            "timeout_s": {"type": "number", "exclusiveMinimum": 0},
+            "headers": {"type": "object", "additionalProperties": _VALUE},
+            "inputs": _list(_NAME),
+            "outputs": {"type": "object", "additionalProperties": _TEXT},
+            "cache": {"enum": ["on", "off", True, False]},
+        },
+        required=("url",),
+    )
     settings = [
         _object({kind: _NAME, **more, "levels": levels}, required=(kind, "levels"))
         for kind, more in (("parameter", {"node": _NAME}), ("input", {}), ("connection", {}))
     ]
-    listed = _list(_any(_TEXT, _ref("model"), flow))
+    listed = _list(_any(_TEXT, _ref("model"), flow, remote))
     return _any({**listed, "minItems": 2}, *settings)
 
 

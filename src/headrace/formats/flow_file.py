@@ -1,4 +1,4 @@
-"""Finding and reading a flow of any kind: a DAG, a flex flow or a prompty.
+"""Finding and reading a flow of any kind: a DAG, a flex flow, a prompty or a flow behind an address.
 
 :func:`read_flow` never raises for findings: it returns what could be read together with all problems.
 :func:`load_flow` is for callers that cannot go on with a broken flow.
@@ -18,10 +18,14 @@ from headrace.formats.dag import read_dag
 from headrace.formats.flex import entry_flow, is_entry, read_flex
 from headrace.formats.paths import exists, is_folder
 from headrace.formats.positions import read_text, read_yaml
+from headrace.formats.remote import is_remote, read_endpoint
 from headrace.formats.shape import Block, Findings, by_place
 from headrace.source import file_span
 
-FLOW_FILE_NAMES = ("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex.yml")
+FLOW_FILE_NAMES = (
+    *("flow.dag.yaml", "flow.dag.yml", "flow.flex.yaml", "flow.flex.yml"),
+    *("flow.endpoint.yaml", "flow.endpoint.yml"),
+)
 _SUFFIXES = (".yaml", ".yml", ".prompty")
 _PROMPTY = "headrace.formats.prompty"
 """Reached by name: it parses templates, which many flows have none of."""
@@ -102,6 +106,8 @@ def _read_data(data: Any, file: Path, findings: Findings) -> tuple[Flow | None, 
     root = Block(data, (), findings)
     if "entry" in root:
         return read_flex(root, file), findings.problems
+    if is_remote(data):
+        return read_endpoint(root, file), findings.problems
     return read_dag(root, file), findings.problems
 
 
@@ -127,7 +133,10 @@ def find_flow_file(path: Path) -> Path:
         raise DefinitionError(_folder_problem(path, found))
     if not exists(path):
         what = f"{path} does not exist."
-        raise DefinitionError(Problem(code="F001", what=what, fix="Name a flow folder or a flow file."))
+        fix = "Name a flow folder or a flow file."
+        if path.parts[:1] in (("http:",), ("https:",)):
+            fix = "Write the address into a file, url: https://…, and name that: flow.endpoint.yaml."
+        raise DefinitionError(Problem(code="F001", what=what, fix=fix))
     if path.suffix not in _SUFFIXES:
         what = f"{path} is not a flow file: its name does not end in .yaml, .yml or .prompty."
         raise DefinitionError(Problem(code="F004", what=what, fix="Name a flow folder or its flow.dag.yaml."))

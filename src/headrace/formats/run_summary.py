@@ -46,10 +46,11 @@ def render_run_summary(
 def render_run_properties(run: Run, *, folder: str | None = None) -> dict[str, Any]:
     """The properties of a run; prompt flow leaves entries without a value out, and so do we."""
     spec = run.spec
+    knows = run.usage.knows_tokens
     metrics: dict[str, Any] = {
-        "total_tokens": run.usage.total_tokens,
-        "prompt_tokens": run.usage.prompt_tokens,
-        "completion_tokens": run.usage.completion_tokens,
+        "total_tokens": run.usage.total_tokens if knows else None,
+        "prompt_tokens": run.usage.prompt_tokens if knows else None,
+        "completion_tokens": run.usage.completion_tokens if knows else None,
     }
     duration_s = run_duration_s(run)
     if duration_s is not None:

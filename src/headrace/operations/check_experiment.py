@@ -17,6 +17,7 @@ from headrace.formats.lines import read_dataset
 from headrace.formats.mapping import as_arm_outputs, parse_mapping
 from headrace.operations.check_columns import check_columns
 from headrace.operations.check_factors import check_factors, same_arms
+from headrace.operations.endpoint_arms import placed_in, with_endpoint_flows
 from headrace.operations.evaluator_flows import Offer, as_flow
 from headrace.operations.named_versions import settle_versions
 from headrace.operations.prepare_flow import loaded_flow
@@ -53,18 +54,18 @@ def check_experiment(workspace: Workspace, experiment: Experiment) -> Experiment
         StateError: S833 for a version whose files are gone.
     """
     _check_judged(experiment)
-    experiment = settle_versions(workspace, experiment)
+    experiment = with_endpoint_flows(workspace, settle_versions(workspace, experiment))
     check_factors(workspace, experiment)
     dataset = _read_data(experiment)
     arms: list[Flow] = []
     problems: list[Problem] = list(check_columns(experiment, dataset))
     for arm in experiment.arms:
-        with loaded_flow(
-            workspace,
-            Path(arm.flow_path or experiment.flow_path),
-            arm=arm,
-            environment_variables=experiment.environment_variables,
-        ) as loaded:
+        path = Path(arm.flow_path or experiment.flow_path)
+        variables = experiment.environment_variables
+        with (
+            placed_in(experiment, arm),
+            loaded_flow(workspace, path, arm=arm, environment_variables=variables) as loaded,
+        ):
             arms.append(loaded.flow)
             problems += map_lines(
                 loaded.flow,

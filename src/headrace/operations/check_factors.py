@@ -36,13 +36,7 @@ def check_factors(workspace: Workspace, experiment: Experiment) -> None:
     Raises:
         DefinitionError: V306 for a node, a parameter or an input that a flow does not have, V301 for a variant, C501
             for a connection; everything at once.
-        UsageError: C507 for an arm that is an HTTP endpoint.
     """
-    remote = next((arm for arm in experiment.arms if arm.url is not None), None)
-    if remote is not None:
-        what = f"The arm {remote.name!r} is behind an address, and only flows can be run here."
-        fix = "Name the folder of a flow in its place: path in place of url."
-        raise UsageError(Problem(code="C507", what=what, fix=fix))
     if not any(factor.kind != "flow" for factor in experiment.factors):
         return
     problems: dict[Problem, None] = {}
@@ -79,7 +73,7 @@ def same_arms(experiment: Experiment, flows: Sequence[Flow]) -> Iterator[Problem
 def _made_of(flow: Flow) -> Any:
     nodes = tuple(replace(node, pointer=()) for node in flow.nodes)
     model = replace(flow.model, name="", price=None) if flow.model else None
-    return flow.folder, flow.file, nodes, model, flow.prompt
+    return flow.folder, flow.file, nodes, model, flow.prompt, flow.remote
 
 
 def _load(workspace: Workspace, experiment: Experiment, path: Path) -> _Known:

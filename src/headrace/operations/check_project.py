@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 
 import headrace
 from headrace.compat.served_names import SERVED
-from headrace.domain.flow import DAG, FLEX, PROMPTY, Flow
+from headrace.domain.flow import DAG, ENDPOINT, FLEX, PROMPTY, Flow
 from headrace.domain.project import FlowReport, Need, ProjectReport
 from headrace.errors import Problem, UsageError, problem_from_json
 from headrace.formats.flow_file import FLOW_FILE_NAMES, read_flow
@@ -60,8 +60,10 @@ class FoundFlow:
 
     @property
     def kind(self) -> str:
-        """dag, flex or prompty."""
-        return PROMPTY if self.file.suffix == ".prompty" else FLEX if ".flex." in self.file.name else DAG
+        """dag, flex, prompty or endpoint."""
+        if self.file.suffix == ".prompty":
+            return PROMPTY
+        return next((kind for kind in (FLEX, ENDPOINT) if f".{kind}." in self.file.name), DAG)
 
 
 def check_project(workspace: Workspace, project: Path, *, loads_code: bool = True) -> ProjectReport:

@@ -43,6 +43,7 @@ from headrace.operations.collect_scores import (
     score_names,
 )
 from headrace.operations.compare_arguments import asked_options
+from headrace.operations.endpoint_versions import endpoint_note
 from headrace.operations.judge_flows import check_judge_prices
 from headrace.operations.judge_versions import check_judge_versions
 from headrace.operations.judged_pairs import arms_in_turn
@@ -320,7 +321,7 @@ def _compare(
             dataset=_data_label(runs[0]),
             created_at=workspace.now(),
             commands=_commands(runs, experiment_id, file, judgement.get("options", "")),
-            model_note=" ".join(filter(None, [judgement.get("design"), _baseline_note(workspace, judged)])),
+            model_note=_notes(workspace, judgement, judged),
             sample_lines=make_samples(workspace, collected, comparison, matrix),
             metric_notes=_metric_notes(judged),
             matrix=matrix,
@@ -437,6 +438,12 @@ def _baseline_note(workspace: Workspace, judged: Sequence[JudgedRun]) -> str:
         return ""
     whose = "Answers come" if len(read) == len(arms) else f"The answers of {', '.join(read)} come"
     return f"{whose} from {BASELINE_NOTE}"
+
+
+def _notes(workspace: Workspace, judgement: Mapping[str, Any], judged: Sequence[JudgedRun]) -> str:
+    """What a reader must know of the design and of what answered."""
+    where = endpoint_note({item.arm: item.run.spec for item in judged})
+    return " ".join(filter(None, [judgement.get("design"), _baseline_note(workspace, judged), where]))
 
 
 def _uses_baseline(workspace: Workspace, run: Run) -> bool:

@@ -20,6 +20,7 @@ from headrace.engine.spending import Spending
 from headrace.engine.stopping import Stop
 from headrace.errors import HeadraceError, Problem, StateError, UsageError
 from headrace.operations.cache_nodes import CachedNodes
+from headrace.operations.endpoint_versions import EndpointVersions
 from headrace.operations.evaluation_events import EvaluationEvents
 from headrace.operations.finished_lines import FinishedLines
 from headrace.operations.line_runners import Running, Spread, open_runner
@@ -137,6 +138,7 @@ class _Execution:
         self._workspace = workspace
         self._work = work
         self._hear = hear
+        self._versions = EndpointVersions(workspace, work.spec.name, work.loaded.flow)
         source = work.spec.source_run
         self._events = EvaluationEvents(workspace, work.spec, source) if source is not None else None
 
@@ -178,6 +180,7 @@ class _Execution:
                             runner=running.runner,
                             shard_size=running.shard_size,
                         )
+                self._versions.keep()
                 self.is_recorded = batch.problem is None
                 if batch.problem is None:
                     return AggregationResult() if work.is_part else await run_aggregation(flow, batch.kept)
@@ -204,6 +207,7 @@ class _Execution:
         if self._events is not None:
             results = self._events.note(results)
         self._workspace.store.append_lines(self._work.spec.name, results, changes)
+        self._versions.note(results)
         if cache is not None:
             cache.forget_committed(changes)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
-from headrace.domain.flow import DAG, PROMPTY
+from headrace.domain.flow import DAG, ENDPOINT, PROMPTY
 from headrace.domain.forecast import Forecast
 from headrace.domain.run import Run, Usage, sum_usage
 from headrace.domain.tool import ToolSpec
@@ -250,8 +250,8 @@ def _from_run(
         label=label,
         n_lines=n_lines,
         calls=usage.calls * share,
-        prompt_tokens=usage.prompt_tokens * share,
-        completion_tokens=usage.completion_tokens * share,
+        prompt_tokens=usage.prompt_tokens * share if usage.knows_tokens else None,
+        completion_tokens=usage.completion_tokens * share if usage.knows_tokens else None,
         cost_usd=cost * share if cost is not None else None if usage.calls else 0.0,
         duration_s=line_s * max(1.0, n_lines / concurrency),
         source_run=base.spec.name,
@@ -263,7 +263,7 @@ def _from_prompts(loaded: LoadedFlow, lines: Iterable[PendingLine], n_lines: int
     asking = [step for step in loaded.plan.steps if step.node.type == "llm"]
     calls: float | None = float(len(asking) * n_lines) if loaded.flow.kind == DAG else None
     tokens: float | None = None
-    if loaded.flow.kind == PROMPTY:
+    if loaded.flow.kind in (PROMPTY, ENDPOINT):
         calls = float(n_lines)
     elif calls == 0:
         tokens = 0.0

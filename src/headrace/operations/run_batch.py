@@ -234,11 +234,17 @@ def _asked_again(request: RunRequest, spec: RunSpec) -> RunRequest:
 
 
 def check_price(spending: Spending | None, loaded: LoadedFlow) -> None:
-    """Refuse to keep to a cost that nobody knows.
+    """Refuse to keep to a cost, or to tokens, that nobody knows.
 
     Raises:
-        UsageError: C507 when the flow asks a model whose price is not known.
+        UsageError: C507 when the flow asks a model whose price is not known, or runs elsewhere.
     """
+    if spending is not None and spending.cap.tokens is not None and loaded.flow.remote is not None:
+        what = (
+            f"The tokens cannot be limited: {loaded.flow.name!r} runs elsewhere, and its endpoint tells none."
+        )
+        fix = "Leave the limit away, and choose fewer lines: data: {sample: {n: 50}}."
+        raise UsageError(Problem(code="C507", what=what, fix=fix))
     if spending is None or spending.cap.cost_usd is None or loaded.price is not None:
         return
     models = _models(loaded.flow)
@@ -329,7 +335,12 @@ def _checkout(workspace: Workspace, flow: Path) -> dict[str, str]:
 
 
 def _models(flow: Flow) -> tuple[str, ...]:
-    """``connection/model`` of every llm node, each once; of a prompty its type where it names no connection."""
+    """``connection/model`` of every llm node, each once; of a prompty its type where it names no connection.
+
+    A flow that runs elsewhere may ask any model: its address stands here.
+    """
+    if flow.remote is not None:
+        return (flow.remote.url,)
     if flow.prompt is not None:
         asked = flow.prompt.configuration
         model = asked.get("azure_deployment") or asked.get("model") or ""

@@ -83,4 +83,4 @@ def _override(node: Node, field_name: str, value: Any) -> Node:
 
 
 def _is_connection(node: Node, field_name: str) -> bool:
-    return field_name == "connection" and node.type == "llm"
+    return field_name == "connection" and node.type in ("llm", "endpoint")

@@ -377,7 +377,7 @@ def estimate_tokens(request: ModelRequest, answer_tokens: float) -> float:
     prompt = (
         _characters(body.get("messages") or body.get("prompt") or body.get("input")) / _CHARACTERS_PER_TOKEN
     )
-    if request.operation == "embeddings":
+    if request.operation in ("embeddings", "score"):  # what a flow elsewhere asks of models is its own
         return prompt
     limit = body.get("max_completion_tokens") or body.get("max_tokens")
     choices = body.get("n") or 1

@@ -23,6 +23,7 @@ SecretLookup = Callable[[Connection, str], str | None]
 
 WIRE = "headrace.providers.openai_wire:OpenAIWireClient"
 PACKAGE = "headrace.providers.openai_client:OpenAIPackageClient"
+SCORING = "headrace.providers.scoring_client:ScoringClient"
 BASELINE = "headrace.providers.baseline_client:BaselineClient"
 
 ADAPTERS: Mapping[str, str] = {
@@ -30,6 +31,7 @@ ADAPTERS: Mapping[str, str] = {
     "azure_open_ai": WIRE,
     "serverless": WIRE,
     "baseline": BASELINE,
+    "endpoint": SCORING,
 }
 """Connection type to the import string of its adapter. Nothing of it is imported before the first use."""
 
@@ -65,13 +67,16 @@ def open_client(
                 code="C504",
                 what=f'Connection "{connection.name}" ({connection.origin}) is of type {connection.type}, '
                 "which is not a model service.",
-                fix=f"Use a connection of one of the types {', '.join(sorted(ADAPTERS))}.",
+                fix=f"Use a connection of one of the types {', '.join(sorted(ADAPTERS.keys() - {'endpoint'}))}.",
             )
         )
     if adapter == BASELINE:
         client: ModelClient = load_by_name(adapter)()
         return client
     arguments = {"quota": quota or Quota(settings), "sleep": sleep, "jitter": jitter, "clock": clock}
+    if adapter == SCORING:
+        scoring: ModelClient = load_by_name(adapter)(connection, secret, settings, **arguments)
+        return scoring
     package = partial(_load_package_client, connection, secret, settings, arguments)
     if settings.model_client == "openai" or find_proxy(
         make_endpoint(connection).base_url, settings.environment

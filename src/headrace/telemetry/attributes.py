@@ -52,6 +52,7 @@ COLLECTION: Final = "headrace.collection"
 CACHED_FROM: Final = "headrace.cached_from"
 RETRIES: Final = "headrace.retries"
 QUOTA_WAIT: Final = "headrace.quota_wait_s"
+ENDPOINT_VERSION: Final = "headrace.endpoint.version"
 
 CHAT: Final = "chat"
 TEXT_COMPLETION: Final = "text_completion"
@@ -136,6 +137,35 @@ def node_attributes(
 def model_span_name(operation: str, model: str) -> str:
     """Name of the span of a model call: the operation and the model, as the conventions ask."""
     return f"{_OPERATIONS.get(operation, operation)} {model}"
+
+
+def endpoint_request_attributes(flow: str, address: str | None, port: int | None) -> dict[str, Any]:
+    """Attributes of the span of one request to a flow that runs elsewhere, known before the answer.
+
+    Args:
+        flow: Name of the flow.
+        address: Host that is asked.
+        port: Port that is asked.
+    """
+    given = {
+        OPERATION_NAME: INVOKE_WORKFLOW,
+        WORKFLOW_NAME: flow,
+        SERVER_ADDRESS: address,
+        SERVER_PORT: port,
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def endpoint_answer_attributes(version: str | None, retries: int, waited_s: float) -> dict[str, Any]:
+    """Attributes of the same span that are known with the answer.
+
+    Args:
+        version: What the endpoint says of itself.
+        retries: Attempts before the one that was answered.
+        waited_s: How long the request waited for a quota, seconds.
+    """
+    given = {ENDPOINT_VERSION: version, RETRIES: retries or None, QUOTA_WAIT: waited_s or None}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def model_request_attributes(

@@ -12,6 +12,7 @@ from typing import Any
 from headrace.domain.cache import Code
 from headrace.domain.connection import Connection
 from headrace.domain.flow import Flow, ModelPrompt
+from headrace.domain.remote import RemoteFlow
 from headrace.domain.tool import TOOL_MARK
 from headrace.formats.code_files import read_code, read_package_code
 from headrace.formats.template import Template
@@ -169,3 +170,9 @@ def _connection_forms(wanted: str | Connection, lookup: ConnectionLookup) -> tup
     if found is None:
         return ()
     return ({"type": found.type, **{name: str(value) for name, value in sorted(found.configs.items())}},)
+
+
+def endpoint_identity(remote: RemoteFlow) -> Identity:
+    """The identity of a flow that runs elsewhere: its address and which deployment answers, not what runs there."""
+    form = {"type": "endpoint", "url": remote.url, "deployment": remote.deployment or ""}
+    return Identity(code={}, given={"outputs": dict(remote.outputs)}, connections=(form,))

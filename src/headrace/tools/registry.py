@@ -18,6 +18,7 @@ LOADERS: Mapping[tuple[str, str], str] = {
     ("python", "package"): "headrace.tools.package:load_package_tool",
     ("prompty", "code"): "headrace.tools.prompty:load_prompty_tool",
     ("custom_llm", "package_with_prompt"): "headrace.tools.package:load_package_tool",
+    ("endpoint", "code"): "headrace.tools.endpoint:load_endpoint_tool",
     ("flex", "code"): "headrace.tools.flex:load_flex_tool",
 }
 """Node type and source type to the import string of the loader."""

@@ -91,7 +91,7 @@ include: [{flow: remote, k: 5}]
     }
     assert arm.flow_path == str(folder / "../long")
     assert experiment.arms[0].overrides["generate.style"] == '["a", "b"]'
-    assert [(arm.name, arm.url) for arm in experiment.arms if arm.url] == [
+    assert [(arm.name, arm.remote.url) for arm in experiment.arms if arm.remote] == [
         ("style=brief/k=5/where=west/remote", "https://example.org/score")
     ]
 

@@ -108,11 +108,6 @@ def test_what_the_flow_does_not_have_is_refused_at_its_place(
         assert fix is None or fix in (problem.fix or "")
 
 
-def test_an_arm_behind_an_address_is_not_run_as_the_flow_beside_it(workspace: Workspace) -> None:
-    (problem,) = refused(workspace, 'factors: {flow: [., {name: far, url: "http://localhost:1"}]}\n')
-    assert problem.code == "C507"
-
-
 def test_a_split_that_is_not_there_is_found_in_the_experiment_file(workspace: Workspace) -> None:
     file = workspace.folder / "experiment.yaml"
     data = "{path: data.jsonl, split: {column: prat, value: a}}"

@@ -9,6 +9,8 @@ from opentelemetry.semconv.attributes import code_attributes, error_attributes, 
 
 from headrace.telemetry import attributes
 from headrace.telemetry.attributes import (
+    endpoint_answer_attributes,
+    endpoint_request_attributes,
     evaluation_attributes,
     flow_attributes,
     model_request_attributes,
@@ -54,6 +56,8 @@ def test_every_name_is_published_or_ours() -> None:
             waited_s=1.5,
         ),
         **evaluation_attributes("f1", value=0.5, label="good", explanation="why", error_type="tool-failed"),
+        **endpoint_request_attributes("live", "host", 443),
+        **endpoint_answer_attributes("7", 1, 1.5),
         attributes.COLLECTION: "nightly",
         attributes.FUNCTION_NAME: "clean",
         attributes.CACHED_FROM: "first",

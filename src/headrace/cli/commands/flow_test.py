@@ -180,6 +180,6 @@ def _render_nodes(line: LineResult) -> str:
     rows = []
     for node in line.nodes:
         time = "" if node.end_ns == 0 else duration(node.duration_ms)
-        tokens = plural(node.usage.total_tokens, "token") if node.usage.calls else ""
+        tokens = plural(node.usage.total_tokens, "token") if node.usage.total_tokens else ""
         rows.append(f"{node.status:<9}  {node.node:<{name_width}}  {time:>8}  {tokens}".rstrip())
     return "\n".join(rows)

@@ -82,7 +82,7 @@ def render_explanation(explanation: LineExplanation, *, ink: Ink, width: int | N
             node.node,
             Cell(node.outcome, _STYLES.get(node.outcome, ())),
             duration(node.duration_ms) if node.duration_ms else "",
-            f"{node.usage.total_tokens:,}" if node.usage.calls else "",
+            f"{node.usage.total_tokens:,}" if node.usage.total_tokens else "",
             explain_node(node, explanation),
         )
         for node in explanation.nodes

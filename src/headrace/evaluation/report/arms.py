@@ -157,7 +157,7 @@ def _board_row(
 
 def _tokens(comparison: Comparison, arm: str) -> Cell:
     summary = comparison.summary_of(arm)
-    each = per_line(summary.total_tokens, summary)
+    each = per_line(summary.total_tokens or 0, summary)
     if not each:
         return Cell(value=UNKNOWN)
     ratio = summary.token_ratio

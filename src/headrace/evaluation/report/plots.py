@@ -152,7 +152,7 @@ def quality_prices(comparison: Comparison) -> Prices | None:
         return Prices(
             label="cost per 1,000 lines in US dollars", per_line=per_thousand, is_cost=True, what="cost"
         )
-    tokens = {arm.arm: per_line(arm.total_tokens, arm) for arm in arms}
+    tokens = {arm.arm: per_line(arm.total_tokens or 0, arm) for arm in arms}
     spent = {arm: count for arm, count in tokens.items() if count}
     if not spent:
         return None

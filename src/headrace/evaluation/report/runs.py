@@ -115,7 +115,7 @@ def _facts(run: Run) -> dict[str, str]:
     return {
         "Lines": f"{run.n_lines:,}",
         "Failed": f"{run.n_failed:,}",
-        "Tokens": f"{run.usage.total_tokens:,}" if run.usage.calls else "",
+        "Tokens": f"{run.usage.total_tokens:,}" if run.usage.total_tokens else "",
         "Cost": "" if run.usage.cost_usd is None else wording.cost(run.usage.cost_usd),
         "Time": "" if ended is None else wording.duration((ended - run.created_at).total_seconds() * 1000),
         **{name: _metric(value) for name, value in run.metrics.items()},

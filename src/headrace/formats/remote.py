@@ -1,0 +1,178 @@
+"""``flow.endpoint.yaml`` → :class:`~headrace.domain.flow.Flow`: a flow that runs elsewhere and answers at an address.
+
+::
+
+    name: live
+    url: https://my-endpoint.westeurope.inference.ml.azure.com/score
+    connection: live_endpoint        # its key is sent as Authorization: Bearer
+    deployment: blue                 # azureml-model-deployment
+    timeout_s: 60
+    headers: {x-tenant: "${env:TENANT}"}
+    inputs: [question]
+    outputs: {answer: result.text}   # else the answer as it is
+    cache: off
+
+An experiment file says the same of a level of the factor ``flow``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from headrace.domain.flow import ENDPOINT, Flow, FlowInput, FlowOutput, Node, ToolSource
+from headrace.domain.reference import Reference
+from headrace.domain.remote import RemoteFlow
+from headrace.domain.values import ANY
+from headrace.formats.positions import dump_yaml
+from headrace.formats.shape import Block
+
+KEYS = ("name", "url", "connection", "deployment", "timeout_s", "headers", "inputs", "outputs", "cache")
+_FLOW_KEYS = (*KEYS, "$schema", "description", "display_name", "tags")
+REFERENCE = re.compile(r"\$\{(?:env:([A-Za-z_]\w*)|([^{}.:]+)\.([^{}.:]+))\}")
+"""A value that is kept elsewhere: a variable of the environment, or a field of a connection."""
+_SECRET_NAME = re.compile(
+    r"(?i)authorization|proxy-authorization|cookie|code|sig|.*(key|token|secret|password).*"
+)
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OURS = ("content-length", "content-type", "host", "transfer-encoding", "traceparent", "accept")
+
+
+def is_remote(data: Mapping[str, Any]) -> bool:
+    """Whether a flow file describes a flow that runs elsewhere."""
+    return "url" in data and "nodes" not in data and "entry" not in data
+
+
+def read_endpoint(root: Block, file: Path) -> Flow | None:
+    """Read the mapping of a flow that runs elsewhere; findings go to the block. ``None`` without a usable address."""
+    root.check_keys(_FLOW_KEYS, "A flow behind an address", severity="error")
+    remote = read_remote(root)
+    if remote is None:
+        return None
+    if not remote.inputs and "inputs" not in root:
+        root.missing("inputs", "The flow")
+    folder = file.resolve().parent
+    return Flow(
+        name=root.text("name") or folder.name,
+        kind=ENDPOINT,
+        file=str(file),
+        folder=str(folder),
+        inputs={name: FlowInput(name=name, type=ANY) for name in remote.inputs},
+        outputs={name: FlowOutput(name=name, type="object", value=None) for name in remote.outputs},
+        nodes=(_node(remote),),
+        node_variants={},
+        environment_variables={},
+        additional_includes=(),
+        source_map=root.findings.source_map,
+        remote=remote,
+    )
+
+
+def _node(remote: RemoteFlow) -> Node:
+    inputs = {name: Reference(text=f"${{inputs.{name}}}", kind="input", name=name) for name in remote.inputs}
+    return Node(
+        name="score",
+        type=ENDPOINT,
+        source=ToolSource(type="code"),
+        inputs=inputs,
+        connection=remote.connection,
+        pointer=("url",),
+    )
+
+
+def read_remote(block: Block) -> RemoteFlow | None:
+    """What a mapping says of an address; F005, F006 and F022 go to the block. ``None`` without a usable address."""
+    url = block.required_text("url", "The flow")
+    if url is None or not _check_url(block, url):
+        return None
+    timeout_s = block.number("timeout_s")
+    if timeout_s is not None and timeout_s <= 0:
+        block.findings.add("F005", block.at("timeout_s"), "timeout_s should be above 0.", "Write seconds.")
+    return RemoteFlow(
+        url=url,
+        connection=block.text("connection"),
+        deployment=block.text("deployment"),
+        timeout_s=timeout_s,
+        headers=_read_headers(block.block("headers")),
+        inputs=_read_inputs(block),
+        outputs=_read_outputs(block),
+        is_steady=_read_cache(block),
+    )
+
+
+def remote_file(remote: RemoteFlow, name: str) -> str:
+    """The text of a flow file that says this; it holds no secrets, because none can be given."""
+    said = {
+        "name": name,
+        "url": remote.url,
+        "connection": remote.connection,
+        "deployment": remote.deployment,
+        "timeout_s": remote.timeout_s,
+        "headers": dict(remote.headers) or None,
+        "inputs": list(remote.inputs),
+        "outputs": dict(remote.outputs) or None,
+        "cache": "on" if remote.is_steady else None,
+    }
+    return dump_yaml({key: value for key, value in said.items() if value is not None})
+
+
+def _check_url(block: Block, url: str) -> bool:
+    """Report F005 for what is no address, and F022 for a key in it; whether it is an address."""
+    try:
+        parts = urlsplit(url)
+        has_host = bool(parts.hostname) and parts.port != 0 and parts.netloc.isascii()
+    except ValueError:
+        parts, has_host = urlsplit(""), False
+    if parts.scheme not in ("http", "https") or not has_host or any(mark.isspace() for mark in url):
+        what, fix = "url should be an address.", "Write https://host/score."
+        block.findings.add("F005", block.at("url"), what, fix)
+        return False
+    names = [name for name, _ in parse_qsl(parts.query) if _SECRET_NAME.fullmatch(name)]
+    if parts.username or parts.password or names:
+        what = f"The address holds a key ({', '.join(names) or 'a user name'}), which would be recorded with every run."
+        fix = "Name a connection that holds it, or send it as a header: headers: {x-functions-key: '${env:NAME}'}."
+        block.findings.add("F022", block.at("url"), what, fix)
+    return True
+
+
+def _read_headers(block: Block) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for name, value in block.data.items():
+        text = str(value) if isinstance(value, (str, int, float)) else ""
+        if not _HEADER.fullmatch(name) or name.lower() in _OURS or not text.isprintable() or not text:
+            what = f"The header {name!r} cannot be set like this."
+            block.findings.add(
+                "F005", block.at(name), what, "Write a header's name with one line of text.", at_key=True
+            )
+            continue
+        if _SECRET_NAME.fullmatch(name) and not REFERENCE.search(text):
+            what = f"The header {name} holds a key, which would be recorded with every run."
+            fix = f"Write {name}: '${{env:NAME}}' and set the variable, or name a connection: '${{NAME.api_key}}'."
+            block.findings.add("F022", block.at(name), what, fix)
+        found[name] = text
+    return found
+
+
+def _read_inputs(block: Block) -> tuple[str, ...]:
+    found = []
+    for pointer, value in block.items("inputs"):
+        if isinstance(value, str) and value:
+            found.append(value)
+        else:
+            block.findings.add("F005", pointer, "Here should be the name of an input.", "Write a name.")
+    return tuple(dict.fromkeys(found))
+
+
+def _read_outputs(block: Block) -> Mapping[str, str]:
+    outputs = block.block("outputs")
+    return {name: outputs.text(name) or name for name in outputs.data}
+
+
+def _read_cache(block: Block) -> bool:
+    value = block.data.get("cache")
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    return block.word("cache", ("on", "off")) == "on"

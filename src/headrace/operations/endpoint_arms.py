@@ -1,0 +1,112 @@
+"""Arms behind an address as flows: what the experiment says of one becomes a flow file of its own.
+
+The file is written below the state folder of the workspace, under a name made of its content, as those of evaluators
+are. So such an arm is run, resumed, shared over processes, versioned and recorded like any flow.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from headrace.domain.evaluation import Experiment
+from headrace.domain.remote import RemoteFlow
+from headrace.domain.variant import Arm
+from headrace.errors import DefinitionError, Problem
+from headrace.formats.flow_file import load_flow
+from headrace.formats.remote import remote_file
+from headrace.operations.new_files import write_files
+from headrace.operations.workspace import Workspace
+
+
+def with_endpoint_flows(workspace: Workspace, experiment: Experiment) -> Experiment:
+    """The experiment with a flow in place of every address.
+
+    What is sent is what the level says, else what ``column_mapping`` names, else the inputs of the other flows.
+
+    Raises:
+        DefinitionError: F006 where none of them says what is sent; a flow of another arm cannot be read.
+        StateError: S808 when a file cannot be written.
+    """
+    if all(arm.remote is None for arm in experiment.arms):
+        return experiment
+    arms = tuple(
+        arm
+        if arm.remote is None
+        else replace(
+            arm,
+            remote=None,
+            flow_path=str(_write(workspace, _with_inputs(experiment, arm.remote), _level(experiment, arm))),
+        )
+        for arm in experiment.arms
+    )
+    return replace(experiment, arms=arms)
+
+
+@contextmanager
+def placed_in(experiment: Experiment, arm: Arm) -> Iterator[None]:
+    """Let what is wrong with an address point to the experiment file, which says it, during the block.
+
+    Raises:
+        DefinitionError: As the block does.
+    """
+    levels = (
+        level
+        for factor in experiment.factors
+        for level in factor.levels
+        if level.remote is not None and arm.factors.get(factor.name) == level.name
+    )
+    level = next(levels, None)
+    try:
+        yield
+    except DefinitionError as error:
+        if level is None or experiment.file is None:
+            raise
+        problems = (
+            replace(item, span=experiment.place(*level.pointer, *(item.pointer or ())))
+            for item in error.problems
+        )
+        raise DefinitionError(*problems) from error
+
+
+def _level(experiment: Experiment, arm: Arm) -> str:
+    """What the level of an arm is called that names the address."""
+    for factor in experiment.factors:
+        if any(level.remote is not None for level in factor.levels):
+            return arm.factors.get(factor.name, arm.name)
+    return arm.name
+
+
+def _with_inputs(experiment: Experiment, remote: RemoteFlow) -> RemoteFlow:
+    if remote.inputs:
+        return remote
+    names = tuple(dict.fromkeys(experiment.column_mapping or _inputs_of_others(experiment)))
+    if not names:
+        what = f"Nothing says which inputs {remote.url} is sent."
+        fix = "Name them, inputs: [question], or map columns to them with column_mapping."
+        place = experiment.place("factors")
+        raise DefinitionError(Problem(code="F006", what=what, span=place, fix=fix))
+    return replace(remote, inputs=names)
+
+
+def _inputs_of_others(experiment: Experiment) -> Iterator[str]:
+    paths = dict.fromkeys(
+        arm.flow_path or experiment.flow_path for arm in experiment.arms if arm.remote is None
+    )
+    for path in paths:
+        yield from load_flow(Path(path)).inputs
+
+
+def _write(workspace: Workspace, remote: RemoteFlow, name: str) -> Path:
+    """The folder of the flow; written unless it is there already."""
+    text = remote_file(remote, name)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+    folder = workspace.state_folder / "endpoints" / digest / (re.sub(r"[^\w.-]+", "_", name) or "endpoint")
+    file = folder / "flow.endpoint.yaml"
+    if not file.is_file() or file.read_text(encoding="utf-8") != text:
+        write_files({file: text}, is_replacing=True)
+    return folder
