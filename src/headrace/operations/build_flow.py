@@ -24,7 +24,7 @@ from headrace.operations.check_flow import check_flow
 from headrace.operations.describe_tools import describe_flow_tools
 from headrace.operations.new_files import cannot_write, write_files
 from headrace.operations.project_needs import connection_needs, python_sources
-from headrace.operations.serve_flow import find_served_file
+from headrace.operations.served_sources import find_served_file
 from headrace.operations.workspace import Workspace
 from headrace.planning.select import apply_arm, parse_variant
 from headrace.providers.authorization import override_variable

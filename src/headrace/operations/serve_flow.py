@@ -1,10 +1,11 @@
-"""Offer a flow as an HTTP endpoint."""
+"""Offer flows as HTTP endpoints."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,15 @@ from typing import Any
 from headrace import __version__
 from headrace.config import Settings
 from headrace.errors import DefinitionError, Problem, UsageError
-from headrace.formats.flow_file import find_flow_file
-from headrace.formats.paths import is_folder
-from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
+from headrace.operations.served_sources import FlowSource, find_sources
+from headrace.operations.served_versions import LoadedVersion, ServingChoice
 from headrace.operations.workspace import Workspace
 from headrace.providers.loading import load_optional
 
-_SERVER = "headrace.serving.flow_endpoint:run_flow_server"
-_SERVED = "headrace.serving.flow_endpoint:Served"
-_MAX_THREADS = 16
+_RUN_SERVER = "headrace.serving.app:run_flow_server"
+_SERVED = "headrace.serving.served:Served"
+_SERVED_FLOW = "headrace.serving.served:ServedFlow"
+_PROJECT_PATH = "PROMPTFLOW_PROJECT_PATH"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +29,8 @@ class ServeRequest:
     """What ``headrace flow serve`` was asked for.
 
     Attributes:
-        source: Flow folder or file; a folder may also hold a single prompty.
+        sources: Flow folders or files, folders of flows, names of stored versions, each with or without ``NAME=``
+            before it; empty for what ``PROMPTFLOW_PROJECT_PATH`` says.
         host: Address to listen on.
         port: 0 takes a free one.
         environment_variables: Set for the tools, whatever the environment says. Those of the flow's file are only set
@@ -36,71 +38,106 @@ class ServeRequest:
         init: What the constructor of a flex flow's class is given.
     """
 
-    source: Path
+    sources: Sequence[Path]
     host: str
     port: int
     environment_variables: Mapping[str, str] = field(default_factory=dict)
     init: Mapping[str, Any] = field(default_factory=dict)
 
 
-def serve_flow(workspace: Workspace, request: ServeRequest, on_ready: Callable[[str], None]) -> None:
+def serve_flow(
+    workspace: Workspace, request: ServeRequest, on_ready: Callable[[str, Sequence[FlowSource]], None]
+) -> None:
     """Serve until interrupted.
 
     Args:
         workspace: For connections and settings.
         request: What to serve, and where.
-        on_ready: Hears the base URL once requests are answered.
+        on_ready: Hears the base URL and what is served once requests are answered.
 
     Raises:
-        DefinitionError: Everything that is wrong with the flow's files.
-        UsageError: C505 when the extra ``serve`` is not installed, C506 for a variable that cannot be read.
+        DefinitionError: Everything that is wrong with the files of the flows.
+        UsageError: C505 when the extra ``serve`` is not installed, C506 for a variable that cannot be read, C507 for
+            sources that do not fit together.
         StateError: S809 when the address cannot be listened on.
     """
-    run_server = load_optional(_SERVER, extra="serve")
-    settings = workspace.settings
-    init = {**_read_json(settings, "PF_FLOW_INIT_CONFIG", dict, {}), **request.init}
-    fields = _read_json(settings, "PROMPTFLOW_RESPONSE_INCLUDED_FIELDS", list, None)
-    with loaded_flow(
-        workspace,
-        find_served_file(request.source),
+    run_server = load_optional(_RUN_SERVER, extra="serve")
+    sources = chosen_sources(workspace.settings, request.sources)
+    choice = serving_choice(workspace.settings, request)
+    with ExitStack() as stack:
+        loaded = load_versions(workspace, sources, choice, stack)
+
+        def announce(address: str) -> None:
+            on_ready(address, sources)
+
+        asyncio.run(_serve(workspace, loaded, request, run_server, announce))
+
+
+def chosen_sources(settings: Settings, given: Sequence[Path]) -> tuple[FlowSource, ...]:
+    """The flows that are to be served; what the environment says where nothing is given.
+
+    Raises:
+        UsageError: C507 when neither says anything, or when two flows have one path.
+    """
+    path = settings.environment.get(_PROJECT_PATH)
+    sources = find_sources([*given] or ([Path(path)] if path else []))
+    if not sources:
+        what = "No flow to serve was given."
+        fix = f"Name one with --source, or in the environment variable {_PROJECT_PATH}."
+        raise UsageError(Problem(code="C507", what=what, fix=fix))
+    return sources
+
+
+def serving_choice(settings: Settings, request: ServeRequest) -> ServingChoice:
+    """What the request and the environment choose for all flows together.
+
+    Raises:
+        UsageError: C506 for a variable that cannot be read.
+    """
+    return ServingChoice(
         environment_variables=request.environment_variables,
-        keeps_environment=True,
-        init=init,
-    ) as loaded:
-        workspace.warn(loaded.warnings)
-        asyncio.run(_serve(workspace, loaded, request, fields, run_server, on_ready))
+        init={**_read_json(settings, "PF_FLOW_INIT_CONFIG", dict, {}), **request.init},
+        fields=_read_json(settings, "PROMPTFLOW_RESPONSE_INCLUDED_FIELDS", list, None),
+    )
 
 
-def find_served_file(source: Path) -> Path:
-    """The flow file of a folder, which may also be its single prompty, or the file itself."""
-    if is_folder(source):
-        prompties = sorted(source.glob("*.prompty"))
+def load_versions(
+    workspace: Workspace, sources: Sequence[FlowSource], choice: ServingChoice, stack: ExitStack
+) -> Mapping[str, LoadedVersion]:
+    """Load the first version of every flow, by path; ``stack`` leaves their folders again.
+
+    Raises:
+        DefinitionError: Everything that is wrong with the files of all of them.
+    """
+    loaded: dict[str, LoadedVersion] = {}
+    problems: list[Problem] = []
+    for item in sources:
         try:
-            return find_flow_file(source)
-        except DefinitionError:
-            if len(prompties) == 1:
-                return prompties[0]
-            raise
-    return find_flow_file(source)
+            version = loaded[item.path] = LoadedVersion(workspace, item.source, choice)
+            stack.callback(version.leave)
+        except DefinitionError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise DefinitionError(*problems)
+    return loaded
 
 
 async def _serve(
     workspace: Workspace,
-    loaded: LoadedFlow,
+    loaded: Mapping[str, LoadedVersion],
     request: ServeRequest,
-    fields: Sequence[str] | None,
     run_server: Callable[..., Any],
     on_ready: Callable[[str], None],
 ) -> None:
-    session = FlowSession(workspace, loaded, max_threads=_MAX_THREADS, attributes={})
-    build_info = workspace.settings.environment.get("BUILD_INFO", "")
-    async with session as flow:
+    async with AsyncExitStack() as stack:
+        flows = {}
+        for path, version in loaded.items():
+            stack.push_async_callback(version.close)
+            flows[path] = load_optional(_SERVED_FLOW, extra="serve")(path, await version.open())
         served = load_optional(_SERVED, extra="serve")(
-            flow=flow,
-            version=__version__,
-            build_info=build_info,
-            fields=fields,
-            example=_read_example(loaded.folder),
+            flows=flows,
+            headrace_version=__version__,
+            build_info=workspace.settings.environment.get("BUILD_INFO", ""),
         )
         await run_server(served, request.host, request.port, on_ready)
 
@@ -118,13 +155,3 @@ def _read_json(settings: Settings, name: str, kind: type, default: Any) -> Any:
     wanted = "an object" if kind is dict else "a list"
     what = f"The environment variable {name} must hold {wanted} in JSON."
     raise UsageError(Problem(code="C506", what=what, fix=f"Correct {name}, or unset it."))
-
-
-def _read_example(folder: Path) -> Mapping[str, Any]:
-    """The first of the examples beside the flow; none where they cannot be read, for nothing depends on them."""
-    try:
-        samples = json.loads((folder / "samples.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    first = samples[0] if isinstance(samples, list) and samples else {}
-    return first if isinstance(first, dict) else {}

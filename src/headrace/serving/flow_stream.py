@@ -31,6 +31,7 @@ class FlowStream(Response):
         run: Runs the line.
         answered: Takes away the outputs that may not be seen.
         answer_whole: Makes the answer of a line in which nothing streamed.
+        headers: Further headers of the stream.
     """
 
     media_type = "text/event-stream"
@@ -40,11 +41,13 @@ class FlowStream(Response):
         run: RunLine,
         answered: Callable[[Mapping[str, Any]], dict[str, Any]],
         answer_whole: Callable[[LineResult], Response],
+        headers: Mapping[str, str],
     ) -> None:
         super().__init__()
         self._run = run
         self._answered = answered
         self._answer_whole = answer_whole
+        self._own_headers = headers
         self._whole: Mapping[str, Any] = {}
         self._streams: tuple[str, ...] = ()
         self._pieces: asyncio.Queue[dict[str, Any] | LineResult | None] = asyncio.Queue()
@@ -80,6 +83,7 @@ class FlowStream(Response):
 
     async def _send_events(self, item: dict[str, Any] | LineResult | None, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
+        headers += [(name.encode(), value.encode("latin-1")) for name, value in self._own_headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         if whole := self._answered(self._whole):
             await _send_event(whole, send)

@@ -20,9 +20,11 @@ from headrace.config import load_settings
 from headrace.domain.span import SpanRecord
 from headrace.errors import HeadraceError
 from headrace.operations.prepare_flow import FlowSession, loaded_flow
-from headrace.operations.serve_flow import ServeRequest, find_served_file, serve_flow
+from headrace.operations.serve_flow import ServeRequest, serve_flow
+from headrace.operations.served_sources import find_served_file
 from headrace.operations.workspace import open_workspace
-from headrace.serving.flow_endpoint import Served, run_flow_server
+from headrace.serving.app import run_flow_server
+from headrace.serving.served import Served, ServedFlow, ServedVersion
 
 FLOW = """\
 type: chat
@@ -136,7 +138,8 @@ def serving(
         session = FlowSession(workspace, loaded, max_threads=4, attributes={})
         async with session as flow:
             flow.span_sink = spans.append
-            served = Served(flow=flow, version="9", fields=fields, example={"q": "an example"})
+            version = ServedVersion(flow=flow, name="f@1", fields=fields, example={"q": "an example"})
+            served = Served(flows={"": ServedFlow("", version)}, headrace_version="9")
             await run_flow_server(served, host, 0, announce)
 
     with (
@@ -367,10 +370,10 @@ def test_a_request_may_not_be_endless(endpoint: Endpoint, monkeypatch: pytest.Mo
 )
 def test_a_variable_that_cannot_be_read_is_said(tmp_path: Path, name: str, value: str) -> None:
     write(tmp_path, ONE_INPUT)
-    request = ServeRequest(source=tmp_path, host="127.0.0.1", port=0)
+    request = ServeRequest(sources=[tmp_path], host="127.0.0.1", port=0)
     settings = load_settings({"HOME": str(tmp_path), name: value})
     with open_workspace(settings, tmp_path) as workspace, pytest.raises(HeadraceError, match=name):
-        serve_flow(workspace, request, lambda _: None)
+        serve_flow(workspace, request, lambda *_: None)
 
 
 def test_a_folder_may_hold_a_single_prompty(tmp_path: Path) -> None:

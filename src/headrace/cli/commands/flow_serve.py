@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -12,6 +13,7 @@ from headrace.cli.session import Session
 from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode
 from headrace.operations.serve_flow import ServeRequest, serve_flow
+from headrace.operations.served_sources import FlowSource
 
 DEFAULT_HOST, DEFAULT_PORT = "localhost", 8080
 ENGINES = ("flask", "fastapi")
@@ -22,10 +24,19 @@ ENGINES = ("flask", "fastapi")
     cls=Verb,
     examples=(
         ("On this machine", "headrace flow serve --source my_flow"),
+        (
+            "Two flows by their names",
+            "headrace flow serve --source ask=flows/ask --source triage=triage@prod",
+        ),
         ("For others, as in a container", "headrace flow serve --source my_flow --host 0.0.0.0 --port 80"),
     ),
 )
-@path_option("--source", required=True, help="Flow folder, or flow file.")
+@path_option(
+    "--source",
+    "sources",
+    multiple=True,
+    help="Flow folder or file, stored version, or folder of flows; with NAME= before it, answers at /NAME.",
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -55,7 +66,7 @@ ENGINES = ("flask", "fastapi")
 def command(
     session: Session,
     *,
-    source: Path,
+    sources: tuple[Path, ...],
     port: int,
     host: str,
     engine: str | None,
@@ -71,7 +82,7 @@ def command(
     """
     del engine, skip_open_browser
     request = ServeRequest(
-        source=source,
+        sources=sources,
         host=host,
         port=port,
         environment_variables=read_variables(
@@ -80,8 +91,9 @@ def command(
         init=read_inputs(init),
     )
 
-    def on_ready(base_url: str) -> None:
-        session.write(f"{source} answers at {base_url}/score\nCtrl-C stops the server.")
+    def on_ready(base_url: str, served: Sequence[FlowSource]) -> None:
+        answers = "".join(f"{item.source} answers at {base_url}{item.path}/score\n" for item in served)
+        session.write(f"{answers}Ctrl-C stops the server.")
 
     with command_workspace(session) as workspace:
         try:

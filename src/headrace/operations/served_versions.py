@@ -1,0 +1,128 @@
+"""Versions of flows made ready to be served, and closed again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path, PurePath
+from typing import Any
+
+from headrace.errors import DefinitionError, HeadraceError, Problem
+from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
+from headrace.operations.project_needs import connection_needs, python_sources
+from headrace.operations.read_version import flow_digest
+from headrace.operations.served_sources import find_served_file
+from headrace.operations.versions import chosen_flow
+from headrace.operations.workspace import Workspace
+from headrace.providers.loading import load_optional
+
+_SERVED_VERSION = "headrace.serving.served:ServedVersion"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingChoice:
+    """What was chosen for the flows that are served.
+
+    Attributes:
+        environment_variables: Set for the tools, whatever the environment says. Those of the flow's file are only set
+            where the environment has none of the name.
+        init: What the constructor of a flex flow's class is given.
+        fields: Names of the outputs that are answered; ``None`` for all but those for evaluation only.
+        max_threads: Threads of one flow for ordinary Python tools.
+    """
+
+    environment_variables: Mapping[str, str] = field(default_factory=dict)
+    init: Mapping[str, Any] = field(default_factory=dict)
+    fields: Sequence[str] | None = None
+    max_threads: int = 16
+
+
+class LoadedVersion:
+    """A version whose files are loaded and checked. It is in its flow's folder and environment until it is closed.
+
+    Args:
+        workspace: For connections, and for the store where the source is a stored version.
+        source: Flow folder or file, or the name of a stored version.
+        choice: What was chosen for it.
+
+    Raises:
+        DefinitionError: Everything that is wrong with the flow's files.
+        UsageError: S831 or S834 for the name of a version.
+    """
+
+    def __init__(self, workspace: Workspace, source: Path, choice: ServingChoice) -> None:
+        self._workspace = workspace
+        self._choice = choice
+        self._stack = ExitStack()
+        self._session: FlowSession | None = None
+        self._loaded: LoadedFlow = self._stack.enter_context(
+            loaded_flow(
+                workspace,
+                find_served_file(chosen_flow(workspace, source)),
+                environment_variables=choice.environment_variables,
+                keeps_environment=True,
+                init=choice.init,
+            )
+        )
+        self.digest = flow_digest(self._loaded.flow)
+        workspace.warn(self._loaded.warnings)
+
+    async def open(self) -> Any:
+        """The version, ready to run in this event loop: a :class:`~headrace.serving.served.ServedVersion`."""
+        session = FlowSession(
+            self._workspace, self._loaded, max_threads=self._choice.max_threads, attributes={}
+        )
+        flow = await session.__aenter__()
+        self._session = session
+        return load_optional(_SERVED_VERSION, extra="serve")(
+            flow=flow,
+            name=f"{self._loaded.flow.name}@{self.digest[:12]}",
+            fields=self._choice.fields,
+            example=_read_example(self._loaded.folder),
+            find_missing=_missing_connections(self._workspace, self._loaded),
+        )
+
+    async def close(self) -> None:
+        """Close its clients and leave its folder; once is enough, and more often does no harm."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.__aexit__(None, None, None)
+        self.leave()
+
+    def leave(self) -> None:
+        """Leave its folder and environment."""
+        self._stack.close()
+
+
+def _missing_connections(workspace: Workspace, loaded: LoadedFlow) -> Callable[[], tuple[Problem, ...]]:
+    """Says which connections of a flow are not there, or lack something."""
+    sources = python_sources(loaded.flow, PurePath(loaded.flow.folder))
+    needs = connection_needs(workspace, loaded.flow, sources)
+    names = tuple(dict.fromkeys(need.name for need in needs if need.kind == "connection"))
+
+    def find() -> tuple[Problem, ...]:
+        problems: list[Problem] = []
+        for name in names:
+            try:
+                connection = workspace.connections.find(name)
+                if connection is None:
+                    raise DefinitionError(workspace.connections.unknown(name))
+                for key in connection.secrets:
+                    workspace.connections.secret(connection, key)
+            except HeadraceError as error:
+                problems.extend(error.problems)
+        return tuple(problems)
+
+    return find
+
+
+def _read_example(folder: Path) -> Mapping[str, Any]:
+    """The first of the examples beside the flow; none where they cannot be read, for nothing depends on them."""
+    try:
+        samples = json.loads((folder / "samples.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    first = samples[0] if isinstance(samples, list) and samples else {}
+    return first if isinstance(first, dict) else {}

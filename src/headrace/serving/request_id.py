@@ -1,0 +1,43 @@
+"""The id of a request: the caller's own where it has one, and in the answer again.
+
+It is the id of the run of the line, as under prompt flow's server; ``scope["headrace.request_id"]`` holds it.
+"""
+
+from __future__ import annotations
+
+import re
+from uuid import uuid4
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+REQUEST_ID = "headrace.request_id"
+"""Key of the request's scope."""
+
+_NAMES = (b"x-request-id", b"x-ms-client-request-id")
+_FORM = re.compile(rb"[A-Za-z0-9_.:/+=@-]{1,128}")
+
+
+class RequestIds:
+    """Gives every request an id. What a caller sends is taken only in a form that logs can bear."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = {name: value for name, value in scope["headers"] if name in _NAMES and _FORM.fullmatch(value)}
+        chosen = given.get(_NAMES[0]) or given.get(_NAMES[1]) or str(uuid4()).encode()
+        answered = [(_NAMES[0], chosen)]
+        if _NAMES[1] in given:
+            answered.append((_NAMES[1], given[_NAMES[1]]))
+        scope[REQUEST_ID] = chosen.decode("ascii")
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", ()), *answered]
+            await send(message)
+
+        await self._app(scope, receive, send_with_id)

@@ -1,0 +1,129 @@
+"""What is served: flows by path, each a version that can be taken over by the next one.
+
+A request holds on to the version that it began with; the version is closed by its owner once the last such request
+has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+from urllib.parse import quote
+
+from headrace.domain.flow import FLEX
+from headrace.engine.runtime import PreparedFlow
+from headrace.errors import Problem
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ServedVersion:
+    """One version of a flow, ready to run.
+
+    Attributes:
+        flow: The flow.
+        name: What the version is called in every store: ``flow@`` and the first 12 digits of its digest.
+        fields: Names of the outputs that are answered; ``None`` for all but those for evaluation only.
+        example: An example of the inputs.
+        find_missing: Says what keeps the flow from answering, such as a key that is not set; never shows a value.
+    """
+
+    flow: PreparedFlow
+    name: str
+    fields: Sequence[str] | None = None
+    example: Mapping[str, Any] = field(default_factory=dict)
+    find_missing: Callable[[], tuple[Problem, ...]] = tuple
+
+    @cached_property
+    def header(self) -> str:
+        """The name as a header can hold it: what is not ASCII is percent-encoded."""
+        return quote(self.name, safe="@ ")
+
+    @cached_property
+    def answered(self) -> tuple[str, ...]:
+        """Names of the declared outputs that are answered."""
+        outputs = self.flow.plan.flow.outputs.values()
+        if self.fields is not None:
+            return tuple(output.name for output in outputs if output.name in self.fields)
+        return tuple(output.name for output in outputs if not output.is_evaluation_only)
+
+    @cached_property
+    def can_stream(self) -> bool:
+        """Whether an answer may come in pieces; a flex flow shows that only by what it returns."""
+        return self.flow.plan.flow.kind == FLEX or any(
+            getattr(self.flow.tools[name], "can_stream", False) for name in self.flow.streamed_nodes
+        )
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """A version, and how many requests are at it."""
+
+    version: ServedVersion
+    n_requests: int = 0
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class ServedFlow:
+    """One flow at one path: a pointer to the version that new requests begin with.
+
+    Args:
+        path: What stands before ``/score``: empty, or ``/name``.
+        version: The first version.
+
+    Attributes:
+        path: See above.
+        n_requests: Requests that have begun so far.
+        refused: Why the newest version was not taken; empty when it was.
+    """
+
+    def __init__(self, path: str, version: ServedVersion) -> None:
+        self.path = path
+        self.n_requests = 0
+        self.refused: tuple[Problem, ...] = ()
+        self._turn = _Turn(version)
+
+    @property
+    def version(self) -> ServedVersion:
+        """The version that the next request begins with."""
+        return self._turn.version
+
+    @contextmanager
+    def use(self) -> Iterator[ServedVersion]:
+        """The version for one request, which is kept open during the block."""
+        turn = self._turn
+        turn.n_requests += 1
+        self.n_requests += 1
+        try:
+            yield turn.version
+        finally:
+            turn.n_requests -= 1
+            if not turn.n_requests and turn is not self._turn:
+                turn.ended.set()
+
+    async def take_over(self, version: ServedVersion) -> None:
+        """Let new requests begin with ``version``; returns when the last request of the one before has ended."""
+        before, self._turn = self._turn, _Turn(version)
+        self.refused = ()
+        if before.n_requests:
+            await before.ended.wait()
+
+
+@dataclass(slots=True, kw_only=True)
+class Served:
+    """Everything that one process serves.
+
+    Attributes:
+        flows: The flows by path; see :class:`ServedFlow`.
+        headrace_version: Version of headrace.
+        build_info: What the builder of an image wants known, as it was given.
+        is_draining: The process is about to end and should be sent nothing more.
+    """
+
+    flows: Mapping[str, ServedFlow]
+    headrace_version: str
+    build_info: str = ""
+    is_draining: bool = False

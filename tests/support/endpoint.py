@@ -1,0 +1,117 @@
+"""Flows behind real HTTP on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.tool_nodes import serving_names
+
+from headrace.config import load_settings
+from headrace.operations.serve_flow import load_versions
+from headrace.operations.served_sources import find_sources
+from headrace.operations.served_versions import ServingChoice
+from headrace.operations.workspace import open_workspace
+from headrace.serving.app import run_flow_server
+from headrace.serving.served import Served, ServedFlow
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def body(self) -> Any:
+        return json.loads(self.text)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Running endpoints."""
+
+    port: int
+    served: Served
+
+    def ask(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Answer:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        connection.request(method, path, content, dict(headers or {}))
+        response = connection.getresponse()
+        answer = Answer(
+            response.status,
+            {name.lower(): value for name, value in response.getheaders()},
+            response.read().decode(),
+        )
+        connection.close()
+        return answer
+
+
+def write(folder: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def serving(
+    folder: Path,
+    files: Mapping[str, str],
+    sources: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Endpoint]:
+    """Flows in a server in a thread of its own; they are loaded in this one, for that changes the working directory."""
+    write(folder, files)
+    settings = load_settings({"HOME": str(folder), **(environment or {})})
+    ready = threading.Event()
+    running: list[Any] = []
+    loop = asyncio.new_event_loop()
+
+    def announce(address: str) -> None:
+        running.append(int(address.rpartition(":")[2]))
+        ready.set()
+
+    async def serve() -> None:
+        async with AsyncExitStack() as stack:
+            flows = {}
+            for path, version in loaded.items():
+                stack.push_async_callback(version.close)
+                flows[path] = ServedFlow(path, await version.open())
+            served = Served(flows=flows, headrace_version="9")
+            running.append(served)
+            await run_flow_server(served, "127.0.0.1", 0, announce)
+
+    with ExitStack() as stack:
+        stack.enter_context(serving_names(folder))
+        workspace = stack.enter_context(open_workspace(settings, folder))
+        found = find_sources([folder / source if "=" not in source else Path(source) for source in sources])
+        loaded = load_versions(workspace, found, ServingChoice(), stack)
+        task = loop.create_task(serve())
+
+        def run() -> None:
+            with pytest.raises(asyncio.CancelledError):
+                loop.run_until_complete(task)
+
+        thread = threading.Thread(target=run, name="flow-endpoint")
+        thread.start()
+        assert ready.wait(10)
+        try:
+            yield Endpoint(running[1], running[0])
+        finally:
+            loop.call_soon_threadsafe(task.cancel)
+            thread.join(10)
+            loop.close()

@@ -1,0 +1,127 @@
+"""Several flows in one process, their probes, and what every answer says of itself."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.endpoint import serving, write
+
+from headrace.errors import HeadraceError
+from headrace.formats.flow_file import load_flow
+from headrace.operations.read_version import flow_digest
+from headrace.operations.served_sources import find_sources
+from headrace.serving.served import ServedFlow, ServedVersion
+
+
+def flow_of(text: str) -> dict[str, str]:
+    return {
+        "flow.dag.yaml": """\
+inputs: {q: {type: string}}
+outputs: {r: {type: string, reference: "${a.output}"}}
+nodes:
+- {name: a, type: python, source: {type: code, path: a.py}, inputs: {q: "${inputs.q}"}}
+""",
+        "a.py": "import where\nfrom promptflow.core import tool\n\n@tool\ndef a(q: str):\n    return where.HERE + q\n",
+        "where.py": f"HERE = {text!r}\n",
+    }
+
+
+def in_folder(name: str, files: dict[str, str]) -> dict[str, str]:
+    return {f"{name}/{file}": text for file, text in files.items()}
+
+
+TWO = {**in_folder("one", flow_of("1")), **in_folder("two", flow_of("2"))}
+
+
+def test_a_folder_of_flows_answers_by_their_names_each_with_its_own_code(tmp_path: Path) -> None:
+    with serving(tmp_path, TWO, ["."]) as endpoint:
+        for _ in range(3):  # modules of the same name are those of the flow that runs
+            assert endpoint.ask("POST", "/one/score", {"q": "a"}).body == {"r": "1a"}
+            assert endpoint.ask("POST", "/two/score", {"q": "a"}).body == {"r": "2a"}
+        assert endpoint.ask("GET", "/one/swagger.json").body["info"]["x-flow-name"] == "one"
+        assert endpoint.ask("POST", "/score", {"q": "a"}).status == 404
+        ready = endpoint.ask("GET", "/readyz")
+    assert (ready.status, list(ready.body["flows"])) == (200, ["/one", "/two"])
+
+
+def test_every_answer_names_the_version_and_the_request(tmp_path: Path) -> None:
+    with serving(tmp_path, in_folder("one", flow_of("1")), ["one"]) as endpoint:
+        name = f"one@{flow_digest(load_flow(tmp_path / 'one'))[:12]}"
+        good = endpoint.ask("POST", "/score", {"q": "a"}, {"x-request-id": "my-1"})
+        bad = endpoint.ask("POST", "/score", {}, {"x-ms-client-request-id": "my-2"})
+        odd = endpoint.ask("POST", "/score", {"q": "a"}, {"x-request-id": "a b<script>"})
+        lost = endpoint.ask("GET", "/nowhere")
+        assert endpoint.ask("GET", "/readyz").body["flows"]["/"]["version"] == name
+    assert good.headers["x-headrace-flow-version"] == bad.headers["x-headrace-flow-version"] == name
+    assert good.headers["x-request-id"] == "my-1"
+    assert bad.headers["x-request-id"] == bad.headers["x-ms-client-request-id"] == "my-2"
+    assert len(odd.headers["x-request-id"]) == len(lost.headers["x-request-id"]) == 36
+
+
+def test_a_process_is_ready_only_with_its_connections_and_says_what_is_missing(tmp_path: Path) -> None:
+    flow = """\
+inputs: {q: {type: string}}
+outputs: {r: {type: string, reference: "${ask.output}"}}
+nodes:
+- name: ask
+  type: llm
+  source: {type: code, path: ask.jinja2}
+  connection: model
+  api: chat
+  inputs: {model: m, q: "${inputs.q}"}
+"""
+    files = {
+        "flow.dag.yaml": flow,
+        "ask.jinja2": "user:\n{{q}}",
+        ".headrace/connections/model.yaml": "type: open_ai\napi_key: ${env:MODEL_KEY}\nbase_url: http://127.0.0.1:9\n",
+    }
+    with serving(tmp_path, files, ["."]) as endpoint:
+        missing = endpoint.ask("GET", "/readyz")
+        assert endpoint.ask("GET", "/healthz").status == 200
+    assert (missing.status, missing.body["status"]) == (503, "NotReady")
+    (said,) = missing.body["flows"]["/"]["missing"]
+    assert said.startswith("C503 ")
+    assert "MODEL_KEY" in said
+    with serving(tmp_path, files, ["."], environment={"MODEL_KEY": "s3cret"}) as endpoint:
+        ready = endpoint.ask("GET", "/readyz")
+        assert (ready.status, "s3cret" in ready.text) == (200, False)
+        endpoint.served.is_draining = True
+        assert endpoint.ask("GET", "/readyz").status == 503
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["one", "two"], "Two flows are to answer at the root"),
+        (["a=one", "a=two"], "Two flows are to answer at /a"),
+        (["score=one"], "No flow can answer at /score"),
+    ],
+)
+def test_sources_that_do_not_fit_together_are_refused(tmp_path: Path, given: list[str], said: str) -> None:
+    write(tmp_path, TWO)
+    with pytest.raises(HeadraceError, match=said):
+        find_sources([Path(item) if "=" in item else tmp_path / item for item in given])
+
+
+def version(name: str) -> ServedVersion:
+    flow: Any = None
+    return ServedVersion(flow=flow, name=name)
+
+
+def test_requests_end_on_the_version_they_began_with() -> None:
+    asyncio.run(_take_over_while_a_request_runs())
+
+
+async def _take_over_while_a_request_runs() -> None:
+    flow = ServedFlow("", version("f@1"))
+    with flow.use() as first:
+        taking = asyncio.create_task(flow.take_over(version("f@2")))
+        await asyncio.sleep(0)
+        with flow.use() as second:
+            assert (first.name, second.name) == ("f@1", "f@2")
+        assert not taking.done()
+    await asyncio.wait_for(taking, 1)
+    assert (flow.version.name, flow.n_requests) == ("f@2", 2)
