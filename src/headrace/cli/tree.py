@@ -67,6 +67,15 @@ TREE: Mapping[str, Branch | Place] = {
             "restore": _place("flow_restore", "Write the files of a version into a folder."),
         },
     ),
+    "data": Branch(
+        help="See which versions of data were read, and bring one back.",
+        commands={
+            "versions": _place("data_versions", "List the versions of data that runs have read."),
+            "show": _place("data_show", "Show a version of data: its id, its runs and its first lines."),
+            "restore": _place("data_restore", "Write the file of a version of data."),
+            "delete": _place("data_delete", "Delete the kept file of a version of data."),
+        },
+    ),
     "run": Branch(
         help="Run flows over data and look at what was recorded.",
         commands={

@@ -130,6 +130,11 @@ class DataVersion:
     content: str | None
     created_at: datetime
 
+    @property
+    def name(self) -> str:
+        """``data/test.jsonl@2``."""
+        return f"{self.data}@{self.number}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedVersion:

@@ -157,7 +157,12 @@ class _Execution:
     async def _run(self) -> AggregationResult:
         work, spec = self._work, self._work.spec
         attributes = run_attributes(
-            spec.name, spec.arm, flow_version=spec.version_name, flow_digest=spec.flow_digest
+            spec.name,
+            spec.arm,
+            flow_version=spec.version_name,
+            flow_digest=spec.flow_digest,
+            data_version=spec.data_version,
+            data_digest=spec.data_digest,
         )
         session = FlowSession(
             self._workspace, work.loaded, max_threads=work.spread.max_concurrency, attributes=attributes

@@ -10,6 +10,7 @@ from headrace.domain.flow import Flow
 from headrace.domain.run import RunSpec
 from headrace.domain.version import DATA, DataVersion, FlowVersion, Manifest
 from headrace.errors import Problem
+from headrace.formats.data_choice import split_choice
 from headrace.operations.read_version import FlowSnapshot, read_snapshot
 from headrace.operations.workspace import Workspace
 
@@ -50,7 +51,7 @@ def keep_data_version(workspace: Workspace, path: Path, dataset: Dataset) -> Dat
         name,
         digest=dataset.digest,
         n_lines=len(dataset.lines),
-        content=_small_file(path),
+        content=_small_file(split_choice(path)[0]),
         at=workspace.now(),
     )
 

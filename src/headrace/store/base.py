@@ -254,6 +254,14 @@ class RunStore(Protocol):
         """Versions of one file of data or of all, by name and number."""
         ...
 
+    def forget_data(self, data: str, number: int) -> bool:
+        """Forget the file of a version of data; its number and digest stay, and so does the file where others have it.
+
+        Returns:
+            Whether there was a file.
+        """
+        ...
+
     def read_file(self, digest: str) -> bytes | None:
         """A file of a version as it is kept, whole or not; ``None`` when it is missing."""
         ...

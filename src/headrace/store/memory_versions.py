@@ -86,6 +86,20 @@ class MemoryVersions:
             rows = [row for row in self._data_versions if data in (None, row["data"])]
         return tuple(map(data_version_from_row, sorted(rows, key=lambda row: (row["data"], row["number"]))))
 
+    def forget_data(self, data: str, number: int) -> bool:
+        """Forget a file; see the protocol."""
+        with self._versions_lock:
+            for row in self._data_versions:
+                if (row["data"], row["number"]) == (data, number) and row["content"] is not None:
+                    content, row["content"] = row["content"], None
+                    others = [other["content"] for other in self._data_versions]
+                    if content not in others and all(
+                        content not in version["manifest"] for version in self._flow_versions
+                    ):
+                        del self._files[content]
+                    return True
+        return False
+
     def read_file(self, digest: str) -> bytes | None:
         """A kept file; see the protocol."""
         with self._versions_lock:

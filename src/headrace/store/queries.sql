@@ -272,6 +272,20 @@ SELECT * FROM data_version WHERE data = :data AND digest = :digest;
 -- Versions of all data or of one file, in order.
 SELECT * FROM data_version WHERE CAST(:data AS TEXT) IS NULL OR data = :data ORDER BY data, number;
 
+-- name: find_data_file
+-- The file that is kept of a version of data.
+SELECT content FROM data_version WHERE data = :data AND number = :number AND content IS NOT NULL;
+
+-- name: forget_data
+-- Keep no file of a version of data any more.
+UPDATE data_version SET content = NULL WHERE data = :data AND number = :number;
+
+-- name: forget_file
+-- Forget a kept file that no version has.
+DELETE FROM kept_file WHERE digest = :digest
+    AND NOT EXISTS (SELECT 1 FROM data_version WHERE content = :digest)
+    AND NOT EXISTS (SELECT 1 FROM flow_version WHERE manifest LIKE :pattern);
+
 -- name: create_experiment
 -- Record a new experiment with status Running; no row is changed when its id is taken.
 INSERT INTO experiment (id, name, status, created_at, rerun_of, owner, heartbeat_at, record)

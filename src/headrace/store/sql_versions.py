@@ -98,6 +98,21 @@ class SqlVersions:
         """Versions of data in order; see the protocol."""
         return self._listed("list_data_versions", {"data": data}, data_version_from_row)
 
+    def forget_data(self, data: str, number: int) -> bool:
+        """Forget a file; see the protocol."""
+
+        def forget(connection: Connection) -> bool:
+            row = {"data": data, "number": number}
+            found = connection.rows("find_data_file", row)
+            if not found:
+                return False
+            connection.execute("forget_data", row)
+            content = found[0]["content"]
+            connection.execute("forget_file", {"digest": content, "pattern": f"%{content}%"})
+            return True
+
+        return self._database.write(forget, is_repeatable=True)
+
     def read_file(self, digest: str) -> bytes | None:
         """A kept file; see the protocol."""
         rows = self._database.read(lambda connection: connection.rows("read_file", {"digest": digest}))

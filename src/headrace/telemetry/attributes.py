@@ -47,6 +47,8 @@ RUN: Final = "headrace.run"
 ARM: Final = "headrace.arm"
 FLOW_VERSION: Final = "headrace.flow.version"
 FLOW_DIGEST: Final = "headrace.flow.digest"
+DATA_VERSION: Final = "headrace.data.version"
+DATA_DIGEST: Final = "headrace.data.digest"
 LINE_NUMBER: Final = "headrace.line_number"
 COLLECTION: Final = "headrace.collection"
 CACHED_FROM: Final = "headrace.cached_from"
@@ -84,7 +86,13 @@ _TOOL_KINDS = ("python", "custom_llm")
 
 
 def run_attributes(
-    run: str, arm: str | None, *, flow_version: str | None = None, flow_digest: str = ""
+    run: str,
+    arm: str | None,
+    *,
+    flow_version: str | None = None,
+    flow_digest: str = "",
+    data_version: int | None = None,
+    data_digest: str | None = None,
 ) -> dict[str, Any]:
     """Attributes that every root span of a run carries.
 
@@ -93,8 +101,17 @@ def run_attributes(
         arm: ``None`` outside an experiment.
         flow_version: ``ask_docs@7``; ``None`` where the run knows none.
         flow_digest: The id of that version, the same in every store; empty where it is not known.
+        data_version: Number of the version of the data; ``None`` where the run read none.
+        data_digest: The id of that version; ``None`` likewise.
     """
-    given = {RUN: run, ARM: arm, FLOW_VERSION: flow_version, FLOW_DIGEST: flow_digest or None}
+    given = {
+        RUN: run,
+        ARM: arm,
+        FLOW_VERSION: flow_version,
+        FLOW_DIGEST: flow_digest or None,
+        DATA_VERSION: data_version,
+        DATA_DIGEST: data_digest,
+    }
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -110,6 +110,26 @@ def test_versions_of_data_are_numbered_and_their_file_is_kept_where_it_is_given(
     assert store.read_file(small.content or "") == TEXT
 
 
+def test_the_file_of_a_version_of_data_is_forgotten_unless_another_has_it(store: RunStore) -> None:
+    def keep_data(digest: str, content: bytes) -> str:
+        kept = store.keep_data_version("d", digest=digest, n_lines=1, content=content, at=a_time())
+        return kept.content or ""
+
+    lone, shared = keep_data("x", b"lone"), keep_data("y", TEXT)
+    store.keep_data_version("e", digest="y", n_lines=1, content=TEXT, at=a_time())
+    keep(store, "one")
+    assert store.forget_data("d", 1)
+    assert (store.forget_data("d", 1), store.forget_data("d", 9)) == (False, False)
+    assert store.read_file(lone) is None
+    version = store.find_data_version("d", "x")
+    assert version is not None
+    assert (version.number, version.content) == (1, None)
+    assert store.forget_data("d", 2)
+    assert store.read_file(shared) == TEXT
+    assert store.forget_data("e", 1)
+    assert store.read_file(shared) == TEXT  # a version of a flow has it
+
+
 def test_a_run_says_which_versions_it_ran_and_they_stay_when_it_goes(store: RunStore) -> None:
     kept = keep(store, "one")
     store.create_run(replace(a_spec(), flow_version=1, data_version=4), n_lines=1, created_at=a_time())

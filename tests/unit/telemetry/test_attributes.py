@@ -43,7 +43,7 @@ def published_names() -> set[str]:
 def test_every_name_is_published_or_ours() -> None:
     built = {
         **flow_attributes("hello", 3),
-        **run_attributes("r", "a", flow_version="f@1", flow_digest="d"),
+        **run_attributes("r", "a", flow_version="f@1", flow_digest="d", data_version=1, data_digest="e"),
         **node_attributes("ask", "python", is_aggregation=True),
         **model_request_attributes("chat", "openai", "gpt", EVERY_PARAMETER, "host", 443),
         **model_response_attributes(
