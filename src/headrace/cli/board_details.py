@@ -9,6 +9,7 @@ from headrace.cli.table import Cell, Column, render_table
 from headrace.cli.terminal import Terminal
 from headrace.domain.comparison import Comparison, JudgeQuality, MetricComparison, Provenance, Slice
 from headrace.evaluation import wording
+from headrace.evaluation.report.board import known_p, signed_estimate
 from headrace.evaluation.report.methods import tries_sentence
 
 TEXT_WIDTH = 100
@@ -38,7 +39,11 @@ def render_details(comparison: Comparison, shown: str, terminal: Terminal) -> li
         *_judges(comparison),
     ]
     said = dimmed(sentences, terminal)
-    return [*_slices(comparison, metric, shown, terminal), *([said] if said else [])]
+    return [
+        *_main_effects(metric, terminal),
+        *_slices(comparison, metric, shown, terminal),
+        *([said] if said else []),
+    ]
 
 
 def dimmed(sentences: Iterable[str], terminal: Terminal) -> str:
@@ -48,6 +53,30 @@ def dimmed(sentences: Iterable[str], terminal: Terminal) -> str:
         for sentence in sentences
         for line in wrap(sentence, min(terminal.width, TEXT_WIDTH), break_on_hyphens=False)
     )
+
+
+def _main_effects(metric: MetricComparison, terminal: Terminal) -> Iterator[str]:
+    """What each level of a factor is worth by itself."""
+    if not metric.main_effects:
+        return
+    columns = [
+        Column(title="factor", least=8),
+        Column(title="level", least=8, wraps=True),
+        Column(title="over", least=8, wraps=True),
+        Column(title="gain", is_right=True),
+        Column(title="p", is_right=True),
+    ]
+    rows = [
+        [
+            Cell(item.factor),
+            Cell(item.level),
+            Cell(item.baseline_level),
+            Cell(_NOTHING if item.difference is None else signed_estimate(item.difference)),
+            Cell(known_p(item.p_adjusted)),
+        ]
+        for item in metric.main_effects
+    ]
+    yield render_table(columns, rows, ink=terminal.out, width=terminal.width)
 
 
 def _slices(

@@ -288,6 +288,28 @@ class InteractionEffect:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MainEffect:
+    """What a level of a factor is worth by itself.
+
+    Attributes:
+        factor: Name of the factor.
+        level: The level.
+        baseline_level: The level that the baseline has.
+        n_arms: Arms that it was measured with, those of both levels.
+        difference: Mean of the arms with the level less mean of those with the baseline's, paired by line.
+        p_adjusted: Over all main effects of the metric.
+    """
+
+    factor: str
+    level: str
+    baseline_level: str
+    n_arms: int
+    difference: Estimate | None
+    p_raw: float | None
+    p_adjusted: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Agreement:
     """How far two or more raters agree about the same answers.
 
@@ -349,6 +371,7 @@ class MetricComparison:
         intraclass_correlation: How alike lines of one cluster are, over the arms' mean scores.
         design_effect: How many times larger the clusters make the variance of the mean.
         slices: One per value of each column that was asked for.
+        main_effects: Where arms are combinations of two or more factors, one per level that is not the baseline's.
         interaction: Where arms are variants crossed with models, or other factors with each other.
         judge: ``None`` where no model gives the scores.
     """
@@ -364,6 +387,7 @@ class MetricComparison:
     intraclass_correlation: float | None = None
     design_effect: float | None = None
     slices: tuple[Slice, ...] = ()
+    main_effects: tuple[MainEffect, ...] = ()
     interaction: tuple[InteractionEffect, ...] = ()
     judge: JudgeQuality | None = None
 

@@ -23,6 +23,7 @@ from headrace.evaluation.stats.power import lines_for_margin, variance_upper_bou
 from headrace.evaluation.verdict import MIN_PAIRS
 
 _MAX_LINES = 1_000_000
+_BUDGETED = {"cost": "cost", "tokens": "number of tokens"}
 _NAMES = {"cost": "cost", "latency": "latency", "tokens": "tokens", "failures": "share of failures"}
 
 
@@ -242,7 +243,7 @@ def _judge_budget(summary: ArmSummary, spec: GateSpec) -> _Answer:
         return _against_limit(share, limit, f"the share of failures of {summary.arm}", wording.number)
     total = summary.cost_usd if spec.metric == "cost" else summary.total_tokens
     show = wording.cost if spec.metric == "cost" else wording.number
-    what = f"the {_NAMES[spec.metric]} of an execution of {summary.arm}"
+    what = f"the mean {_BUDGETED[spec.metric]} of an execution of {summary.arm}"
     if total is None or not n:
         return _Answer("undecided", f"It is not known what {what} is.", {"limit": limit})
     each = total / n

@@ -23,6 +23,7 @@ from headrace.evaluation.effects import Measurement, Yardstick, measure_effect
 from headrace.evaluation.interaction import measure_interaction
 from headrace.evaluation.line_groups import LineGroups
 from headrace.evaluation.line_scores import ScoreTable
+from headrace.evaluation.main_effects import measure_main_effects
 from headrace.evaluation.margin_tests import settle_margin
 from headrace.evaluation.recommendation import rank_arms
 from headrace.evaluation.stats.clustered import design_effect, intraclass_correlation
@@ -83,6 +84,7 @@ def compare_metric(
         intraclass_correlation=None if names is None else intraclass_correlation(list(means.values()), names),
         design_effect=None if names is None else design_effect(list(means.values()), names),
         slices=_compare_slices(table, contest),
+        main_effects=measure_main_effects(contest.arms, contest.baseline, table, yardstick, plan),
         interaction=measure_interaction(contest.arms, contest.baseline, table, yardstick, plan),
         judge=judge_quality,
     )

@@ -47,6 +47,7 @@ def _method_names(summaries: Sequence[ArmSummary], compared: Sequence[MetricComp
         for part in metric.slices:
             yield from _score_names(part.scores)
             yield from _effect_names(part.effects)
+        yield from (name for effect in metric.main_effects for name in _interval_name(effect.difference))
         for effect in metric.interaction:
             yield from _interval_name(effect.difference)
 

@@ -46,6 +46,7 @@ def _mark_metric(metric: MetricComparison, race: RaceResult) -> MetricComparison
         effects=_mark_effects(metric.effects, race),
         leaders=None,
         slices=tuple(_mark_slice(part, race) for part in metric.slices),
+        main_effects=(),
         interaction=(),
     )
 

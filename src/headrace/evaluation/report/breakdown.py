@@ -22,6 +22,7 @@ from headrace.evaluation.report.board import (
     interaction_heads,
     interaction_title,
     known_p,
+    p_head,
     plain_span,
     rank_for_reading,
 )
@@ -41,6 +42,36 @@ from headrace.evaluation.report.elements import (
 from headrace.evaluation.report.page import render_section
 
 _NUMBER = "number"
+
+
+def main_effect_section(comparison: Comparison) -> Iterator[str]:
+    """What each level of a factor is worth by itself."""
+    metric = comparison.primary
+    if metric is None or not metric.main_effects:
+        return
+    heads = [
+        *(Head(text=text) for text in ("Factor", "Level", "Over")),
+        *(Head(text=text, css=_NUMBER) for text in ("Gain", p_head(comparison))),
+    ]
+    rows = [
+        row(
+            heads,
+            name(item.factor),
+            [
+                name(item.level),
+                name(item.baseline_level),
+                value(difference_cell(item.difference)),
+                escape(known_p(item.p_adjusted)),
+            ],
+        )
+        for item in metric.main_effects
+    ]
+    caption = (
+        "What a level gains over that of the baseline by itself: the mean over all settings of the other factors, "
+        "paired by line."
+    )
+    content = table("main-effects-table", caption, heads, rows, css="board narrow")
+    yield render_section("main-effects", "Single factors", content)
 
 
 def heat_section(comparison: Comparison) -> Iterator[str]:

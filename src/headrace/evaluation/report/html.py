@@ -15,6 +15,7 @@ from headrace.evaluation.report.board_style import BOARD_STYLE
 from headrace.evaluation.report.breakdown import (
     heat_section,
     judge_section,
+    main_effect_section,
     regression_section,
     slice_section,
 )
@@ -40,6 +41,7 @@ _CONTENTS = {
     "race": "The race",
     "caveats": "Caveats",
     "quality-cost": "Trade-offs",
+    "main-effects": "Factors",
     "interaction": "Heat map",
     "slices": "Slices",
     "flips": "Flips",
@@ -64,6 +66,7 @@ def render_html(comparison: Comparison, context: ReportContext) -> str:
         *_race_section(context),
         *_caveat_section(comparison),
         *tradeoff_section(comparison),
+        *main_effect_section(comparison),
         *heat_section(comparison),
         *slice_section(comparison),
         *flip_section(comparison, context, shown),

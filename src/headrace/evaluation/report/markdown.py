@@ -85,6 +85,8 @@ def _further(comparison: Comparison, context: ReportContext) -> Iterator[str]:
     metric = comparison.primary
     if metric is not None and metric.slices:
         yield _details("Slices", _slices(comparison, metric))
+    if metric is not None and metric.main_effects:
+        yield _details("Single factors", [_main_effects(comparison, metric)])
     if metric is not None and metric.interaction:
         yield _details(interaction_title(metric), [_interaction(comparison, metric)])
     for item in comparison.metrics:
@@ -205,6 +207,21 @@ def _slices(comparison: Comparison, metric: MetricComparison) -> list[str]:
         rows.append([f"{_escaped(item.column)} {_escaped(item.value)}", f"{item.n_lines:,}", *cells])
     names = ["Slice", "Lines", *map(_escaped, arms)]
     return [_grid(names, ["---", *["---:"] * (len(names) - 1)], rows)]
+
+
+def _main_effects(comparison: Comparison, metric: MetricComparison) -> str:
+    rows = [
+        [
+            _escaped(item.factor),
+            _escaped(item.level),
+            _escaped(item.baseline_level),
+            UNKNOWN if item.difference is None else _escaped(signed_estimate(item.difference)),
+            _escaped(known_p(item.p_adjusted)),
+        ]
+        for item in metric.main_effects
+    ]
+    heads = ["Factor", "Level", "Over", "Gain", p_head(comparison)]
+    return _grid(heads, ["---", "---", "---", "---:", "---:"], rows)
 
 
 def _interaction(comparison: Comparison, metric: MetricComparison) -> str:

@@ -1,0 +1,126 @@
+"""What each level of a factor is worth by itself, over all settings of the other factors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from headrace.domain.comparison import Estimate, MainEffect
+from headrace.domain.scores import ArmLines, MetricKind
+from headrace.evaluation.adjustment import Plan
+from headrace.evaluation.effects import Yardstick, difference_interval_of, difference_test
+from headrace.evaluation.line_scores import ScoreTable
+from headrace.evaluation.stats.estimate import mean
+
+_Levels = tuple[str, ...]
+_Cells = Mapping[_Levels, ArmLines]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Contrast:
+    """A level against the one of the baseline: the arms that have it, and those that have the other."""
+
+    factor: str
+    level: str
+    baseline_level: str
+    arms: tuple[ArmLines, ...]
+    others: tuple[ArmLines, ...]
+
+
+def measure_main_effects(
+    arms: Sequence[ArmLines], baseline: ArmLines, table: ScoreTable, yardstick: Yardstick, plan: Plan
+) -> tuple[MainEffect, ...]:
+    """The mean score of the arms with a level less that of the arms with the baseline's level, line by line.
+
+    All arms count where the levels of every other factor are equally often among both; else those that differ in this
+    factor alone. In a fraction of resolution 3 an effect may be mixed up with the joint effect of two other factors.
+    Only for designs in which at least two factors vary: with one, the difference of the arm is its effect. Means of
+    several scores of a line are no yes-or-no scores any more, so intervals and tests are those of graded scores.
+
+    Source: the main effect of a (fractional) factorial design; Wu and Hamada (2009), Experiments, 2nd ed., section 4.3.
+    """
+    metric = yardstick.metric
+    kind: MetricKind = "unbounded" if metric.spec.kind == "unbounded" else "graded"
+    graded = replace(yardstick, metric=replace(metric, spec=replace(metric.spec, kind=kind)))
+    found = [_measure(contrast, table, graded) for contrast in _contrasts(arms, baseline)]
+    adjusted = plan.adjust([effect.p_raw for effect in found])
+    return tuple(replace(effect, p_adjusted=p) for effect, p in zip(found, adjusted, strict=True))
+
+
+def _contrasts(arms: Sequence[ArmLines], baseline: ArmLines) -> Iterator[_Contrast]:
+    names = tuple(_factors(baseline))
+    cells = {tuple(_factors(arm).values()): arm for arm in arms if tuple(_factors(arm)) == names}
+    if len(cells) < len(arms):  # what tells the arms apart is not known
+        return
+    base = tuple(_factors(baseline).values())
+    levels = [list(dict.fromkeys(cell[place] for cell in cells)) for place in range(len(names))]
+    if sum(len(found) > 1 for found in levels) < 2:
+        return
+    for place, name in enumerate(names):
+        for level in levels[place]:
+            if level == base[place]:
+                continue
+            ours, theirs = _matched(cells, place, level, base[place])
+            if ours:
+                yield _Contrast(
+                    factor=name,
+                    level=level,
+                    baseline_level=base[place],
+                    arms=tuple(cells[cell] for cell in ours),
+                    others=tuple(cells[cell] for cell in theirs),
+                )
+
+
+def _factors(arm: ArmLines) -> Mapping[str, str]:
+    return arm.factors or {"variant": arm.variant or "", "model": arm.model or ""}
+
+
+def _matched(cells: _Cells, place: int, level: str, other: str) -> tuple[list[_Levels], list[_Levels]]:
+    """Arms of two levels of a factor whose other factors do not tell them apart."""
+    ours = [cell for cell in cells if cell[place] == level]
+    theirs = [cell for cell in cells if cell[place] == other]
+    if all(
+        _shares(ours, another) == _shares(theirs, another)
+        for another in range(len(ours[0]))
+        if another != place
+    ):
+        return ours, theirs
+    pairs = [(cell, twin) for cell in ours if (twin := (*cell[:place], other, *cell[place + 1 :])) in cells]
+    return [cell for cell, _ in pairs], [twin for _, twin in pairs]
+
+
+def _shares(cells: Sequence[_Levels], place: int) -> dict[str, float]:
+    counts = Counter(cell[place] for cell in cells)
+    return {level: count / len(cells) for level, count in counts.items()}
+
+
+def _measure(contrast: _Contrast, table: ScoreTable, yardstick: Yardstick) -> MainEffect:
+    ours, theirs = _line_means(contrast.arms, table), _line_means(contrast.others, table)
+    lines = [line for line in ours if line in theirs]
+    differences = [ours[line] - theirs[line] for line in lines]
+    clusters = yardstick.clusters.names(lines) if yardstick.clusters else None
+    estimate = p_raw = None
+    if differences:
+        interval = difference_interval_of(differences, yardstick, clusters)
+        estimate = Estimate(value=mean(differences), interval=interval, n=len(differences))
+        p_raw, _ = difference_test(differences, yardstick, clusters)
+    return MainEffect(
+        factor=contrast.factor,
+        level=contrast.level,
+        baseline_level=contrast.baseline_level,
+        n_arms=len(contrast.arms) + len(contrast.others),
+        difference=estimate,
+        p_raw=p_raw,
+        p_adjusted=None,
+    )
+
+
+def _line_means(arms: Sequence[ArmLines], table: ScoreTable) -> dict[str, float]:
+    """The mean score of each line that all of these arms score."""
+    scored = [table.counted[arm.arm].values for arm in arms]
+    return {
+        line: mean([values[line] for values in scored])
+        for line in scored[0]
+        if all(line in v for v in scored)
+    }
