@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 _Job = tuple[asyncio.Future[Any], Callable[[], Any]]
+_MOST_GIVEN_UP = 4
+"""Threads that may be given up while they are still stuck, as a multiple of the limit; more jobs wait for one."""
 
 
 class ToolThreads:
@@ -21,29 +23,36 @@ class ToolThreads:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
         self._n_threads = 0
         self._n_busy = 0
         self._at_work: set[asyncio.Future[Any]] = set()
+        self._given_up: set[asyncio.Future[Any]] = set()
 
     def given_up(self) -> frozenset[object]:
         """The jobs that a thread is still at although nobody waits for them any more."""
         return frozenset(future for future in list(self._at_work) if future.cancelled())
 
     async def run(self, job: Callable[[], Any]) -> Any:
-        """Run ``job`` in a thread and return its result; a cancelled wait gives the thread up."""
+        """Run ``job`` in a thread and return its result; a cancelled wait gives up the thread that is at it."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._n_busy += 1
-        if self._n_busy > self._n_threads and self._n_threads < self._limit:
-            self._n_threads += 1
+        with self._lock:
+            is_short = self._n_busy > self._n_threads and self._n_threads < self._limit
+            is_starting = is_short and len(self._given_up) < _MOST_GIVEN_UP * self._limit
+            self._n_threads += is_starting
+        if is_starting:
             threading.Thread(target=self._work, args=(loop,), daemon=True, name="headrace-tool").start()
         self._jobs.put((future, job))
         try:
             return await future
         except asyncio.CancelledError:
-            if future.cancelled():  # and not raised by the job itself
-                # The thread may be stuck in the user's code: stop counting it, so that another can be started.
-                self._n_threads -= 1
+            with self._lock:
+                if future.cancelled() and future in self._at_work:
+                    # The thread may be stuck in the user's code: stop counting it, so that another can be started.
+                    self._given_up.add(future)
+                    self._n_threads -= 1
             raise
         finally:
             self._n_busy -= 1
@@ -56,18 +65,30 @@ class ToolThreads:
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         while (item := self._jobs.get()) is not None:
             future, job = item
-            if future.cancelled():
-                return
+            with self._lock:
+                if future.cancelled():
+                    continue
+                self._at_work.add(future)
             outcome: Any = None
             failure: BaseException | None = None
-            self._at_work.add(future)
             try:
                 outcome = job()
             except BaseException as error:  # noqa: BLE001 - carried to the awaiting task, which decides
                 failure = error
-            self._at_work.discard(future)
-            if not self._deliver(loop, future, outcome, failure):
+            if not self._leave(future) or not self._deliver(loop, future, outcome, failure):
                 return
+
+    def _leave(self, future: asyncio.Future[Any]) -> bool:
+        """Leave a job that is done; false when the thread was given up and others have taken its place."""
+        with self._lock:
+            self._at_work.discard(future)
+            if future not in self._given_up:
+                return True
+            self._given_up.discard(future)
+            if self._n_threads >= self._limit:
+                return False
+            self._n_threads += 1
+            return True
 
     def _deliver(
         self,
@@ -76,19 +97,17 @@ class ToolThreads:
         outcome: Any,
         failure: BaseException | None,
     ) -> bool:
-        """Hand a result to the loop; false when nobody waits any more and the thread should end."""
-        if future.cancelled():
-            return False
+        """Hand a result to the loop; false when that is closed and the thread should end."""
         try:
             loop.call_soon_threadsafe(self._settle, future, outcome, failure)
-        except RuntimeError:  # the loop is closed: the run is over
+        except RuntimeError:  # the run is over
             return False
         return True
 
     def _settle(self, future: asyncio.Future[Any], outcome: Any, failure: BaseException | None) -> None:
         if future.cancelled():
-            self._n_threads += 1  # given up after its job was done: the thread has gone on to the next
-        elif failure is None:
+            return
+        if failure is None:
             future.set_result(outcome)
         elif isinstance(failure, (StopIteration, GeneratorExit)):
             # A future refuses the one, a coroutine would end at the other; the tool's own message is kept.

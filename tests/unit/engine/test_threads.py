@@ -62,6 +62,47 @@ def test_a_stuck_job_is_given_up_and_its_thread_replaced() -> None:
     asyncio.run(main())
 
 
+def test_jobs_that_are_cancelled_before_a_thread_takes_them_cost_no_thread() -> None:
+    release, begun = threading.Event(), threading.Barrier(3)
+
+    def job() -> None:
+        begun.wait(timeout=10)
+        release.wait()
+
+    async def main() -> None:
+        threads = ToolThreads(2)
+        waiting = [asyncio.create_task(threads.run(job)) for _ in range(6)]
+        await asyncio.to_thread(begun.wait, 10)
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting)
+        async with asyncio.timeout(10):
+            assert await threads.run(lambda: "next") == "next"
+        release.set()
+        threads.close()
+
+    asyncio.run(main())
+
+
+def test_threads_that_are_stuck_are_replaced_a_few_times_only_and_come_back() -> None:
+    release = threading.Event()
+
+    async def main() -> None:
+        threads = ToolThreads(1)
+        before = threading.active_count()
+        for _ in range(12):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.01):
+                    await threads.run(release.wait)
+        assert threading.active_count() - before <= 5
+        release.set()
+        async with asyncio.timeout(10):
+            assert await threads.run(lambda: "next") == "next"
+        threads.close()
+
+    asyncio.run(main())
+
+
 def test_a_cancellation_that_a_job_raises_does_not_give_its_thread_up() -> None:
     def cancel() -> None:
         raise asyncio.CancelledError
