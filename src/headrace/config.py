@@ -26,6 +26,31 @@ class QuotaLimit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServingLimits:
+    """What one process that serves flows takes on.
+
+    Attributes:
+        max_requests: Requests in flight at once (``HEADRACE_SERVE_REQUESTS``).
+        max_waiting: Requests that may wait for a place; more are refused (``HEADRACE_SERVE_WAITING``).
+        wait_s: How long one may wait for a place, seconds (``HEADRACE_SERVE_WAIT_S``).
+        body_bytes: Size of the largest request (``HEADRACE_SERVE_BODY_BYTES``).
+        request_s: How long one may take until its answer begins, seconds (``HEADRACE_SERVE_TIMEOUT_S``).
+        idle_s: How long a body, a stream, or a connection without a request may stand still, seconds
+            (``HEADRACE_SERVE_IDLE_S``).
+        stop_delay_s: How long requests are still accepted after the request to stop, while ``/readyz`` says that the
+            process ends, seconds (``HEADRACE_SERVE_STOP_DELAY_S``).
+    """
+
+    max_requests: int = 128
+    max_waiting: int = 256
+    wait_s: float = 30.0
+    body_bytes: int = 64_000_000
+    request_s: float = 300.0
+    idle_s: float = 60.0
+    stop_delay_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the environment says, read once at the start of a command.
 
@@ -54,6 +79,7 @@ class Settings:
             (``HEADRACE_IMAGE_HOSTS``, separated by commas).
         otlp_endpoint: Where spans are sent; ``None`` sends none (``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`` or
             ``OTEL_EXPORTER_OTLP_ENDPOINT``; the exporter reads its other OTEL variables itself).
+        serving: What a process that serves flows takes on.
         has_error_json: Whether errors are written as JSON as well (``PROMPTFLOW_STRUCTURE_EXCEPTION_OUTPUT=true``).
         environment: The whole environment as it was, for connections and ``${env:NAME}``.
     """
@@ -74,6 +100,7 @@ class Settings:
     cache: str
     image_hosts: frozenset[str]
     otlp_endpoint: str | None
+    serving: ServingLimits
     has_error_json: bool
     environment: Mapping[str, str]
 
@@ -110,8 +137,22 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         otlp_endpoint=source.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
         or source.get("OTEL_EXPORTER_OTLP_ENDPOINT")
         or None,
+        serving=_serving_limits(source),
         has_error_json=source.get("PROMPTFLOW_STRUCTURE_EXCEPTION_OUTPUT", "").lower() == "true",
         environment=source,
+    )
+
+
+def _serving_limits(source: Mapping[str, str]) -> ServingLimits:
+    usual = ServingLimits()
+    return ServingLimits(
+        max_requests=int(_number(source, "HEADRACE_SERVE_REQUESTS", usual.max_requests, at_least=1)),
+        max_waiting=int(_number(source, "HEADRACE_SERVE_WAITING", usual.max_waiting)),
+        wait_s=_number(source, "HEADRACE_SERVE_WAIT_S", usual.wait_s),
+        body_bytes=int(_number(source, "HEADRACE_SERVE_BODY_BYTES", usual.body_bytes, at_least=1)),
+        request_s=_number(source, "HEADRACE_SERVE_TIMEOUT_S", usual.request_s, at_least=_SHORTEST_S),
+        idle_s=_number(source, "HEADRACE_SERVE_IDLE_S", usual.idle_s, at_least=_SHORTEST_S),
+        stop_delay_s=_number(source, "HEADRACE_SERVE_STOP_DELAY_S", usual.stop_delay_s),
     )
 
 

@@ -93,7 +93,7 @@ def serving(
                 flows[path] = ServedFlow(path, await version.open())
             served = Served(flows=flows, headrace_version="9")
             running.append(served)
-            await run_flow_server(served, "127.0.0.1", 0, announce)
+            await run_flow_server(served, settings.serving, "127.0.0.1", 0, announce)
 
     with ExitStack() as stack:
         stack.enter_context(serving_names(folder))

@@ -185,6 +185,11 @@ class ModelServer:
         """Address of the OpenAI-style API."""
         return f"{self.url}/v1"
 
+    @property
+    def n_open(self) -> int:
+        """Connections that are open now."""
+        return len(self._connections)
+
     def __enter__(self) -> ModelServer:
         self._thread = threading.Thread(target=self.run, name="model-server", daemon=True)
         self._thread.start()

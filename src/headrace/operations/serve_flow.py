@@ -139,7 +139,7 @@ async def _serve(
             headrace_version=__version__,
             build_info=workspace.settings.environment.get("BUILD_INFO", ""),
         )
-        await run_server(served, request.host, request.port, on_ready)
+        await run_server(served, workspace.settings.serving, request.host, request.port, on_ready)
 
 
 def _read_json(settings: Settings, name: str, kind: type, default: Any) -> Any:

@@ -1,6 +1,7 @@
 """The ASGI app around what is served: routes, and the middleware around them, each of which has one job.
 
-Outermost first: request ids, access, the app. Whoever wants a layer of their own puts it around :func:`build_app`.
+Outermost first: request ids, access, admission, the app. Whoever wants a layer of their own puts it around
+:func:`build_app`.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from headrace.config import ServingLimits
 from headrace.errors import HeadraceError
 from headrace.serving import flow_endpoint, probes
 from headrace.serving.access import guard
+from headrace.serving.admission import Admission
 from headrace.serving.flow_errors import error_body, failure_status, refusal
 from headrace.serving.request_id import RequestIds
 from headrace.serving.routes import Routes
@@ -23,17 +26,19 @@ from headrace.serving.served import Served
 from headrace.serving.server import is_loopback, run_app
 
 
-def build_app(served: Served, *, is_local: bool = True) -> ASGIApp:
+def build_app(served: Served, limits: ServingLimits, *, is_local: bool = True) -> ASGIApp:
     """The ASGI app around what is served.
 
     Args:
         served: The flows.
+        limits: How much is taken on at once.
         is_local: Only programs and pages of this machine may ask.
     """
     routes = {**probes.routes(served)}
     for flow in served.flows.values():
         routes |= flow_endpoint.routes(flow)
     app: ASGIApp = ServerErrorMiddleware(_Dispatch(routes), handler=_crash)
+    app = Admission(app, limits, served.load)
     return RequestIds(guard(app, is_local=is_local))
 
 
@@ -78,11 +83,14 @@ def _crash(_: Request, __: Exception) -> Response:
     return JSONResponse(refusal(500, "headrace failed; its log says why."), 500)
 
 
-async def run_flow_server(served: Served, host: str, port: int, on_ready: Callable[[str], None]) -> None:
+async def run_flow_server(
+    served: Served, limits: ServingLimits, host: str, port: int, on_ready: Callable[[str], None]
+) -> None:
     """Serve flows until the process is asked to stop.
 
     Args:
         served: The flows; closed by whoever opened them.
+        limits: How much is taken on at once.
         host: Address to listen on; on loopback, pages of other sites are kept out.
         port: Port; 0 takes a free one.
         on_ready: Called with the base URL once requests are accepted.
@@ -90,4 +98,4 @@ async def run_flow_server(served: Served, host: str, port: int, on_ready: Callab
     Raises:
         StateError: S809 when the address cannot be listened on.
     """
-    await run_app(build_app(served, is_local=is_loopback(host)), host, port, on_ready)
+    await run_app(build_app(served, limits, is_local=is_loopback(host)), host, port, on_ready)

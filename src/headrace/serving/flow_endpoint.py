@@ -35,7 +35,6 @@ from headrace.telemetry.spans import ActiveSpan, new_trace_id
 FLOW_VERSION = "x-headrace-flow-version"
 """Header of every answer of a flow: the version that made it."""
 
-MAX_BODY_BYTES = 64_000_000
 _JSON_TYPES = ("*/*", "application/json", "application/*")
 _EVENTS = "text/event-stream"
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
@@ -75,7 +74,7 @@ class _FlowEndpoint:
 
     async def feedback(self, request: Request) -> Response:
         """Keep what somebody thinks of an answer as a span, below the trace that the request names."""
-        text = (await _read_body(request)).decode(errors="replace")
+        text = (await request.body()).decode(errors="replace")
         parent = _TRACE_PARENT.fullmatch(request.headers.get("traceparent", ""))
         with self._flow.use() as version:
             span = ActiveSpan(
@@ -117,7 +116,7 @@ class _Scoring:
         """Run the line, or get ready to run it while its answer is sent."""
         wants_events = self._wants_events()
         flow = self._version.flow
-        body = await _read_body(self._request)
+        body = await self._request.body()
         try:
             inputs = read_inputs(flow.plan.flow, body)
         except HeadraceError as error:
@@ -201,12 +200,3 @@ def _feedback_attributes(text: str, is_flat: bool) -> dict[str, Any]:  # noqa: F
                 for name, value in data.items()
             }
     return attributes
-
-
-async def _read_body(request: Request) -> bytes:
-    content = bytearray()
-    async for part in request.stream():
-        content += part
-        if len(content) > MAX_BODY_BYTES:
-            raise HTTPException(413, f"The request is larger than {MAX_BODY_BYTES:,} bytes.")
-    return bytes(content)

@@ -19,8 +19,13 @@ def error_body(*problems: Problem) -> dict[str, Any]:
 
 
 def failure_status(problem: Problem) -> int:
-    """HTTP status for a line that failed or a request that does not fit."""
-    return 500 if problem.code in _SERVER_FAULTS else 400
+    """HTTP status for a line that failed or a request that does not fit: 504 for what took too long."""
+    return 504 if problem.code in _SERVER_FAULTS else 400
+
+
+def timed_out(what: str) -> dict[str, Any]:
+    """The JSON for a request that was cut."""
+    return error_body(Problem(code="E603", what=what))
 
 
 def refusal(status: int, message: str) -> dict[str, Any]:

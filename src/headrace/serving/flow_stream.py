@@ -22,7 +22,7 @@ RunLine = Callable[[OnOutputs, OnText], Awaitable[LineResult]]
 
 
 class FlowStream(Response):
-    """Runs a line and sends what it has to say as soon as it is there; ends the line when the client goes.
+    """Runs a line and sends what it has to say as soon as it is there; the line ends with the task that sends.
 
     Nothing is sent before the first piece is there. A line that fails until then is answered as an error, one in which
     nothing streamed as a whole. One that fails later says so in its last event.
@@ -50,28 +50,22 @@ class FlowStream(Response):
         self._own_headers = headers
         self._whole: Mapping[str, Any] = {}
         self._streams: tuple[str, ...] = ()
-        self._pieces: asyncio.Queue[dict[str, Any] | LineResult | None] = asyncio.Queue()
+        self._pieces: asyncio.Queue[dict[str, Any] | LineResult] = asyncio.Queue()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(self._run_line())
-            watching = group.create_task(_wait_until_gone(receive, running))
+            group.create_task(self._run_line())
             first = await self._pieces.get()
             if isinstance(first, LineResult) and (first.problem is not None or not self._streams):
                 response = self._answer_whole(first)
                 await response(scope, receive, send)
-            elif first is not None:
+            else:
                 await self._send_events(first, send)
-            watching.cancel()
 
     async def _run_line(self) -> None:
-        """Run the line; its result, or nothing when the client has gone, follows its pieces."""
-        line = None
-        try:
-            line = await self._run(self._keep_whole, self._hear)
-        finally:
-            self._pieces.put_nowait(line)
+        """Run the line; its result follows its pieces."""
+        self._pieces.put_nowait(await self._run(self._keep_whole, self._hear))
 
     def _keep_whole(self, outputs: Mapping[str, Any], streams: tuple[str, ...]) -> None:
         """Keep the outputs that do not stream for the first event."""
@@ -81,7 +75,7 @@ class FlowStream(Response):
         if shown := self._answered({name: piece}):
             self._pieces.put_nowait(shown)
 
-    async def _send_events(self, item: dict[str, Any] | LineResult | None, send: Send) -> None:
+    async def _send_events(self, item: dict[str, Any] | LineResult, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
         headers += [(name.encode(), value.encode("latin-1")) for name, value in self._own_headers.items()]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -90,17 +84,15 @@ class FlowStream(Response):
         while isinstance(item, dict):
             await _send_event(item, send)
             item = await self._pieces.get()
-        if item is not None and item.problem is not None:
+        if isinstance(item, LineResult) and item.problem is not None:
             await _send_event(error_body(item.problem), send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
+def write_event(body: Mapping[str, Any]) -> bytes:
+    """One event."""
+    return f"data: {json.dumps(body)}\n\n".encode()
+
+
 async def _send_event(event: Mapping[str, Any], send: Send) -> None:
-    body = f"data: {json.dumps(event)}\n\n".encode()
-    await send({"type": "http.response.body", "body": body, "more_body": True})
-
-
-async def _wait_until_gone(receive: Receive, running: asyncio.Task[Any]) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    running.cancel()
+    await send({"type": "http.response.body", "body": write_event(event), "more_body": True})

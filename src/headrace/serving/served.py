@@ -17,6 +17,7 @@ from urllib.parse import quote
 from headrace.domain.flow import FLEX
 from headrace.engine.runtime import PreparedFlow
 from headrace.errors import Problem
+from headrace.serving.load import Load
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,9 +122,11 @@ class Served:
         headrace_version: Version of headrace.
         build_info: What the builder of an image wants known, as it was given.
         is_draining: The process is about to end and should be sent nothing more.
+        load: How busy the process is.
     """
 
     flows: Mapping[str, ServedFlow]
     headrace_version: str
     build_info: str = ""
     is_draining: bool = False
+    load: Load = field(default_factory=Load)

@@ -140,7 +140,7 @@ def serving(
             flow.span_sink = spans.append
             version = ServedVersion(flow=flow, name="f@1", fields=fields, example={"q": "an example"})
             served = Served(flows={"": ServedFlow("", version)}, headrace_version="9")
-            await run_flow_server(served, host, 0, announce)
+            await run_flow_server(served, settings.serving, host, 0, announce)
 
     with (
         serving_names(folder),
@@ -358,11 +358,6 @@ def test_the_answered_outputs_can_be_chosen(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("SET_ALREADY", "process")
     with serving(tmp_path, FILES, fields=["e", "nope"]) as endpoint:
         assert endpoint.score({"q": "hi"}) == (200, {"e": 1})
-
-
-def test_a_request_may_not_be_endless(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headrace.serving.flow_endpoint.MAX_BODY_BYTES", 10)
-    assert endpoint.score({"q": "hi there"})[0] == 413
 
 
 @pytest.mark.parametrize(
