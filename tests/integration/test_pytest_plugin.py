@@ -106,6 +106,36 @@ def test_a_gate_passes_fails_or_is_undecided_with_evidence(project: pytest.Pytes
     )
 
 
+def test_a_version_is_compared_with_whichever_test_comes_first(project: pytest.Pytester) -> None:
+    words = ("--data", "data.jsonl", "--variant", "${say.old}", "--name", "seen")
+    for command in (["run", "create", "--flow", ".", *words], ["flow", "tag", "seen", "prod"]):
+        assert project.run(sys.executable, "-m", "headrace", *command).ret == 0
+    (project.path / "flow.dag.yaml").write_text(FLOW.replace("right: 9", "right: 3"), encoding="utf-8")
+    result = run(
+        project,
+        """
+        import pytest
+
+        @pytest.mark.headrace("experiment.yaml", arm="new", metric="exact_match", limit=0.1)
+        def test_first():
+            pass
+
+        @pytest.mark.headrace("experiment.yaml", arm="new", against="@prod", margin=0.1)
+        def test_second():
+            pass
+
+        @pytest.mark.headrace("experiment.yaml", arm="new", against="@nobody", margin=0.1)
+        def test_third():
+            pass
+        """,
+    )
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines(
+        ["failed: new is shown to be worse than new@*@1 by 0.100 or more on exact_match: *@prod is *@1 *"]
+    )
+    result.stdout.fnmatch_lines(["*S831*"])
+
+
 def test_what_is_wrong_says_how_to_fix_it(project: pytest.Pytester) -> None:
     result = run(
         project,

@@ -147,8 +147,13 @@ def _with_version(
         if baseline.version is None or arm is None or experiment.race is not None:
             place = experiment.place(*spec.pointer, "against") if spec.pointer else None
             raise _placed(error, place) from None
+    else:
+        return experiment
+    try:
         return _add_arm(workspace, experiment, arm, baseline)
-    return experiment
+    except HeadraceError as error:
+        place = experiment.place(*spec.pointer, "against") if spec.pointer else None
+        raise type(error)(*(replace(item, span=item.span or place) for item in error.problems)) from None
 
 
 def _add_arm(workspace: Workspace, experiment: Experiment, arm: Arm, baseline: NamedBaseline) -> Experiment:

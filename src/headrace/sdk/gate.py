@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import tempfile
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 from headrace.config import load_settings
 from headrace.domain.evaluation import Experiment
+from headrace.errors import HeadraceError
 from headrace.formats.experiment import load_experiment
 from headrace.operations.compare_runs import ComparisonResult, compare_experiment_again, run_experiment
 from headrace.operations.gate_comparison import GateReport, choose_questions, gate_comparison
@@ -25,7 +26,13 @@ _LONGEST_S = 24 * 3600.0
 """How long one process waits for another that runs the same experiment."""
 
 
-def run_gated(file: Path, folder: Path, asked: Mapping[str, Any], session: str | None = None) -> ComparedArms:
+def run_gated(
+    file: Path,
+    folder: Path,
+    asked: Mapping[str, Any],
+    session: str | None = None,
+    others: Sequence[Mapping[str, Any]] = (),
+) -> ComparedArms:
     """Run an experiment, once its questions are known to make sense.
 
     Args:
@@ -34,6 +41,7 @@ def run_gated(file: Path, folder: Path, asked: Mapping[str, Any], session: str |
         asked: The questions, as in :func:`ask`.
         session: Id that the processes of one test session share, of which only one then runs the experiment; ``None``
             where there is a single process.
+        others: Further questions that the same comparison will be asked: versions that they name run as well.
 
     Raises:
         HeadraceError: What is wrong with the file or the questions.
@@ -43,6 +51,9 @@ def run_gated(file: Path, folder: Path, asked: Mapping[str, Any], session: str |
         experiment = load_experiment(file)
         with open_workspace(load_settings(), folder) as workspace:
             experiment, _ = ready_gate(workspace, experiment, _resolved(asked, folder))
+            for other in others:
+                with suppress(HeadraceError):  # what is wrong with it is said to the test that asks it
+                    experiment, _ = ready_gate(workspace, experiment, _resolved(other, folder))
             if session is None:
                 result = run_experiment(workspace, experiment)
             else:

@@ -110,8 +110,25 @@ def _compared(item: pytest.Item, marker: pytest.Mark) -> Any:
                 made[target] = gate.compared_again(marker.kwargs["again"], folder)
             else:
                 session = getattr(item.config, "workerinput", {}).get("testrunuid")  # of pytest-xdist
-                made[target] = gate.run_gated(folder / target, folder, _asked(marker), session)
+                others = _asked_too(item, target)
+                made[target] = gate.run_gated(folder / target, folder, _asked(marker), session, others)
     return made[target]
+
+
+def _asked_too(item: pytest.Item, target: str) -> list[dict[str, Any]]:
+    """What other tests ask of the same experiment against something of their own, a version perhaps."""
+    found: dict[tuple[Any, Any], dict[str, Any]] = {}
+    for other in item.session.items:
+        marker = other.get_closest_marker(_PROPERTY) if other is not item else None
+        if marker is not None and marker.kwargs.get("against") and target in map(str, _named(marker)):
+            asked = _asked(marker)
+            found[asked["arm"], asked["against"]] = asked
+    return list(found.values())
+
+
+def _named(marker: pytest.Mark) -> list[Any]:
+    """What a marker names as its experiment."""
+    return [*marker.args, *(marker.kwargs[name] for name in ("experiment", "again") if name in marker.kwargs)]
 
 
 def _target(marker: pytest.Mark) -> str:
@@ -119,10 +136,7 @@ def _target(marker: pytest.Mark) -> str:
     unknown = marker.kwargs.keys() - {*_ASKED, "experiment", "again", "undecided"}
     if unknown:
         pytest.fail(f"the marker headrace has no argument {min(unknown)!r}: {_MARKER}", pytrace=False)
-    found = [
-        *marker.args,
-        *(marker.kwargs[name] for name in ("experiment", "again") if name in marker.kwargs),
-    ]
+    found = _named(marker)
     if len(found) != 1:
         pytest.fail(f"the marker headrace names one experiment: {_MARKER}", pytrace=False)
     return str(Path(found[0]))

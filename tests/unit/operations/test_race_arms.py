@@ -14,6 +14,7 @@ from headrace.config import load_settings
 from headrace.domain.race import RaceSpec
 from headrace.domain.run import CANCELED, COMPLETED, Cap
 from headrace.domain.scores import MetricSpec
+from headrace.domain.version import NamedVersion
 from headrace.engine.events import ArmDropped, LineFinished, RunEvent
 from headrace.errors import UsageError
 from headrace.evaluation.race import draw_order, order_digest
@@ -164,6 +165,17 @@ def test_a_finished_race_is_resumed_without_running_anything(workspace: Workspac
     again = run_experiment(workspace, experiment, resume=first.experiment)
     assert answers(workspace.folder) == made
     assert again.context.race == first.context.race
+
+
+def test_a_race_whose_tag_moved_is_not_resumed(workspace: Workspace) -> None:
+    before, after = (NamedVersion(flow="f", number=number, digest=f"{number}" * 64) for number in (7, 9))
+    experiment = replace(make_race(workspace.folder, WINNER), versions={"f@prod": before})
+    first = run_experiment(workspace, experiment)
+    with pytest.raises(UsageError) as raised:
+        run_experiment(workspace, replace(experiment, versions={"f@prod": after}), resume=first.experiment)
+    (problem,) = raised.value.problems
+    assert problem.code == "S832"
+    assert problem.what == "f@prod was on f@7 when this experiment began, and is on f@9 now."
 
 
 def test_another_race_is_not_resumed(workspace: Workspace) -> None:
