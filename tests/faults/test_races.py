@@ -16,7 +16,7 @@ from tests.support.racing import ANSWERS, ARMS, answers, make_race, make_racers
 from headrace.config import load_settings
 from headrace.domain.race import RaceSpec
 from headrace.domain.run import COMPLETED
-from headrace.operations.compare_runs import run_experiment
+from headrace.operations.run_experiment import run_experiment
 from headrace.operations.workspace import Workspace, open_workspace
 
 pytestmark = pytest.mark.faults

@@ -79,8 +79,8 @@ def run_command_line(arguments: Sequence[str], session: Session | None = None) -
     except click.ClickException as error:
         session.show_failure(_usage_problem(error))
         return int(ExitCode.USAGE)
-    except (KeyboardInterrupt, click.Abort):
-        session.show_problems(_interruption(session))
+    except (KeyboardInterrupt, click.Abort) as interrupt:
+        session.show_problems(_interruption(session, interrupt))
         return int(ExitCode.INTERRUPTED)
     except SystemExit as error:  # how click leaves when the reader of a pipe has gone
         return error.code if isinstance(error.code, int) else int(ExitCode.FAILED)
@@ -133,7 +133,12 @@ def _refusal(error: OSError) -> Problem:
     )
 
 
-def _interruption(session: Session) -> Problem:
+def _interruption(session: Session, interrupt: BaseException) -> Problem:
+    """What to say of an interrupted command; whoever knows better how to go on has put a note on the interrupt."""
+    notes = getattr(interrupt.__cause__ or interrupt, "__notes__", ())  # click raises its own instead
+    if notes:
+        what = "Interrupted. The lines that were finished are recorded; the rest was not run."
+        return Problem(code="E608", what=what, fix=notes[-1])
     if not session.started_runs:
         return Problem(code="E608", what="Interrupted.")
     run = session.started_runs[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import click
 
@@ -49,15 +49,17 @@ def race_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return decorate
 
 
+ExperimentT = TypeVar("ExperimentT", Experiment, Experiment | None)
+
+
 def read_race(
-    experiment: Experiment | None,
+    experiment: ExperimentT,
     *,
     mode: RaceMode | None,
     alpha: float | None,
     score_range: float | None,
     batch: int | None,
-    resume: str | None,
-) -> Experiment | None:
+) -> ExperimentT:
     """The experiment with the race that was asked for; options go before what its file says.
 
     Raises:
@@ -68,7 +70,6 @@ def read_race(
         "--race-alpha": alpha,
         "--race-range": score_range,
         "--batch": batch,
-        "--resume": resume,
     }
     given = [name for name, value in asked.items() if value is not None]
     if not given:

@@ -147,11 +147,20 @@ TREE: Mapping[str, Branch | Place] = {
         },
     ),
     "experiment": Branch(
-        help="Plan experiments and write their files; run prompt flow's, flows in a chain.",
+        help="Run, plan and repeat experiments; run prompt flow's chains.",
         commands={
+            "run": _place("experiment_run", "Run an experiment and say which of its arms to ship."),
+            "resume": _place("experiment_resume", "Go on with an experiment or a race that was interrupted."),
+            "rerun": _place(
+                "experiment_rerun", "Repeat an experiment from the versions that it was begun with."
+            ),
             "create": _place("experiment_create", "Keep a chain of flows under a name, to start it by."),
-            "list": _place("experiment_list", "List the chains of flows that were created, newest first."),
-            "show": _place("experiment_show", "Show a chain of flows and the runs that it led to."),
+            "list": _place(
+                "experiment_list", "List experiments with arms and chains of flows, newest first."
+            ),
+            "show": _place(
+                "experiment_show", "Show where an experiment stands, or a chain of flows and its runs."
+            ),
             "start": _place("experiment_start", "Run a chain of flows over all its lines."),
             "stop": _place(
                 "experiment_stop", "End a chain that runs in another terminal, after the flow that it is at."

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
+from headrace.domain.recorded_experiment import RecordedExperiment
 from headrace.domain.run import RunSpec
 from headrace.domain.variant import Arm
 from headrace.engine.spending import Spending
@@ -30,6 +31,7 @@ class ArmRuns:
         spending: What all runs together may spend.
         where: Where lines are run.
         snapshots: What flows are, by their paths, as each was read first: once for all of its runs.
+        record: The experiment as it is recorded, which names its runs; ``None`` where each is named as it begins.
     """
 
     experiment: Experiment
@@ -38,11 +40,16 @@ class ArmRuns:
     spending: Spending | None = None
     where: Where = HERE
     snapshots: dict[str, FlowSnapshot] = field(default_factory=dict)
+    record: RecordedExperiment | None = None
+
+    def _name(self, arm: str, repeat: int, evaluator: str | None = None) -> str | None:
+        return None if self.record is None else self.record.run_name(arm, repeat, evaluator)
 
     def arm_request(self, arm: Arm, repeat: int) -> RunRequest:
         """One repeat of one arm over all lines."""
         experiment = self.experiment
         return RunRequest(
+            name=self._name(arm.name, repeat),
             flow=Path(arm.flow_path or experiment.flow_path),
             data=Path(experiment.data_path),
             column_mapping=experiment.column_mapping,
@@ -67,6 +74,7 @@ class ArmRuns:
         """
         data, mapping = evaluation_data(workspace, self.experiment, evaluator, run)
         return RunRequest(
+            name=self._name(run.arm or "", run.repeat, evaluator.name),
             flow=Path(evaluator.flow_path or ""),
             data=data,
             source_run=run.name,

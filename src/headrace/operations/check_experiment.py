@@ -116,8 +116,12 @@ def _with_flows(
         except DefinitionError as error:
             problems += error.problems
     raise_if_errors(tuple(problems))
-    metrics = tuple(_directed(experiment, number, metric) for number, metric in enumerate(experiment.metrics))
-    return replace(experiment, evaluators=tuple(found), metrics=metrics)
+    return replace(experiment, evaluators=tuple(found), metrics=directed_metrics(experiment))
+
+
+def directed_metrics(experiment: Experiment) -> tuple[MetricSpec, ...]:
+    """The metrics of an experiment, each with the direction that it says or that of its built-in evaluator."""
+    return tuple(_directed(experiment, number, metric) for number, metric in enumerate(experiment.metrics))
 
 
 def _directed(experiment: Experiment, number: int, metric: MetricSpec) -> MetricSpec:

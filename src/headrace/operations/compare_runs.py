@@ -1,4 +1,4 @@
-"""Run the arms of an experiment, or take runs that exist, and compare them."""
+"""Compare runs that exist: those of an experiment, or any that are named."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from typing import Any
 from headrace.domain.comparison import Comparison, Family, Recommendation
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import FlowOutput
-from headrace.domain.report import ReportContext
-from headrace.domain.run import CANCELED, Cap, Run, lower_cap
+from headrace.domain.report import LineMatrix, ReportContext
+from headrace.domain.run import CANCELED, Run
 from headrace.domain.score_record import ScoreRecord
 from headrace.domain.scores import ArmLines, HumanLabel, LineFacts, MetricSpec
-from headrace.domain.variant import Arm
 from headrace.engine.events import OnEvent
 from headrace.engine.spending import Spending
 from headrace.errors import DefinitionError, ExecutionError, Problem, UsageError
@@ -25,8 +24,7 @@ from headrace.evaluation.guardrails import guarded_metrics
 from headrace.formats.arms import unknown_baseline
 from headrace.formats.flow_file import load_flow
 from headrace.operations.arm_requests import ArmRuns
-from headrace.operations.cache_nodes import experiment_cache
-from headrace.operations.check_experiment import check_experiment, unknown_metric
+from headrace.operations.check_experiment import unknown_metric
 from headrace.operations.collect_report import (
     make_graph,
     make_matrix,
@@ -44,25 +42,21 @@ from headrace.operations.collect_scores import (
 )
 from headrace.operations.compare_arguments import asked_options
 from headrace.operations.endpoint_versions import endpoint_note
-from headrace.operations.judge_flows import check_judge_prices
 from headrace.operations.judge_versions import check_judge_versions
-from headrace.operations.judged_pairs import arms_in_turn
 from headrace.operations.line_facts import collect_column_labels, collect_facts
-from headrace.operations.line_runners import HERE, Where
+from headrace.operations.line_runners import Where
 from headrace.operations.measure_judges import measure_judges, stored_labels
 from headrace.operations.missing_scores import explain_missing
 from headrace.operations.named_versions import moved_tags, recorded_versions
-from headrace.operations.race_arms import check_race, race_arms, race_judgement, resumed_judgement
 from headrace.operations.race_outcome import with_race
 from headrace.operations.recorded_data import known_dataset
 from headrace.operations.recorded_judgement import (
     asked_metrics,
-    judgement_of,
     recorded_guardrails,
     shared_judgement,
     with_factors,
 )
-from headrace.operations.run_batch import RunRequest, create_run
+from headrace.operations.run_batch import create_run
 from headrace.operations.workspace import Workspace
 
 BASELINE_NOTE = (
@@ -97,70 +91,6 @@ class ComparisonResult:
     given: tuple[ScoreRecord, ...] = ()
 
 
-def run_experiment(
-    workspace: Workspace,
-    experiment: Experiment,
-    on_event: OnEvent | None = None,
-    cap: Cap | None = None,
-    where: Where = HERE,
-    resume: str | None = None,
-) -> ComparisonResult:
-    """Run every arm over the data, evaluate each, and compare; or race, where the experiment says so.
-
-    All arms and evaluation flows are checked before the first line runs; lines run ``where`` is said. A race that was
-    interrupted goes on where ``resume`` names its experiment id: same order, same drops, no line run twice.
-
-    Raises:
-        DefinitionError: Flow, data, mapping, evaluator or metric are wrong.
-        UsageError: An arm does not fit the flow, or its price is not known although the cost is limited; G951, G952 a
-            race that cannot be decided; G953 one that cannot be resumed.
-        ExecutionError: E609 when all runs together have spent what they may.
-        StateError: The store failed.
-    """
-    check_race(experiment)
-    experiment = check_experiment(workspace, experiment)
-    cap = lower_cap(experiment.budget, cap)
-    check_judge_prices(experiment.evaluators, cap)
-    names = [arm.name for arm in experiment.arms]
-    experiment_id = resume or f"{experiment.name}_{workspace.now():%Y%m%d_%H%M%S_%f}"
-    judgement: Mapping[str, Any] = race_judgement(workspace, experiment, judgement_of(experiment), where)
-    if resume is not None:
-        judgement = resumed_judgement(workspace, resume, judgement)
-    experiment = replace(experiment, cache=experiment_cache(workspace, experiment))
-    spending = Spending(cap) if cap is not None else None
-    runs = ArmRuns(
-        experiment=experiment,
-        experiment_id=experiment_id,
-        judgement=judgement,
-        spending=spending,
-        where=where,
-    )
-    if experiment.race is not None:
-        judged = race_arms(workspace, runs, on_event)
-        return _compare(workspace, judged, judgement, experiment_id, file=_file_words(experiment))
-    judged = [
-        _run_arm(workspace, runs, arm, repeat, on_event)
-        for repeat in range(experiment.repeats)
-        for arm in arms_in_turn(experiment)
-    ]
-    judged.sort(key=lambda item: (item.run.spec.repeat, names.index(item.arm)))
-    return _compare(workspace, judged, judgement, experiment_id, file=_file_words(experiment))
-
-
-def _run_arm(
-    workspace: Workspace, runs: ArmRuns, arm: Arm, repeat: int, on_event: OnEvent | None
-) -> JudgedRun:
-    run = _run_whole(workspace, runs.arm_request(arm, repeat), on_event)
-    evaluations = {
-        evaluator.name: _run_whole(
-            workspace, runs.evaluation_request(workspace, evaluator, run.spec), on_event
-        )
-        for evaluator in runs.experiment.evaluators
-        if run.n_completed
-    }
-    return JudgedRun(arm=arm.name, run=run, evaluations=evaluations)
-
-
 def evaluate_run(
     workspace: Workspace,
     experiment: Experiment,
@@ -178,19 +108,10 @@ def evaluate_run(
         ExecutionError: It was stopped at a limit.
     """
     runs = ArmRuns(experiment=experiment, experiment_id=experiment_id, spending=spending, where=where)
-    return _run_whole(workspace, runs.evaluation_request(workspace, evaluator, run.spec), on_event)
-
-
-def _run_whole(workspace: Workspace, request: RunRequest, on_event: OnEvent | None) -> Run:
-    """A run with all its lines: arms that have answered different lines are not compared.
-
-    Raises:
-        ExecutionError: When it was stopped at a limit.
-    """
-    run = create_run(workspace, request, on_event)
-    if run.status == CANCELED and run.problem is not None:
-        raise ExecutionError(run.problem)
-    return run
+    found = create_run(workspace, runs.evaluation_request(workspace, evaluator, run.spec), on_event)
+    if found.status == CANCELED and found.problem is not None:
+        raise ExecutionError(found.problem)
+    return found
 
 
 def compare_experiment_again(workspace: Workspace, experiment_id: str) -> ComparisonResult:
@@ -212,7 +133,7 @@ def compare_experiment_again(workspace: Workspace, experiment_id: str) -> Compar
     judged = [judged_run(workspace, run) for run in arms]
     judgement = {"name": experiment_id, "baseline": judged[0].arm, **arms[0].spec.judgement}
     workspace.warn(moved_tags(workspace, recorded_versions(judgement)))
-    return _compare(workspace, judged, judgement, experiment_id)
+    return compare_judged(workspace, judged, judgement, experiment_id)
 
 
 def compare_runs(
@@ -265,7 +186,7 @@ def compare_runs(
             baseline=baseline, metrics=metrics, alpha=alpha, cluster=cluster, slices=slices, family=family
         ),
     }
-    return _compare(workspace, judged, judgement, None, at_least=at_least)
+    return compare_judged(workspace, judged, judgement, None, at_least=at_least)
 
 
 def _find_baseline(judged: Sequence[JudgedRun], wanted: str | None) -> str:
@@ -277,7 +198,7 @@ def _find_baseline(judged: Sequence[JudgedRun], wanted: str | None) -> str:
     raise UsageError(unknown_baseline(wanted, [item.arm for item in judged]))
 
 
-def _compare(
+def compare_judged(
     workspace: Workspace,
     judged: Sequence[JudgedRun],
     judgement: Mapping[str, Any],
@@ -285,6 +206,7 @@ def _compare(
     file: str | None = None,
     at_least: int = 2,
 ) -> ComparisonResult:
+    """Compare runs, with a judgement as :class:`~headrace.domain.run.RunSpec` has it, name and baseline in it."""
     line_id = judgement.get("line_id")
     if line_id is None:
         _check_same_data(judged)
@@ -310,32 +232,44 @@ def _compare(
     )
     comparison = replace(comparison, warnings=(*explain_missing(collected, names), *comparison.warnings))
     comparison, recommendation, race = with_race(comparison, collected, judgement)
-    matrix = make_matrix(collected, names, facts)
+    commands = _commands([item.run for item in judged], experiment_id, file, judgement.get("options", ""))
+    context = _context(workspace, judgement, collected, comparison, make_matrix(collected, names, facts))
     runs = tuple(item.run for item in judged)
     return ComparisonResult(
         comparison=comparison,
         recommendation=recommendation,
-        context=ReportContext(
-            title=str(judgement["name"]),
-            flow=runs[0].spec.flow_name,
-            dataset=_data_label(runs[0]),
-            created_at=workspace.now(),
-            commands=_commands(runs, experiment_id, file, judgement.get("options", "")),
-            model_note=_notes(workspace, judgement, judged),
-            sample_lines=make_samples(workspace, collected, comparison, matrix),
-            metric_notes=_metric_notes(judged),
-            matrix=matrix,
-            graph=make_graph(collected),
-            runs=make_run_facts(collected),
-            versions=versions_now(),
-            race=race,
-        ),
+        context=replace(context, commands=commands, race=race),
         runs=runs,
         n_failed=sum(run.n_failed for item in judged for run in (item.run, *item.evaluations.values())),
         experiment=experiment_id,
         arms=arms,
         facts=facts,
         collected=tuple(collected),
+    )
+
+
+def _context(
+    workspace: Workspace,
+    judgement: Mapping[str, Any],
+    collected: Sequence[Collected],
+    comparison: Comparison,
+    matrix: LineMatrix,
+) -> ReportContext:
+    """What a report says beside the numbers, but for how to make it again and what came of a race."""
+    judged = [item.judged for item in collected]
+    run = judged[0].run
+    return ReportContext(
+        title=str(judgement["name"]),
+        flow=run.spec.flow_name,
+        dataset=_data_label(run),
+        created_at=workspace.now(),
+        model_note=_notes(workspace, judgement, judged),
+        sample_lines=make_samples(workspace, collected, comparison, matrix),
+        metric_notes=_metric_notes(judged),
+        matrix=matrix,
+        graph=make_graph(collected),
+        runs=make_run_facts(collected),
+        versions=versions_now(),
     )
 
 
@@ -413,7 +347,7 @@ def _data_label(run: Run) -> str:
     return f"{path.parent.name}/{path.name} ({wording.count(run.n_lines, 'line')})"
 
 
-def _file_words(experiment: Experiment) -> str | None:
+def file_words(experiment: Experiment) -> str | None:
     """The experiment file and its environment, as ``headrace compare`` takes them."""
     if experiment.file is None:
         return None

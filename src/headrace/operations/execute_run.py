@@ -270,7 +270,10 @@ class _Execution:
             self.is_lost = True
             _call_soon(loop, lambda: self.stop.ask(taken_over(name), 0.0))
 
-        with Heartbeat(self._workspace, name, self._work.owner, lose):
+        def beat() -> bool:
+            return self._workspace.store.beat_run(name, owner=self._work.owner, at=self._workspace.now())
+
+        with Heartbeat(beat, lose):
             yield
 
 

@@ -63,6 +63,7 @@ def data_name(workspace: Workspace, path: Path) -> str:
 
 
 def _small_file(path: Path) -> bytes | None:
+    path, _ = split_choice(path)
     if not path.is_file() or path.stat().st_size > MOST_DATA_BYTES:
         return None
     return path.read_bytes()
@@ -76,17 +77,34 @@ def find_flow_change(workspace: Workspace, spec: RunSpec, flow: Flow) -> str | N
     Raises:
         StateError: The store failed.
     """
-    now = read_snapshot(flow)
-    if now.digest == spec.flow_digest:
+    changed = find_named_change(workspace, spec.flow_name, spec.flow_digest, read_snapshot(flow))
+    if changed is None:
         return None
-    kept = workspace.store.find_flow_version(spec.flow_name, spec.flow_digest)
+    return f"the flow {spec.flow_path}" + (f" ({changed})" if changed else "")
+
+
+def find_named_change(workspace: Workspace, name: str, digest: str, now: FlowSnapshot) -> str | None:
+    """Which files of a version are not what they were: ``None`` for none that count, empty where it is not known.
+
+    Args:
+        workspace: For the store, and for the warning S835 of files that the flow only names.
+        name: Name of the flow.
+        digest: Id of the version that it was.
+        now: The flow as it is now.
+
+    Raises:
+        StateError: The store failed.
+    """
+    if now.digest == digest:
+        return None
+    kept = workspace.store.find_flow_version(name, digest)
     if kept is None:
-        return f"the flow {spec.flow_path}"
+        return ""
     changed = differing_files(kept.manifest, now.manifest)
     own = [path for path, kind in changed.items() if kind != DATA]
     if own or not changed:
-        return f"the flow {spec.flow_path} ({', '.join(own) or 'its entry'})"
-    what = f"The flow of the run {spec.name!r} names files that are not what they were: {', '.join(changed)}."
+        return ", ".join(own) or "its entry"
+    what = f"The flow {name!r} names files that are not what they were: {', '.join(changed)}."
     fix = "Make a new run if they decide about answers."
     workspace.warn([Problem(code="S835", what=what, fix=fix, severity="warning")])
     return None

@@ -70,12 +70,21 @@ def read_chain(workspace: Workspace, name: str) -> Record:
         StateError: S808 when it cannot be read.
     """
     file = _file(workspace, name)
-    if not FILE_NAME.fullmatch(name) or not file.is_file():
+    if not chain_exists(workspace, name):
+        if any(name in (item.id, item.name) for item in workspace.store.list_experiments()):
+            what = f'"{name}" is an experiment with arms, and no chain of flows.'
+            fix = f"Go on with it: headrace experiment resume {name}"
+            raise UsageError(Problem(code="S816", what=what, fix=fix))
         names = [str(record["name"]) for record in list_chains(workspace)]
         near = nearest(name, names)
         fix = f'Did you mean "{near}"?' if near else "headrace experiment list shows those that were created."
         raise UsageError(Problem(code="S816", what=f'There is no experiment named "{name}".', fix=fix))
     return _read(file)
+
+
+def chain_exists(workspace: Workspace, name: str) -> bool:
+    """Whether a chain is kept under a name."""
+    return FILE_NAME.fullmatch(name) is not None and _file(workspace, name).is_file()
 
 
 def list_chains(workspace: Workspace) -> tuple[Record, ...]:

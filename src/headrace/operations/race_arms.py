@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from headrace.domain.evaluation import Experiment
+from headrace.domain.recorded_experiment import RecordedExperiment
 from headrace.domain.run import CANCELED, COMPLETED, RUNNING, Run
 from headrace.domain.scores import LineObservation, MetricSpec
 from headrace.domain.variant import Arm
 from headrace.engine.events import ArmDropped, OnEvent, ignore_event
-from headrace.errors import ExecutionError, HeadraceError, Problem, UsageError
+from headrace.errors import HeadraceError, Problem, UsageError
 from headrace.evaluation.race import (
     Field,
     Standing,
@@ -29,9 +30,10 @@ from headrace.operations.judged_pairs import sees_baseline
 from headrace.operations.line_runners import Where
 from headrace.operations.named_versions import refuse_moved
 from headrace.operations.race_outcome import RACE, drop_as_plain, observe, race_as_plain, recorded_field
-from headrace.operations.run_owner import is_at_work, new_owner
+from headrace.operations.run_owner import new_owner
 from headrace.operations.run_parts import PartedRun
 from headrace.operations.workspace import Workspace
+from headrace.store.records import decode_json, encode_json
 
 _Key = tuple[str, int, str | None]
 """Arm, repeat and evaluator; of the arm's own run no evaluator."""
@@ -79,38 +81,35 @@ def race_judgement(
     return {**judgement, RACE: race_as_plain(field, experiment.metrics[0], experiment.seed)}
 
 
-def resumed_judgement(
-    workspace: Workspace, experiment_id: str, judgement: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    """How the race was to be judged when it began, which must be what is asked for now.
+def check_same_race(record: RecordedExperiment, judgement: Mapping[str, Any], arms: Sequence[str]) -> None:
+    """Refuse to go on with another experiment than is asked for.
+
+    Args:
+        record: The experiment as it was begun.
+        judgement: How the one that is asked for judges.
+        arms: Its arms.
 
     Raises:
-        UsageError: S801 unknown experiment; G953 it was no race, or another one; S818 another process runs it; S832 a
-            tag that it names has moved.
+        UsageError: G953; S832 a tag that it names has moved.
     """
-    runs = workspace.store.list_runs(experiment=experiment_id)
-    if not runs:
-        what = f"No run belongs to an experiment {experiment_id!r}."
-        fix = "headrace run list shows the experiment of every run."
-        raise UsageError(Problem(code="S801", what=what, fix=fix))
-    recorded = next((run.spec.judgement for run in runs if run.spec.source_run is None), {})
-    if RACE not in recorded:
-        what = f"The experiment {experiment_id!r} was no race."
-        fix = "Run it again: results of nodes that did not change are used again."
-        raise UsageError(Problem(code="G953", what=what, fix=fix))
+    recorded = record.judgement
     refuse_moved(recorded, judgement)
-    asked = {**judgement, RACE: {**judgement[RACE], "batch": recorded[RACE]["batch"]}}
-    changed = [name for name, value in asked.items() if recorded.get(name) != value]
-    changed += [f"race.{name}" for name, value in asked[RACE].items() if recorded[RACE].get(name) != value]
+    asked: dict[str, Any] = decode_json(encode_json(judgement))
+    if RACE in asked and RACE in recorded:  # the batch may depend on how many lines are answered at once
+        asked[RACE] = {**asked[RACE], "batch": recorded[RACE]["batch"]}
+    changed = [name for name in sorted({*asked, *recorded} - {RACE}) if asked.get(name) != recorded.get(name)]
+    if (RACE in asked) != (RACE in recorded):
+        changed.append(RACE)
+    elif RACE in asked:
+        race = recorded[RACE]
+        changed += [f"race.{name}" for name, value in asked[RACE].items() if race.get(name) != value]
+    if list(arms) != [arm["name"] for arm in record.definition["arms"]]:
+        changed.append("arms")
     if changed:
-        names = ", ".join(name for name in changed if name != RACE)
-        what = f"The race {experiment_id!r} was begun otherwise: {names} differ."
-        fix = "Give the experiment and the options that it was begun with, or begin a new race."
+        differ = "differs" if len(changed) == 1 else "differ"
+        what = f"The experiment {record.id!r} was begun otherwise: {', '.join(changed)} {differ}."
+        fix = f"Go on with it as it was begun: headrace experiment resume {record.id}"
         raise UsageError(Problem(code="G953", what=what, fix=fix))
-    if any(is_at_work(run, workspace.now()) for run in runs):
-        what = f"Another process runs the race {experiment_id!r}."
-        raise UsageError(Problem(code="S818", what=what, fix="Wait for it, or end it."))
-    return recorded
 
 
 def race_arms(workspace: Workspace, runs: ArmRuns, on_event: OnEvent | None = None) -> list[JudgedRun]:
@@ -125,8 +124,6 @@ def race_arms(workspace: Workspace, runs: ArmRuns, on_event: OnEvent | None = No
     race = _Race(workspace, runs, on_event or ignore_event)
     try:
         return race.run()
-    except ExecutionError as error:
-        raise ExecutionError(*(replace(item, fix=_go_on(runs)) for item in error.problems)) from error
     finally:
         race.leave()
 
@@ -166,7 +163,11 @@ class _Race:
 
     def leave(self) -> None:
         """Close what is still open, as interrupted: nobody works on it any more."""
-        problem = Problem(code="E608", what="The race was interrupted.", fix=_go_on(self._runs))
+        problem = Problem(
+            code="E608",
+            what="The race was interrupted.",
+            fix=f"Go on with it: headrace experiment resume {self._runs.experiment_id}",
+        )
         store = self._workspace.store
         for part in self._parts.values():
             with suppress(HeadraceError):  # what ended the race is what is to be said
@@ -196,8 +197,6 @@ class _Race:
 
     def _take_up(self, key: _Key, run: Run) -> None:
         self._parts[key] = self._make(key, run.spec.name)
-        if self._runs.spending is not None:
-            self._runs.spending.add_earlier(run.usage, n_lines=run.n_completed + run.n_failed)
 
     def _make(self, key: _Key, name: str | None = None) -> PartedRun:
         arm, repeat, evaluator = key
@@ -335,10 +334,6 @@ class _Race:
         }
         evaluations = {name: run for name, run in runs.items() if name is not None}
         return JudgedRun(arm=arm, run=runs[None], evaluations=evaluations)
-
-
-def _go_on(runs: ArmRuns) -> str:
-    return f"Go on with it: give the same command again, with --resume {runs.experiment_id}"
 
 
 def _without_limits(metric: str, because: str) -> Problem:

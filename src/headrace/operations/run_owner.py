@@ -11,7 +11,6 @@ from datetime import datetime, timedelta
 
 from headrace.domain.run import RUNNING, Run
 from headrace.errors import HeadraceError
-from headrace.operations.workspace import Workspace
 
 BEAT_S = 5.0
 """Seconds between two heartbeats."""
@@ -26,11 +25,14 @@ def new_owner() -> str:
 
 def is_at_work(run: Run, now: datetime) -> bool:
     """Whether a process works on the run, as far as can be told from its heartbeat and, on this host, its process."""
-    if run.status != RUNNING or run.owner is None or run.heartbeat_at is None:
+    return run.status == RUNNING and is_owner_at_work(run.owner, run.heartbeat_at, now)
+
+
+def is_owner_at_work(owner: str | None, heartbeat_at: datetime | None, now: datetime) -> bool:
+    """The same of whoever said so last."""
+    if owner is None or heartbeat_at is None or now - heartbeat_at > _STALE:
         return False
-    if now - run.heartbeat_at > _STALE:
-        return False
-    host, process, _ = run.owner.rsplit(":", 2)
+    host, process, _ = owner.rsplit(":", 2)
     return host != socket.gethostname() or _is_alive(int(process))
 
 
@@ -45,29 +47,23 @@ def _is_alive(process: int) -> bool:
 
 
 class Heartbeat:
-    """Says again and again, in a thread, that a run is worked on; use as a context manager.
+    """Says again and again, in a thread, that something is worked on; use as a context manager.
 
     Args:
-        workspace: For the store and the clock.
-        run: Name of the run.
-        owner: Who works on it.
-        on_lost: Called once, in that thread, when the run belongs to somebody else by now.
+        beat: Says so; false when it belongs to somebody else by now.
+        on_lost: Called once, in that thread, when that is so.
         beat_s: Seconds between two heartbeats.
     """
 
     def __init__(
         self,
-        workspace: Workspace,
-        run: str,
-        owner: str,
+        beat: Callable[[], bool],
         on_lost: Callable[[], None],
         *,
         beat_s: float = BEAT_S,
     ) -> None:
         self.is_lost = False
-        self._workspace = workspace
-        self._run = run
-        self._owner = owner
+        self._say = beat
         self._on_lost = on_lost
         self._beat_s = beat_s
         self._is_over = threading.Event()
@@ -84,10 +80,8 @@ class Heartbeat:
     def _beat(self) -> None:
         while not self._is_over.wait(self._beat_s):
             try:
-                is_ours = self._workspace.store.beat_run(
-                    self._run, owner=self._owner, at=self._workspace.now()
-                )
-            except HeadraceError:  # a store that is busy or away: the run itself will say so
+                is_ours = self._say()
+            except HeadraceError:  # a store that is busy or away: the work itself will say so
                 continue
             if not is_ours:
                 self.is_lost = True

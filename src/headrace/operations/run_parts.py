@@ -14,7 +14,7 @@ from headrace.errors import ExecutionError, Problem, UsageError
 from headrace.formats.lines import read_dataset
 from headrace.formats.multimedia import place_images
 from headrace.operations.cache_nodes import find_cached_nodes
-from headrace.operations.execute_run import RunWork, execute_run, taken_over
+from headrace.operations.execute_run import RunWork, execute_run, started, taken_over
 from headrace.operations.finished_lines import FinishedLines, find_finished
 from headrace.operations.keep_version import find_flow_change
 from headrace.operations.line_runners import make_spread
@@ -32,8 +32,8 @@ class PartedRun:
         workspace: For the store.
         request: The run as it would be over all lines.
         owner: Who works on it, as the store knows it.
-        n_lines: Lines of the data.
         hear: Is told when the run begins, of its lines, and when it ends.
+        n_lines: Lines of the data, of which not all may be needed; ``None`` for those that the run has.
         name: The run that is gone on with; ``None`` for a new one.
     """
 
@@ -43,8 +43,8 @@ class PartedRun:
         request: RunRequest,
         *,
         owner: str,
-        n_lines: int,
         hear: OnEvent,
+        n_lines: int | None = None,
         name: str | None = None,
     ) -> None:
         self.name = name
@@ -67,6 +67,14 @@ class PartedRun:
         """
         return self._execute(frozenset(numbers), is_part=True)
 
+    def finish(self) -> Run:
+        """Run all lines that are not recorded yet, then the aggregation nodes, and close the run.
+
+        Raises:
+            DefinitionError, UsageError, ExecutionError, KeyboardInterrupt, StateError: As :meth:`run`.
+        """
+        return self._execute(None, is_part=False)
+
     def close(self) -> Run:
         """Run the aggregation nodes over the lines that are recorded, and close the run.
 
@@ -77,7 +85,7 @@ class PartedRun:
         numbers = frozenset(store.line_statuses(self.name)) if self.name is not None else frozenset()
         return self._execute(numbers, is_part=False)
 
-    def _execute(self, numbers: Collection[int], *, is_part: bool) -> Run:
+    def _execute(self, numbers: Collection[int] | None, *, is_part: bool) -> Run:
         workspace, request = self._workspace, self._request
         dataset = read_dataset(request.data) if request.data is not None else None
         data_path = str(request.data.resolve()) if request.data is not None else None
@@ -89,8 +97,10 @@ class PartedRun:
             every = make_lines(
                 workspace, loaded.flow, request.column_mapping, dataset, source_run=request.source_run
             )
-            lines = [line for line in every if line.line.number in numbers]
+            lines = every if numbers is None else [line for line in every if line.line.number in numbers]
+            workspace.warn(loaded.warnings)
             check_price(request.spending, loaded)
+            is_new = self.name is None
             if self.name is None:
                 spec = make_spec(
                     workspace,
@@ -103,18 +113,19 @@ class PartedRun:
                 )
                 cached = cached_nodes(workspace, request, loaded)
                 spec = replace(spec, sources=cached.sources)
-                self._create(spec)
+                self._create(spec, len(lines) if self._n_lines is None else self._n_lines)
             else:
                 spec = self._claim(self.name, loaded, dataset)
                 cached = find_cached_nodes(workspace, loaded, repeat=spec.repeat, only=spec.sources)
-            self._announce(spec)
+            finished = self._finished(spec.name, loaded, lines, is_part=is_part, is_new=is_new)
+            self._announce(spec, lines, finished, is_new=is_new)
             work = RunWork(
                 spec=spec,
                 owner=self._owner,
                 choice=choice,
                 loaded=loaded,
                 lines=lines,
-                finished=self._finished(spec.name, loaded, lines, is_part=is_part),
+                finished=finished,
                 cached=cached,
                 spread=make_spread(loaded, request.max_concurrency, request.workers, request.on),
                 spending=request.spending,
@@ -125,9 +136,9 @@ class PartedRun:
             raise ExecutionError(run.problem)
         return run
 
-    def _create(self, spec: RunSpec) -> None:
+    def _create(self, spec: RunSpec, n_lines: int) -> None:
         workspace = self._workspace
-        workspace.store.create_run(spec, n_lines=self._n_lines, created_at=workspace.now(), owner=self._owner)
+        workspace.store.create_run(spec, n_lines=n_lines, created_at=workspace.now(), owner=self._owner)
         self.name = spec.name
 
     def _claim(self, name: str, loaded: LoadedFlow, dataset: Dataset | None) -> RunSpec:
@@ -150,15 +161,23 @@ class PartedRun:
             raise UsageError(taken_over(name))
         return base.spec
 
-    def _announce(self, spec: RunSpec) -> None:
-        if not self._is_announced:
-            self._is_announced = True
+    def _announce(
+        self, spec: RunSpec, lines: Collection[PendingLine], finished: FinishedLines, *, is_new: bool
+    ) -> None:
+        if self._is_announced:
+            return
+        self._is_announced = True
+        if self._n_lines is not None:
             self._hear(RunStarted(run=spec.name, arm=spec.arm, n_lines=self._n_lines))
+        else:
+            self._hear(started(spec, lines, finished, resume_from=None if is_new else spec.name))
 
     def _finished(
-        self, name: str, loaded: LoadedFlow, lines: Collection[PendingLine], *, is_part: bool
+        self, name: str, loaded: LoadedFlow, lines: Collection[PendingLine], *, is_part: bool, is_new: bool
     ) -> FinishedLines:
         """What is recorded of the lines; with what aggregation nodes read of it once they are to run."""
+        if is_new:
+            return FinishedLines()
         if is_part or not loaded.plan.aggregation:
             recorded = frozenset(self._workspace.store.line_statuses(name))
             return FinishedLines(numbers=recorded.intersection(line.line.number for line in lines))

@@ -22,16 +22,12 @@ from headrace.formats.flow_file import load_flow
 from headrace.formats.lines import read_dataset
 from headrace.formats.paths import is_folder
 from headrace.operations.compare_arguments import change_experiment, every_variant, find_variant, parse_metric
-from headrace.operations.compare_runs import (
-    ComparisonResult,
-    compare_experiment_again,
-    compare_runs,
-    run_experiment,
-)
+from headrace.operations.compare_runs import ComparisonResult, compare_experiment_again, compare_runs
 from headrace.operations.compare_scores import Judgement, check_judgement, compare_scores
 from headrace.operations.line_runners import Where
 from headrace.operations.named_versions import settle_flow
 from headrace.operations.recorded_judgement import as_plain
+from headrace.operations.run_experiment import run_experiment
 from headrace.operations.workspace import Workspace, open_workspace, workspace_at_work
 from headrace.sdk.compared import ComparedArms
 from headrace.sdk.runs import in_free_thread

@@ -14,10 +14,11 @@ from headrace.config import load_settings
 from headrace.domain.evaluation import Experiment
 from headrace.errors import HeadraceError
 from headrace.formats.experiment import load_experiment
-from headrace.operations.compare_runs import ComparisonResult, compare_experiment_again, run_experiment
+from headrace.operations.compare_runs import ComparisonResult, compare_experiment_again
 from headrace.operations.gate_comparison import GateReport, choose_questions, gate_comparison
 from headrace.operations.ready_gate import ready_gate
 from headrace.operations.recorded_gates import recorded_gates
+from headrace.operations.run_experiment import run_experiment
 from headrace.operations.workspace import Workspace, open_workspace
 from headrace.sdk.compared import ComparedArms
 from headrace.sdk.runs import in_free_thread

@@ -10,7 +10,7 @@ import pytest
 from headrace.config import load_settings
 from headrace.domain.comparison import MetricComparison
 from headrace.formats.experiment import load_experiment
-from headrace.operations.compare_runs import run_experiment
+from headrace.operations.run_experiment import run_experiment
 from headrace.operations.workspace import open_workspace
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -12,7 +12,8 @@ from headrace.domain.run import Cap
 from headrace.errors import DefinitionError, ExecutionError, HeadraceError, Problem
 from headrace.formats.experiment import load_experiment
 from headrace.operations.check_experiment import check_experiment
-from headrace.operations.compare_runs import compare_experiment_again, run_experiment
+from headrace.operations.compare_runs import compare_experiment_again
+from headrace.operations.run_experiment import run_experiment
 from headrace.operations.workspace import Workspace, open_workspace
 
 FLOW = """\

@@ -12,9 +12,10 @@ from headrace.domain.run import CANCELED
 from headrace.domain.scores import MetricSpec
 from headrace.errors import HeadraceError, UsageError
 from headrace.formats.experiment import load_experiment
-from headrace.operations.compare_runs import compare_experiment_again, compare_runs, run_experiment
+from headrace.operations.compare_runs import compare_experiment_again, compare_runs
 from headrace.operations.init_flow import init_flow
 from headrace.operations.run_batch import RunRequest, create_run
+from headrace.operations.run_experiment import run_experiment
 from headrace.operations.workspace import Workspace, open_workspace
 
 FLOW = """\

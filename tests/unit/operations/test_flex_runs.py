@@ -19,8 +19,8 @@ from headrace.domain.run import COMPLETED
 from headrace.domain.variant import Arm, ModelSpec
 from headrace.errors import DefinitionError, UsageError
 from headrace.formats.experiment import load_experiment
-from headrace.operations.compare_runs import run_experiment
 from headrace.operations.run_batch import RunRequest, create_run
+from headrace.operations.run_experiment import run_experiment
 from headrace.operations.test_flow import TestRequest, run_test
 from headrace.operations.workspace import Workspace, open_workspace
 from headrace.tools.model_configuration import OpenAIModelConfiguration

@@ -21,10 +21,10 @@ from headrace.domain.connection import Connection, Secret
 from headrace.domain.run import COMPLETED, FAILED, LineResult, NodeResult
 from headrace.errors import DefinitionError, UsageError
 from headrace.formats.experiment import load_experiment
-from headrace.operations.compare_runs import run_experiment
 from headrace.operations.explain_line import explain_line
 from headrace.operations.resume_run import ResumeRequest, resume_run
 from headrace.operations.run_batch import RunRequest, create_run
+from headrace.operations.run_experiment import run_experiment
 from headrace.operations.workspace import Workspace, open_workspace
 
 ROOT = Path(__file__).parents[3]

@@ -19,14 +19,10 @@ from headrace.engine.events import ArmDropped, LineFinished, RunEvent
 from headrace.errors import UsageError
 from headrace.evaluation.race import draw_order, order_digest
 from headrace.evaluation.stats.racing import race as replay
-from headrace.operations.compare_runs import (
-    ComparisonResult,
-    compare_experiment_again,
-    compare_runs,
-    run_experiment,
-)
+from headrace.operations.compare_runs import ComparisonResult, compare_experiment_again, compare_runs
 from headrace.operations.line_runners import Where
 from headrace.operations.resume_run import ResumeRequest, resume_run
+from headrace.operations.run_experiment import run_experiment
 from headrace.operations.workspace import Workspace, open_workspace
 
 N_LINES = 120
@@ -191,7 +187,7 @@ def test_another_race_is_not_resumed(workspace: Workspace) -> None:
             run_experiment(workspace, other, resume=first.experiment)
         assert raised.value.problems[0].code == "G953"
     grid = run_experiment(workspace, make_race(workspace.folder, None))
-    with pytest.raises(UsageError, match="was no race"):
+    with pytest.raises(UsageError, match="begun otherwise: race differs"):
         run_experiment(workspace, experiment, resume=grid.experiment)
 
 

@@ -183,7 +183,11 @@ def test_a_heartbeat_goes_on_until_somebody_else_claims_the_run(workspace: Works
     store, began = workspace.store, workspace.now()
     store.create_run(a_spec("r"), n_lines=1, created_at=began, owner="one")
     lost: list[bool] = []
-    with Heartbeat(workspace, "r", "one", lambda: lost.append(True), beat_s=0.01) as heart:
+
+    def beat() -> bool:
+        return store.beat_run("r", owner="one", at=workspace.now())
+
+    with Heartbeat(beat, lambda: lost.append(True), beat_s=0.01) as heart:
         wait_until(lambda: store.read_run("r").heartbeat_at != began)
         while not store.claim_run(
             "r", owner="two", at=workspace.now(), seen=store.read_run("r").heartbeat_at

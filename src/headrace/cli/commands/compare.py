@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from shlex import quote
-from typing import Any, get_args
+from typing import Any
 
 import click
 
 from headrace.cli.compare_outputs import (
-    Destination,
-    files_of,
-    make_room,
     outputs_option,
-    read_destinations,
-    render_result,
-    write_output,
 )
-from headrace.cli.forecast_view import show_forecasts
+from headrace.cli.experiment_result import (
+    forecast,
+    read_outputs,
+    report_failures,
+    write_all,
+)
 from headrace.cli.inputs import read_variables
+from headrace.cli.judging_options import CHANGES, JUDGING, judging_options
 from headrace.cli.options import (
     Verb,
     cache_option,
@@ -39,17 +37,15 @@ from headrace.cli.options import (
 )
 from headrace.cli.progress import show_progress
 from headrace.cli.race_options import race_options, read_race
-from headrace.cli.record_options import check_records, record_options, write_records
+from headrace.cli.record_options import record_options
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.spending_options import cap_options, read_cap
-from headrace.cli.wording import plural
 from headrace.cli.workspace import command_workspace
-from headrace.domain.comparison import Family
 from headrace.domain.evaluation import Experiment
 from headrace.domain.race import RaceMode
 from headrace.domain.scores import MetricSpec
-from headrace.errors import ExitCode, Problem, UsageError
-from headrace.evaluation.report.html import render_html
+from headrace.engine.events import OnEvent
+from headrace.errors import Problem, UsageError
 from headrace.formats.experiment import is_experiment, load_experiment
 from headrace.operations.compare_arguments import (
     CompareArguments,
@@ -58,19 +54,12 @@ from headrace.operations.compare_arguments import (
     make_experiment,
     parse_metrics,
 )
-from headrace.operations.compare_runs import (
-    ComparisonResult,
-    compare_experiment_again,
-    compare_runs,
-    run_experiment,
-)
-from headrace.operations.forecast_run import forecast_experiment
+from headrace.operations.compare_runs import ComparisonResult, compare_experiment_again, compare_runs
 from headrace.operations.line_runners import Where
 from headrace.operations.named_versions import settle_flow
+from headrace.operations.run_experiment import ResumeExperiment, resume_experiment, run_experiment
 from headrace.operations.workspace import Workspace
 
-_JUDGING = ("metrics", "margins", "baseline", "alpha", "cluster", "slices", "family")
-_WITH_FILE = (*_JUDGING, "cache", "data", "environment", "repeats", "line_id", "seed")
 _FLAGS = {
     "metrics": "metric",
     "slices": "slice",
@@ -124,43 +113,9 @@ _FLAGS = {
 @click.option("--evaluation", type=click.Path(path_type=Path), metavar="PATH", help="Evaluation flow.")
 @evaluators_option()
 @judges_option()
-@click.option(
-    "--metric",
-    "metrics",
-    multiple=True,
-    metavar="NAME",
-    help="Score that decides, then further ones; NAME:lower where less is better.",
-)
-@click.option("--baseline", metavar="ARM", help="Arm that the others are compared with; default the first.")
-@click.option(
-    "--repeats", type=click.IntRange(min=1), metavar="K", help="How often every line is answered; default 1."
-)
+@judging_options()
 @pairs_option("--column-mapping", help="Where the flow's inputs come from.")
 @pairs_option("--evaluation-mapping", help="Where the evaluation flow's inputs come from.")
-@click.option("--line-id", metavar="COLUMN", help="Data column that identifies a line; default: its number.")
-@click.option("--cluster", metavar="COLUMN", help="Data column of lines that belong together.")
-@click.option(
-    "--slice", "slices", multiple=True, metavar="COLUMN", help="Data column to break the results down by."
-)
-@click.option(
-    "--margin",
-    "margins",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Difference of a score that does not matter; with it, arms can be equivalent or no worse.",
-)
-@click.option(
-    "--family",
-    type=click.Choice(get_args(Family)),
-    help="How p is adjusted over the arms: Holm, Benjamini-Hochberg or not; default baseline.",
-)
-@click.option("--seed", type=int, metavar="N", help="Seed of resampling; default 0.")
-@click.option(
-    "--alpha",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    metavar="P",
-    help="Chance of a wrong verdict that you accept; default 0.05.",
-)
 @environment_option()
 @race_options()
 @variables_option()
@@ -171,7 +126,9 @@ _FLAGS = {
 @click.option("--dry-run", is_flag=True, help="Run nothing; say what calls, tokens, cost and time to expect.")
 @workers_option()
 @on_option()
-@click.option("--resume", metavar="ID", help="Go on with this race; give the rest as it was begun with.")
+@click.option(
+    "--resume", metavar="ID", help="Go on with this experiment, as headrace experiment resume does."
+)
 @click.option("--again", metavar="ID", help="Compare the recorded runs of this experiment once more.")
 @outputs_option()
 @record_options()
@@ -209,42 +166,39 @@ def command(
     two or more runs that have been evaluated. An HTML report is written for every experiment. Ends
     with exit code 1 when lines failed, with 0 even when undecided.
     """
-    destinations = read_destinations(outputs)
-    check_records(scores, trackers)
+    written = read_outputs(outputs, report, scores, trackers)
+    where = Where(workers=workers, max_concurrency=max_concurrency, on=on)
+    cap = read_cap(max_cost, max_tokens)
     with command_workspace(session) as workspace:
-        experiment = _find_experiment(session, workspace, targets, again, options)
-        experiment = read_race(
-            experiment, mode=race, alpha=race_alpha, score_range=race_range, batch=batch, resume=resume
-        )
+        experiment = _find_experiment(session, workspace, targets, again, resume, options)
+        experiment = read_race(experiment, mode=race, alpha=race_alpha, score_range=race_range, batch=batch)
         if dry_run:
-            return _forecast(session, workspace, experiment, max_concurrency)
-        for path in (report, scores, *files_of(destinations)):
-            if path is not None:
-                make_room(path)
-        cap = read_cap(max_cost, max_tokens)
-        if experiment is None:
-            result = _compare_recorded(workspace, targets, again, options)
+            return forecast(session, workspace, experiment, max_concurrency)
+        written.make_room()
+        is_new = experiment is not None or resume is not None
+        if is_new:
+            with show_progress(session, events) as hear:
+                result = _run(
+                    workspace, experiment, ResumeExperiment(name=resume or "", cap=cap), hear, where
+                )
+            report = written.report_of(workspace, result)
         else:
-            with show_progress(session, events) as on_event:
-                where = Where(workers=workers, max_concurrency=max_concurrency, on=on)
-                result = run_experiment(workspace, experiment, on_event, cap, where, resume)
-        if report is None and experiment is not None:
-            report = default_report(workspace, experiment.name)
-            make_room(report)
-    _write_results(session, result, destinations)
-    is_beside = Destination("table", None) not in destinations
-    _write_places(session, result, report, is_new=experiment is not None, is_beside=is_beside)
-    write_records(session, result, scores, trackers)
-    return _report_failures(session, result)
+            result = _compare_recorded(workspace, targets, again, options)
+    write_all(session, result, written, report, is_new=is_new)
+    return report_failures(session, result)
 
 
-def _forecast(
-    session: Session, workspace: Workspace, experiment: Experiment | None, max_concurrency: int | None
-) -> ExitCode:
+def _run(
+    workspace: Workspace,
+    experiment: Experiment | None,
+    request: ResumeExperiment,
+    hear: OnEvent,
+    where: Where,
+) -> ComparisonResult:
+    """Run an experiment, or go on with the one that the request names."""
     if experiment is None:
-        fail_usage("--dry-run needs arms to run.", "Name an experiment file, or give --flow and --data.")
-    show_forecasts(session, forecast_experiment(workspace, experiment, max_concurrency))
-    return ExitCode.OK
+        return resume_experiment(workspace, request, hear, where)
+    return run_experiment(workspace, experiment, hear, request.cap, where, request.name or None)
 
 
 def _find_experiment(
@@ -252,15 +206,23 @@ def _find_experiment(
     workspace: Workspace,
     targets: Sequence[str],
     again: str | None,
+    resume: str | None,
     options: Mapping[str, Any],
 ) -> Experiment | None:
-    """The experiment to run; ``None`` when recorded runs are to be compared.
+    """The experiment to run; ``None`` when recorded runs are to be compared, or an experiment is only named.
 
     Raises:
         UsageError: C507 when it is not clear what to compare, or when an option does not go with it; S831 or S834 for
             a version of a flow that is not there or not clear.
     """
     ways = [bool(targets), options["flow"] is not None, again is not None]
+    if sum(ways) == 0 and resume is not None:
+        _refuse_others(
+            {name: value for name, value in options.items() if value not in (None, (), {})},
+            (),
+            "--resume alone",
+        )
+        return None
     if sum(ways) != 1:
         fail_usage(
             "headrace compare needs one thing to compare: an experiment file, runs, --flow, or --again.",
@@ -277,12 +239,12 @@ def _find_experiment(
         return replace(make_experiment(replace(arguments, flow=Path(flow))), versions=versions)
     path = Path(targets[0])
     if len(targets) == 1 and is_experiment(path):
-        _refuse_others(given, _WITH_FILE, "an experiment file")
+        _refuse_others(given, CHANGES, "an experiment file")
         for name in ("metrics", "slices"):
             if name in given:
                 given[name] = split_names(given[name])
         return change_experiment(load_experiment(path, given.get("environment")), given)
-    _refuse_others(given, _JUDGING, "runs")
+    _refuse_others(given, JUDGING, "runs")
     return None
 
 
@@ -348,56 +310,3 @@ def _recorded_metrics(texts: Sequence[str], margins: Sequence[str]) -> Sequence[
         return add_margins(parse_metrics(names), margins)
     found = parse_metrics(names)
     return [item.name if item.is_bare else item for item in found]
-
-
-def default_report(workspace: Workspace, name: str) -> Path:
-    """``.headrace/reports/<name>-<time>.html`` of the workspace."""
-    word = re.sub(r"[^\w.-]+", "_", name)
-    return workspace.state_folder / "reports" / f"{word}-{workspace.now():%Y%m%d-%H%M%S}.html"
-
-
-def _write_results(session: Session, result: ComparisonResult, destinations: Sequence[Destination]) -> None:
-    for destination in destinations:
-        text = render_result(session, result, destination)
-        if destination.file is None:
-            session.write(text)
-        else:
-            write_output(destination.file, text.rstrip("\n") + "\n")
-            session.note(str(destination.file))
-
-
-def _write_places(
-    session: Session, result: ComparisonResult, report: Path | None, *, is_new: bool, is_beside: bool
-) -> None:
-    """Write the report, and say where it is and how to make the comparison again; the report's path comes last.
-
-    Args:
-        session: Where to say it.
-        result: The comparison.
-        report: Where the report goes; ``None`` for none.
-        is_new: Whether the arms ran just now.
-        is_beside: Whether standard output belongs to something else.
-    """
-    lines = []
-    if is_new and result.experiment is not None:
-        lines.append(f"again: headrace compare --again {quote(result.experiment)}")
-    if report is not None:
-        write_output(report, render_html(result.comparison, result.context))
-        lines.append(f"report: {session.shorten(report)}")
-    if not lines:
-        return
-    if is_beside:
-        session.note("\n".join(lines))
-    else:
-        session.write("\n" + "\n".join(lines))
-
-
-def _report_failures(session: Session, result: ComparisonResult) -> ExitCode:
-    if not result.n_failed:
-        return ExitCode.OK
-    evaluations = [run for item in result.collected for run in item.judged.evaluations.values()]
-    failed = [run.spec.name for run in (*result.runs, *evaluations) if run.n_failed]
-    fix = f"See them with: headrace run show-details --name {failed[0]}" if failed else None
-    what = f"{plural(result.n_failed, 'line')} failed in the arms or their evaluations."
-    session.show_problems(Problem(code="E606", what=what, fix=fix))
-    return ExitCode.FAILED

@@ -34,12 +34,7 @@ from headrace.domain.gate import GateSpec, GateTest
 from headrace.errors import ExitCode
 from headrace.formats.experiment import is_experiment, load_experiment
 from headrace.operations.compare_arguments import change_experiment
-from headrace.operations.compare_runs import (
-    ComparisonResult,
-    compare_experiment_again,
-    compare_runs,
-    run_experiment,
-)
+from headrace.operations.compare_runs import ComparisonResult, compare_experiment_again, compare_runs
 from headrace.operations.gate_comparison import (
     GateReport,
     check_gate,
@@ -49,6 +44,7 @@ from headrace.operations.gate_comparison import (
 from headrace.operations.line_runners import Where
 from headrace.operations.ready_gate import ready_gate
 from headrace.operations.recorded_gates import gates_of, recorded_gates
+from headrace.operations.run_experiment import run_experiment
 from headrace.operations.workspace import Workspace
 
 _TESTS = {name.replace("_", "-"): name for name in get_args(GateTest)}
