@@ -14,10 +14,11 @@ from headrace.domain.evaluation import Experiment
 from headrace.domain.run import COMPLETED, Cap
 from headrace.errors import DefinitionError, UsageError
 from headrace.formats.experiment import load_experiment
-from headrace.operations.compare_runs import ComparisonResult, run_experiment
+from headrace.operations.compare_runs import ComparisonResult
 from headrace.operations.forecast_run import forecast_experiment
 from headrace.operations.resume_run import ResumeRequest, resume_run
 from headrace.operations.run_batch import RunRequest, create_run
+from headrace.operations.run_experiment import run_experiment
 from headrace.operations.workspace import Workspace, open_workspace
 
 KEY = "a-key-that-nobody-may-see"
