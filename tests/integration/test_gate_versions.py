@@ -90,6 +90,23 @@ def test_a_version_without_recorded_scores_is_an_arm_of_its_own(
     assert [arm["arm"] for arm in found["comparison"]["arms"]] == ["old", "new"]
 
 
+def test_scores_against_the_answers_of_another_baseline_are_not_compared(
+    headrace: Callable[..., int], project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (project / "experiment.yaml").read_text("utf-8")
+    text = text.replace('"${data.n}"}\nmetrics', '"${baseline.outputs.answer}"}\nmetrics')
+    (project / "experiment.yaml").write_text(text, encoding="utf-8")
+    assert "baseline.outputs" in text
+    assert headrace("compare experiment.yaml") == 0
+    assert headrace("flow tag shop@1 prod") == 0
+    write_flow(project, old=3, new=6)
+    capsys.readouterr()
+    assert headrace("gate experiment.yaml --arm new --against @prod --test equivalence -o json -q") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [arm["arm"] for arm in found["comparison"]["arms"]] == ["old", "new", "new@shop@1"]
+    assert found["gate"]["results"][0]["numbers"]["difference"] == 0.0
+
+
 def test_the_version_that_is_checked_out_is_not_compared_with_itself(
     headrace: Callable[..., int], project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

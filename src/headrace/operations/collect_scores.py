@@ -21,7 +21,7 @@ _BESIDE = ("_label", "_reason")
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
-_BASELINE_COLUMN = "${data.baseline.outputs."
+BASELINE_COLUMN = "${data.baseline.outputs."
 """Begins the mapping to a column with what the baseline arm answered, which is no reference."""
 
 
@@ -117,7 +117,7 @@ def find_reference(workspace: Workspace, judged: JudgedRun, line_number: int) ->
         given = [
             name
             for name, text in evaluation.spec.column_mapping.items()
-            if str(text).startswith("${data.") and not str(text).startswith(_BASELINE_COLUMN)
+            if str(text).startswith("${data.") and not str(text).startswith(BASELINE_COLUMN)
         ]
         line = workspace.store.read_line(evaluation.spec.name, line_number) if given else None
         shown = [f"{line.inputs[name]}" for name in given if name in line.inputs] if line else []

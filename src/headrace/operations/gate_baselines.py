@@ -14,7 +14,13 @@ from headrace.domain.variant import Arm, ModelSpec
 from headrace.domain.version import FlowVersion, NamedVersion, parse_version_name
 from headrace.errors import Problem, UsageError, nearest
 from headrace.formats.paths import is_file
-from headrace.operations.collect_scores import JudgedRun, collect_run, judged_run, make_arm_lines
+from headrace.operations.collect_scores import (
+    BASELINE_COLUMN,
+    JudgedRun,
+    collect_run,
+    judged_run,
+    make_arm_lines,
+)
 from headrace.operations.compare_runs import ComparisonResult
 from headrace.operations.find_effects import known_arm
 from headrace.operations.judge_versions import check_judge_versions
@@ -56,7 +62,7 @@ class Sought:
         flow: Name of its flow, which runs of a branch have.
         data: The run whose data they must have read, or the path of that data.
         data_digest: Of that data.
-        evaluators: Name to digest of the flow of each evaluator whose scores are read.
+        evaluators: Name to :func:`evaluator_id` of each evaluator whose scores are read.
         excluded: Names of runs that are asked about themselves.
     """
 
@@ -137,9 +143,24 @@ def sought_by_result(result: ComparisonResult, arm: str, wanted: str | None) -> 
         flow=spec.flow_name,
         data=spec.data_path or "",
         data_digest=spec.data_digest,
-        evaluators={name: run.spec.flow_digest for name, run in own[0].evaluations.items()},
+        evaluators={name: _evaluation_id(run.spec) for name, run in own[0].evaluations.items()},
         excluded=frozenset(item.run.spec.name for item in own),
     )
+
+
+def evaluator_id(digest: str, seen: str | None) -> str:
+    """What two evaluations have in common whose scores can be compared.
+
+    Args:
+        digest: Of the evaluator's flow.
+        seen: Digest of the data with the baseline's answers, where the evaluator sees these; else ``None``.
+    """
+    return digest if seen is None else f"{digest} {seen}"
+
+
+def _evaluation_id(spec: RunSpec) -> str:
+    sees = any(str(value).startswith(BASELINE_COLUMN) for value in spec.column_mapping.values())
+    return evaluator_id(spec.flow_digest, (spec.data_digest or "") if sees else None)
 
 
 def find_runs(workspace: Workspace, baseline: NamedBaseline, sought: Sought) -> tuple[JudgedRun, ...]:
@@ -234,7 +255,7 @@ def _is_arm(spec: RunSpec, sought: Sought) -> bool:
 
 
 def _is_judged(item: JudgedRun, sought: Sought) -> bool:
-    scored = {name: run.spec.flow_digest for name, run in item.evaluations.items()}
+    scored = {name: _evaluation_id(run.spec) for name, run in item.evaluations.items()}
     return all(scored.get(name) == digest for name, digest in sought.evaluators.items())
 
 

@@ -20,10 +20,12 @@ from headrace.operations.gate_baselines import (
     Sought,
     asked_arm,
     choice_of_arm,
+    evaluator_id,
     find_runs,
     named_baseline,
 )
 from headrace.operations.gate_comparison import check_questions, choose_questions
+from headrace.operations.judged_pairs import sees_baseline
 from headrace.operations.named_versions import name_version, settle_versions
 from headrace.operations.read_version import flow_digest
 from headrace.operations.recorded_gates import gates_of, with_gate_metrics
@@ -138,7 +140,11 @@ def _with_version(
         data=checked.data_path,
         data_digest=read_dataset(Path(checked.data_path)).digest,
         evaluators={
-            item.name: flow_digest(load_flow(Path(item.flow_path or ""))) for item in checked.evaluators
+            # What the baseline will answer is not known yet, so that no recorded scores against it fit.
+            item.name: evaluator_id(
+                flow_digest(load_flow(Path(item.flow_path or ""))), "" if sees_baseline(item) else None
+            )
+            for item in checked.evaluators
         },
     )
     try:
