@@ -80,6 +80,8 @@ class Settings:
         otlp_endpoint: Where spans are sent; ``None`` sends none (``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`` or
             ``OTEL_EXPORTER_OTLP_ENDPOINT``; the exporter reads its other OTEL variables itself).
         serving: What a process that serves flows takes on.
+        exports_telemetry: Whether anything of spans, metrics and logs leaves, where the environment says so; not from
+            worker processes, whose run does it for them.
         has_error_json: Whether errors are written as JSON as well (``PROMPTFLOW_STRUCTURE_EXCEPTION_OUTPUT=true``).
         environment: The whole environment as it was, for connections and ``${env:NAME}``.
     """
@@ -103,6 +105,7 @@ class Settings:
     serving: ServingLimits
     has_error_json: bool
     environment: Mapping[str, str]
+    exports_telemetry: bool = True
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -282,6 +285,12 @@ def process_environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def set_default_variables(variables: Mapping[str, str]) -> None:
+    """Set variables of this process that libraries read by themselves, where nobody has set them."""
+    for name, value in variables.items():
+        os.environ.setdefault(name, value)
 
 
 def worker_environment() -> dict[str, str]:

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 STATUSES = {0: "unset", 1: "ok", 2: "error"}
@@ -52,6 +53,8 @@ class ArrivedEvent:
     attributes: Mapping[str, Any]
     resource: Mapping[str, Any]
     scope: tuple[str, str, str]
+    body: Any = None
+    severity: str = ""
 
 
 class Collector:
@@ -65,6 +68,7 @@ class Collector:
         self.arrived: list[ArrivedSpan] = []
         self.events: list[ArrivedEvent] = []
         self.requests: list[tuple[str, Mapping[str, str]]] = []
+        self.metrics: dict[str, list[tuple[Mapping[str, Any], Any]]] = {}
         collector = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -95,9 +99,19 @@ class Collector:
         """What arrived, by span name."""
         return {span.name: span for span in self.arrived}
 
+    def _take_metrics(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+        """Metrics come on their own time, so they neither use up a status nor count as a request."""
+        self.metrics |= read_metrics(gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body)
+        request.send_response(200)
+        request.send_header("Content-Length", "0")
+        request.end_headers()
+
     def take(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers["content-length"]))
         self._may_answer.wait()
+        if request.path.endswith("/v1/metrics"):
+            self._take_metrics(request, body)
+            return
         status = self._statuses.pop(0) if self._statuses else 200
         self.requests.append((request.path, dict(request.headers.items())))
         if status == 200:
@@ -111,6 +125,19 @@ class Collector:
         request.send_header("Retry-After", "0")
         request.send_header("Content-Length", "0")
         request.end_headers()
+
+
+def read_metrics(body: bytes) -> dict[str, list[tuple[Mapping[str, Any], Any]]]:
+    """Name to data points: attributes, and ``(count, sum)`` of a histogram or the value of a sum."""
+    found: dict[str, list[tuple[Mapping[str, Any], Any]]] = {}
+    message = ExportMetricsServiceRequest.FromString(body)
+    for metric in (m for r in message.resource_metrics for s in r.scope_metrics for m in s.metrics):
+        points = found.setdefault(metric.name, [])
+        for point in metric.histogram.data_points:
+            points.append((_values(point.attributes), (point.count, point.sum)))
+        for number in metric.sum.data_points:
+            points.append((_values(number.attributes), getattr(number, number.WhichOneof("value"))))
+    return found
 
 
 def read_spans(body: bytes) -> list[ArrivedSpan]:
@@ -150,6 +177,8 @@ def read_events(body: bytes) -> list[ArrivedEvent]:
             attributes=_values(record.attributes),
             resource=_values(of_resource.resource.attributes),
             scope=(of_scope.scope.name, of_scope.scope.version, of_scope.schema_url),
+            body=_value(record.body),
+            severity=record.severity_text,
         )
         for of_resource in message.resource_logs
         for of_scope in of_resource.scope_logs
@@ -165,4 +194,6 @@ def _value(value: Any) -> Any:
     kind = value.WhichOneof("value")
     if kind == "array_value":
         return [_value(item) for item in value.array_value.values]
-    return getattr(value, kind)
+    if kind == "kvlist_value":
+        return _values(value.kvlist_value.values)
+    return getattr(value, kind) if kind is not None else None

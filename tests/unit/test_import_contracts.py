@@ -16,6 +16,7 @@ ADAPTERS = (
     providers.PACKAGE,
     *opening.STORES.values(),
     setup._EXPORTER[0],
+    *setup.EXPORTERS.values(),
     line_runners._OPEN_CLUSTER,
     *track_comparison.TRACKERS.values(),
 )

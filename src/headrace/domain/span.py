@@ -8,6 +8,33 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TraceScope:
+    """What all spans of one trace share in this process. It is not kept with them.
+
+    Attributes:
+        is_sampled: What the caller has decided about the trace; ``None`` where nobody has.
+        share: The share of traces that leave where the caller has decided nothing, from 0 to 1; see
+            :func:`headrace.telemetry.sampling.is_in_share`.
+        trace_state: The caller's ``tracestate``, to be passed on as it is.
+        baggage: The caller's ``baggage``, to be passed on as it is.
+        is_passed_on: Whether requests to model services name the span that they belong to.
+        has_content: Whether spans take down what goes in and comes out.
+        common: Attributes that metrics of every span are told apart by, such as the arm.
+    """
+
+    is_sampled: bool | None = None
+    share: float = 1.0
+    trace_state: str = ""
+    baggage: str = ""
+    is_passed_on: bool = False
+    has_content: bool = False
+    common: Mapping[str, Any] = field(default_factory=dict)
+
+
+NO_SCOPE = TraceScope()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SpanRecord:
     """One span.
 
@@ -21,6 +48,9 @@ class SpanRecord:
         status_text: Description of an error.
         attributes: OpenTelemetry attribute names to plain values.
         events: ``(name, time_ns, attributes)`` each.
+        content: What went in and came out, by the names of :mod:`headrace.telemetry.content`, where the trace takes it
+            down. It leaves with the span and is not kept with it.
+        scope: What the trace shares; not kept either.
     """
 
     name: str
@@ -34,6 +64,8 @@ class SpanRecord:
     status_text: str | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     events: tuple[tuple[str, int, Mapping[str, Any]], ...] = ()
+    content: Mapping[str, Any] | None = field(default=None, compare=False)
+    scope: TraceScope = field(default=NO_SCOPE, compare=False)
 
     @property
     def duration_ms(self) -> float:
@@ -49,6 +81,8 @@ class EventRecord:
         trace_id, span_id: The span that it is about; ``None`` where that is not known.
         time_ns: Nanoseconds since the Unix epoch, UTC.
         attributes: OpenTelemetry attribute names to plain values.
+        body: What is said; ``None`` for an event that its name and attributes say.
+        severity: info, warning or error.
     """
 
     name: str
@@ -56,3 +90,5 @@ class EventRecord:
     span_id: str | None
     time_ns: int
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    body: Any = None
+    severity: str = "info"

@@ -12,11 +12,12 @@ from headrace.domain.span import SpanRecord
 from headrace.engine.line import NodeRunner
 from headrace.engine.masking import mask_metrics, mask_nodes, mask_problem
 from headrace.engine.runtime import PreparedFlow, aggregated_references
+from headrace.engine.span_content import both_sinks
 from headrace.engine.steps import Values
 from headrace.errors import HeadraceError, Problem
 from headrace.planning.plan import Plan
 from headrace.telemetry.attributes import flow_attributes
-from headrace.telemetry.spans import ActiveSpan, new_trace_id
+from headrace.telemetry.spans import begin_trace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,15 +90,10 @@ async def run_aggregation(flow: PreparedFlow, kept_lines: Sequence[Mapping[str, 
     spans: list[SpanRecord] = []
     name = flow.plan.flow.name
 
-    def sink(record: SpanRecord) -> None:
-        spans.append(record)
-        flow.span_sink(record)
-
-    span = ActiveSpan(
+    span = begin_trace(
         f"invoke_workflow {name} aggregation",
-        trace_id=new_trace_id(),
-        parent_id=None,
-        sink=sink,
+        both_sinks(flow, spans),
+        scope=flow.scope,
         attributes=flow_attributes(name, None) | dict(flow.attributes),
     )
     metrics: dict[str, Any] = {}

@@ -41,6 +41,7 @@ from headrace.engine.masking import mask_line
 from headrace.engine.outputs import RESULT, has_names, name_result
 from headrace.engine.plain import NotPlainError, recorded_inputs, to_plain, to_record
 from headrace.engine.runtime import PreparedFlow
+from headrace.engine.span_content import both_sinks, end_line, take_node
 from headrace.engine.steps import LineState, StepGraph, Values, make_arguments
 from headrace.engine.streams import collect, is_stream
 from headrace.engine.time_limit import TimeLimit
@@ -48,7 +49,7 @@ from headrace.errors import HeadraceError, Problem, at_place
 from headrace.planning.plan import Step
 from headrace.source import Span
 from headrace.telemetry.attributes import CACHED_FROM, RUN, flow_attributes, node_attributes
-from headrace.telemetry.spans import ActiveSpan, new_trace_id
+from headrace.telemetry.spans import ActiveSpan, begin_trace
 from headrace.tools.base import NodeContext
 
 if TYPE_CHECKING:
@@ -171,6 +172,8 @@ class NodeRunner:
             span.fail(error_type(error), f"{problem.code} {problem.name}")
             raise failure from error
         finally:
+            if span.scope.has_content:
+                take_node(span, attempt.arguments, attempt.output, self._flow.images.message_format)
             span.end()
             self._note(attempt)
         try:
@@ -305,7 +308,7 @@ async def run_line(
         problem = error.problems[0]
         span.fail(problem.name, f"{problem.code} {problem.name}")
         outputs = {}
-    span.end()
+    end_line(span, flow, inputs, outputs)
     runner.finish_streams(texts)
     result = LineResult(
         line_number=line_number,
@@ -330,23 +333,9 @@ def _open_span(
     attributes = flow_attributes(name, line_number) | dict(flow.attributes)
     if parent is not None:
         return parent.child(f"invoke_workflow {name}", attributes=attributes)
-    return ActiveSpan(
-        f"invoke_workflow {name}",
-        trace_id=new_trace_id(),
-        parent_id=None,
-        sink=_both(spans.append, flow.span_sink),
-        attributes=attributes,
+    return begin_trace(
+        f"invoke_workflow {name}", both_sinks(flow, spans), scope=flow.scope, attributes=attributes
     )
-
-
-def _both(
-    first: Callable[[SpanRecord], None], second: Callable[[SpanRecord], None]
-) -> Callable[[SpanRecord], None]:
-    def sink(record: SpanRecord) -> None:
-        first(record)
-        second(record)
-
-    return sink
 
 
 class _LineLimit:

@@ -107,6 +107,12 @@ def mask_metrics(metrics: Mapping[str, Any], secrets: Collection[str]) -> dict[s
     return {name: _mask(to_record(value), words) for name, value in metrics.items()}
 
 
+def mask_content(content: Mapping[str, Any], secrets: Collection[str]) -> Mapping[str, Any]:
+    """What a span has taken down without secrets."""
+    words = _words(secrets)
+    return {name: _mask(value, words) for name, value in content.items()} if words else content
+
+
 def mask_problem(problem: Problem | None, secrets: Collection[str]) -> Problem | None:
     """A problem without secrets."""
     return _mask_problem(problem, _words(secrets))

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.domain.connection import Connection
 from headrace.domain.flow import DAG
 from headrace.domain.reference import Reference
-from headrace.domain.span import SpanRecord
+from headrace.domain.span import NO_SCOPE, SpanRecord, TraceScope
 from headrace.domain.variant import Price
 from headrace.engine.steps import StepGraph, make_step_graph
 from headrace.engine.threads import ToolThreads
 from headrace.formats.multimedia import ImageReader
 from headrace.planning.plan import Plan
 from headrace.providers.base import ModelClient
+from headrace.telemetry.attributes import ARM, FLOW, FLOW_KIND
 from headrace.tools.base import Tool
 
 if TYPE_CHECKING:  # only runs that use the cache need it
@@ -42,6 +43,7 @@ class PreparedFlow:
         secrets: Values that connections gave out so far, to be kept out of records.
         span_sink: Receives every finished span besides the line's own record of it.
         attributes: Attributes of every flow span, e.g. run and arm.
+        scope: What every trace of the flow begins with.
         aggregated: References of aggregation nodes to flow inputs and ordinary nodes: what a line must keep.
         streamed_nodes: Nodes that only flow outputs read, so that their answer may be streamed.
         images: Reads the images among the inputs of a line.
@@ -58,6 +60,7 @@ class PreparedFlow:
     secrets: Callable[[], Collection[str]]
     span_sink: Callable[[SpanRecord], None]
     attributes: Mapping[str, Any]
+    scope: TraceScope
     graph: StepGraph
     aggregation: StepGraph
     aggregated: tuple[Reference, ...]
@@ -78,6 +81,7 @@ def prepare(
     secrets: Callable[[], Collection[str]] = tuple,
     span_sink: Callable[[SpanRecord], None] | None = None,
     attributes: Mapping[str, Any] | None = None,
+    scope: TraceScope = NO_SCOPE,
     images: ImageReader | None = None,
 ) -> PreparedFlow:
     """Bundle a plan with what it runs on and work out, once, what every line needs to know.
@@ -95,6 +99,7 @@ def prepare(
         secrets=secrets,
         span_sink=span_sink or _ignore,
         attributes=attributes or {},
+        scope=_named(scope, plan, attributes or {}),
         graph=make_step_graph(plan.steps),
         aggregation=make_step_graph(plan.aggregation),
         aggregated=aggregated_references(plan),
@@ -119,6 +124,12 @@ def aggregated_references(plan: Plan) -> tuple[Reference, ...]:
             if reference is not None and not (reference.kind == "node" and reference.name in inside):
                 found[reference.text] = reference
     return tuple(found.values())
+
+
+def _named(scope: TraceScope, plan: Plan, attributes: Mapping[str, Any]) -> TraceScope:
+    """A scope whose metrics are told apart by flow and arm."""
+    common = {FLOW: plan.flow.name, FLOW_KIND: plan.flow.kind, ARM: attributes.get(ARM)}
+    return replace(scope, common={name: value for name, value in common.items() if value is not None})
 
 
 def _streamed_nodes(plan: Plan) -> frozenset[str]:

@@ -117,7 +117,7 @@ def opened_flow(setup: WorkerSetup) -> Iterator[tuple[Workspace, LoadedFlow]]:
     """
     sys.path[:] = setup.import_path
     # Spans go back with the lines, and the run sends them.
-    settings = replace(setup.settings, otlp_endpoint=None, workers=0)
+    settings = replace(setup.settings, exports_telemetry=False, workers=0)
     with open_workspace(settings, setup.cwd) as opened:
         workspace = opened.with_connections(setup.given) if setup.given else opened
         with at_work(workspace), setup.flow.load(workspace) as loaded:

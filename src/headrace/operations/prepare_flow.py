@@ -329,6 +329,7 @@ class FlowSession:
             secrets=self._secrets,
             span_sink=self._workspace.span_sink,
             attributes=self._attributes,
+            scope=self._workspace.span_sink.scope,
             images=self._loaded.images,
         )
 

@@ -28,10 +28,23 @@ RESPONSE_ID: Final = "gen_ai.response.id"
 FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
 OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+REQUEST_STREAM: Final = "gen_ai.request.stream"
+TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
+EMBEDDING_DIMENSIONS: Final = "gen_ai.embeddings.dimension.count"
 SERVER_ADDRESS: Final = "server.address"
 SERVER_PORT: Final = "server.port"
+CONVERSATION: Final = "gen_ai.conversation.id"
 ERROR_TYPE: Final = "error.type"
 FUNCTION_NAME: Final = "code.function.name"
+TOKEN_TYPE: Final = "gen_ai.token.type"  # noqa: S105, a name
+HTTP_METHOD: Final = "http.request.method"
+HTTP_ROUTE: Final = "http.route"
+HTTP_STATUS: Final = "http.response.status_code"
+URL_PATH: Final = "url.path"
+URL_SCHEME: Final = "url.scheme"
+PROTOCOL_VERSION: Final = "network.protocol.version"
+CLIENT_ADDRESS: Final = "client.address"
+USER_AGENT: Final = "user_agent.original"
 EVALUATION_RESULT: Final = "gen_ai.evaluation.result"
 """Name of an event, not of an attribute."""
 EVALUATION_NAME: Final = "gen_ai.evaluation.name"
@@ -55,12 +68,20 @@ CACHED_FROM: Final = "headrace.cached_from"
 RETRIES: Final = "headrace.retries"
 QUOTA_WAIT: Final = "headrace.quota_wait_s"
 ENDPOINT_VERSION: Final = "headrace.endpoint.version"
+COST: Final = "headrace.cost_usd"
+QUEUE_WAIT: Final = "headrace.queue_wait_s"
+"""How long a request waited for its turn, seconds; on its server span."""
+FLOW_KIND: Final = "headrace.flow.kind"
+TREE_INPUT_TOKENS: Final = "headrace.tree.input_tokens"
+"""Tokens of a span and of everything below it, counted when it leaves."""
+TREE_OUTPUT_TOKENS: Final = "headrace.tree.output_tokens"
 
 CHAT: Final = "chat"
 TEXT_COMPLETION: Final = "text_completion"
 EMBEDDINGS: Final = "embeddings"
 EXECUTE_TOOL: Final = "execute_tool"
 INVOKE_WORKFLOW: Final = "invoke_workflow"
+RETRIEVAL: Final = "retrieval"
 
 # Our word for an operation where it is not OpenTelemetry's.
 _OPERATIONS: Mapping[str, str] = MappingProxyType({"completion": TEXT_COMPLETION})
@@ -76,8 +97,8 @@ _REQUEST_FIELDS: Mapping[str, str] = MappingProxyType(
         "presence_penalty": "gen_ai.request.presence_penalty",
         "seed": "gen_ai.request.seed",
         "n": "gen_ai.request.choice.count",
-        "stream": "gen_ai.request.stream",
-        "dimensions": "gen_ai.embeddings.dimension.count",
+        "stream": REQUEST_STREAM,
+        "dimensions": EMBEDDING_DIMENSIONS,
     }
 )
 _STOP_SEQUENCES = "gen_ai.request.stop_sequences"
@@ -233,6 +254,8 @@ def model_response_attributes(
     output_tokens: int | None = None,
     retries: int = 0,
     waited_s: float = 0.0,
+    cost_usd: float | None = None,
+    first_chunk_s: float | None = None,
 ) -> dict[str, Any]:
     """Attributes of the span of one model call that its answer adds.
 
@@ -244,6 +267,8 @@ def model_response_attributes(
         output_tokens: Tokens of the answer; ``None`` where the service does not say.
         retries: Attempts that were refused before this answer.
         waited_s: How long the request waited for a quota, seconds.
+        cost_usd: What the answer costs; ``None`` where the price is not known.
+        first_chunk_s: From the request to the first piece of a streamed answer, seconds.
     """
     found: dict[str, Any] = {
         RESPONSE_MODEL: model,
@@ -253,6 +278,8 @@ def model_response_attributes(
         OUTPUT_TOKENS: output_tokens,
         RETRIES: retries or None,
         QUOTA_WAIT: round(waited_s, 3) or None,
+        COST: cost_usd,
+        TIME_TO_FIRST_CHUNK: None if first_chunk_s is None else round(first_chunk_s, 6),
     }
     return {name: value for name, value in found.items() if value is not None}
 

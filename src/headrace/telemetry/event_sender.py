@@ -1,4 +1,4 @@
-"""Events as OpenTelemetry's log records, sent over OTLP/HTTP through the SDK; a part of the exporter.
+"""Events as OpenTelemetry's log records, sent through the SDK; a part of the exporter.
 
 The conventions ask that the result of an evaluation belongs to the span of what was evaluated, which has ended by then:
 so it is a log record with that span's ids, and no event of a span. May catch everything, like the exporter.
@@ -7,15 +7,13 @@ so it is a log record with that span's ids, and no event of a span. May catch ev
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from threading import Lock
 from typing import Any
-from urllib.parse import urlsplit
 
 from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.context import Context
-from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.sdk._logs import ReadableLogRecord, ReadWriteLogRecord
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, LogRecordExporter, LogRecordExportResult
 from opentelemetry.sdk.resources import Resource
@@ -23,41 +21,32 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context
 
 import headrace
-from headrace.config import Settings
 from headrace.domain.span import EventRecord
 from headrace.errors import Problem
-from headrace.telemetry.attributes import SCHEMA_URL
 
-_SCOPE = InstrumentationScope("headrace", headrace.__version__, SCHEMA_URL)
+_SEVERITIES = {"info": SeverityNumber.INFO, "warning": SeverityNumber.WARN, "error": SeverityNumber.ERROR}
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _QUEUE_VARIABLE = "OTEL_BLRP_MAX_QUEUE_SIZE"
 _QUEUE_EVENTS = 16_384  # evaluations without a model end by the thousand in a second
 
 
-def open_events(settings: Settings, resource: Resource) -> EventSender | None:
-    """What sends events; ``None`` where there is no address for them, or they are not wanted."""
-    environment = settings.environment
-    endpoint = logs_endpoint(settings)
-    if endpoint is None or environment.get("OTEL_LOGS_EXPORTER", "").strip() == "none":
-        return None
-    queue = None if environment.get(_QUEUE_VARIABLE) else _QUEUE_EVENTS
-    return EventSender(endpoint, resource, max_queue_size=queue)
-
-
-def logs_endpoint(settings: Settings) -> str | None:
-    """The URL that events are posted to: the logs variable as it is, the general one with ``/v1/logs``."""
-    own = settings.environment.get("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT")
-    general = settings.environment.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    return own or (f"{general.rstrip('/')}/v1/logs" if general else None)
-
-
 class EventSender:
     """Hands events to the SDK's batch processor, which is made for the first, and counts what does not arrive."""
 
-    def __init__(self, endpoint: str, resource: Resource, *, max_queue_size: int | None) -> None:
-        self._endpoint = endpoint
+    def __init__(
+        self,
+        make_exporter: Callable[[], LogRecordExporter],
+        resource: Resource,
+        *,
+        place: str,
+        schema_url: str | None,
+        environment: Mapping[str, str],
+    ) -> None:
+        self._scope = InstrumentationScope("headrace", headrace.__version__, schema_url)
+        self._make_exporter = make_exporter
+        self._place = place
         self._resource = resource
-        self._max_queue_size = max_queue_size
+        self._max_queue_size = None if environment.get(_QUEUE_VARIABLE) else _QUEUE_EVENTS
         self._lock = Lock()
         self._exporter: _CountingExporter | None = None
         self._processor: BatchLogRecordProcessor | None = None
@@ -69,12 +58,13 @@ class EventSender:
             with self._lock:
                 self._taken += 1
                 processor = self._processor or self._open()
-            processor.on_emit(
-                ReadWriteLogRecord(_log_record(event), resource=self._resource, instrumentation_scope=_SCOPE)
+            record = ReadWriteLogRecord(
+                _log_record(event), resource=self._resource, instrumentation_scope=self._scope
             )
+            processor.on_emit(record)
 
     def _open(self) -> BatchLogRecordProcessor:
-        self._exporter = _CountingExporter(OTLPLogExporter(endpoint=self._endpoint))
+        self._exporter = _CountingExporter(self._make_exporter())
         self._processor = BatchLogRecordProcessor(self._exporter, max_queue_size=self._max_queue_size)
         return self._processor
 
@@ -89,14 +79,18 @@ class EventSender:
         if self._exporter is not None:
             self._exporter.shutdown()
 
-    def complaints(self) -> tuple[Problem, ...]:
-        """What did not arrive, as a warning."""
-        lost = self._taken - (self._exporter.n_sent if self._exporter is not None else 0)
-        if not lost:
+    def complaints(self, n_taken: int) -> tuple[Problem, ...]:
+        """What did not arrive, as a warning.
+
+        Args:
+            n_taken: Events that were to be sent; those made of spans come on top.
+        """
+        n_taken = max(n_taken, self._taken)
+        lost = n_taken - (self._exporter.n_sent if self._exporter is not None else 0)
+        if lost <= 0:
             return ()
-        place = place_of(self._endpoint)
-        what = f"{lost} of {self._taken} results of evaluations did not reach the collector at {place}."
-        fix = "Check that it takes logs over OTLP, or set OTEL_LOGS_EXPORTER to none."
+        what = f"{lost} of {n_taken} events and logs did not reach the collector at {self._place}."
+        fix = "Check that it takes logs, or set OTEL_LOGS_EXPORTER to none."
         return (Problem(code="S807", what=what, fix=fix, severity="warning"),)
 
 
@@ -140,7 +134,9 @@ def _log_record(event: EventRecord) -> LogRecord:
         timestamp=event.time_ns,
         observed_timestamp=event.time_ns,
         context=context,
-        severity_number=SeverityNumber.INFO,
+        severity_number=_SEVERITIES[event.severity],
+        severity_text=event.severity.upper(),
+        body=event.body,
         attributes=to_attributes(event.attributes),
         event_name=event.name,
     )
@@ -160,9 +156,3 @@ def _attribute(value: Any) -> Any:
         if len(kinds) == 1 and kinds <= {str, bool, int, float}:
             return list(value)
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def place_of(endpoint: str) -> str:
-    """Host and port alone: the rest of a URL may hold a key."""
-    url = urlsplit(endpoint)
-    return f"{url.hostname}:{url.port}" if url.port else str(url.hostname)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import replace
 from random import Random
 from typing import Any
 
-from headrace.domain.span import SpanRecord
+from headrace.domain.span import NO_SCOPE, SpanRecord, TraceScope
 from headrace.telemetry.attributes import ERROR_TYPE
 
 # Not random.random: a flow that seeds it would get the same ids in every run.
@@ -32,8 +34,8 @@ def new_span_id() -> str:
 class ActiveSpan:
     """A span that has begun. ``end`` turns it into a :class:`SpanRecord` and hands that to ``sink``, once."""
 
-    __slots__ = ("attributes", "end_ns", "events", "kind", "name", "parent_id", "sink", "span_id", "start_ns",
-                 "status", "status_text", "trace_id")  # fmt: skip
+    __slots__ = ("attributes", "content", "end_ns", "events", "kind", "name", "parent_id", "scope", "sink", "span_id",
+                 "start_ns", "status", "status_text", "trace_id")  # fmt: skip
 
     def __init__(
         self,
@@ -45,6 +47,7 @@ class ActiveSpan:
         kind: str = "internal",
         attributes: Mapping[str, Any] | None = None,
         start_ns: int | None = None,
+        scope: TraceScope = NO_SCOPE,
     ) -> None:
         self.name = name
         self.trace_id = trace_id
@@ -53,6 +56,8 @@ class ActiveSpan:
         self.sink = sink
         self.kind = kind
         self.attributes: dict[str, Any] = dict(attributes) if attributes else {}
+        self.content: dict[str, Any] | None = None
+        self.scope = scope
         self.events: list[tuple[str, int, Mapping[str, Any]]] = []
         self.status = "unset"
         self.status_text: str | None = None
@@ -70,7 +75,13 @@ class ActiveSpan:
             sink=self.sink,
             kind=kind,
             attributes=attributes,
+            scope=self.scope,
         )
+
+    def take_content(self, **content: Any) -> None:
+        """Take down what goes in or comes out, where the trace does so at all."""
+        if self.scope.has_content:
+            self.content = {**(self.content or {}), **content}
 
     def add_event(self, name: str, attributes: Mapping[str, Any]) -> None:
         """Record something that happened now."""
@@ -100,5 +111,34 @@ class ActiveSpan:
                 status_text=self.status_text,
                 attributes=self.attributes,
                 events=tuple(self.events),
+                content=self.content,
+                scope=self.scope,
             )
         )
+
+
+def begin_trace(
+    name: str,
+    sink: Callable[[SpanRecord], None],
+    *,
+    scope: TraceScope,
+    attributes: Mapping[str, Any],
+) -> ActiveSpan:
+    """Begin the first span of a line: below the request that is answered, where there is one, else a new trace."""
+    above = enclosing_span.get()
+    if above is None:
+        return ActiveSpan(
+            name, trace_id=new_trace_id(), parent_id=None, sink=sink, attributes=attributes, scope=scope
+        )
+    return ActiveSpan(
+        name,
+        trace_id=above.trace_id,
+        parent_id=above.span_id,
+        sink=sink,
+        attributes=attributes,
+        scope=replace(above.scope, common=scope.common, has_content=scope.has_content),
+    )
+
+
+enclosing_span: ContextVar[ActiveSpan | None] = ContextVar("headrace_enclosing_span", default=None)
+"""The span of the request that this context answers; the lines that are run for it are below it."""

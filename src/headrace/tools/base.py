@@ -69,11 +69,15 @@ class NodeContext:
 
         A tool may call models from threads of its own, so this is safe to call from any thread.
         """
-        cost = usage.cost_usd
-        if cost is None and self.price is not None:
-            cost = self.price.cost_usd(usage.prompt_tokens, usage.completion_tokens)
+        cost = self.cost_of(usage)
         with self._lock:
             self._add(usage, cost)
+
+    def cost_of(self, usage: Usage) -> float | None:
+        """What one model call costs, in US dollars; ``None`` where no price is known."""
+        if usage.cost_usd is None and self.price is not None:
+            return self.price.cost_usd(usage.prompt_tokens, usage.completion_tokens)
+        return usage.cost_usd
 
     def _add(self, usage: Usage, cost: float | None) -> None:
         known = [item for item in (self.usage.cost_usd, cost) if item is not None]

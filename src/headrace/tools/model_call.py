@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import struct
+import time
 from base64 import b64decode
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from headrace.errors import HeadraceError, Problem, RemoteRequestError
@@ -14,6 +16,7 @@ from headrace.telemetry.attributes import (
     model_response_attributes,
     model_span_name,
 )
+from headrace.telemetry.propagation import trace_headers
 from headrace.telemetry.spans import ActiveSpan
 from headrace.tools.base import NodeContext
 from headrace.tools.current_span import parent_span
@@ -30,7 +33,7 @@ async def call_model(client: ModelClient, request: ModelRequest, context: NodeCo
     """
     span = _begin_span(client, request, context)
     try:
-        response = await client.send(request)
+        response = await client.send(traced_request(request, span))
     except HeadraceError as error:
         _fail(span, error)
         raise
@@ -44,8 +47,11 @@ async def call_model(client: ModelClient, request: ModelRequest, context: NodeCo
                 output_tokens=response.usage.completion_tokens,
                 retries=response.retries,
                 waited_s=response.waited_s,
+                cost_usd=context.cost_of(response.usage),
             )
         )
+        if span.scope.has_content:
+            span.take_content(answers=_answers(response))
         context.add_usage(response.usage)
         return response
     finally:
@@ -68,8 +74,15 @@ async def _read_stream(
     client: ModelClient, request: ModelRequest, context: NodeContext, span: ActiveSpan
 ) -> AsyncGenerator[str, None]:
     finish_reasons: tuple[str, ...] = ()
+    texts: list[str] = []
+    has_content = span.scope.has_content
+    has_begun = False
     try:
-        async for chunk in client.stream(request):
+        async for chunk in client.stream(traced_request(request, span)):
+            if not has_begun and chunk.text:
+                has_begun = True
+                first_s = (time.time_ns() - span.start_ns) / 1e9
+                span.attributes.update(model_response_attributes(first_chunk_s=first_s))
             if chunk.retries or chunk.waited_s:
                 waits = model_response_attributes(retries=chunk.retries, waited_s=chunk.waited_s)
                 span.attributes.update(waits)
@@ -82,15 +95,29 @@ async def _read_stream(
                         finish_reasons=finish_reasons,
                         input_tokens=chunk.usage.prompt_tokens,
                         output_tokens=chunk.usage.completion_tokens,
+                        cost_usd=context.cost_of(chunk.usage),
                     )
                 )
             if chunk.text:
+                if has_content:
+                    texts.append(chunk.text)
                 yield chunk.text
     except HeadraceError as error:
         _fail(span, error)
         raise
     finally:
+        if has_content:
+            message = {"role": "assistant", "content": "".join(texts)}
+            reason = finish_reasons[0] if finish_reasons else None
+            span.take_content(answers=[{"message": message, "finish_reason": reason}])
         span.end()
+
+
+def traced_request(request: ModelRequest, span: ActiveSpan) -> ModelRequest:
+    """The request with the headers that name its span, where the ids of the trace are passed on."""
+    if not span.scope.is_passed_on:
+        return request
+    return replace(request, headers={**request.headers, **trace_headers(span)})
 
 
 def answer_message(response: ModelResponse) -> dict[str, Any]:
@@ -157,7 +184,7 @@ def _bad_answer(what: str) -> Problem:
 
 
 def _begin_span(client: ModelClient, request: ModelRequest, context: NodeContext) -> ActiveSpan:
-    return parent_span(context).child(
+    span = parent_span(context).child(
         model_span_name(request.operation, request.model).rstrip(),
         kind="client",
         attributes=model_request_attributes(
@@ -169,6 +196,28 @@ def _begin_span(client: ModelClient, request: ModelRequest, context: NodeContext
             port=client.port,
         ),
     )
+    if span.scope.has_content:
+        span.take_content(**_sent(request))
+    return span
+
+
+def _sent(request: ModelRequest) -> dict[str, Any]:
+    """What a model is sent, as spans take it down."""
+    body = request.body
+    found: dict[str, Any] = {}
+    if "messages" in body:
+        found["messages"] = list(body["messages"])
+    texts = body.get("prompt", body.get("input"))
+    if texts is not None:
+        found["texts"] = [texts] if isinstance(texts, str) else list(texts)
+    if body.get("tools"):
+        found["definitions"] = list(body["tools"])
+    return found
+
+
+def _answers(response: ModelResponse) -> list[Any]:
+    choices = response.body.get("choices")
+    return list(choices) if isinstance(choices, list) else []
 
 
 def _fail(span: ActiveSpan, error: HeadraceError) -> None:

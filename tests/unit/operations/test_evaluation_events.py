@@ -148,5 +148,5 @@ def test_a_collector_without_logs_is_said_once(tmp_path: Path) -> None:
             pass
     (warning,) = workspace.warnings
     assert (warning.code, warning.severity) == ("S807", "warning")
-    assert "5 of 5 results of evaluations" in warning.what
+    assert "5 of 5 events and logs" in warning.what
     assert "OTEL_LOGS_EXPORTER" in (warning.fix or "")

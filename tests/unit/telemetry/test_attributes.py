@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
-from opentelemetry.semconv.attributes import code_attributes, error_attributes, server_attributes
+from opentelemetry.semconv.attributes import (
+    client_attributes,
+    code_attributes,
+    error_attributes,
+    http_attributes,
+    network_attributes,
+    server_attributes,
+    url_attributes,
+    user_agent_attributes,
+)
 
 from headrace.telemetry import attributes
 from headrace.telemetry.attributes import (
@@ -35,8 +44,29 @@ EVERY_PARAMETER = {
 }
 
 
+ON_SERVER_SPANS = (
+    attributes.HTTP_METHOD,
+    attributes.HTTP_ROUTE,
+    attributes.HTTP_STATUS,
+    attributes.URL_PATH,
+    attributes.URL_SCHEME,
+    attributes.PROTOCOL_VERSION,
+    attributes.CLIENT_ADDRESS,
+    attributes.USER_AGENT,
+    attributes.QUEUE_WAIT,
+)
+IN_EXPORTS = (
+    attributes.TOKEN_TYPE,
+    attributes.CONVERSATION,
+    attributes.FLOW_KIND,
+    attributes.TREE_INPUT_TOKENS,
+    attributes.TREE_OUTPUT_TOKENS,
+)
+
+
 def published_names() -> set[str]:
-    modules = (gen_ai_attributes, server_attributes, error_attributes, code_attributes)
+    modules = (gen_ai_attributes, server_attributes, error_attributes, code_attributes, http_attributes,
+               url_attributes, network_attributes, client_attributes, user_agent_attributes)  # fmt: skip
     return {value for module in modules for value in vars(module).values() if isinstance(value, str)}
 
 
@@ -54,6 +84,8 @@ def test_every_name_is_published_or_ours() -> None:
             output_tokens=2,
             retries=1,
             waited_s=1.5,
+            cost_usd=0.1,
+            first_chunk_s=0.2,
         ),
         **evaluation_attributes("f1", value=0.5, label="good", explanation="why", error_type="tool-failed"),
         **endpoint_request_attributes("live", "host", 443),
@@ -61,6 +93,8 @@ def test_every_name_is_published_or_ours() -> None:
         attributes.COLLECTION: "nightly",
         attributes.FUNCTION_NAME: "clean",
         attributes.CACHED_FROM: "first",
+        **dict.fromkeys(ON_SERVER_SPANS, "x"),
+        **dict.fromkeys(IN_EXPORTS, "x"),
     }
     theirs = {name for name in built if not name.startswith("headrace.")}
     assert len(built) - len(theirs) >= 7
@@ -76,7 +110,7 @@ def test_every_name_is_published_or_ours() -> None:
 
 def test_operations_are_published() -> None:
     published = {item.value for item in gen_ai_attributes.GenAiOperationNameValues}
-    ours = (attributes.CHAT, attributes.TEXT_COMPLETION, attributes.EMBEDDINGS)
+    ours = (attributes.CHAT, attributes.TEXT_COMPLETION, attributes.EMBEDDINGS, attributes.RETRIEVAL)
     assert set(ours) | {attributes.EXECUTE_TOOL, attributes.INVOKE_WORKFLOW} <= published
 
 

@@ -14,7 +14,8 @@ import headrace
 from headrace.config import load_settings
 from headrace.errors import Problem
 from headrace.telemetry.attributes import SCHEMA_URL
-from headrace.telemetry.exporter import OtlpSink, traces_endpoint
+from headrace.telemetry.exporter import OtlpSink
+from headrace.telemetry.exporters import signal_endpoint
 from headrace.telemetry.setup import SpanSink, open_span_sink
 
 LIMIT_S = 5.0
@@ -142,7 +143,7 @@ def test_the_service_is_named_by_the_environment(
     ],
 )
 def test_the_endpoint_follows_the_standard(environment: dict[str, str], expected: str) -> None:
-    assert traces_endpoint(load_settings(environment)) == expected
+    assert signal_endpoint(load_settings(environment), "TRACES", "/v1/traces") == expected
 
 
 def test_many_spans_arrive_all() -> None:

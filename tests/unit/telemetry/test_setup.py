@@ -12,7 +12,7 @@ from headrace.config import load_settings
 from headrace.telemetry.setup import SilentSink, open_span_sink
 
 ENDPOINT = "http://127.0.0.1:9/"
-EXPORTER = "headrace.telemetry.exporter"
+EXPORTER = "headrace.telemetry.otlp_http"
 PACKAGE = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
 
 
@@ -21,7 +21,12 @@ PACKAGE = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
     [
         {},
         {"OTEL_EXPORTER_OTLP_ENDPOINT": ""},
-        {"OTEL_EXPORTER_OTLP_ENDPOINT": ENDPOINT, "OTEL_TRACES_EXPORTER": "none"},
+        {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": ENDPOINT,
+            "OTEL_TRACES_EXPORTER": "none",
+            "OTEL_METRICS_EXPORTER": "none",
+            "OTEL_LOGS_EXPORTER": "none",
+        },
         {"OTEL_EXPORTER_OTLP_ENDPOINT": ENDPOINT, "OTEL_SDK_DISABLED": "true"},
     ],
 )
@@ -51,7 +56,7 @@ def test_a_sink_that_exports_nothing_imports_nothing() -> None:
 
 @pytest.mark.parametrize("variable", ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"])
 def test_another_protocol_is_a_warning(variable: str) -> None:
-    sink = open_span_sink(load_settings({"OTEL_EXPORTER_OTLP_ENDPOINT": ENDPOINT, variable: "grpc"}))
+    sink = open_span_sink(load_settings({"OTEL_EXPORTER_OTLP_ENDPOINT": ENDPOINT, variable: "http/json"}))
     sink(a_span())
     (problem,) = sink.close()
     assert (problem.code, problem.severity) == ("C506", "warning")

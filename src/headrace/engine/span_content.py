@@ -1,0 +1,55 @@
+"""What the spans of a line take down of what goes in and comes out, where that is asked for; without secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from headrace.domain.span import SpanRecord
+from headrace.engine.masking import mask_content, secret_inputs
+from headrace.engine.plain import recorded_inputs, to_record
+from headrace.engine.runtime import PreparedFlow
+from headrace.engine.streams import is_stream
+from headrace.telemetry.spans import ActiveSpan
+
+
+def both_sinks(flow: PreparedFlow, spans: list[SpanRecord]) -> Callable[[SpanRecord], None]:
+    """Keeps finished spans with their line and hands them to the flow's sink, content without secrets."""
+    take = flow.span_sink
+
+    def sink(record: SpanRecord) -> None:
+        if record.content is not None:
+            record = replace(record, content=mask_content(record.content, flow.secrets()))
+        spans.append(record)
+        take(record)
+
+    return sink
+
+
+def take_node(span: ActiveSpan, arguments: Mapping[str, Any], output: Any, message_format: str) -> None:
+    """Take down what a node was given and what it gave; of a stream only what it was given."""
+    given = {name: to_record(value, message_format) for name, value in arguments.items()}
+    if output is None or is_stream(output):
+        span.take_content(inputs=given)
+    else:
+        span.take_content(inputs=given, outputs=to_record(output, message_format))
+
+
+def end_line(
+    span: ActiveSpan, flow: PreparedFlow, inputs: Mapping[str, Any], outputs: Mapping[str, Any]
+) -> None:
+    """End the span of a line, which may take down what went in and came out; of secret inputs nothing."""
+    if span.scope.has_content:
+        _take_line(span, flow, inputs, outputs)
+    span.end()
+
+
+def _take_line(
+    span: ActiveSpan, flow: PreparedFlow, inputs: Mapping[str, Any], outputs: Mapping[str, Any]
+) -> None:
+    given = recorded_inputs(inputs, flow.images.message_format)
+    words = secret_inputs(flow.plan.flow, inputs)
+    secret = {name for name, declared in flow.plan.flow.inputs.items() if declared.type == "secret"}
+    shown = {name: value for name, value in given.items() if name not in secret}
+    span.take_content(inputs=mask_content(shown, words), outputs=dict(outputs))
