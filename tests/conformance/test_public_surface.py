@@ -37,6 +37,7 @@ COMMANDS = [
     "cache show", "cache clear",
     "trace delete",
     "config set", "config show",
+    "serve-key create", "serve-key list", "serve-key revoke",
     "model serve",
 ]  # fmt: skip
 PF_OPTIONS = {
@@ -96,6 +97,9 @@ OUR_OPTIONS = {
                         "--power", "--assurance", "--repeats", "--line-cost", "-o", "--output"],
     "gate": ["--env", "--again", "--arm", "--against", "--metric", "--test", "--margin", "--limit", "--undecided",
              "--max-concurrency", "--workers", "--cache", "--max-cost", "--max-tokens", "--events", "-o", "--output"],
+    "flow serve": ["--keys", "--issuer", "--audience", "--scope", "--role", "--jwks", "--no-auth", "--cors",
+                   "--requests-per-minute", "--concurrent"],
+    "serve-key create": ["--keys", "--days", "--requests-per-minute", "--concurrent"],
 }  # fmt: skip
 """What pf does not have: how lines are run, by the same names wherever they are run."""
 

@@ -197,6 +197,16 @@ TREE: Mapping[str, Branch | Place] = {
             "show": _place("config_show", "Show prompt flow's settings that count in this folder."),
         },
     ),
+    "serve-key": Branch(
+        help="Keep the keys that callers of a served flow are known by.",
+        commands={
+            "create": _place(
+                "serve_key_create", "Make a key for a caller of a served flow, and show it once."
+            ),
+            "list": _place("serve_key_list", "List the keys of a file, without the keys themselves."),
+            "revoke": _place("serve_key_revoke", "Take a key out of its file."),
+        },
+    ),
     "model": Branch(
         help="Offer models to other programs.",
         commands={"serve": _place("model_serve", "Serve a model on an OpenAI-compatible address.")},

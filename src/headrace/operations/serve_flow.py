@@ -12,7 +12,9 @@ from typing import Any
 
 from headrace import __version__
 from headrace.config import Settings
+from headrace.domain.access import AccessRules
 from headrace.errors import DefinitionError, Problem, UsageError
+from headrace.operations.serve_access import AccessChoice, access_rules
 from headrace.operations.served_sources import FlowSource, find_sources
 from headrace.operations.served_versions import LoadedVersion, ServingChoice
 from headrace.operations.workspace import Workspace
@@ -36,6 +38,7 @@ class ServeRequest:
         environment_variables: Set for the tools, whatever the environment says. Those of the flow's file are only set
             where the environment has none of the name.
         init: What the constructor of a flex flow's class is given.
+        access: Who may ask.
     """
 
     sources: Sequence[Path]
@@ -43,6 +46,7 @@ class ServeRequest:
     port: int
     environment_variables: Mapping[str, str] = field(default_factory=dict)
     init: Mapping[str, Any] = field(default_factory=dict)
+    access: AccessChoice = field(default_factory=AccessChoice)
 
 
 def serve_flow(
@@ -62,6 +66,7 @@ def serve_flow(
         StateError: S809 when the address cannot be listened on.
     """
     run_server = load_optional(_RUN_SERVER, extra="serve")
+    access = access_rules(request.access, workspace.settings.environment, request.host)
     sources = chosen_sources(workspace.settings, request.sources)
     choice = serving_choice(workspace.settings, request)
     with ExitStack() as stack:
@@ -70,7 +75,7 @@ def serve_flow(
         def announce(address: str) -> None:
             on_ready(address, sources)
 
-        asyncio.run(_serve(workspace, loaded, request, run_server, announce))
+        asyncio.run(_serve(workspace, loaded, request, access, run_server, announce))
 
 
 def chosen_sources(settings: Settings, given: Sequence[Path]) -> tuple[FlowSource, ...]:
@@ -126,6 +131,7 @@ async def _serve(
     workspace: Workspace,
     loaded: Mapping[str, LoadedVersion],
     request: ServeRequest,
+    access: AccessRules,
     run_server: Callable[..., Any],
     on_ready: Callable[[str], None],
 ) -> None:
@@ -138,6 +144,7 @@ async def _serve(
             flows=flows,
             headrace_version=__version__,
             build_info=workspace.settings.environment.get("BUILD_INFO", ""),
+            access=access,
         )
         await run_server(served, workspace.settings.serving, request.host, request.port, on_ready)
 

@@ -23,23 +23,25 @@ from headrace.serving.flow_errors import error_body, failure_status, refusal
 from headrace.serving.request_id import RequestIds
 from headrace.serving.routes import Routes
 from headrace.serving.served import Served
-from headrace.serving.server import is_loopback, run_app
+from headrace.serving.server import run_app
 
 
-def build_app(served: Served, limits: ServingLimits, *, is_local: bool = True) -> ASGIApp:
+def build_app(served: Served, limits: ServingLimits) -> ASGIApp:
     """The ASGI app around what is served.
 
     Args:
-        served: The flows.
+        served: The flows, and who may ask them.
         limits: How much is taken on at once.
-        is_local: Only programs and pages of this machine may ask.
+
+    Raises:
+        DefinitionError: The file of keys is wrong.
     """
     routes = {**probes.routes(served)}
     for flow in served.flows.values():
         routes |= flow_endpoint.routes(flow)
     app: ASGIApp = ServerErrorMiddleware(_Dispatch(routes), handler=_crash)
     app = Admission(app, limits, served.load)
-    return RequestIds(guard(app, is_local=is_local))
+    return RequestIds(guard(app, served.access))
 
 
 class _Dispatch:
@@ -91,11 +93,11 @@ async def run_flow_server(
     Args:
         served: The flows; closed by whoever opened them.
         limits: How much is taken on at once.
-        host: Address to listen on; on loopback, pages of other sites are kept out.
+        host: Address to listen on.
         port: Port; 0 takes a free one.
         on_ready: Called with the base URL once requests are accepted.
 
     Raises:
         StateError: S809 when the address cannot be listened on.
     """
-    await run_app(build_app(served, limits, is_local=is_loopback(host)), host, port, on_ready)
+    await run_app(build_app(served, limits), host, port, on_ready)

@@ -24,11 +24,12 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from headrace.domain.access import LOOPBACK_NAMES, is_loopback
 from headrace.errors import HeadraceError, Problem, UsageError
 from headrace.providers.base import ModelClient, ModelRequest
 from headrace.serving.model_errors import error_body, error_response
 from headrace.serving.model_stream import answer_events, chunk_events
-from headrace.serving.server import LOOPBACK_NAMES, is_loopback, run_app
+from headrace.serving.server import run_app
 
 MAX_BODY_BYTES = 10_000_000
 

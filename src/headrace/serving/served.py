@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
+from headrace.domain.access import AccessRules
 from headrace.domain.flow import FLEX
 from headrace.engine.runtime import PreparedFlow
 from headrace.errors import Problem
@@ -121,6 +122,7 @@ class Served:
         flows: The flows by path; see :class:`ServedFlow`.
         headrace_version: Version of headrace.
         build_info: What the builder of an image wants known, as it was given.
+        access: Who may ask.
         is_draining: The process is about to end and should be sent nothing more.
         load: How busy the process is.
     """
@@ -128,5 +130,6 @@ class Served:
     flows: Mapping[str, ServedFlow]
     headrace_version: str
     build_info: str = ""
+    access: AccessRules = field(default_factory=AccessRules)
     is_draining: bool = False
     load: Load = field(default_factory=Load)

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from ipaddress import ip_address
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from headrace.errors import Problem, StateError
-
-LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]", "::1")
 
 
 async def run_app(app: ASGIApp, host: str, port: int, on_ready: Callable[[str], None]) -> None:
@@ -37,16 +34,6 @@ async def run_app(app: ASGIApp, host: str, port: int, on_ready: Callable[[str], 
             if server.started:
                 await server.shutdown(sockets=[listener])
             raise
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only programs of this machine reach an address."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class _AnnouncedServer(uvicorn.Server):

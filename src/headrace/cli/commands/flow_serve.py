@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
+from headrace.cli.access_options import access_options, read_access
 from headrace.cli.inputs import read_inputs, read_variables
 from headrace.cli.options import ManyValues, Verb, path_option, variables_option
 from headrace.cli.session import Session
@@ -28,7 +30,11 @@ ENGINES = ("flask", "fastapi")
             "Two flows by their names",
             "headrace flow serve --source ask=flows/ask --source triage=triage@prod",
         ),
-        ("For others, as in a container", "headrace flow serve --source my_flow --host 0.0.0.0 --port 80"),
+        ("For others who have a key", "headrace flow serve --source my_flow --host 0.0.0.0 --keys keys.yaml"),
+        (
+            "Behind a gateway that checks callers",
+            "headrace flow serve --source my_flow --host 0.0.0.0 --no-auth",
+        ),
     ),
 )
 @path_option(
@@ -61,10 +67,12 @@ ENGINES = ("flask", "fastapi")
     metavar="KEY=VALUE...",
     help="Arguments of a flex flow's class, or one .json file.",
 )
+@access_options()
 @click.option("--skip-open-browser", is_flag=True, help="Taken likewise; no browser is ever opened.")
 @click.pass_obj
 def command(
     session: Session,
+    /,
     *,
     sources: tuple[Path, ...],
     port: int,
@@ -73,12 +81,15 @@ def command(
     environment_variables: tuple[str, ...],
     init: tuple[str, ...],
     skip_open_browser: bool,
+    **access: Any,
 ) -> int:
     """Serve a flow over HTTP.
 
     POST a JSON object of inputs to /score; the outputs come back as JSON, or piece by piece to a
     client that accepts text/event-stream. There are /health, /version, /swagger.json and
     /feedback as well. Aggregation nodes do not run. Ends with Ctrl-C. Needs the extra serve.
+
+    An address that other machines reach needs keys or tokens, or --no-auth.
     """
     del engine, skip_open_browser
     request = ServeRequest(
@@ -89,6 +100,7 @@ def command(
             environment_variables, session.folder, session.settings.environment
         ),
         init=read_inputs(init),
+        access=read_access(session, access),
     )
 
     def on_ready(base_url: str, served: Sequence[FlowSource]) -> None:
