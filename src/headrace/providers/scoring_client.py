@@ -46,7 +46,7 @@ from headrace.providers.tls import trusted_certificates
 _LARGEST_BYTES = 32 * 1024 * 1024
 _VERSION_EVERY_S = 30.0
 _VERSION_TIMEOUT_S = 5.0
-_VERSION_HEADERS = ("x-flow-version", "azureml-model-deployment")
+_VERSION_HEADERS = ("x-headrace-flow-version", "azureml-model-deployment")
 _LONGEST_VERSION = 80
 _REFERENCE = re.compile(r"\$\{([^{}]+)\}")
 
