@@ -93,6 +93,45 @@ class FlowChoice:
             copy=self.copy,
         )
 
+    def keep(self, workspace: Workspace) -> AbstractContextManager[KeptFlow]:
+        """The flow, loaded once for several blocks within this one."""
+        return kept_flow(
+            workspace,
+            self.path,
+            arm=self.arm,
+            overrides=self.overrides,
+            environment_variables=self.environment_variables,
+            init=self.init,
+            copy=self.copy,
+        )
+
+
+class KeptFlow:
+    """A flow that stays loaded between the blocks in which it runs.
+
+    Args:
+        loaded: The flow.
+        place: Where its code runs.
+    """
+
+    def __init__(self, loaded: LoadedFlow, place: Path) -> None:
+        self._loaded = loaded
+        self._place = place
+        self._is_started = True
+
+    @contextmanager
+    def in_place(self) -> Iterator[LoadedFlow]:
+        """The flow in its folder and environment; each block begins with instances of its own, in its own event loop.
+
+        Raises:
+            DefinitionError: The class of a flex flow cannot be made any more.
+        """
+        with _at_place(self._loaded.variables, self._place):
+            if not self._is_started:
+                _start(self._loaded.tools)
+            self._is_started = False
+            yield self._loaded
+
 
 @contextmanager
 def loaded_flow(
@@ -116,6 +155,38 @@ def loaded_flow(
         DefinitionError: Everything that is wrong with the flow's files, at once.
         UsageError: The arm or an override does not fit the flow.
     """
+    kept = kept_flow(
+        workspace,
+        path,
+        arm=arm,
+        overrides=overrides,
+        environment_variables=environment_variables,
+        init=init,
+        keeps_environment=keeps_environment,
+        copy=copy,
+    )
+    with kept as flow, flow.in_place() as loaded:
+        yield loaded
+
+
+@contextmanager
+def kept_flow(
+    workspace: Workspace,
+    path: Path,
+    *,
+    arm: Arm | None = None,
+    overrides: Mapping[str, str] | None = None,
+    environment_variables: Mapping[str, str] | None = None,
+    init: Mapping[str, Any] | None = None,
+    keeps_environment: bool = False,
+    copy: Path | None = None,
+) -> Iterator[KeptFlow]:
+    """Like :func:`loaded_flow`, for several blocks: only these run in the flow's folder with its environment.
+
+    Raises:
+        DefinitionError: Everything that is wrong with the flow's files, at once.
+        UsageError: The arm or an override does not fit the flow.
+    """
     given = _replaced(workspace, environment_variables or {})
     environment = {**workspace.settings.environment, **given}
     flow, unread = _read(path, environment, init)
@@ -131,15 +202,23 @@ def loaded_flow(
     if keeps_environment:
         own = {name: text for name, text in own.items() if name not in workspace.settings.environment}
     variables = {**own, **given}
-    with (
-        open_includes(flow, copy) as folder,
-        process_environment(variables),
-        working_folder(code_folder(flow, folder)),
-        project_in_use(code_folder(flow, folder)),
-    ):
-        with loading_turn():
+    with open_includes(flow, copy) as folder:
+        place = code_folder(flow, folder)
+        with _at_place(variables, place), loading_turn():
             loaded = _load(workspace, flow, arm, folder, variables)
-        yield replace(loaded, warnings=(*unread, *loaded.warnings))
+        yield KeptFlow(replace(loaded, warnings=(*unread, *loaded.warnings)), place)
+
+
+@contextmanager
+def _at_place(variables: Mapping[str, str], place: Path) -> Iterator[None]:
+    with process_environment(variables), working_folder(place), project_in_use(place):
+        yield
+
+
+def _start(tools: Mapping[str, Tool]) -> None:
+    for tool in tools.values():
+        if isinstance(tool, StartingTool):
+            tool.start()
 
 
 def _read(
@@ -192,9 +271,7 @@ def _load(
     flow, unread = read_literals(complete_flow(flow, specs), specs, images)
     problems = (*check_environment(workspace, flow), *problems, *unread, *check_flow(flow, specs))
     raise_if_errors(problems)
-    for tool in tools.values():
-        if isinstance(tool, StartingTool):
-            tool.start()
+    _start(tools)
     return LoadedFlow(
         flow=flow,
         plan=make_plan(flow, specs),

@@ -170,6 +170,7 @@ class _Race:
         )
         store = self._workspace.store
         for part in self._parts.values():
+            part.leave()
             with suppress(HeadraceError):  # what ended the race is what is to be said
                 run = None if part.name is None else store.read_run(part.name)
                 if run is not None and run.status == RUNNING and run.owner == self._owner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ def make_lines(
     dataset: Dataset | None,
     *,
     source_run: str | None,
+    only: Collection[int] | None = None,
+    source_data: Dataset | None = None,
 ) -> Collection[PendingLine]:
     """Every line that a run has to do; a line whose values do not fit the flow is among them, with its problem.
 
@@ -35,21 +38,24 @@ def make_lines(
         mapping: Flow input to mapping text or literal.
         dataset: The data of the run.
         source_run: The run whose outputs are read.
+        only: Numbers of the lines that are wanted; ``None`` for all.
+        source_data: The data of that run, where they are read already.
 
     Raises:
         DefinitionError: The mapping and the data do not fit: D402, D403, D404, D406, D407.
         UsageError: S801 for an unknown run.
     """
     parsed = parse_mapping(mapping)
-    source = None
+    source: Collection[SourceLine] | None = None
     if source_run is not None:
         base = workspace.store.read_run(source_run)
-        base_data = unchanged_dataset(base.spec)
+        base_data = source_data or unchanged_dataset(base.spec)
         if dataset is not None:
             _check_alignment(dataset, base, base_data)
         if base_data is not None:
             base_data = place_images(base_data, Path(base_data.path), flow.message_format)
         source = LazyLines(lambda: _source_lines(workspace, base, base_data), base.n_completed)
+        source = source if only is None else tuple(source)  # read once: it is gone through twice
     elif dataset is None:
         raise DefinitionError(
             Problem(
@@ -58,10 +64,22 @@ def make_lines(
                 fix="Give --data FILE, or --run NAME to read a run's outputs.",
             )
         )
+    if dataset is not None and source is None:
+        dataset = _chosen(dataset, only)
     lines, problems = map_lines(flow, parsed, dataset, source)
     raise_if_errors(problems)
     workspace.warn(problems)
+    if only is not None:
+        return [_pending(flow, line) for line in lines if line.number in only]
     return LazyLines(lambda: (_pending(flow, line) for line in lines), len(lines))
+
+
+def _chosen(dataset: Dataset, only: Collection[int] | None) -> Dataset:
+    """The lines of these numbers."""
+    if only is None:
+        return dataset
+    lines = tuple(line for line in dataset.lines if line.number in only)
+    return replace(dataset, lines=lines) if lines else dataset
 
 
 def _pending(flow: Flow, line: Line) -> PendingLine:

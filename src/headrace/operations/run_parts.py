@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,11 +19,15 @@ from headrace.operations.execute_run import RunWork, execute_run, started, taken
 from headrace.operations.finished_lines import FinishedLines, find_finished
 from headrace.operations.keep_version import find_flow_change
 from headrace.operations.line_runners import make_spread
-from headrace.operations.prepare_flow import LoadedFlow
+from headrace.operations.prepare_flow import KeptFlow, LoadedFlow
+from headrace.operations.recorded_data import unchanged_dataset
 from headrace.operations.run_batch import RunRequest, cached_nodes, check_price, flow_choice, make_spec
 from headrace.operations.run_lines import make_lines
 from headrace.operations.run_owner import is_at_work
 from headrace.operations.workspace import Workspace
+
+_MOST_HELD = 50_000
+"""Lines of data that are held in memory between parts; more are read again for each."""
 
 
 class PartedRun:
@@ -54,6 +59,11 @@ class PartedRun:
         self._n_lines = n_lines
         self._hear = hear
         self._is_announced = False
+        self._kept = ExitStack()
+        self._flow: KeptFlow | None = None
+        self._dataset: Dataset | None = None
+        self._source_data: Dataset | None = None
+        self._is_read = False
 
     def run(self, numbers: Collection[int]) -> Run:
         """Run the lines of these numbers that are not recorded yet; the run stays open.
@@ -73,7 +83,10 @@ class PartedRun:
         Raises:
             DefinitionError, UsageError, ExecutionError, KeyboardInterrupt, StateError: As :meth:`run`.
         """
-        return self._execute(None, is_part=False)
+        try:
+            return self._execute(None, is_part=False)
+        finally:
+            self.leave()
 
     def close(self) -> Run:
         """Run the aggregation nodes over the lines that are recorded, and close the run.
@@ -83,21 +96,32 @@ class PartedRun:
         """
         store = self._workspace.store
         numbers = frozenset(store.line_statuses(self.name)) if self.name is not None else frozenset()
-        return self._execute(numbers, is_part=False)
+        try:
+            return self._execute(numbers, is_part=False)
+        finally:
+            self.leave()
 
     def _execute(self, numbers: Collection[int] | None, *, is_part: bool) -> Run:
         workspace, request = self._workspace, self._request
-        dataset = read_dataset(request.data) if request.data is not None else None
+        self._read_data()
         data_path = str(request.data.resolve()) if request.data is not None else None
         flow_path = str(request.flow.resolve())
         choice = flow_choice(request, request.arm)
-        with choice.load(workspace) as loaded:
+        if self._flow is None:
+            self._flow = self._kept.enter_context(choice.keep(workspace))
+        with self._flow.in_place() as loaded:
+            dataset = self._dataset
             if dataset is not None and data_path is not None:
                 dataset = place_images(dataset, Path(data_path), loaded.flow.message_format)
-            every = make_lines(
-                workspace, loaded.flow, request.column_mapping, dataset, source_run=request.source_run
+            lines = make_lines(
+                workspace,
+                loaded.flow,
+                request.column_mapping,
+                dataset,
+                source_run=request.source_run,
+                only=numbers,
+                source_data=self._source_data,
             )
-            lines = every if numbers is None else [line for line in every if line.line.number in numbers]
             workspace.warn(loaded.warnings)
             check_price(request.spending, loaded)
             is_new = self.name is None
@@ -135,6 +159,24 @@ class PartedRun:
         if run.status == CANCELED and run.problem is not None:
             raise ExecutionError(run.problem)
         return run
+
+    def _read_data(self) -> None:
+        """Read the data, and those of the run that is read, once: all parts are of the same lines."""
+        if self._is_read:
+            return
+        self._is_read = True
+        if self._request.data is not None:
+            dataset = read_dataset(self._request.data)
+            self._dataset = dataset if self._n_lines is None else _held(dataset)
+        if self._request.source_run is not None and self._n_lines is not None:
+            source = self._workspace.store.read_run(self._request.source_run)
+            found = unchanged_dataset(source.spec)
+            self._source_data = _held(found) if found is not None else None
+
+    def leave(self) -> None:
+        """Give the flow back that was kept for further parts."""
+        self._flow = None
+        self._kept.close()
 
     def _create(self, spec: RunSpec, n_lines: int) -> None:
         workspace = self._workspace
@@ -182,6 +224,11 @@ class PartedRun:
             recorded = frozenset(self._workspace.store.line_statuses(name))
             return FinishedLines(numbers=recorded.intersection(line.line.number for line in lines))
         return find_finished(self._workspace, name, loaded, lines, has_failed=True)
+
+
+def _held(dataset: Dataset) -> Dataset:
+    """The data with its lines in memory, where they are not too many."""
+    return replace(dataset, lines=tuple(dataset.lines)) if len(dataset.lines) <= _MOST_HELD else dataset
 
 
 def _changed(name: str, what: str) -> Problem:

@@ -49,12 +49,12 @@ class Instances:
         self._free: deque[Any] = deque()
 
     def start(self) -> None:
-        """Make the first one.
+        """Make the first one; those of an earlier start are forgotten.
 
         Raises:
             Exception: Whatever the constructor raises.
         """
-        self._free.append(self._make())
+        self._free = deque((self._make(),))
 
     def take(self) -> Any:
         """One for a call; give it back with :meth:`give` when the call is over."""
