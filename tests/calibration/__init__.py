@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tests.calibration import arms, clusters, equal_arms, graded, labels, plans, races, rates
+from tests.calibration import arms, choices, clusters, equal_arms, graded, labels, plans, races, rates
 from tests.calibration.study import Study
 
 #: In the order of the page; the ones that take longest come last.
@@ -23,6 +23,7 @@ STUDIES: Mapping[str, Callable[[], Study]] = {
     "best_set": arms.best_set,
     "winners": arms.winners,
     "chances": arms.chances,
+    "choices": choices.choices,
     "plans": plans.plans,
     "race_costs": races.costs,
     "race_near_ties": races.near_ties,

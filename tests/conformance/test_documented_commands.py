@@ -24,6 +24,7 @@ WALKS = {
     "races": ((DOCS / "races.md", None),),
     "gates": ((DOCS / "gates.md", None),),
     "planning": ((DOCS / "planning.md", None),),
+    "suggest": ((DOCS / "suggest.md", None),),
     "experiment_file": ((DOCS / "experiment-file.md", None),),
     "versions": ((DOCS / "versions.md", None),),
     "readme": ((ROOT / "README.md", ("The same without make", "Your own flow")),),

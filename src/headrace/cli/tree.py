@@ -169,6 +169,9 @@ TREE: Mapping[str, Branch | Place] = {
             "plan": _place(
                 "experiment_plan", "Say how many lines and repeats find a difference, and what they take."
             ),
+            "suggest": _place(
+                "experiment_suggest", "Suggest examples for a prompt, and measure what they gain."
+            ),
             "import": _place(
                 "experiment_import", "Turn an experiment of Microsoft's LLMOps template into ours."
             ),

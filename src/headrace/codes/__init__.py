@@ -17,6 +17,7 @@ from headrace.codes.judging import JUDGE_CODES
 from headrace.codes.moving import MOVING_CODES
 from headrace.codes.races import RACE_CODES
 from headrace.codes.runs import RUN_CODES
+from headrace.codes.suggestions import SUGGESTION_CODES
 from headrace.codes.versions import VERSION_CODES
 
 CATALOGUE: Mapping[str, Entry] = {
@@ -29,4 +30,5 @@ CATALOGUE: Mapping[str, Entry] = {
     **GATE_CODES,
     **RACE_CODES,
     **VERSION_CODES,
+    **SUGGESTION_CODES,
 }

@@ -79,12 +79,10 @@ def choose_lines(dataset: Dataset, choice: DataChoice, shown: str) -> Dataset:
         what = f"{dataset.path} has no column {choice.column!r} to split it by."
         fix = f'Did you mean "{near}"?' if near else f"Its columns are: {', '.join(dataset.columns)}."
         raise DefinitionError(Problem(code="D403", what=what, fix=fix))
-    numbers = [line.number for line in dataset.lines if _matches(line, choice)]
+    numbers = _numbers(dataset, choice)
     if not numbers:
         what = f"No line of {dataset.path} has {choice.value!r} in the column {choice.column!r}."
         raise DefinitionError(Problem(code="D402", what=what, fix="Correct the value of the split."))
-    if choice.n is not None:
-        numbers = sorted(sorted(numbers, key=lambda number: _draw(choice.seed, number))[: choice.n])
     chosen = frozenset(numbers)
 
     def read() -> Iterator[Line]:
@@ -93,6 +91,26 @@ def choose_lines(dataset: Dataset, choice: DataChoice, shown: str) -> Dataset:
 
     digest = hashlib.sha256(f"{dataset.digest}{choice_path('', choice)}".encode())
     return replace(dataset, path=shown, lines=LazyLines(read, len(numbers)), digest=digest.hexdigest())
+
+
+def other_lines(dataset: Dataset, choice: DataChoice) -> tuple[Line, ...]:
+    """The lines that are left: of a sample those of the same value that were not drawn, else those of other values.
+
+    They are numbered as in the dataset.
+    """
+    chosen = frozenset(_numbers(dataset, choice))
+    return tuple(
+        line
+        for line in dataset.lines
+        if line.number not in chosen and (choice.n is None or _matches(line, choice))
+    )
+
+
+def _numbers(dataset: Dataset, choice: DataChoice) -> list[int]:
+    numbers = [line.number for line in dataset.lines if _matches(line, choice)]
+    if choice.n is None:
+        return numbers
+    return sorted(sorted(numbers, key=lambda number: _draw(choice.seed, number))[: choice.n])
 
 
 def _matches(line: Line, choice: DataChoice) -> bool:

@@ -100,12 +100,13 @@ def is_experiment(path: Path) -> bool:
     return is_folder(path) or path.suffix in (".yaml", ".yml") or is_file(path)
 
 
-def load_experiment(path: Path, environment: str | None = None) -> Experiment:
+def load_experiment(path: Path, environment: str | None = None, *, may_be_alone: bool = False) -> Experiment:
     """Read an experiment file, or the ``experiment.yaml`` of a folder.
 
     Args:
         path: The file or its folder.
         environment: Name of an overlay: ``dev`` lays ``experiment.dev.yaml`` over ``experiment.yaml``.
+        may_be_alone: Whether one arm is enough; a file without any then has one, called base: the flow as it is.
 
     Raises:
         DefinitionError: Everything that is wrong with the file or its overlay, at once.
@@ -113,7 +114,9 @@ def load_experiment(path: Path, environment: str | None = None) -> Experiment:
     """
     file = path / "experiment.yaml" if is_folder(path) else path
     overlay = overlay_file(file, environment) if environment is not None else None
-    return replace(_parse(read_text(file), file, overlay), environment=environment)
+    return replace(
+        _parse(read_text(file), file, overlay, fewest=1 if may_be_alone else 2), environment=environment
+    )
 
 
 def read_experiment(given: Mapping[str, Any], folder: Path) -> Experiment:
@@ -134,7 +137,7 @@ def read_experiment(given: Mapping[str, Any], folder: Path) -> Experiment:
     return replace(read, file=None, source_map=None)
 
 
-def _parse(text: str, file: Path, overlay: Path | None = None) -> Experiment:
+def _parse(text: str, file: Path, overlay: Path | None = None, fewest: int = 2) -> Experiment:
     data, source_map, problems = read_yaml(text, str(file))
     if overlay is not None:
         over, over_map, more = read_yaml(read_text(overlay), str(overlay))
@@ -145,13 +148,13 @@ def _parse(text: str, file: Path, overlay: Path | None = None) -> Experiment:
         problems = (*problems, *more)
     findings = Findings(source_map, list(problems))
     root = root_block(data, findings)
-    experiment = _read(root, file) if root.data else None
+    experiment = _read(root, file, fewest) if root.data else None
     if findings.has_errors() or experiment is None:
         raise DefinitionError(*sorted(findings.problems, key=by_place))
     return experiment
 
 
-def _read(root: Block, file: Path) -> Experiment | None:
+def _read(root: Block, file: Path, fewest: int) -> Experiment | None:
     if "nodes" in root and "flow" not in root:
         what = "This is an experiment of prompt flow, a chain of flows: it has no arms to compare."
         fix = f"Run it with: headrace experiment test --template {file}"
@@ -159,7 +162,7 @@ def _read(root: Block, file: Path) -> Experiment | None:
         return None
     root.check_keys(KEYS, "An experiment", severity="error")
     seed = read_whole(root, "seed", default=0, at_least=0)
-    arms, factors, design = _read_arms(root, file, seed)
+    arms, factors, design = _read_arms(root, file, seed, fewest)
     metrics = read_metrics(root, [arm.name for arm in arms])
     alpha = root.number("alpha")
     if alpha is not None and not 0 < alpha < 1:
@@ -213,7 +216,7 @@ def _read_state(block: Block, key: str) -> bool | None:
 
 
 def _read_arms(
-    root: Block, file: Path, seed: int
+    root: Block, file: Path, seed: int, fewest: int
 ) -> tuple[tuple[Arm, ...], tuple[Factor, ...], Design | None]:
     variants = read_items(root, "variants", _read_variant)
     models = read_items(root, "models", read_model)
@@ -234,11 +237,11 @@ def _read_arms(
             return (), (), None
     else:
         try:
-            arms = make_arms(variants, models)
+            arms = make_arms(variants, models) or ((Arm(name="base"),) if fewest == 1 else ())
         except UsageError as error:
             adopt(root.findings, error, ("variants",) if "variants" in root else ("models",))
             return (), (), None
-    if len(arms) < 2:
+    if len(arms) < fewest:
         what = "The experiment has only one arm." if arms else "The experiment has no arm."
         root.findings.add(
             "G902", (), what, "Add variants, models or factors, so that there are at least two arms."

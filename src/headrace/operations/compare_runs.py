@@ -25,6 +25,7 @@ from headrace.formats.arms import unknown_baseline
 from headrace.formats.flow_file import load_flow
 from headrace.operations.arm_requests import ArmRuns
 from headrace.operations.check_experiment import unknown_metric
+from headrace.operations.chosen_lines import chosen_note
 from headrace.operations.collect_report import (
     make_graph,
     make_matrix,
@@ -230,7 +231,7 @@ def compare_judged(
         judges=measure_judges(collected, metrics, labels),
         guardrails=guardrails,
     )
-    comparison = replace(comparison, warnings=(*explain_missing(collected, names), *comparison.warnings))
+    comparison = _with_reasons(comparison, collected, names)
     comparison, recommendation, race = with_race(comparison, collected, judgement)
     commands = _commands([item.run for item in judged], experiment_id, file, judgement.get("options", ""))
     context = _context(workspace, judgement, collected, comparison, make_matrix(collected, names, facts))
@@ -246,6 +247,12 @@ def compare_judged(
         facts=facts,
         collected=tuple(collected),
     )
+
+
+def _with_reasons(comparison: Comparison, collected: Sequence[Collected], names: Sequence[str]) -> Comparison:
+    """With what must be known before anything else: lines that have chosen an arm, and why scores are missing."""
+    reasons = (*chosen_note(collected), *explain_missing(collected, names))
+    return replace(comparison, warnings=(*reasons, *comparison.warnings))
 
 
 def _context(

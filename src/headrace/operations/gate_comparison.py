@@ -16,6 +16,7 @@ from headrace.errors import Problem, UsageError, nearest
 from headrace.evaluation.comparison import compare
 from headrace.evaluation.gate import is_quantity, judge_gate
 from headrace.formats.paths import is_file
+from headrace.operations.chosen_lines import refuse_chosen_data, refuse_chosen_lines
 from headrace.operations.compare_runs import ComparisonResult
 from headrace.operations.find_effects import (
     arm_names,
@@ -35,9 +36,6 @@ from headrace.operations.gate_baselines import (
 from headrace.operations.named_versions import recorded_versions
 from headrace.operations.stored_comparison import StoredArms, read_stored_arms, recorded_arms
 from headrace.operations.workspace import Workspace
-
-_SELECTION = "selection"
-"""Where the judgement of a run says which lines were used to choose its arms: ``data_digest`` and ``line_ids``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +126,7 @@ def check_questions(workspace: Workspace | None, experiment: Experiment, specs: 
     Raises:
         UsageError: As :func:`gate_comparison`.
     """
+    refuse_chosen_data(experiment)
     names = [arm.name for arm in experiment.arms]
     metrics = {metric.name: metric for metric in experiment.metrics}
     for spec in specs:
@@ -173,7 +172,7 @@ def gate_comparison(
     if not specs:
         fix = "Name a metric, or write gates into the experiment file."
         raise UsageError(Problem(code="G962", what="This gate asks nothing.", fix=fix))
-    _refuse_chosen_lines(result)
+    refuse_chosen_lines(result.collected, workspace)
     return GateReport(results=tuple(_answer(workspace, result, spec) for spec in specs), comparison=result)
 
 
@@ -366,22 +365,6 @@ def _check_stored(
         if metric.spec.name in metrics and metric.judge and theirs and theirs != metric.judge.versions:
             what = f"{metric.spec.name} of {stored.source} was graded by another version of the judge."
             raise UsageError(Problem(code="G945", what=what, fix="Judge those answers again, then compare."))
-
-
-def _refuse_chosen_lines(result: ComparisonResult) -> None:
-    """Raise G964 where answers to the same lines had been used to choose an arm."""
-    asked = {line for arm in result.arms for line in arm.lines}
-    for run in result.runs:
-        chosen = run.spec.judgement.get(_SELECTION) or {}
-        lines = asked & {str(line) for line in chosen.get("line_ids", ())}
-        if lines and chosen.get("data_digest") in (None, run.spec.data_digest):
-            raise UsageError(
-                Problem(
-                    code="G964",
-                    what=f"{len(lines):,} of the lines were used to choose the arms that are asked about.",
-                    fix="Run the gate over lines that had no part in the choice.",
-                )
-            )
 
 
 def _senseless(what: str, fix: str) -> UsageError:

@@ -10,6 +10,7 @@ from headrace.domain.evaluation import Experiment, Guardrail
 from headrace.domain.run import Run
 from headrace.domain.scores import ArmLines, MetricSpec
 from headrace.domain.variant import Design
+from headrace.operations.chosen_lines import selection_of
 from headrace.operations.named_versions import VERSIONS_KEY, versions_as_plain
 from headrace.operations.recorded_gates import KEY, gates_as_plain, gates_of
 
@@ -29,6 +30,7 @@ def judgement_of(experiment: Experiment) -> dict[str, Any]:
         "family": experiment.family,
         **({KEY: gates_as_plain(gates)} if gates else {}),
         **_said(experiment),
+        **selection_of(experiment),
     }
 
 

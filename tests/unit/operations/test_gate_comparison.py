@@ -1,14 +1,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.support.runs import a_spec, a_time
 
 from headrace.domain.gate import GateSpec
-from headrace.domain.run import Run
 from headrace.domain.scores import MetricSpec
 from headrace.errors import HeadraceError
 from headrace.evaluation.report.as_json import render_json
@@ -143,25 +140,6 @@ def test_a_file_about_other_lines_or_scores_is_refused(tmp_path: Path) -> None:
     file.write_text("[]", encoding="utf-8")
     with pytest.raises(HeadraceError, match="no comparison of headrace"):
         _ask(_result(100, 100), arm="new", against=str(file))
-
-
-@pytest.mark.parametrize(
-    ("lines", "digest", "is_refused"),
-    [(["line-3"], "d1", True), (["line-3"], "d2", False), (["elsewhere"], "d1", False)],
-)
-def test_lines_that_were_used_to_choose_are_refused(
-    lines: list[str], digest: str, *, is_refused: bool
-) -> None:
-    spec = a_spec(
-        "new", data_digest="d1", judgement={"selection": {"data_digest": digest, "line_ids": lines}}
-    )
-    run = Run(spec=spec, status="Completed", created_at=a_time(), n_lines=200)
-    result = replace(_result(100, 100), runs=(run,))
-    if is_refused:
-        with pytest.raises(HeadraceError, match="G964"):
-            _ask(result)
-    else:
-        assert _ask(result).outcome == "passed"
 
 
 @pytest.mark.parametrize(
