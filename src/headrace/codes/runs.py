@@ -172,7 +172,7 @@ RUN_CODES: Mapping[str, Entry] = {
     "S816": Entry(
         "unknown-experiment",
         "An experiment that does not exist",
-        "No chain of flows was created under this name.",
+        "The store knows no experiment of this id or name, or it is of the other kind: with arms, or a chain of flows.",
     ),
     "S817": Entry(
         "refused-by-system",
@@ -182,7 +182,7 @@ RUN_CODES: Mapping[str, Entry] = {
     "S818": Entry("run-at-work", "A run that another process works on", "A run has one owner at a time."),
     "S819": Entry(
         "run-changed",
-        "A run whose flow or data have changed",
+        "A run or an experiment whose flow or data have changed",
         "A run is resumed only as it was made, so that its result is that of a run that was never interrupted.",
     ),
     "S820": Entry(

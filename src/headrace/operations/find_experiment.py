@@ -14,7 +14,7 @@ from headrace.formats.flow_file import load_flow
 from headrace.formats.lines import read_dataset
 from headrace.operations.diff_flows import diff_versions
 from headrace.operations.keep_version import find_named_change
-from headrace.operations.kept_chains import chain_exists
+from headrace.operations.kept_chains import chain_exists, list_chains
 from headrace.operations.read_version import read_snapshot
 from headrace.operations.run_owner import is_at_work, is_owner_at_work
 from headrace.operations.workspace import Workspace
@@ -35,14 +35,21 @@ def find_experiment(workspace: Workspace, text: str) -> RecordedExperiment:
     for experiment in every:
         if experiment.name == text:
             return experiment
-    what, fix = f'There is no experiment "{text}".', "headrace experiment list shows all."
+    what, fix = f'There is no experiment named "{text}".', "headrace experiment list shows all."
     if chain_exists(workspace, text):
         what = f'"{text}" is a chain of flows, and no experiment with arms.'
         fix = f"Run it with: headrace experiment start --name {text}"
     elif workspace.store.list_runs(experiment=text, limit=1):
         what = f'The experiment "{text}" was begun by an older headrace, which recorded only its runs.'
         fix = f"Compare them with: headrace compare --again {text}"
-    elif near := nearest(text, [*(item.id for item in every), *(item.name for item in every)]):
+    elif near := nearest(
+        text,
+        [
+            *(item.name for item in every),
+            *(item.id for item in every),
+            *(str(chain["name"]) for chain in list_chains(workspace)),
+        ],
+    ):
         fix = f'Did you mean "{near}"?'
     raise UsageError(Problem(code="S816", what=what, fix=fix))
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from headrace.domain.evaluation import EvaluatorSpec, Experiment
+from headrace.domain.dataset import SourceLine
+from headrace.domain.evaluation import Experiment
 from headrace.domain.flow import DAG, ENDPOINT, PROMPTY
 from headrace.domain.forecast import Forecast
-from headrace.domain.run import Run, Usage, sum_usage
+from headrace.domain.run import COMPLETED, Run, Usage, sum_usage
 from headrace.domain.tool import ToolSpec
 from headrace.domain.variant import Arm
-from headrace.engine.cache import NodeCache
+from headrace.engine.cache import Answer, Find, NodeCache
 from headrace.engine.line import run_line
 from headrace.engine.shards import PendingLine
 from headrace.errors import HeadraceError
 from headrace.formats.lines import read_dataset
+from headrace.formats.mapping import BASELINE_OUTPUTS, parse_mapping
 from headrace.formats.multimedia import place_images
 from headrace.formats.positions import read_text
 from headrace.formats.template import load_template
@@ -34,10 +36,11 @@ from headrace.operations.run_batch import (
     flow_choice,
     recorded_overrides,
 )
-from headrace.operations.run_lines import make_lines
+from headrace.operations.run_lines import as_source_line, make_lines, pending_line
 from headrace.operations.test_flow import make_arm
 from headrace.operations.versions import chosen_flow
 from headrace.operations.workspace import Workspace
+from headrace.planning.columns import map_lines
 from headrace.planning.plan import Step
 from headrace.tools.base import ASYNC, NodeContext
 
@@ -62,6 +65,20 @@ def forecast_run(workspace: Workspace, request: RunRequest, label: str | None = 
         DefinitionError: Flow, data or mapping are wrong.
         UsageError: Unknown base run, variant or model; a cost is to be limited that is not known.
     """
+    return _forecast_run(workspace, request, label, set())[0]
+
+
+def _forecast_run(
+    workspace: Workspace, request: RunRequest, label: str | None, expected: set[str]
+) -> tuple[Forecast, tuple[SourceLine, ...]]:
+    """The forecast, and the answers that are known already, because everything in front of them is kept.
+
+    Args:
+        workspace: For the store.
+        request: What would be run.
+        label: What the forecast is called.
+        expected: Keys of results that are made by then, which equal calls share; grows.
+    """
     request = replace(request, flow=chosen_flow(workspace, request.flow))
     arm = request.arm or make_arm(request.variant, request.model)
     dataset = read_dataset(request.data) if request.data is not None else None
@@ -77,12 +94,12 @@ def forecast_run(workspace: Workspace, request: RunRequest, label: str | None = 
         )
         name = label or (arm.name if arm else loaded.flow.name)
         cached = cached_nodes(workspace, request, loaded)
-        saved = asyncio.run(_find_saved(workspace, loaded, lines, cached))
+        saved, answers = asyncio.run(_follow(workspace, loaded, lines, cached, expected))
         base = _find_pilot(workspace, loaded, arm, recorded_overrides(request, arm))
         if base is None:
-            return _less(_from_prompts(loaded, lines, len(lines), name), saved)
+            return _less(_from_prompts(loaded, lines, len(lines), name), saved), answers
         concurrency = request.max_concurrency or loaded.max_concurrency
-        return _less(_from_run(workspace, base, loaded, len(lines), concurrency, name), saved)
+        return _less(_from_run(workspace, base, loaded, len(lines), concurrency, name), saved), answers
 
 
 def forecast_experiment(
@@ -101,9 +118,11 @@ def forecast_experiment(
     """
     found = []
     experiment = check_experiment(workspace, experiment)
+    experiment = replace(experiment, cache=experiment_cache(workspace, experiment))
+    expected: set[str] = set()
     for arm in experiment.arms:
         request = RunRequest(
-            cache=experiment_cache(workspace, experiment),
+            cache=experiment.cache,
             flow=Path(arm.flow_path or experiment.flow_path),
             data=Path(experiment.data_path),
             column_mapping=experiment.column_mapping,
@@ -111,23 +130,39 @@ def forecast_experiment(
             environment_variables=experiment.environment_variables,
             max_concurrency=max_concurrency,
         )
-        answers = forecast_run(workspace, request)
-        found.append(_repeated(answers, experiment.repeats))
+        answering, answers = _forecast_run(workspace, request, None, expected)
+        found.append(_repeated(answering, experiment.repeats))
         for evaluator in experiment.evaluators:
+            asked = replace(
+                request, flow=Path(evaluator.flow_path or ""), column_mapping=evaluator.column_mapping
+            )
             label = f"{arm.name}, {evaluator.name}"
-            judging = _forecast_evaluator(workspace, evaluator, answers.n_lines, max_concurrency, label)
-            found.append(_repeated(judging, experiment.repeats))
+            judging = _forecast_evaluator(workspace, asked, answers, answering.n_lines, expected)
+            found.append(_repeated(replace(judging, label=label), experiment.repeats))
     return tuple(found)
 
 
 def _forecast_evaluator(
-    workspace: Workspace, evaluator: EvaluatorSpec, n_lines: int, max_concurrency: int | None, label: str
+    workspace: Workspace,
+    request: RunRequest,
+    answers: Collection[SourceLine],
+    n_lines: int,
+    expected: set[str],
 ) -> Forecast:
-    with loaded_flow(workspace, Path(evaluator.flow_path or "")) as loaded:
+    """What judging takes: of answers that are known already it may be kept, all others are judged anew."""
+    dataset = read_dataset(request.data) if request.data is not None else None
+    with loaded_flow(workspace, request.flow) as loaded:
+        saved, mapping = Usage(), request.column_mapping
+        if answers and not any(str(item).startswith(BASELINE_OUTPUTS) for item in mapping.values()):
+            mapped, _ = map_lines(loaded.flow, parse_mapping(mapping), dataset, answers)
+            lines = [pending_line(loaded.flow, line) for line in mapped]
+            cached = cached_nodes(workspace, request, loaded)
+            saved, _ = asyncio.run(_follow(workspace, loaded, lines, cached, expected))
         base = _find_pilot(workspace, loaded, None, {})
         if base is None:
-            return _from_prompts(loaded, (), n_lines, label)
-        return _from_run(workspace, base, loaded, n_lines, max_concurrency or loaded.max_concurrency, label)
+            return _less(_from_prompts(loaded, (), n_lines, ""), saved)
+        concurrency = request.max_concurrency or loaded.max_concurrency
+        return _less(_from_run(workspace, base, loaded, n_lines, concurrency, ""), saved)
 
 
 def _repeated(forecast: Forecast, repeats: int) -> Forecast:
@@ -162,33 +197,72 @@ class _Uncalled:
         raise LookupError
 
 
-async def _find_saved(
-    workspace: Workspace, loaded: LoadedFlow, lines: Collection[PendingLine], cached: CachedNodes
-) -> Usage:
-    """What results in the cache save: every line is followed from one of them to the next, as far as they reach."""
-    if not cached.fingerprinters:
-        return Usage()
-    prompts = {step.node.name for step in loaded.plan.steps if step.node.type == "prompt"}
-    tools = {name: tool if name in prompts else _Uncalled(tool.spec) for name, tool in loaded.tools.items()}
+class _Followed(NodeCache):
+    """A cache in which nothing is made: it counts the calls whose results others make before.
+
+    Attributes:
+        n_shared: Those of models.
+    """
+
+    def __init__(self, cached: CachedNodes, find: Find, expected: set[str], models: Collection[str]) -> None:
+        super().__init__(cached.fingerprinters, find=find, run="")
+        self.n_shared = 0
+        self._expected = expected
+        self._models = models
+
+    async def call(self, key: str, context: NodeContext, make: Callable[[], Awaitable[Any]]) -> Answer:
+        """As of every cache, and notes a result that would be made."""
+        try:
+            return await super().call(key, context, make)
+        except LookupError:
+            self.n_shared += key in self._expected and context.node in self._models
+            self._expected.add(key)
+            raise
+
+
+async def _follow(
+    workspace: Workspace,
+    loaded: LoadedFlow,
+    lines: Collection[PendingLine],
+    cached: CachedNodes,
+    expected: set[str],
+) -> tuple[Usage, tuple[SourceLine, ...]]:
+    """Follow every line from one result in the cache to the next, as far as they reach.
+
+    Returns:
+        What results save that are kept, or are made by equal calls before; and the answers of lines that need no call.
+    """
+    if not cached.fingerprinters or not lines:
+        return Usage(), ()
+    types = {step.node.name: step.node.type for step in loaded.plan.steps}
+    tools = {
+        name: tool if types.get(name) == "prompt" else _Uncalled(tool.spec)
+        for name, tool in loaded.tools.items()
+    }
     step = -(-len(lines) // _MAX_LINES)
     found: list[Usage] = []
+    answers: list[SourceLine] = []
+    models = [name for name, kind in types.items() if kind == "llm"]
     session = FlowSession(workspace, replace(loaded, tools=tools), max_threads=1, attributes={})
     async with session as flow:
-        flow.cache = NodeCache(cached.fingerprinters, find=workspace.store.read_cached, run="")
+        flow.cache = followed = _Followed(cached, workspace.store.read_cached, expected, models)
         for line in islice(lines, 0, None, step):
             if line.problem is not None:
                 found.append(Usage())
                 continue
             result = await run_line(flow, line.inputs, line_number=line.line.number)
             found.append(sum_usage([node.saved for node in result.nodes]))
+            if result.status == COMPLETED:
+                answers.append(as_source_line(result))
     share = len(lines) / len(found)
     total = sum_usage(found)
-    return Usage(
-        calls=round(total.calls * share),
+    saved = Usage(
+        calls=round((total.calls + followed.n_shared) * share),
         prompt_tokens=round(total.prompt_tokens * share),
         completion_tokens=round(total.completion_tokens * share),
         cost_usd=total.cost_usd * share if total.cost_usd is not None else None,
     )
+    return saved, tuple(answers) if step == 1 else ()
 
 
 def _less(forecast: Forecast, saved: Usage) -> Forecast:

@@ -70,8 +70,8 @@ def make_lines(
     raise_if_errors(problems)
     workspace.warn(problems)
     if only is not None:
-        return [_pending(flow, line) for line in lines if line.number in only]
-    return LazyLines(lambda: (_pending(flow, line) for line in lines), len(lines))
+        return [pending_line(flow, line) for line in lines if line.number in only]
+    return LazyLines(lambda: (pending_line(flow, line) for line in lines), len(lines))
 
 
 def _chosen(dataset: Dataset, only: Collection[int] | None) -> Dataset:
@@ -82,7 +82,8 @@ def _chosen(dataset: Dataset, only: Collection[int] | None) -> Dataset:
     return replace(dataset, lines=lines) if lines else dataset
 
 
-def _pending(flow: Flow, line: Line) -> PendingLine:
+def pending_line(flow: Flow, line: Line) -> PendingLine:
+    """A mapped line as inputs of its flow, with its problem where they do not fit."""
     inputs, problems = make_inputs(flow, line.columns, line.span)
     errors = [problem for problem in problems if problem.severity == "error"]
     unused = {name: value for name, value in line.columns.items() if name not in flow.inputs}
@@ -98,10 +99,13 @@ def _source_lines(workspace: Workspace, base: Run, base_data: Dataset | None) ->
             row = next(rows, None)
         if result.status == COMPLETED:
             columns = row.columns if row is not None and row.number == result.line_number else {}
-            inputs = {**result.inputs, **columns}
-            yield SourceLine(
-                number=result.line_number, inputs=inputs, outputs=result.outputs, facts=_facts(result)
-            )
+            yield as_source_line(result, columns)
+
+
+def as_source_line(result: LineResult, columns: Mapping[str, Any] | None = None) -> SourceLine:
+    """What a completed line offers to a mapping, the columns of its data over the inputs that are recorded."""
+    inputs = {**result.inputs, **(columns or {})}
+    return SourceLine(number=result.line_number, inputs=inputs, outputs=result.outputs, facts=_facts(result))
 
 
 def _facts(result: LineResult) -> dict[str, Any]:
