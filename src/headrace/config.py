@@ -13,6 +13,7 @@ from headrace.errors import Problem, UsageError
 STATE_FOLDER = ".headrace"
 _SHORTEST_S = 0.001
 CACHE_WORDS = ("auto", "on", "off")
+IMAGE_ADDRESSES = ("public", "named", "none")
 MODEL_CLIENTS = ("wire", "openai")
 _QUOTA_UNITS = ("rpm", "tpm")
 
@@ -75,6 +76,8 @@ class Settings:
             (``HEADRACE_MODEL_CLIENT``); both send the same requests.
         cache: Whether results of nodes are used again (``HEADRACE_CACHE``): ``on``, ``off``, or ``auto``, which is
             on for comparisons and off for single runs.
+        image_addresses: Which addresses images are fetched from (``HEADRACE_IMAGE_ADDRESSES``): ``public`` ones and
+            those of ``image_hosts``, only ``named`` ones, which are those, or ``none``.
         image_hosts: Hosts that images are fetched from although their address is not public, in lower case
             (``HEADRACE_IMAGE_HOSTS``, separated by commas).
         otlp_endpoint: Where spans are sent; ``None`` sends none (``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`` or
@@ -100,6 +103,7 @@ class Settings:
     quota_wait_s: float
     model_client: str
     cache: str
+    image_addresses: str
     image_hosts: frozenset[str]
     otlp_endpoint: str | None
     serving: ServingLimits
@@ -136,6 +140,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         max_retries=int(_number(source, "HEADRACE_MAX_RETRIES", 8)),
         model_client=_word(source, "HEADRACE_MODEL_CLIENT", MODEL_CLIENTS),
         cache=_word(source, "HEADRACE_CACHE", CACHE_WORDS),
+        image_addresses=_word(source, "HEADRACE_IMAGE_ADDRESSES", IMAGE_ADDRESSES),
         image_hosts=_names(source.get("HEADRACE_IMAGE_HOSTS") or ""),
         otlp_endpoint=source.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
         or source.get("OTEL_EXPORTER_OTLP_ENDPOINT")

@@ -3,13 +3,14 @@
 An address in a flow's inputs may come from anybody, and who fetches it stands inside the network: so no address that
 leads to this machine or to a private network is fetched, unless its host is named in ``HEADRACE_IMAGE_HOSTS``. What
 counts is where the name leads: it is resolved first, the connection is made to the address that was looked at, and a
-redirect is an address like any other.
+redirect is an address like any other. What comes back must be an image: a text that is none is not passed on.
 """
 
 from __future__ import annotations
 
 import base64
 import http.client
+import re
 import socket
 import ssl
 import time
@@ -33,6 +34,9 @@ _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
 _NAT64 = IPv6Network("64:ff9b::/96")
 _PIECE_BYTES = 65_536
+_LOOKED_AT_BYTES = 1024
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]|^\xff\xd8\xff")
+"""Control characters, of which every image has some near its beginning, and text has none."""
 _SAFE = "%/:=&?~#+!$,;'@()*[]"
 
 
@@ -75,6 +79,7 @@ def fetch_image(url: str, settings: Settings) -> bytes:
         except (OSError, UnicodeError, http.client.HTTPException) as error:
             raise _unreachable(target, error) from error
         if isinstance(answer, bytes):
+            _check_image(answer)
             return answer
         url = urljoin(url, answer)
     raise ImageError(
@@ -93,6 +98,12 @@ def _look_at(url: str, settings: Settings) -> _Target:
         raise _no_address()
     port = port or _PORTS[parts.scheme]
     is_named = host in settings.image_hosts
+    if settings.image_addresses == "none" or (settings.image_addresses == "named" and not is_named):
+        raise ImageError(
+            reason=f"HEADRACE_IMAGE_ADDRESSES is {settings.image_addresses}",
+            fix="Give the image as a file or in base64; or name its host in HEADRACE_IMAGE_HOSTS.",
+            is_refused=True,
+        )
     proxy = find_proxy(url, settings.environment)
     addresses = _resolve(host, port, is_needed=not (is_named and proxy))
     if not is_named and not all(map(_is_public, addresses)):
@@ -237,6 +248,19 @@ def _read(stream: socket.socket | None, response: http.client.HTTPResponse, dead
     if response.length:
         raise http.client.IncompleteRead(bytes(content), response.length)
     return bytes(content)
+
+
+def _check_image(content: bytes) -> None:
+    """Refuse a text: what is behind an address is passed on as an image, whatever it is.
+
+    Raises:
+        ImageError: It is a text, and no SVG.
+    """
+    beginning = content[:_LOOKED_AT_BYTES]
+    is_text = not _NO_TEXT.search(beginning)
+    if is_text and b"<svg" not in beginning.lower():
+        reason = "what its address holds is a text, not an image" if content else "its address holds nothing"
+        raise ImageError(reason=reason, fix="Check the address: it may show a page for signing in.")
 
 
 def _rest(deadline: float) -> float:

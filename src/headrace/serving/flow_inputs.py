@@ -11,6 +11,9 @@ from headrace.errors import Problem, UsageError
 from headrace.formats.multimedia import check_sent_images
 from headrace.planning.convert import make_inputs
 
+MAX_DEPTH = 100
+"""Levels of lists and objects in a request, as in a file; what walks through values needs a frame or more for each."""
+
 
 def read_inputs(flow: Flow, body: bytes) -> dict[str, Any]:
     """The inputs of one request: a JSON object, or any text for a flow of a single input.
@@ -38,6 +41,9 @@ def read_inputs(flow: Flow, body: bytes) -> dict[str, Any]:
 def _parse(flow: Flow, body: bytes) -> Mapping[str, Any]:
     try:
         given = json.loads(body)
+        if _is_deep(given):
+            what = f"The request nests lists and objects more than {MAX_DEPTH} deep."
+            raise UsageError(Problem(code="D401", what=what, fix="Send flatter values."))
     except (ValueError, RecursionError):
         names = list(flow.inputs)
         if len(names) == 1:
@@ -49,3 +55,18 @@ def _parse(flow: Flow, body: bytes) -> Mapping[str, Any]:
         return given
     what = f"The request holds a {type(given).__name__}, not an object of input names and values."
     raise UsageError(Problem(code="D401", what=what, fix='Send {"input": value, …}.'))
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether something is nested deeper than :data:`MAX_DEPTH`; looks at one level after the other."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            item
+            for value in level
+            if isinstance(value, (dict, list))
+            for item in (value.values() if isinstance(value, dict) else value)
+        ]
+        if not level:
+            return False
+    return True

@@ -195,3 +195,48 @@ def test_a_tunnel_through_a_proxy_that_refuses_it_is_said() -> None:
         here = settings("images.example", https_proxy=f"http://127.0.0.1:{port}")
         with pytest.raises(ImageError, match=r"images\.example cannot be reached"):
             fetch_image("https://images.example/x.png", here)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"<!doctype html><title>Sign in</title>", b'{"AccessKeyId": "x"}', "é\n\t".encode()]
+)
+def test_a_text_is_no_image_whatever_it_calls_itself(content: bytes) -> None:
+    with image_server(lambda *_: Page(content=content)) as port, pytest.raises(ImageError) as caught:
+        fetch_image(f"http://127.0.0.1:{port}/x.png", settings())
+    assert str(caught.value) in (
+        "what its address holds is a text, not an image",
+        "its address holds nothing",
+    )
+    assert "AccessKeyId" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        RED,
+        b"\xff\xd8\xff\xe0" + b"JFIF" * 10,
+        b"GIF89a\x01\x00",
+        b"RIFF\x10\x00\x00\x00WEBPVP8 ",
+        b"\x00\x00\x00 ftypavif",
+        b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"/>',
+    ],
+)
+def test_images_of_every_kind_are_taken(content: bytes) -> None:
+    with image_server(lambda *_: Page(content=content)) as port:
+        assert fetch_image(f"http://127.0.0.1:{port}/x", settings()) == content
+
+
+@pytest.mark.parametrize(("word", "is_asked"), [("public", True), ("named", True), ("none", False)])
+def test_addresses_can_be_shut_out(word: str, is_asked: bool) -> None:
+    here = settings(HEADRACE_IMAGE_ADDRESSES=word)
+    with image_server(red) as port:
+        if is_asked:
+            assert fetch_image(f"http://127.0.0.1:{port}/x.png", here) == RED
+        else:
+            with pytest.raises(ImageError) as caught:
+                fetch_image(f"http://127.0.0.1:{port}/x.png", here)
+            assert caught.value.is_refused
+    if word != "public":
+        with pytest.raises(ImageError, match=word) as caught:
+            fetch_image("https://8.8.8.8/x.png", here)
+        assert caught.value.is_refused
