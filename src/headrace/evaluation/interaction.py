@@ -9,11 +9,11 @@ from itertools import combinations
 from headrace.domain.comparison import Estimate, InteractionEffect
 from headrace.domain.scores import ArmLines, MetricKind
 from headrace.evaluation.adjustment import Plan
+from headrace.evaluation.design_cells import Levels, are_balanced, design_cells, levels_of, line_means
 from headrace.evaluation.effects import (
     Yardstick,
     difference_interval_of,
     difference_test,
-    paired_differences,
 )
 from headrace.evaluation.line_scores import ScoreTable
 from headrace.evaluation.stats.estimate import mean
@@ -21,27 +21,18 @@ from headrace.evaluation.stats.estimate import mean
 _NAMED_ALONE = ("variant", "model", "flow")
 """Factors whose levels are read without the name of the factor before them."""
 
-_Levels = tuple[str | None, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Square:
-    """Four arms: two levels of one factor crossed with two of another, all other factors the same."""
-
-    variant: ArmLines
-    model: ArmLines
-    both: ArmLines
-    baseline: ArmLines
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Contrast:
-    """One interaction effect: its levels, as they are read, and the squares that it is the mean of."""
+    """One interaction effect: its levels, as they are read, and the arms that have both, one or none of them."""
 
     factors: tuple[str, str]
     levels: tuple[str, str]
     baseline_levels: tuple[str, str]
-    squares: tuple[_Square, ...]
+    both: tuple[ArmLines, ...]
+    first: tuple[ArmLines, ...]
+    second: tuple[ArmLines, ...]
+    none: tuple[ArmLines, ...]
 
 
 def measure_interaction(
@@ -49,9 +40,10 @@ def measure_interaction(
 ) -> tuple[InteractionEffect, ...]:
     """The difference that each variant makes on each model, less the one that it makes on the baseline's model.
 
-    The same for any two factors of a design, as the mean over all settings of its other factors for which all four
-    arms are there. Paired by line over the lines that all these arms score. A difference of differences of scores in
-    [0, 1] lies in [-2, 2] and is no yes-or-no score any more, so intervals and tests are those of graded scores.
+    The same for any two factors of a design, as the mean over the settings of its other factors. In a fraction of
+    resolution 4 or less only settings count for which all four arms are there. Paired by line over the lines that all
+    these arms score. A difference of differences of scores in [0, 1] lies in [-2, 2] and is no yes-or-no score any
+    more, so intervals and tests are those of graded scores.
 
     Source: the interaction contrast of a 2 by 2 layout with repeated measures; Kirk (2013), Experimental Design,
     4th ed., section 10.3; its mean over other factors is the two-factor interaction of a full factorial.
@@ -68,55 +60,49 @@ def measure_interaction(
 
 
 def _contrasts(arms: Sequence[ArmLines], baseline: ArmLines) -> Iterator[_Contrast]:
-    names = tuple(baseline.factors) or ("variant", "model")
-    cells: dict[_Levels, ArmLines] = {}
-    for arm in arms:
-        if baseline.factors and tuple(arm.factors) != names:
-            return  # arms of several designs: what tells them apart is not known
-        levels = tuple(arm.factors.values()) if baseline.factors else (arm.variant, arm.model)
-        cells[levels] = arm
-    if len(cells) < len(arms):  # several arms of one variant and model: it is not they that tell arms apart
-        return
-    base = next(levels for levels, arm in cells.items() if arm.arm == baseline.arm)
+    names, cells = design_cells(arms, baseline)
+    base = levels_of(baseline)
     for first, second in combinations(range(len(names)), 2):
         pairs = dict.fromkeys((levels[first], levels[second]) for levels in cells)
         for one, other in pairs:
             if one == base[first] or other == base[second]:
                 continue
-            squares = tuple(_squares(cells, base, first, one, second, other))
-            if squares:
-                yield _Contrast(
-                    factors=(names[first], names[second]),
-                    levels=(_text(names[first], one), _text(names[second], other)),
-                    baseline_levels=(
-                        _text(names[first], base[first]),
-                        _text(names[second], base[second]),
-                    ),
-                    squares=squares,
-                )
+            groups = _comparable(cells, base, (first, one), (second, other))
+            if groups is None:
+                continue
+            both, ones, others, none = (tuple(cells[cell] for cell in group) for group in groups)
+            yield _Contrast(
+                factors=(names[first], names[second]),
+                levels=(_text(names[first], one), _text(names[second], other)),
+                baseline_levels=(_text(names[first], base[first]), _text(names[second], base[second])),
+                both=both,
+                first=ones,
+                second=others,
+                none=none,
+            )
 
 
-def _squares(
-    cells: Mapping[_Levels, ArmLines],
-    base: _Levels,
-    first: int,
-    one: str | None,
-    second: int,
-    other: str | None,
-) -> Iterator[_Square]:
-    """The squares of two levels against those of the baseline, one for each setting of the other factors."""
+def _comparable(
+    cells: Mapping[Levels, ArmLines], base: Levels, one: tuple[int, str | None], other: tuple[int, str | None]
+) -> list[list[Levels]] | None:
+    """The cells with both of two levels, with either and with none; ``None`` where they cannot be compared.
 
-    def at(levels: _Levels, level_one: str | None, level_other: str | None) -> ArmLines | None:
-        changed = {first: level_one, second: level_other}
-        return cells.get(tuple(changed.get(place, level) for place, level in enumerate(levels)))
+    All of them where their other factors do not tell them apart, as in a full design and in a fraction of resolution
+    5; else the squares of four that have the same other levels.
+    """
+    (first, level), (second, another) = one, other
+    corners = [(level, another), (level, base[second]), (base[first], another), (base[first], base[second])]
+    groups = [[cell for cell in cells if (cell[first], cell[second]) == corner] for corner in corners]
+    if all(groups) and are_balanced(groups, (first, second)):
+        return groups
+    squares = [[_changed(cell, first, second, corner) for corner in corners] for cell in groups[0]]
+    whole = [square for square in squares if all(cell in cells for cell in square)]
+    return [list(group) for group in zip(*whole, strict=True)] if whole else None
 
-    for levels, both in cells.items():
-        if (levels[first], levels[second]) != (one, other):
-            continue
-        variant, model = at(levels, one, base[second]), at(levels, base[first], other)
-        baseline = at(levels, base[first], base[second])
-        if variant is not None and model is not None and baseline is not None:
-            yield _Square(variant=variant, model=model, both=both, baseline=baseline)
+
+def _changed(cell: Levels, first: int, second: int, corner: tuple[str | None, str | None]) -> Levels:
+    levels = {first: corner[0], second: corner[1]}
+    return tuple(levels.get(place, level) for place, level in enumerate(cell))
 
 
 def _text(factor: str, level: str | None) -> str:
@@ -124,9 +110,10 @@ def _text(factor: str, level: str | None) -> str:
 
 
 def _measure(contrast: _Contrast, table: ScoreTable, yardstick: Yardstick) -> InteractionEffect:
-    by_square = [_differences(square, table) for square in contrast.squares]
-    lines = [line for line in by_square[0] if all(line in found for found in by_square)]
-    differences = [mean([found[line] for found in by_square]) for line in lines]
+    groups = (contrast.both, contrast.first, contrast.second, contrast.none)
+    both, first, second, none = (line_means(group, table) for group in groups)
+    lines = [line for line in both if line in first and line in second and line in none]
+    differences = [both[line] - second[line] - first[line] + none[line] for line in lines]
     clusters = yardstick.clusters.names(lines) if yardstick.clusters else None
     estimate = None
     p_raw = None
@@ -144,9 +131,3 @@ def _measure(contrast: _Contrast, table: ScoreTable, yardstick: Yardstick) -> In
         p_adjusted=None,
         factors=contrast.factors,
     )
-
-
-def _differences(square: _Square, table: ScoreTable) -> dict[str, float]:
-    on_model = paired_differences(table.counted[square.both.arm], table.counted[square.model.arm])
-    on_base = paired_differences(table.counted[square.variant.arm], table.counted[square.baseline.arm])
-    return {line: value - on_base[line] for line, value in on_model.items() if line in on_base}

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from headrace.domain.comparison import Estimate, MainEffect
 from headrace.domain.scores import ArmLines, MetricKind
 from headrace.evaluation.adjustment import Plan
+from headrace.evaluation.design_cells import Levels, are_balanced, design_cells, levels_of, line_means
 from headrace.evaluation.effects import Yardstick, difference_interval_of, difference_test
 from headrace.evaluation.line_scores import ScoreTable
 from headrace.evaluation.stats.estimate import mean
-
-_Levels = tuple[str, ...]
-_Cells = Mapping[_Levels, ArmLines]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,11 +46,8 @@ def measure_main_effects(
 
 
 def _contrasts(arms: Sequence[ArmLines], baseline: ArmLines) -> Iterator[_Contrast]:
-    names = tuple(_factors(baseline))
-    cells = {tuple(_factors(arm).values()): arm for arm in arms if tuple(_factors(arm)) == names}
-    if len(cells) < len(arms):  # what tells the arms apart is not known
-        return
-    base = tuple(_factors(baseline).values())
+    names, cells = design_cells(arms, baseline)
+    base = levels_of(baseline)
     levels = [list(dict.fromkeys(cell[place] for cell in cells)) for place in range(len(names))]
     if sum(len(found) > 1 for found in levels) < 2:
         return
@@ -61,42 +55,31 @@ def _contrasts(arms: Sequence[ArmLines], baseline: ArmLines) -> Iterator[_Contra
         for level in levels[place]:
             if level == base[place]:
                 continue
-            ours, theirs = _matched(cells, place, level, base[place])
+            ours, theirs = _comparable(cells, place, level, base[place])
             if ours:
                 yield _Contrast(
                     factor=name,
-                    level=level,
-                    baseline_level=base[place],
+                    level=level or "",
+                    baseline_level=base[place] or "",
                     arms=tuple(cells[cell] for cell in ours),
                     others=tuple(cells[cell] for cell in theirs),
                 )
 
 
-def _factors(arm: ArmLines) -> Mapping[str, str]:
-    return arm.factors or {"variant": arm.variant or "", "model": arm.model or ""}
-
-
-def _matched(cells: _Cells, place: int, level: str, other: str) -> tuple[list[_Levels], list[_Levels]]:
+def _comparable(
+    cells: Mapping[Levels, ArmLines], place: int, level: str | None, other: str | None
+) -> tuple[list[Levels], list[Levels]]:
     """Arms of two levels of a factor whose other factors do not tell them apart."""
     ours = [cell for cell in cells if cell[place] == level]
     theirs = [cell for cell in cells if cell[place] == other]
-    if all(
-        _shares(ours, another) == _shares(theirs, another)
-        for another in range(len(ours[0]))
-        if another != place
-    ):
+    if are_balanced([ours, theirs], [place]):
         return ours, theirs
     pairs = [(cell, twin) for cell in ours if (twin := (*cell[:place], other, *cell[place + 1 :])) in cells]
     return [cell for cell, _ in pairs], [twin for _, twin in pairs]
 
 
-def _shares(cells: Sequence[_Levels], place: int) -> dict[str, float]:
-    counts = Counter(cell[place] for cell in cells)
-    return {level: count / len(cells) for level, count in counts.items()}
-
-
 def _measure(contrast: _Contrast, table: ScoreTable, yardstick: Yardstick) -> MainEffect:
-    ours, theirs = _line_means(contrast.arms, table), _line_means(contrast.others, table)
+    ours, theirs = line_means(contrast.arms, table), line_means(contrast.others, table)
     lines = [line for line in ours if line in theirs]
     differences = [ours[line] - theirs[line] for line in lines]
     clusters = yardstick.clusters.names(lines) if yardstick.clusters else None
@@ -114,13 +97,3 @@ def _measure(contrast: _Contrast, table: ScoreTable, yardstick: Yardstick) -> Ma
         p_raw=p_raw,
         p_adjusted=None,
     )
-
-
-def _line_means(arms: Sequence[ArmLines], table: ScoreTable) -> dict[str, float]:
-    """The mean score of each line that all of these arms score."""
-    scored = [table.counted[arm.arm].values for arm in arms]
-    return {
-        line: mean([values[line] for values in scored])
-        for line in scored[0]
-        if all(line in v for v in scored)
-    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
 
@@ -92,6 +93,26 @@ def test_cells_that_are_left_out_leave_the_other_settings() -> None:
 def test_half_of_a_design_has_no_square_to_measure() -> None:
     half = [arm for arm in design({}) if arm.arm in ("a/m/3", "a/n/5", "b/m/5", "b/n/3")]
     assert measured(half).interaction == ()
+
+
+def test_half_of_five_factors_tells_pairs_of_them_apart() -> None:
+    arms = []
+    for cell in product("ab", "cd", "ef", "gh", "ij"):
+        if sum(level in "bdfhj" for level in cell) % 2 == 0:
+            gain = (
+                0.3 * ("b" in cell) * ("d" in cell)
+                - 0.2 * ("f" in cell) * ("j" in cell)
+                + 0.1 * ("h" in cell)
+            )
+            found = an_arm("".join(cell), [0.4 + gain + 0.01 * (i % 7) for i in range(N)])
+            arms.append(replace(found, factors=dict(zip("vwxyz", cell, strict=True))))
+    found = compare(arms, baseline="acegi", metrics=[MetricSpec(name="accuracy", kind="graded")])
+    assert found.primary is not None
+    values = {item.factors: item.difference.value for item in found.primary.interaction if item.difference}
+    assert len(values) == 10
+    assert values.pop(("v", "w")) == pytest.approx(0.3)
+    assert values.pop(("x", "z")) == pytest.approx(-0.2)
+    assert all(value == pytest.approx(0.0) for value in values.values())
 
 
 def test_arms_of_which_some_have_no_factors_have_no_interaction() -> None:
