@@ -15,6 +15,7 @@ _SHORTEST_S = 0.001
 CACHE_WORDS = ("auto", "on", "off")
 IMAGE_ADDRESSES = ("public", "named", "none")
 MODEL_CLIENTS = ("wire", "openai")
+ACCESS_LOGS = ("none", "stderr", "otlp", "both")
 _QUOTA_UNITS = ("rpm", "tpm")
 
 
@@ -83,6 +84,8 @@ class Settings:
         otlp_endpoint: Where spans are sent; ``None`` sends none (``OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`` or
             ``OTEL_EXPORTER_OTLP_ENDPOINT``; the exporter reads its other OTEL variables itself).
         serving: What a process that serves flows takes on.
+        access_log: Where a line for each request that is served goes (``HEADRACE_ACCESS_LOG``): ``none``, ``stderr``,
+            ``otlp`` or ``both``.
         exports_telemetry: Whether anything of spans, metrics and logs leaves, where the environment says so; not from
             worker processes, whose run does it for them.
         has_error_json: Whether errors are written as JSON as well (``PROMPTFLOW_STRUCTURE_EXCEPTION_OUTPUT=true``).
@@ -107,6 +110,7 @@ class Settings:
     image_hosts: frozenset[str]
     otlp_endpoint: str | None
     serving: ServingLimits
+    access_log: str
     has_error_json: bool
     environment: Mapping[str, str]
     exports_telemetry: bool = True
@@ -146,6 +150,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         or source.get("OTEL_EXPORTER_OTLP_ENDPOINT")
         or None,
         serving=_serving_limits(source),
+        access_log=_word(source, "HEADRACE_ACCESS_LOG", ACCESS_LOGS),
         has_error_json=source.get("PROMPTFLOW_STRUCTURE_EXCEPTION_OUTPUT", "").lower() == "true",
         environment=source,
     )

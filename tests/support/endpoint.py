@@ -91,7 +91,7 @@ def serving(
             for path, version in loaded.items():
                 stack.push_async_callback(version.close)
                 flows[path] = ServedFlow(path, await version.open())
-            served = Served(flows=flows, headrace_version="9")
+            served = Served(flows=flows, headrace_version="9", span_sink=workspace.span_sink)
             running.append(served)
             await run_flow_server(served, settings.serving, "127.0.0.1", 0, announce)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from headrace.providers.loading import load_optional
 _RUN_SERVER = "headrace.serving.app:run_flow_server"
 _SERVED = "headrace.serving.served:Served"
 _SERVED_FLOW = "headrace.serving.served:ServedFlow"
+_ACCESS_LOG = "headrace.serving.access_log:AccessLog"
 _PROJECT_PATH = "PROMPTFLOW_PROJECT_PATH"
 
 
@@ -140,13 +142,34 @@ async def _serve(
         for path, version in loaded.items():
             stack.push_async_callback(version.close)
             flows[path] = load_optional(_SERVED_FLOW, extra="serve")(path, await version.open())
+        access_log = _open_access_log(workspace)
+        if access_log is not None:
+            stack.callback(access_log.close)
         served = load_optional(_SERVED, extra="serve")(
             flows=flows,
             headrace_version=__version__,
             build_info=workspace.settings.environment.get("BUILD_INFO", ""),
             access=access,
+            span_sink=workspace.span_sink,
+            access_log=access_log,
         )
         await run_server(served, workspace.settings.serving, request.host, request.port, on_ready)
+
+
+def _open_access_log(workspace: Workspace) -> Any:
+    """The access log that the settings ask for; ``None`` for none."""
+    word = workspace.settings.access_log
+    if word == "none":
+        return None
+    return load_optional(_ACCESS_LOG, extra="serve")(
+        _write_stderr if word in ("stderr", "both") else None,
+        workspace.span_sink if word in ("otlp", "both") else None,
+    )
+
+
+def _write_stderr(line: str) -> None:
+    sys.stderr.write(line)
+    sys.stderr.flush()
 
 
 def _read_json(settings: Settings, name: str, kind: type, default: Any) -> Any:

@@ -17,6 +17,7 @@ from headrace.operations.served_sources import find_served_file
 from headrace.operations.versions import chosen_flow
 from headrace.operations.workspace import Workspace
 from headrace.providers.loading import load_optional
+from headrace.telemetry.attributes import FLOW_DIGEST, FLOW_VERSION
 
 _SERVED_VERSION = "headrace.serving.served:ServedVersion"
 
@@ -71,14 +72,18 @@ class LoadedVersion:
 
     async def open(self) -> Any:
         """The version, ready to run in this event loop: a :class:`~headrace.serving.served.ServedVersion`."""
+        name = f"{self._loaded.flow.name}@{self.digest[:12]}"
         session = FlowSession(
-            self._workspace, self._loaded, max_threads=self._choice.max_threads, attributes={}
+            self._workspace,
+            self._loaded,
+            max_threads=self._choice.max_threads,
+            attributes={FLOW_VERSION: name, FLOW_DIGEST: self.digest},
         )
         flow = await session.__aenter__()
         self._session = session
         return load_optional(_SERVED_VERSION, extra="serve")(
             flow=flow,
-            name=f"{self._loaded.flow.name}@{self.digest[:12]}",
+            name=name,
             fields=self._choice.fields,
             example=_read_example(self._loaded.folder),
             find_missing=_missing_connections(self._workspace, self._loaded),

@@ -20,7 +20,9 @@ from headrace.providers.registry import open_client
 from headrace.store.base import RunStore
 from headrace.store.opening import open_store
 from headrace.telemetry.setup import SpanSink, open_span_sink
+from headrace.tools.current_span import running_span
 
+_SEND_LOGS = "headrace.telemetry.log_handler:send_logs"
 _FETCH_IMAGE = "headrace.providers.image_fetch:fetch_image"
 """Reached by name: few flows name images by their address."""
 
@@ -82,6 +84,8 @@ class Workspace:
         if self._span_sink is None:
             self._span_sink = open_span_sink(self.settings)
             self._stack.callback(self._close_span_sink, self._span_sink)
+            if self._span_sink.takes_events and self._span_sink.scope.has_content:
+                self._stack.callback(load_by_name(_SEND_LOGS)(self._span_sink, running_span))
         return self._span_sink
 
     def _close_span_sink(self, sink: SpanSink) -> None:

@@ -22,6 +22,7 @@ from headrace.config import ServingLimits
 from headrace.serving.flow_errors import refusal, timed_out
 from headrace.serving.flow_stream import write_event
 from headrace.serving.load import Load
+from headrace.serving.observed import note_wait
 
 _WATCH_AFTER_S = 0.05
 _MOST_RETRY_AFTER_S = 60
@@ -144,6 +145,7 @@ class _Passage:
         if not await admission.take_place():
             await self._refuse_for_now("Too many requests are waiting already.")
             return
+        note_wait(self._since_s, self._loop.time())
         self._within, self._since_s = _SLOW, self._loop.time()
         try:
             await admission.app(self._scope, self._give_body, self._pass_on)

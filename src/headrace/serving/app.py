@@ -1,6 +1,6 @@
 """The ASGI app around what is served: routes, and the middleware around them, each of which has one job.
 
-Outermost first: request ids, access, admission, the app. Whoever wants a layer of their own puts it around
+Outermost first: request ids, observed, access, admission, the app. Whoever wants a layer of their own puts it around
 :func:`build_app`.
 """
 
@@ -20,6 +20,7 @@ from headrace.serving import flow_endpoint, probes
 from headrace.serving.access import guard
 from headrace.serving.admission import Admission
 from headrace.serving.flow_errors import error_body, failure_status, refusal
+from headrace.serving.observed import observed
 from headrace.serving.request_id import RequestIds
 from headrace.serving.routes import Routes
 from headrace.serving.served import Served
@@ -40,8 +41,8 @@ def build_app(served: Served, limits: ServingLimits) -> ASGIApp:
     for flow in served.flows.values():
         routes |= flow_endpoint.routes(flow)
     app: ASGIApp = ServerErrorMiddleware(_Dispatch(routes), handler=_crash)
-    app = Admission(app, limits, served.load)
-    return RequestIds(guard(app, served.access))
+    app = guard(Admission(app, limits, served.load), served.access)
+    return RequestIds(observed(app, served.span_sink, routes, served.access_log))
 
 
 class _Dispatch:

@@ -18,7 +18,9 @@ from headrace.domain.access import AccessRules
 from headrace.domain.flow import FLEX
 from headrace.engine.runtime import PreparedFlow
 from headrace.errors import Problem
+from headrace.serving.access_log import AccessLog
 from headrace.serving.load import Load
+from headrace.telemetry.setup import SilentSink, SpanSink
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -125,6 +127,8 @@ class Served:
         access: Who may ask.
         is_draining: The process is about to end and should be sent nothing more.
         load: How busy the process is.
+        span_sink: Where server spans and counts of requests go.
+        access_log: Where a line for each request goes; ``None`` writes none.
     """
 
     flows: Mapping[str, ServedFlow]
@@ -133,3 +137,5 @@ class Served:
     access: AccessRules = field(default_factory=AccessRules)
     is_draining: bool = False
     load: Load = field(default_factory=Load)
+    span_sink: SpanSink = field(default_factory=SilentSink)
+    access_log: AccessLog | None = None

@@ -43,6 +43,7 @@ def stock_attributes(span: SpanRecord, has_content: bool) -> dict[str, Any]:  # 
             "llm.usage.", attributes.get(names.INPUT_TOKENS), attributes.get(names.OUTPUT_TOKENS)
         )
         found["llm.response.model"] = attributes.get(names.RESPONSE_MODEL)
+    found["request_id"] = attributes.get(names.REQUEST_ID)
     if names.TREE_INPUT_TOKENS in attributes:
         found |= _tokens(
             "__computed__.cumulative_token_count.",

@@ -54,6 +54,8 @@ ON_SERVER_SPANS = (
     attributes.CLIENT_ADDRESS,
     attributes.USER_AGENT,
     attributes.QUEUE_WAIT,
+    attributes.REQUEST_ID,
+    attributes.LOGGER,
 )
 IN_EXPORTS = (
     attributes.TOKEN_TYPE,
