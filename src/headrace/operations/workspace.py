@@ -22,7 +22,7 @@ from headrace.store.opening import open_store
 from headrace.telemetry.setup import SpanSink, open_span_sink
 from headrace.tools.current_span import running_span
 
-_SEND_LOGS = "headrace.telemetry.log_handler:send_logs"
+_SEND_LOGS = "headrace.telemetry.sent_logs:send_logs"
 _FETCH_IMAGE = "headrace.providers.image_fetch:fetch_image"
 """Reached by name: few flows name images by their address."""
 

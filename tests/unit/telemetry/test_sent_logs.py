@@ -6,7 +6,7 @@ import pytest
 from tests.support.otlp_collector import Collector
 
 from headrace.config import load_settings
-from headrace.telemetry.log_handler import send_logs
+from headrace.telemetry.sent_logs import send_logs
 from headrace.telemetry.setup import open_span_sink
 from headrace.telemetry.spans import ActiveSpan
 

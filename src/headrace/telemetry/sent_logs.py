@@ -18,7 +18,7 @@ _OURS = ("opentelemetry", "azure", "urllib3", "grpc", "httpx", "httpcore")
 """Loggers of what sends; their words about sending would be sent again, and again."""
 
 
-class SpanLogHandler(logging.Handler):
+class _SentLogs(logging.Handler):
     """Hands log records to a sink.
 
     Args:
@@ -62,7 +62,7 @@ def send_logs(sink: SpanSink, find_span: Callable[[], ActiveSpan | None]) -> Cal
     A program without handlers of its own sees its warnings on standard error all the same, as logging has it.
     """
     root = logging.getLogger()
-    handlers: list[logging.Handler] = [SpanLogHandler(sink, find_span)]
+    handlers: list[logging.Handler] = [_SentLogs(sink, find_span)]
     if not root.handlers and logging.lastResort is not None:
         handlers.append(logging.lastResort)
     for handler in handlers:
