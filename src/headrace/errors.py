@@ -22,7 +22,7 @@ operation that has to stop raises one exception that carries all of them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from difflib import get_close_matches
 from enum import IntEnum
 from typing import Any
@@ -203,16 +203,37 @@ class LineTimeoutError(ExecutionError):
     """A node or line ran into its time limit."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """What an endpoint said in place of an answer.
+
+    Attributes:
+        status: HTTP status; of the container where a gateway before it answered for it.
+        code: Its word for the error, such as ``UserError``; empty where it has none.
+        problem: Code of headrace, such as ``T202``; likewise.
+        message: Its words, which may hold what was sent: for the caller, not for logs.
+        request_id: Id by which its logs and traces know the request.
+    """
+
+    status: int
+    code: str = ""
+    problem: str = ""
+    message: str = field(default="", repr=False)
+    request_id: str = ""
+
+
 class RemoteError(HeadraceError):
-    """A model service failed.
+    """A model service or an endpoint failed.
 
     Attributes:
         retryable: Whether the same request may succeed later.
         retry_after_s: Seconds that the service asks to wait; ``None`` when it does not say.
+        refusal: What the endpoint of a flow said; ``None`` for a model service, and where nothing was said.
     """
 
     exit_code = ExitCode.REMOTE
     retryable = False
+    refusal: Refusal | None = None
 
     def __init__(self, *problems: Problem, retry_after_s: float | None = None) -> None:
         super().__init__(*problems)

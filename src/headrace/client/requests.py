@@ -1,0 +1,181 @@
+"""What is sent: addresses, headers and bodies."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+from headrace import __version__
+from headrace.errors import Problem, UsageError
+
+DEPLOYMENT = "azureml-model-deployment"
+"""Header that pins one deployment of an Azure ML endpoint."""
+
+UNIT_ID = "x-headrace-unit-id"
+"""Header with the id of whoever the answer is for, such as a hashed user id: one unit stays with one arm."""
+
+_AZURE_LONGEST_ID = 40
+_JSON = "application/json"
+_EVENTS = "text/event-stream, application/json"
+
+
+def new_traceparent() -> str:
+    """A trace that begins with the call."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What goes with one call beside its inputs; for one call only.
+
+    Attributes:
+        unit_id: Id of whoever the answer is for; one unit stays with one arm where an endpoint divides its traffic.
+        request_id: Id by which logs and traces of the endpoint know the call; a new one unless given.
+        traceparent: The span that the call belongs to, as W3C Trace Context writes it; a new trace unless given.
+        tracestate: Goes with ``traceparent``.
+        deployment: Azure ML deployment that is to answer, in place of that of the client.
+    """
+
+    unit_id: str | None = None
+    request_id: str = field(default_factory=lambda: str(uuid4()))
+    traceparent: str = field(default_factory=new_traceparent)
+    tracestate: str | None = None
+    deployment: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a flow answers.
+
+    Attributes:
+        server: Base URL of the server, which answers the probes.
+        flow: Base URL of the flow: that of the server, or below it.
+        host: For messages; never holds a password.
+    """
+
+    server: str
+    flow: str
+    host: str
+
+
+def read_address(url: str, path: str) -> Address:
+    """Read a base URL, or the address of a scoring route as Azure ML shows it.
+
+    Raises:
+        UsageError: C507 for what is no HTTP address.
+    """
+    parts = _split(url)
+    if parts is None:
+        what = "The address of the endpoint is no base URL with http:// or https:// and a host."
+        fix = "Write it like http://localhost:8080, and keys as key=…, never in the address."
+        raise UsageError(Problem(code="C507", what=what, fix=fix))
+    host, port = parts
+    server = url.rstrip("/").removesuffix("/score")
+    below = path.strip("/").removesuffix("score").strip("/")
+    return Address(server=server, flow=f"{server}/{below}" if below else server, host=f"{host}{port}")
+
+
+def _split(url: str) -> tuple[str, str] | None:
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return None
+    is_base = parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment
+    return None if not is_base or parts.username is not None else (parts.hostname or "", port)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """One request as it is sent in every attempt; the key is added to each anew."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    content: bytes | None = None
+    call: Call = field(default_factory=Call)
+
+
+def score_request(
+    address: Address, inputs: Mapping[str, Any], call: Call, deployment: str | None, *, streams: bool
+) -> Outgoing:
+    """The request for one answer.
+
+    Raises:
+        UsageError: C507 for inputs that are no JSON, C506 for a value that no header can have.
+    """
+    headers = {**_headers(call, deployment), "accept": _EVENTS if streams else _JSON, "content-type": _JSON}
+    return _outgoing("POST", f"{address.flow}/score", headers, _as_json(inputs), call)
+
+
+def feedback_request(
+    address: Address, feedback: Any, call: Call, deployment: str | None, *, is_flat: bool
+) -> Outgoing:
+    """The request that says what somebody thinks of an answer.
+
+    Raises:
+        UsageError: As :func:`score_request`.
+    """
+    is_text = isinstance(feedback, str)
+    content = feedback.encode() if is_text else _as_json(feedback)
+    headers = {**_headers(call, deployment), "accept": _JSON}
+    headers["content-type"] = "text/plain; charset=utf-8" if is_text else _JSON
+    url = f"{address.flow}/feedback{'?flatten=true' if is_flat else ''}"
+    return _outgoing("POST", url, headers, content, call)
+
+
+def read_request(url: str, deployment: str | None) -> Outgoing:
+    """The request for a document."""
+    call = Call()
+    return _outgoing("GET", url, {**_headers(call, deployment), "accept": _JSON}, None, call)
+
+
+def _outgoing(
+    method: str, url: str, headers: Mapping[str, str], content: bytes | None, call: Call
+) -> Outgoing:
+    for name, value in headers.items():
+        check_header(name, value)
+    return Outgoing(method=method, url=url, headers=headers, content=content, call=call)
+
+
+def check_header(name: str, value: str) -> None:
+    """Let only through what a header can have.
+
+    Raises:
+        UsageError: C506; the value is not shown.
+    """
+    if not value or not value.isascii() or not value.isprintable():
+        what = f"The header {name} would be empty or hold characters that no header has."
+        raise UsageError(Problem(code="C506", what=what, fix="Give it printable ASCII characters."))
+
+
+def _headers(call: Call, deployment: str | None) -> dict[str, str]:
+    headers = {
+        "user-agent": f"headrace/{__version__}",
+        "x-request-id": call.request_id,
+        "traceparent": call.traceparent,
+    }
+    if len(call.request_id) <= _AZURE_LONGEST_ID:
+        headers["x-ms-client-request-id"] = call.request_id
+    if call.tracestate is not None:
+        headers["tracestate"] = call.tracestate
+    if call.unit_id is not None:
+        headers[UNIT_ID] = call.unit_id
+    pinned = call.deployment or deployment
+    if pinned is not None:
+        headers[DEPLOYMENT] = pinned
+    return headers
+
+
+def _as_json(value: Any) -> bytes:
+    try:
+        return json.dumps(value).encode()
+    except (TypeError, ValueError, RecursionError):
+        what = "What is sent is no JSON: mappings, lists, texts, numbers, true, false and null."
+        fix = 'Send plain data; an image as {"data:image/png;base64": "…"}.'
+        raise UsageError(Problem(code="C507", what=what, fix=fix)) from None
