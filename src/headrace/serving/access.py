@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -25,7 +26,8 @@ from headrace.serving.rates import Rates
 CALLER = "headrace.caller"
 """Key of the request's scope: who asks, see :class:`headrace.serving.callers.Caller`."""
 
-OPEN_PATHS = frozenset({"/health", "/healthz", "/readyz"})
+READY_PATH = "/readyz"
+OPEN_PATHS = frozenset({"/health", "/healthz", READY_PATH})
 """What a platform asks, which has no key."""
 
 _LOCAL_PAGE = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
@@ -89,7 +91,7 @@ class _Access:
         elif origin and scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
             await _preflight(headers)(scope, receive, send)
         elif scope["path"] in self._open_paths:
-            await self._app(scope, receive, send)
+            await self._answer_anybody(scope, receive, send)
         else:
             await self._answer_caller(scope, receive, send)
 
@@ -99,6 +101,13 @@ class _Access:
             await self._app(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1008})
+
+    async def _answer_anybody(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let the request through; one that tells more to callers is told who asks."""
+        if scope["path"] == READY_PATH:
+            with suppress(RefusedError):
+                scope[CALLER] = (await self._callers.find(scope["headers"])).name
+        await self._app(scope, receive, send)
 
     async def _answer_caller(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, if its caller may ask now."""

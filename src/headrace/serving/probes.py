@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from headrace.serving.access import CALLER
 from headrace.serving.routes import Routes, answering
 from headrace.serving.served import Served, ServedFlow
 
@@ -39,12 +40,16 @@ class _Probes:
         version = _build_number(build_info) or self._served.headrace_version
         return JSONResponse({"build_info": build_info, "status": "Healthy", "version": version})
 
-    async def ready(self, _: Request) -> Response:
-        """Whether requests should be sent here: flows are loaded, connections resolve, and the process stays."""
+    async def ready(self, request: Request) -> Response:
+        """Whether requests should be sent here: flows are loaded, connections resolve, and the process stays.
+
+        Which flows, and what they lack, is told to those who may ask them.
+        """
         flows = {flow.path or "/": _readiness(flow) for flow in self._served.flows.values()}
         is_ready = not self._served.is_draining and all(not flow["missing"] for flow in flows.values())
         status = "Draining" if self._served.is_draining else "Ready" if is_ready else "NotReady"
-        return JSONResponse({"status": status, "flows": flows}, 200 if is_ready else 503)
+        told = {"status": status, "flows": flows} if CALLER in request.scope else {"status": status}
+        return JSONResponse(told, 200 if is_ready else 503)
 
 
 def _readiness(flow: ServedFlow) -> dict[str, Any]:

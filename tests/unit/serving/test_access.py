@@ -37,7 +37,16 @@ def test_without_a_key_nobody_asks_but_the_platform(tmp_path: Path) -> None:
             assert served.ask("GET", path).status == 401, path
         assert served.app.n_requests == 0
         for path in ("/health", "/healthz", "/readyz", "/page"):
-            assert served.ask("GET", path).status == 200, path
+            assert served.ask("GET", path).body == {"caller": None}, path
+
+
+def test_a_probe_that_tells_more_to_callers_hears_who_asks(tmp_path: Path) -> None:
+    token = write_keys(tmp_path / "keys.yaml", shop=None)["shop"]
+    with guarded(AccessRules(is_local=False, key_file=tmp_path / "keys.yaml")) as served:
+        asked = [
+            served.ask("GET", "/readyz", authorization=f"Bearer {shown}") for shown in (token, "another")
+        ]
+        assert [answer.body["caller"] for answer in asked] == ["key:shop", None]
 
 
 @pytest.mark.parametrize("header", ["authorization", "api_key", "x_api_key", "Authorization"])

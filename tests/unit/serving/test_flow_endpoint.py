@@ -120,7 +120,6 @@ def serving(
     *,
     environment: Mapping[str, str] | None = None,
     fields: Sequence[str] | None = None,
-    host: str = "127.0.0.1",
     source: str = ".",
 ) -> Iterator[Endpoint]:
     """The endpoint in a thread of its own; the flow is loaded in this one, for it changes the working directory."""
@@ -140,7 +139,7 @@ def serving(
             flow.span_sink = spans.append
             version = ServedVersion(flow=flow, name="f@1", fields=fields, example={"q": "an example"})
             served = Served(flows={"": ServedFlow("", version)}, headrace_version="9")
-            await run_flow_server(served, settings.serving, host, 0, announce)
+            await run_flow_server(served, settings.serving, "127.0.0.1", 0, announce)
 
     with (
         serving_names(folder),
