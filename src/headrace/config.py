@@ -231,6 +231,14 @@ def _word(source: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:
     )
 
 
+def serving_variable(settings: Settings, name: str) -> str | None:
+    """A variable of prompt flow's server, which may also begin with ``PF_`` in place of ``PROMPTFLOW_``."""
+    value = settings.environment.get(name)
+    if value is None and name.startswith("PROMPTFLOW_"):
+        value = settings.environment.get(name.replace("PROMPTFLOW_", "PF_", 1))
+    return value
+
+
 def find_workspace(start: Path) -> Path:
     """The nearest folder at or above ``start`` that holds ``.headrace``, else ``start`` itself."""
     for folder in (start, *start.parents):
@@ -271,11 +279,23 @@ def is_variable(name: str, value: str) -> bool:
     return bool(name) and "=" not in name and "\0" not in name + value
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Layer:
+    """One block that has set variables, and what they were before it."""
+
+    variables: Mapping[str, str]
+    before: dict[str, str | None]
+
+
+_layers: list[_Layer] = []  # in order of entering
+
+
 @contextmanager
 def process_environment(variables: Mapping[str, str]) -> Iterator[None]:
     """Set environment variables for the duration of a block, overwriting existing ones, then restore them.
 
-    Flows declare ``environment_variables`` that their tools read; prompt flow overwrites as well.
+    Flows declare ``environment_variables`` that their tools read; prompt flow overwrites as well. Blocks may end in
+    another order than they began: a variable that a later block has set stays as that one has set it.
 
     Raises:
         UsageError: C506 for a name or value that no environment takes.
@@ -285,13 +305,19 @@ def process_environment(variables: Mapping[str, str]) -> Iterator[None]:
             what = f"{name!r} with the value given cannot be a variable of the environment."
             fix = "A name is not empty and has no equals sign, and neither has a null character."
             raise UsageError(Problem(code="C506", what=what, fix=fix))
-    before = {name: os.environ.get(name) for name in variables}
+    layer = _Layer(variables={**variables}, before={name: os.environ.get(name) for name in variables})
     os.environ.update(variables)
+    _layers.append(layer)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
+        place = _layers.index(layer)
+        del _layers[place]
+        for name, value in layer.before.items():
+            above = next((other for other in _layers[place:] if name in other.variables), None)
+            if above is not None:
+                above.before[name] = value
+            elif value is None:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value

@@ -100,7 +100,7 @@ OUR_OPTIONS = {
                            "--max-tokens", "--events", "-o", "--output"],
     "gate": ["--env", "--again", "--arm", "--against", "--metric", "--test", "--margin", "--limit", "--undecided",
              "--max-concurrency", "--workers", "--cache", "--max-cost", "--max-tokens", "--events", "-o", "--output"],
-    "flow serve": ["--keys", "--issuer", "--audience", "--scope", "--role", "--jwks", "--no-auth", "--cors",
+    "flow serve": ["--workers", "--reload", "--keys", "--issuer", "--audience", "--scope", "--role", "--jwks", "--no-auth", "--cors",
                    "--requests-per-minute", "--concurrent"],
     "serve-key create": ["--keys", "--days", "--requests-per-minute", "--concurrent"],
 }  # fmt: skip

@@ -7,7 +7,7 @@ import http.client
 import json
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,14 @@ import pytest
 from tests.support.tool_nodes import serving_names
 
 from headrace.config import load_settings
-from headrace.operations.serve_flow import load_versions
+from headrace.domain.access import AccessRules
+from headrace.operations.serve_flow import load_versions, opened
 from headrace.operations.served_sources import find_sources
 from headrace.operations.served_versions import ServingChoice
 from headrace.operations.workspace import open_workspace
 from headrace.serving.app import run_flow_server
-from headrace.serving.served import Served, ServedFlow
+from headrace.serving.served import Served
+from headrace.serving.server import listen
 
 
 @dataclass(frozen=True)
@@ -81,25 +83,18 @@ def serving(
     running: list[Any] = []
     loop = asyncio.new_event_loop()
 
-    def announce(address: str) -> None:
-        running.append(int(address.rpartition(":")[2]))
-        ready.set()
-
     async def serve() -> None:
-        async with AsyncExitStack() as stack:
-            flows = {}
-            for path, version in loaded.items():
-                stack.push_async_callback(version.close)
-                flows[path] = ServedFlow(path, await version.open())
-            served = Served(flows=flows, headrace_version="9", span_sink=workspace.span_sink)
+        async with opened(workspace, loaded, AccessRules()) as served:
             running.append(served)
-            await run_flow_server(served, settings.serving, "127.0.0.1", 0, announce)
+            await run_flow_server(served, settings, listener, on_ready=ready.set)
 
     with ExitStack() as stack:
         stack.enter_context(serving_names(folder))
         workspace = stack.enter_context(open_workspace(settings, folder))
-        found = find_sources([folder / source if "=" not in source else Path(source) for source in sources])
+        found = find_sources([Path(source) for source in sources], folder)
         loaded = load_versions(workspace, found, ServingChoice(), stack)
+        listener = stack.enter_context(listen("127.0.0.1", 0))
+        port = listener.getsockname()[1]
         task = loop.create_task(serve())
 
         def run() -> None:
@@ -110,7 +105,7 @@ def serving(
         thread.start()
         assert ready.wait(10)
         try:
-            yield Endpoint(running[1], running[0])
+            yield Endpoint(port, running[0])
         finally:
             loop.call_soon_threadsafe(task.cancel)
             thread.join(10)

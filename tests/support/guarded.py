@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from headrace.domain.access import AccessRules
 from headrace.serving.access import CALLER, guard
-from headrace.serving.server import run_app
+from headrace.serving.server import ServerCalls, listen, run_app
 
 
 @dataclass
@@ -83,14 +83,12 @@ class Guarded:
 def guarded(rules: AccessRules, host: str = "127.0.0.1") -> Iterator[Guarded]:
     """An app behind ``rules``, in a thread of its own."""
     app = App()
-    ready, addresses = threading.Event(), list[str]()
+    ready, listener = threading.Event(), listen(host, 0)
+    port = listener.getsockname()[1]
     loop = asyncio.new_event_loop()
 
-    def announce(address: str) -> None:
-        addresses.append(address)
-        ready.set()
-
-    task = loop.create_task(run_app(guard(app, rules, open_paths=["/page"]), host, 0, announce))
+    app_around = guard(app, rules, open_paths=["/page"])
+    task = loop.create_task(run_app(app_around, listener, ServerCalls(on_ready=ready.set)))
 
     def run() -> None:
         with pytest.raises(asyncio.CancelledError):
@@ -101,7 +99,7 @@ def guarded(rules: AccessRules, host: str = "127.0.0.1") -> Iterator[Guarded]:
     thread.start()
     assert ready.wait(10)
     try:
-        yield Guarded(int(addresses[0].rpartition(":")[2]), app)
+        yield Guarded(port, app)
     finally:
         app.go.set()
         loop.call_soon_threadsafe(task.cancel)

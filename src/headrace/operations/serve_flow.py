@@ -5,26 +5,35 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 from headrace import __version__
-from headrace.config import Settings
+from headrace.config import Settings, load_settings, serving_variable
 from headrace.domain.access import AccessRules
 from headrace.errors import DefinitionError, Problem, UsageError
+from headrace.operations.renew_flows import Renewals, ServedSource, Tell, source_state
 from headrace.operations.serve_access import AccessChoice, access_rules
 from headrace.operations.served_sources import FlowSource, find_sources
 from headrace.operations.served_versions import LoadedVersion, ServingChoice
-from headrace.operations.workspace import Workspace
+from headrace.operations.versions import chosen_flow
+from headrace.operations.workspace import Workspace, open_workspace
 from headrace.providers.loading import load_optional
 
+_LISTEN = "headrace.serving.server:listen"
+_ADDRESS_OF = "headrace.serving.server:address_of"
 _RUN_SERVER = "headrace.serving.app:run_flow_server"
+_BUILD_APP = "headrace.serving.app:build_app"
+_OPENED_APP = "headrace.serving.app:OpenedApp"
 _SERVED = "headrace.serving.served:Served"
 _SERVED_FLOW = "headrace.serving.served:ServedFlow"
 _ACCESS_LOG = "headrace.serving.access_log:AccessLog"
+_WORKERS = "headrace.serving.workers:Workers"
+_ANY_HOST = "0.0.0.0"  # noqa: S104 - where a server listens that only has the app is not known
 _PROJECT_PATH = "PROMPTFLOW_PROJECT_PATH"
 
 
@@ -41,6 +50,8 @@ class ServeRequest:
             where the environment has none of the name.
         init: What the constructor of a flex flow's class is given.
         access: Who may ask.
+        workers: Processes; ``None`` for what ``PROMPTFLOW_WORKER_NUM`` says, else 1.
+        is_watching: Take over new versions as they come.
     """
 
     sources: Sequence[Path]
@@ -49,45 +60,110 @@ class ServeRequest:
     environment_variables: Mapping[str, str] = field(default_factory=dict)
     init: Mapping[str, Any] = field(default_factory=dict)
     access: AccessChoice = field(default_factory=AccessChoice)
+    workers: int | None = None
+    is_watching: bool = False
 
 
-def serve_flow(
-    workspace: Workspace, request: ServeRequest, on_ready: Callable[[str, Sequence[FlowSource]], None]
-) -> None:
-    """Serve until interrupted.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServeCalls:
+    """Who hears of a server.
+
+    Attributes:
+        on_ready: Hears the base URL and what is served once requests are answered.
+        tell: Hears what happens later, with the problems behind it.
+    """
+
+    on_ready: Callable[[str, Sequence[FlowSource]], None]
+    tell: Tell
+
+
+@dataclass(frozen=True, slots=True)
+class _WorkerJob:
+    """What one of several processes does: everything that a single one does, on a socket that it is given."""
+
+    request: ServeRequest
+    settings: Settings
+    folder: Path
+
+    def __call__(self, listener: socket, parent: Any) -> None:
+        with open_workspace(self.settings, self.folder) as workspace:
+            _serve_on(workspace, self.request, listener, parent.say_ready, parent.tell)
+
+
+def serve_flow(workspace: Workspace, request: ServeRequest, calls: ServeCalls) -> None:
+    """Serve until asked to stop.
 
     Args:
         workspace: For connections and settings.
         request: What to serve, and where.
-        on_ready: Hears the base URL and what is served once requests are answered.
+        calls: Who hears of it.
 
     Raises:
         DefinitionError: Everything that is wrong with the files of the flows.
         UsageError: C505 when the extra ``serve`` is not installed, C506 for a variable that cannot be read, C507 for
             sources that do not fit together.
         StateError: S809 when the address cannot be listened on.
+        KeyboardInterrupt: Ctrl-C, after requests in flight have ended.
     """
-    run_server = load_optional(_RUN_SERVER, extra="serve")
-    access = access_rules(request.access, workspace.settings.environment, request.host)
-    sources = chosen_sources(workspace.settings, request.sources)
-    choice = serving_choice(workspace.settings, request)
-    with ExitStack() as stack:
-        loaded = load_versions(workspace, sources, choice, stack)
+    settings = workspace.settings
+    sources = chosen_sources(settings, workspace.cwd, request.sources)
+    access_rules(request.access, settings.environment, request.host)  # refused before anything is started
+    n_workers = request.workers or _count(settings, "PROMPTFLOW_WORKER_NUM") or 1
+    with load_optional(_LISTEN, extra="serve")(request.host, request.port) as listener:
+        address = load_optional(_ADDRESS_OF, extra="serve")(request.host, listener)
 
-        def announce(address: str) -> None:
-            on_ready(address, sources)
+        def announce() -> None:
+            calls.on_ready(address, sources)
 
-        asyncio.run(_serve(workspace, loaded, request, access, run_server, announce))
+        if n_workers == 1:
+            _serve_on(workspace, request, listener, announce, calls.tell)
+            return
+        load_optional(_WORKERS, extra="serve")(
+            _WorkerJob(request, settings, workspace.cwd),
+            listener,
+            n_workers=n_workers,
+            grace_s=settings.grace_s + settings.serving.stop_delay_s,
+            tell=calls.tell,
+        ).run(announce)
 
 
-def chosen_sources(settings: Settings, given: Sequence[Path]) -> tuple[FlowSource, ...]:
+def create_app(engine: str | None = None, **_: Any) -> Any:
+    """The ASGI app of what ``PROMPTFLOW_PROJECT_PATH`` names, for servers that are given a factory.
+
+    ``uvicorn --factory headrace.operations.serve_flow:create_app`` serves as ``headrace flow serve`` does on an address
+    that others reach. ``engine`` is taken as prompt flow's function takes it.
+    """
+    del engine
+    settings, folder = load_settings(), Path.cwd()
+    request = ServeRequest(sources=(), host=_ANY_HOST, port=0)
+
+    @asynccontextmanager
+    async def open_app() -> AsyncIterator[Any]:
+        sources = chosen_sources(settings, folder, ())
+        choice = serving_choice(settings, request)
+        access = access_rules(request.access, settings.environment, request.host)
+        async with AsyncExitStack() as stack:
+            workspace = stack.enter_context(open_workspace(settings, folder))
+            loaded = load_versions(workspace, sources, choice, stack.enter_context(ExitStack()))
+            served = await stack.enter_async_context(opened(workspace, loaded, access))
+            yield load_optional(_BUILD_APP, extra="serve")(served, settings.serving)
+
+    return load_optional(_OPENED_APP, extra="serve")(open_app)
+
+
+def chosen_sources(settings: Settings, folder: Path, given: Sequence[Path]) -> tuple[FlowSource, ...]:
     """The flows that are to be served; what the environment says where nothing is given.
+
+    Args:
+        settings: The environment.
+        folder: Where relative paths begin.
+        given: See :attr:`ServeRequest.sources`.
 
     Raises:
         UsageError: C507 when neither says anything, or when two flows have one path.
     """
-    path = settings.environment.get(_PROJECT_PATH)
-    sources = find_sources([*given] or ([Path(path)] if path else []))
+    path = serving_variable(settings, _PROJECT_PATH)
+    sources = find_sources([*given] or ([Path(path)] if path else []), folder)
     if not sources:
         what = "No flow to serve was given."
         fix = f"Name one with --source, or in the environment variable {_PROJECT_PATH}."
@@ -101,11 +177,13 @@ def serving_choice(settings: Settings, request: ServeRequest) -> ServingChoice:
     Raises:
         UsageError: C506 for a variable that cannot be read.
     """
-    return ServingChoice(
+    chosen = ServingChoice(
         environment_variables=request.environment_variables,
         init={**_read_json(settings, "PF_FLOW_INIT_CONFIG", dict, {}), **request.init},
         fields=_read_json(settings, "PROMPTFLOW_RESPONSE_INCLUDED_FIELDS", list, None),
     )
+    n_threads = _count(settings, "PROMPTFLOW_WORKER_THREADS")
+    return replace(chosen, max_threads=n_threads) if n_threads else chosen
 
 
 def load_versions(
@@ -115,12 +193,14 @@ def load_versions(
 
     Raises:
         DefinitionError: Everything that is wrong with the files of all of them.
+        UsageError: S831 or S834 for the name of a version.
     """
     loaded: dict[str, LoadedVersion] = {}
     problems: list[Problem] = []
     for item in sources:
         try:
-            version = loaded[item.path] = LoadedVersion(workspace, item.source, choice)
+            path = chosen_flow(workspace, item.source)
+            version = loaded[item.path] = LoadedVersion(workspace, path, choice)
             stack.callback(version.leave)
         except DefinitionError as error:
             problems.extend(error.problems)
@@ -129,14 +209,11 @@ def load_versions(
     return loaded
 
 
-async def _serve(
-    workspace: Workspace,
-    loaded: Mapping[str, LoadedVersion],
-    request: ServeRequest,
-    access: AccessRules,
-    run_server: Callable[..., Any],
-    on_ready: Callable[[str], None],
-) -> None:
+@asynccontextmanager
+async def opened(
+    workspace: Workspace, loaded: Mapping[str, LoadedVersion], access: AccessRules
+) -> AsyncIterator[Any]:
+    """What is served, ready in this event loop: a :class:`~headrace.serving.served.Served`."""
     async with AsyncExitStack() as stack:
         flows = {}
         for path, version in loaded.items():
@@ -145,7 +222,7 @@ async def _serve(
         access_log = _open_access_log(workspace)
         if access_log is not None:
             stack.callback(access_log.close)
-        served = load_optional(_SERVED, extra="serve")(
+        yield load_optional(_SERVED, extra="serve")(
             flows=flows,
             headrace_version=__version__,
             build_info=workspace.settings.environment.get("BUILD_INFO", ""),
@@ -153,7 +230,67 @@ async def _serve(
             span_sink=workspace.span_sink,
             access_log=access_log,
         )
-        await run_server(served, workspace.settings.serving, request.host, request.port, on_ready)
+
+
+def _serve_on(
+    workspace: Workspace, request: ServeRequest, listener: socket, on_ready: Callable[[], None], tell: Tell
+) -> None:
+    """Serve in this process."""
+    sources = chosen_sources(workspace.settings, workspace.cwd, request.sources)
+    choice = serving_choice(workspace.settings, request)
+    access = access_rules(request.access, workspace.settings.environment, request.host)
+    with ExitStack() as stack:
+        loaded = load_versions(workspace, sources, choice, stack)
+
+        async def run() -> None:
+            async with opened(workspace, loaded, access) as served, asyncio.TaskGroup() as group:
+                renewals = Renewals(workspace, choice, tell, group)
+                watched = _watched(workspace, sources, loaded, served)
+                renewing = group.create_task(renewals.run(watched, is_watching=request.is_watching))
+                run_server = load_optional(_RUN_SERVER, extra="serve")
+                try:
+                    await run_server(
+                        served,
+                        workspace.settings,
+                        listener,
+                        on_ready=on_ready,
+                        on_reload=renewals.ask,
+                    )
+                finally:
+                    renewing.cancel()
+                    renewals.stop()
+                    for item in watched:
+                        await item.loaded.close()
+
+        asyncio.run(run())
+
+
+def _watched(
+    workspace: Workspace,
+    sources: Sequence[FlowSource],
+    loaded: Mapping[str, LoadedVersion],
+    served: Any,
+) -> tuple[ServedSource, ...]:
+    """The flows that are served, with what tells their versions from newer ones."""
+    return tuple(
+        ServedSource(
+            source,
+            served.flows[source.path],
+            loaded[source.path],
+            source_state(workspace, source, loaded[source.path].flow),
+        )
+        for source in sources
+    )
+
+
+def _count(settings: Settings, name: str) -> int | None:
+    text = serving_variable(settings, name)
+    if not text:
+        return None
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    what = f"The environment variable {name} must be a whole number of at least 1."
+    raise UsageError(Problem(code="C506", what=what, fix=f"Correct {name}, or unset it."))
 
 
 def _open_access_log(workspace: Workspace) -> Any:
@@ -173,7 +310,7 @@ def _write_stderr(line: str) -> None:
 
 
 def _read_json(settings: Settings, name: str, kind: type, default: Any) -> Any:
-    text = settings.environment.get(name)
+    text = serving_variable(settings, name)
     if not text:
         return default
     try:

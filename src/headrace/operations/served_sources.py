@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,18 +23,24 @@ class FlowSource:
 
     Attributes:
         path: What stands before ``/score``: empty, or ``/name``.
-        source: Flow folder or file, or the name of a stored version such as ``ask_docs@prod``.
+        given: How it was named.
+        source: Flow folder or file, not relative, or the name of a stored version such as ``ask_docs@prod``.
     """
 
     path: str
+    given: str
     source: Path
 
 
-def find_sources(given: Sequence[Path]) -> tuple[FlowSource, ...]:
+def find_sources(given: Sequence[Path], folder: Path) -> tuple[FlowSource, ...]:
     """The flows that were asked for, by path.
 
     Each is a flow, or ``NAME=`` and a flow, which then answers at ``/NAME/score``; or a folder of flows, which answer
     by the names of their folders.
+
+    Args:
+        given: What was asked for.
+        folder: Where relative paths begin.
 
     Raises:
         UsageError: C507 for a name that stands for two flows or cannot be one.
@@ -42,10 +48,10 @@ def find_sources(given: Sequence[Path]) -> tuple[FlowSource, ...]:
     """
     found: dict[str, FlowSource] = {}
     for source in given:
-        for item in _read(source):
+        for item in _read(source, folder):
             if item.path in found:
                 where = item.path or "the root"
-                what = f"Two flows are to answer at {where}: {found[item.path].source} and {item.source}."
+                what = f"Two flows are to answer at {where}: {found[item.path].given} and {item.given}."
                 raise UsageError(Problem(code="C507", what=what, fix="Give one a name: --source NAME=PATH."))
             found[item.path] = item
     return tuple(found.values())
@@ -64,32 +70,38 @@ def find_served_file(source: Path) -> Path:
     return find_flow_file(source)
 
 
-def _read(source: Path) -> tuple[FlowSource, ...]:
-    named = _NAMED.fullmatch(str(source))
-    if named and not exists(source):
-        return (_named(named["name"], Path(named["source"])),)
-    if parse_version_name(str(source)) is None and is_folder(source) and (inside := _flows_in(source)):
-        return tuple(_named(name, file) for name, file in inside.items())
-    return (FlowSource(path="", source=source),)
+def _read(given: Path, folder: Path) -> tuple[FlowSource, ...]:
+    named = _NAMED.fullmatch(str(given))
+    if named and not exists(folder / given):
+        return (_named(named["name"], named["source"], folder),)
+    if is_folder(folder / given) and (inside := _flows_in(folder / given)):
+        return tuple(_named(name, str(given / name), folder) for name in inside)
+    return (FlowSource(path="", given=str(given), source=_place(given, folder)),)
 
 
-def _named(name: str, source: Path) -> FlowSource:
+def _named(name: str, given: str, folder: Path) -> FlowSource:
     if name in _TAKEN or not _FREE_NAME.fullmatch(name):
         what = f"No flow can answer at /{name}."
         fix = "Name it otherwise: --source NAME=PATH, with letters, digits, underscores and dashes."
         raise UsageError(Problem(code="C507", what=what, fix=fix))
-    return FlowSource(path=f"/{name}", source=source)
+    return FlowSource(path=f"/{name}", given=given, source=_place(Path(given), folder))
 
 
-def _flows_in(folder: Path) -> Mapping[str, Path]:
-    """The flows in the folders of a folder that is no flow itself."""
+def _place(given: Path, folder: Path) -> Path:
+    """The path, or the name of a version as it is."""
+    is_version = not exists(folder / given) and parse_version_name(str(given)) is not None
+    return given if is_version else folder / given
+
+
+def _flows_in(folder: Path) -> tuple[str, ...]:
+    """Names of the flows in the folders of a folder that is no flow itself."""
     if _is_flow(folder):
-        return {}
-    return {
-        inner.name: inner
+        return ()
+    return tuple(
+        inner.name
         for inner in sorted(folder.iterdir())
         if inner.is_dir() and not inner.name.startswith(".") and _is_flow(inner)
-    }
+    )
 
 
 def _is_flow(folder: Path) -> bool:

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any
 
+from headrace.domain.flow import Flow
 from headrace.errors import DefinitionError, HeadraceError, Problem
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
 from headrace.operations.project_needs import connection_needs, python_sources
 from headrace.operations.read_version import flow_digest
 from headrace.operations.served_sources import find_served_file
-from headrace.operations.versions import chosen_flow
 from headrace.operations.workspace import Workspace
 from headrace.providers.loading import load_optional
 from headrace.telemetry.attributes import FLOW_DIGEST, FLOW_VERSION
@@ -44,13 +44,15 @@ class LoadedVersion:
     """A version whose files are loaded and checked. It is in its flow's folder and environment until it is closed.
 
     Args:
-        workspace: For connections, and for the store where the source is a stored version.
-        source: Flow folder or file, or the name of a stored version.
+        workspace: For connections.
+        source: Flow folder or file.
         choice: What was chosen for it.
+
+    Attributes:
+        digest: The id of the version.
 
     Raises:
         DefinitionError: Everything that is wrong with the flow's files.
-        UsageError: S831 or S834 for the name of a version.
     """
 
     def __init__(self, workspace: Workspace, source: Path, choice: ServingChoice) -> None:
@@ -61,7 +63,7 @@ class LoadedVersion:
         self._loaded: LoadedFlow = self._stack.enter_context(
             loaded_flow(
                 workspace,
-                find_served_file(chosen_flow(workspace, source)),
+                find_served_file(source),
                 environment_variables=choice.environment_variables,
                 keeps_environment=True,
                 init=choice.init,
@@ -69,6 +71,11 @@ class LoadedVersion:
         )
         self.digest = flow_digest(self._loaded.flow)
         workspace.warn(self._loaded.warnings)
+
+    @property
+    def flow(self) -> Flow:
+        """The flow as it was loaded."""
+        return self._loaded.flow
 
     async def open(self) -> Any:
         """The version, ready to run in this event loop: a :class:`~headrace.serving.served.ServedVersion`."""

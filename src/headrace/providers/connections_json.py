@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zlib
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +15,9 @@ from headrace.errors import DefinitionError, Problem
 from headrace.formats.connection_file import CONNECTION_TYPES, connection_from_mapping
 from headrace.formats.positions import read_text
 from headrace.source import file_span
+
+ENCODED_CONNECTIONS = "PROMPTFLOW_ENCODED_CONNECTIONS"
+_MOST_BYTES = 16 * 1024 * 1024
 
 
 def read_connections_json(path: Path) -> Mapping[str, Connection]:
@@ -30,6 +35,26 @@ def read_connections_json(path: Path) -> Mapping[str, Connection]:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise DefinitionError(_problem(path, f"is not valid JSON ({place})")) from error
+    return _read_entries(path, entries)
+
+
+def decode_connections(text: str) -> Mapping[str, Connection]:
+    """Read the connections that a variable of the environment holds: the same JSON, packed by gzip, in base64.
+
+    Raises:
+        DefinitionError: C502 when it cannot be decoded, or with every connection in it that is wrong.
+    """
+    try:
+        unpacked = zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(b64decode(text), _MOST_BYTES)
+        entries = json.loads(unpacked)
+    except (ValueError, zlib.error) as error:
+        raise DefinitionError(
+            _problem(ENCODED_CONNECTIONS, "is not JSON, packed by gzip, in base64")
+        ) from error
+    return _read_entries(ENCODED_CONNECTIONS, entries)
+
+
+def _read_entries(path: Path | str, entries: Any) -> Mapping[str, Connection]:
     if not isinstance(entries, dict):
         raise DefinitionError(_problem(path, "does not hold an object of connections"))
     found: dict[str, Connection] = {}
@@ -65,10 +90,11 @@ def _as_file(name: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _problem(path: Path, what: str) -> Problem:
+def _problem(path: Path | str, what: str) -> Problem:
+    is_file = isinstance(path, Path)
     return Problem(
         code="C502",
-        what=f"The connections file {path} {what}.",
-        span=file_span(str(path)),
+        what=f"The {'connections file' if is_file else 'environment variable'} {path} {what}.",
+        span=file_span(str(path)) if is_file else None,
         fix='Write a JSON object: {"name": {"type": "open_ai", "value": {"api_key": "..."}}}.',
     )

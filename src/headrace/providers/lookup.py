@@ -4,7 +4,8 @@ A name is looked for in this order; the first place that has it wins:
 
 1. ``.headrace/connections/NAME.yaml`` in the workspace
 2. ``~/.headrace/connections/NAME.yaml``
-3. the JSON file that the environment variable ``PROMPTFLOW_CONNECTIONS`` names
+3. the environment variable ``PROMPTFLOW_ENCODED_CONNECTIONS``, which holds what the JSON file of the next place does,
+   compressed; then the JSON file that the environment variable ``PROMPTFLOW_CONNECTIONS`` names
 4. the environment: ``openai`` where ``OPENAI_API_KEY`` or ``OPENAI_BASE_URL`` is set (``OPENAI_ORG_ID``
    counts as well), ``azure_openai`` where ``AZURE_OPENAI_ENDPOINT`` is set (with ``AZURE_OPENAI_API_KEY``,
    else Microsoft Entra ID; ``OPENAI_API_VERSION`` counts as well). The names that prompt flow's samples use,
@@ -30,7 +31,7 @@ from headrace.errors import DefinitionError, Problem, UsageError, nearest
 from headrace.formats.connection_file import CONNECTION_TYPES, load_connection
 from headrace.providers.authorization import override_variable
 from headrace.providers.connection_files import FILE_NAME, delete_file, find_file, stored_names, write_file
-from headrace.providers.connections_json import read_connections_json
+from headrace.providers.connections_json import ENCODED_CONNECTIONS, decode_connections, read_connections_json
 
 SEARCH_ORDER = (
     "Names are looked for in .headrace/connections of the workspace, in ~/.headrace/connections, in the file "
@@ -226,8 +227,12 @@ class Connections:
 
     @cached_property
     def _from_json(self) -> Mapping[str, Connection]:
+        encoded = self._environment.get(ENCODED_CONNECTIONS)
         path = self._environment.get("PROMPTFLOW_CONNECTIONS")
-        return read_connections_json(Path(path)) if path else {}
+        return {
+            **(read_connections_json(Path(path)) if path else {}),
+            **(decode_connections(encoded) if encoded else {}),
+        }
 
     def _find_in_environment(self, name: str) -> Connection | None:
         for known, make in _PRESETS:

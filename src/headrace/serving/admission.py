@@ -129,7 +129,10 @@ class _Passage:
             await self._pass()
         except asyncio.CancelledError:
             if self._why is None or self._task is None or self._task.uncancel():
-                raise  # by somebody else: the server ends
+                if not self._has_started:  # the server ends, and waits no longer
+                    body = refusal(503, "The server is stopping.")
+                    await self._answer(JSONResponse(body, 503, {"connection": "close"}))
+                raise
             await self._say_why(self._why)
         finally:
             self._timer.cancel()

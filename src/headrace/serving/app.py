@@ -7,6 +7,8 @@ Outermost first: request ids, observed, access, admission, the app. Whoever want
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from socket import socket
 
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
@@ -14,7 +16,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from headrace.config import ServingLimits
+from headrace.config import ServingLimits, Settings
 from headrace.errors import HeadraceError
 from headrace.serving import flow_endpoint, probes
 from headrace.serving.access import guard
@@ -24,7 +26,7 @@ from headrace.serving.observed import observed
 from headrace.serving.request_id import RequestIds
 from headrace.serving.routes import Routes
 from headrace.serving.served import Served
-from headrace.serving.server import run_app
+from headrace.serving.server import ServerCalls, ServerTimes, run_app
 
 
 def build_app(served: Served, limits: ServingLimits) -> ASGIApp:
@@ -87,18 +89,63 @@ def _crash(_: Request, __: Exception) -> Response:
 
 
 async def run_flow_server(
-    served: Served, limits: ServingLimits, host: str, port: int, on_ready: Callable[[str], None]
+    served: Served,
+    settings: Settings,
+    listener: socket,
+    *,
+    on_ready: Callable[[], None],
+    on_reload: Callable[[], None] | None = None,
 ) -> None:
     """Serve flows until the process is asked to stop.
 
     Args:
         served: The flows; closed by whoever opened them.
-        limits: How much is taken on at once.
-        host: Address to listen on.
-        port: Port; 0 takes a free one.
-        on_ready: Called with the base URL once requests are accepted.
-
-    Raises:
-        StateError: S809 when the address cannot be listened on.
+        settings: How much is taken on at once, and how long requests in flight may go on at the end.
+        listener: Closed at the end.
+        on_ready: Called once requests are accepted.
+        on_reload: Called at ``SIGHUP``.
     """
-    await run_app(build_app(served, limits), host, port, on_ready)
+    limits = settings.serving
+
+    def stop() -> None:
+        served.is_draining = True
+
+    await run_app(
+        build_app(served, limits),
+        listener,
+        ServerCalls(on_ready=on_ready, on_stop=stop, on_reload=on_reload),
+        ServerTimes(idle_s=limits.idle_s, grace_s=settings.grace_s, stop_delay_s=limits.stop_delay_s),
+    )
+
+
+class OpenedApp:
+    """An app that is made when its server starts, and closed when that ends; for servers that are given only a name.
+
+    Args:
+        open_app: Makes it; its block is the life of the server.
+    """
+
+    def __init__(self, open_app: Callable[[], AbstractAsyncContextManager[ASGIApp]]) -> None:
+        self._open = open_app
+        self._app: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or live through the start and the end of the server."""
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif self._app is not None:
+            await self._app(scope, receive, send)
+        else:
+            what = "The server does not speak ASGI's lifespan protocol, which this app needs."
+            raise RuntimeError(what)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            async with self._open() as self._app:
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except HeadraceError as error:
+            await send({"type": "lifespan.startup.failed", "message": str(error)})
+        else:
+            await send({"type": "lifespan.shutdown.complete"})

@@ -1,32 +1,86 @@
-"""Running an app on an address: listening, saying when it is ready, ending in order."""
+"""Running an app on an address: listening, saying when it is ready, letting requests end, ending in order."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import socket
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable
+from dataclasses import dataclass
+from math import ceil
+from types import FrameType
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from headrace.errors import Problem, StateError
 
+_BACKLOG = 2048
+_TICKS_A_SECOND = 10
 
-async def run_app(app: ASGIApp, host: str, port: int, on_ready: Callable[[str], None]) -> None:
-    """Serve an app until the process is asked to stop.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerTimes:
+    """How long a server waits for what, seconds.
+
+    Attributes:
+        idle_s: A connection without a request is closed after this time.
+        grace_s: How long requests in flight may go on after the signal to stop; ``None`` for as long as they take.
+        stop_delay_s: How long requests are still accepted after that signal.
+    """
+
+    idle_s: float = 60.0
+    grace_s: float | None = None
+    stop_delay_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerCalls:
+    """What a server calls.
+
+    Attributes:
+        on_ready: Once requests are accepted.
+        on_stop: At the signal to stop, before anything else.
+        on_reload: At ``SIGHUP``, in the event loop; without it, the signal means what it means to every process.
+    """
+
+    on_ready: Callable[[], None] = lambda: None
+    on_stop: Callable[[], None] = lambda: None
+    on_reload: Callable[[], None] | None = None
+
+
+async def run_app(
+    app: ASGIApp,
+    listener: socket.socket,
+    calls: ServerCalls,
+    times: ServerTimes = ServerTimes(),
+) -> None:
+    """Serve an app until the process is asked to stop, or until the task is cancelled; requests in flight end first.
+
+    After ``SIGTERM`` this returns, so that the process can end with success; after Ctrl-C, ``KeyboardInterrupt`` is
+    raised.
 
     Args:
         app: Answers the requests.
-        host: Address to listen on.
-        port: Port; 0 takes a free one.
-        on_ready: Called with the address, ``http://host:port``, once requests are accepted.
-
-    Raises:
-        StateError: S809 when the address cannot be listened on.
+        listener: Listens already; closed at the end.
+        calls: What to tell whom.
+        times: How long to wait for what.
     """
-    with _listen(host, port) as listener:
-        config = uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off")
-        server = _AnnouncedServer(config, lambda: on_ready(_address(host, listener)))
+    with listener:
+        config = uvicorn.Config(
+            app,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            timeout_keep_alive=ceil(times.idle_s),
+            timeout_graceful_shutdown=None if times.grace_s is None else ceil(times.grace_s),
+        )
+        server = _Server(config, calls, times)
         try:
             await server.serve(sockets=[listener])
         except asyncio.CancelledError:
@@ -36,22 +90,15 @@ async def run_app(app: ASGIApp, host: str, port: int, on_ready: Callable[[str], 
             raise
 
 
-class _AnnouncedServer(uvicorn.Server):
-    """A server that says when it accepts requests."""
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens on an address; port 0 takes a free one.
 
-    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._announce = announce
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._announce()
-
-
-def _listen(host: str, port: int) -> socket.socket:
+    Raises:
+        StateError: S809 when the address cannot be listened on.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except (OSError, OverflowError) as error:
         reason = (getattr(error, "strerror", None) or "not an address of this machine").lower()
         raise StateError(
@@ -63,6 +110,97 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def _address(host: str, listener: socket.socket) -> str:
+def address_of(host: str, listener: socket.socket) -> str:
+    """``http://host:port`` of a listening socket."""
     shown = f"[{host}]" if ":" in host else host
     return f"http://{shown}:{listener.getsockname()[1]}"
+
+
+class _Server(uvicorn.Server):
+    """A server that says when it accepts requests and when it stops, and closes connections that stand still."""
+
+    def __init__(self, config: uvicorn.Config, calls: ServerCalls, times: ServerTimes) -> None:
+        super().__init__(config)
+        self._calls = calls
+        self._times = times
+        self._idle = IdleConnections(times.idle_s)
+        self._stop_at_s: float | None = None
+        self._was_interrupted = False
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._calls.on_ready()
+
+    async def on_tick(self, counter: int) -> bool:
+        now_s = time.monotonic()
+        if counter % _TICKS_A_SECOND == 0:
+            self._idle.close_old(self.server_state.connections, now_s)
+        if self._stop_at_s is not None and now_s >= self._stop_at_s:
+            self.should_exit = True
+        return await super().on_tick(counter)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Stop at a signal, and give the signals back afterwards."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        caught: dict[int, Any] = {
+            number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        loop, on_reload = asyncio.get_running_loop(), self._calls.on_reload
+        if on_reload is not None and hasattr(signal, "SIGHUP"):
+            caught[signal.SIGHUP] = signal.signal(
+                signal.SIGHUP, lambda *_: loop.call_soon_threadsafe(on_reload)
+            )
+        try:
+            yield
+        finally:
+            for number, before in caught.items():
+                signal.signal(number, before)
+        if self._was_interrupted:
+            raise KeyboardInterrupt
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; a second Ctrl-C does not wait for requests."""
+        del frame
+        is_first = self._stop_at_s is None
+        if is_first:
+            self._calls.on_stop()
+            self._stop_at_s = time.monotonic() + (self._times.stop_delay_s if sig == signal.SIGTERM else 0)
+        elif sig == signal.SIGINT:
+            self.should_exit = self.force_exit = True
+        self._was_interrupted = self._was_interrupted or sig == signal.SIGINT
+
+
+class IdleConnections:
+    """Closes connections on which nothing happens, whichever of uvicorn's protocols they speak.
+
+    uvicorn closes a connection some time after an answer. This closes those that never sent a whole request, and those
+    that are closing but whose peer takes no bytes.
+
+    Args:
+        idle_s: How long one may stand still, seconds.
+    """
+
+    def __init__(self, idle_s: float) -> None:
+        self._idle_s = idle_s
+        self._since: dict[Any, tuple[object, float]] = {}
+
+    def close_old(self, connections: Iterable[Any], now_s: float) -> None:
+        """Look at all open connections; called once a second or so."""
+        seen: dict[Any, tuple[object, float]] = {}
+        for connection in tuple(connections):
+            transport, cycle = connection.transport, getattr(connection, "cycle", None)
+            is_closing = transport.is_closing()
+            if not is_closing and cycle is not None and not cycle.response_complete:
+                continue
+            state = (is_closing, cycle)
+            before, since_s = self._since.get(connection, (None, now_s))
+            if before != state:
+                since_s = now_s
+            if now_s - since_s > self._idle_s:
+                transport.abort()
+            else:
+                seen[connection] = (state, since_s)
+        self._since = seen

@@ -20,11 +20,12 @@ from headrace.config import load_settings
 from headrace.domain.span import SpanRecord
 from headrace.errors import HeadraceError
 from headrace.operations.prepare_flow import FlowSession, loaded_flow
-from headrace.operations.serve_flow import ServeRequest, serve_flow
+from headrace.operations.serve_flow import ServeCalls, ServeRequest, serve_flow
 from headrace.operations.served_sources import find_served_file
 from headrace.operations.workspace import open_workspace
 from headrace.serving.app import run_flow_server
 from headrace.serving.served import Served, ServedFlow, ServedVersion
+from headrace.serving.server import listen
 
 FLOW = """\
 type: chat
@@ -125,13 +126,10 @@ def serving(
     """The endpoint in a thread of its own; the flow is loaded in this one, for it changes the working directory."""
     write(folder, files)
     settings = load_settings({"HOME": str(folder), **(environment or {})})
-    ready, addresses = threading.Event(), list[str]()
+    ready, listener = threading.Event(), listen("127.0.0.1", 0)
+    port = listener.getsockname()[1]
     spans: list[SpanRecord] = []
     loop = asyncio.new_event_loop()
-
-    def announce(address: str) -> None:
-        addresses.append(address)
-        ready.set()
 
     async def serve() -> None:
         session = FlowSession(workspace, loaded, max_threads=4, attributes={})
@@ -139,7 +137,7 @@ def serving(
             flow.span_sink = spans.append
             version = ServedVersion(flow=flow, name="f@1", fields=fields, example={"q": "an example"})
             served = Served(flows={"": ServedFlow("", version)}, headrace_version="9")
-            await run_flow_server(served, settings.serving, "127.0.0.1", 0, announce)
+            await run_flow_server(served, settings, listener, on_ready=ready.set)
 
     with (
         serving_names(folder),
@@ -156,7 +154,7 @@ def serving(
         thread.start()
         assert ready.wait(10)
         try:
-            yield Endpoint(int(addresses[0].rpartition(":")[2]), spans)
+            yield Endpoint(port, spans)
         finally:
             loop.call_soon_threadsafe(task.cancel)
             thread.join(10)
@@ -362,7 +360,7 @@ def test_a_variable_that_cannot_be_read_is_said(tmp_path: Path, name: str, value
     request = ServeRequest(sources=[tmp_path], host="127.0.0.1", port=0)
     settings = load_settings({"HOME": str(tmp_path), name: value})
     with open_workspace(settings, tmp_path) as workspace, pytest.raises(HeadraceError, match=name):
-        serve_flow(workspace, request, lambda *_: None)
+        serve_flow(workspace, request, ServeCalls(on_ready=lambda *_: None, tell=lambda *_: None))
 
 
 def test_a_folder_may_hold_a_single_prompty(tmp_path: Path) -> None:

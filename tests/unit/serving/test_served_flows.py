@@ -103,7 +103,7 @@ nodes:
 def test_sources_that_do_not_fit_together_are_refused(tmp_path: Path, given: list[str], said: str) -> None:
     write(tmp_path, TWO)
     with pytest.raises(HeadraceError, match=said):
-        find_sources([Path(item) if "=" in item else tmp_path / item for item in given])
+        find_sources([Path(item) for item in given], tmp_path)
 
 
 def version(name: str) -> ServedVersion:

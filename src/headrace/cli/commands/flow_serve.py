@@ -13,8 +13,8 @@ from headrace.cli.inputs import read_inputs, read_variables
 from headrace.cli.options import ManyValues, Verb, path_option, variables_option
 from headrace.cli.session import Session
 from headrace.cli.workspace import command_workspace
-from headrace.errors import ExitCode
-from headrace.operations.serve_flow import ServeRequest, serve_flow
+from headrace.errors import ExitCode, Problem
+from headrace.operations.serve_flow import ServeCalls, ServeRequest, serve_flow
 from headrace.operations.served_sources import FlowSource
 
 DEFAULT_HOST, DEFAULT_PORT = "localhost", 8080
@@ -59,6 +59,15 @@ ENGINES = ("flask", "fastapi")
     metavar="|".join(ENGINES),
     help="Taken for the sake of pf's scripts; there is one server.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 256),
+    metavar="N",
+    help="Processes that share the port; default: PROMPTFLOW_WORKER_NUM, else 1.",
+)
+@click.option(
+    "--reload", "is_watching", is_flag=True, help="Take over new versions of the flows as they come."
+)
 @variables_option()
 @click.option(
     "--init",
@@ -78,6 +87,8 @@ def command(
     port: int,
     host: str,
     engine: str | None,
+    workers: int | None,
+    is_watching: bool,
     environment_variables: tuple[str, ...],
     init: tuple[str, ...],
     skip_open_browser: bool,
@@ -86,8 +97,9 @@ def command(
     """Serve a flow over HTTP.
 
     POST a JSON object of inputs to /score; the outputs come back as JSON, or piece by piece to a
-    client that accepts text/event-stream. There are /health, /version, /swagger.json and
-    /feedback as well. Aggregation nodes do not run. Ends with Ctrl-C. Needs the extra serve.
+    client that accepts text/event-stream. There are /health, /readyz, /version, /swagger.json and
+    /feedback as well. Aggregation nodes do not run. Ends with Ctrl-C or SIGTERM, after the
+    requests in flight. Needs the extra serve.
 
     An address that other machines reach needs keys or tokens, or --no-auth.
     """
@@ -101,15 +113,22 @@ def command(
         ),
         init=read_inputs(init),
         access=read_access(session, access),
+        workers=workers,
+        is_watching=is_watching,
     )
 
     def on_ready(base_url: str, served: Sequence[FlowSource]) -> None:
-        answers = "".join(f"{item.source} answers at {base_url}{item.path}/score\n" for item in served)
+        answers = "".join(f"{item.given} answers at {base_url}{item.path}/score\n" for item in served)
         session.write(f"{answers}Ctrl-C stops the server.")
+
+    def tell(text: str, problems: tuple[Problem, ...]) -> None:
+        session.note(text)
+        if problems:
+            session.show_problems(*problems)
 
     with command_workspace(session) as workspace:
         try:
-            serve_flow(workspace, request, on_ready)
+            serve_flow(workspace, request, ServeCalls(on_ready=on_ready, tell=tell))
         except KeyboardInterrupt:  # the way to stop a server: nothing went wrong
             session.note("\nStopped.")
     return ExitCode.OK

@@ -1,0 +1,274 @@
+"""The command as a process: signals, several processes, and versions that take over."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.endpoint import write
+
+TOOL = """\
+import asyncio
+import os
+import words
+from promptflow.core import tool
+
+@tool
+async def a(q: str):
+    await asyncio.sleep(float(q))
+    return f"{words.WORD} {os.environ.get('REGION')} {os.getpid()}"
+"""
+FILES = {
+    "flow/flow.dag.yaml": """\
+environment_variables: {REGION: eu}
+inputs: {q: {type: string}}
+outputs: {r: {type: string, reference: "${a.output}"}}
+nodes:
+- {name: a, type: python, source: {type: code, path: a.py}, inputs: {q: "${inputs.q}"}}
+""",
+    "flow/a.py": TOOL,
+    "flow/words.py": 'WORD = "old"\n',
+}
+
+
+class Served:
+    """A running ``headrace flow serve``."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        assert " answers at " in first, first + (process.stderr.read() if process.stderr else "")
+        self.port = int(first.rpartition(":")[2].partition("/")[0])
+        self.said: list[str] = []
+        self._reading = threading.Thread(target=self._read, daemon=True)
+        self._reading.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.said.extend(iter(self.process.stderr.readline, ""))
+
+    def ask(self, q: str = "0", path: str = "/score", method: str = "POST") -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        try:
+            connection.request(method, path, json.dumps({"q": q}))
+            response = connection.getresponse()
+            return response.status, json.loads(response.read())
+        finally:
+            connection.close()
+
+    def word(self) -> str:
+        return str(self.ask()[1]["r"]).partition(" ")[0]
+
+    def process_id(self) -> int:
+        return int(self.ask()[1]["r"].rpartition(" ")[2])
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+
+@contextmanager
+def running(
+    folder: Path,
+    *options: str,
+    environment: Mapping[str, str] | None = None,
+    source: Sequence[str] = ("--source", "flow"),
+) -> Iterator[Served]:
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "headrace",
+            "flow",
+            "serve",
+            *source,
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            *options,
+        ],
+        cwd=folder,
+        env={**os.environ, "HOME": str(folder), **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield Served(process)
+    finally:
+        process.terminate()
+        process.wait(20)
+        for stream in (process.stdout, process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def until(is_so: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "2")])
+def test_requests_in_flight_end_before_the_process_does_with_success(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    write(tmp_path, FILES)
+    answers: list[tuple[int, Any]] = []
+    with running(tmp_path, *options) as served:
+        asking = threading.Thread(target=lambda: answers.append(served.ask("1")))
+        asking.start()
+        time.sleep(0.4)
+        served.signal(signal.SIGTERM)
+        asking.join(20)
+        assert served.process.wait(20) == 0
+        with pytest.raises(OSError, match="refused"):
+            served.ask()
+    assert answers[0][0] == 200
+
+
+def test_a_process_that_is_to_stop_says_so_for_a_while_and_does_not_wait_for_ever(tmp_path: Path) -> None:
+    write(tmp_path, FILES)
+    environment = {"HEADRACE_SERVE_STOP_DELAY_S": "1", "HEADRACE_GRACE_S": "1"}
+    with running(tmp_path, environment=environment) as served:
+        assert served.ask(path="/readyz", method="GET")[0] == 200
+        served.signal(signal.SIGTERM)
+        until(lambda: served.ask(path="/readyz", method="GET")[1]["status"] == "Draining", 1)
+        assert served.ask()[0] == 200
+        cut: list[int] = []
+        asking = threading.Thread(target=lambda: cut.append(served.ask("60")[0]))
+        asking.start()
+        assert served.process.wait(10) == 0
+        asking.join()
+    assert cut == [503]
+
+
+def test_a_new_version_takes_over_at_a_signal_and_a_broken_one_does_not(tmp_path: Path) -> None:
+    write(tmp_path, FILES)
+    with running(tmp_path) as served:
+        assert served.ask()[1]["r"].startswith("old eu ")
+        before = served.ask(path="/readyz", method="GET")[1]["flows"]["/"]["version"]
+        write(tmp_path, {"flow/words.py": 'WORD = "new"\n'})
+        slow: list[Any] = []
+        asking = threading.Thread(target=lambda: slow.append(served.ask("0.5")[1]["r"]))
+        asking.start()
+        time.sleep(0.2)
+        served.signal(signal.SIGHUP)
+        until(lambda: served.word() == "new")
+        asking.join()
+        assert slow[0].startswith("old eu ")
+        assert served.ask()[1]["r"].startswith("new eu ")
+        assert served.ask(path="/readyz", method="GET")[1]["flows"]["/"]["version"] != before
+        write(tmp_path, {"flow/words.py": "WORD = \n"})
+        served.signal(signal.SIGHUP)
+        until(lambda: "refused" in served.ask(path="/readyz", method="GET")[1]["flows"]["/"])
+        assert served.word() == "new"
+        until(lambda: any("words.py" in line for line in served.said))
+        write(tmp_path, {"flow/words.py": 'WORD = "third"\n'})
+        served.signal(signal.SIGHUP)
+        until(lambda: served.word() == "third")
+
+
+def test_files_that_change_are_taken_over_without_a_failed_request(tmp_path: Path) -> None:
+    write(tmp_path, FILES)
+    with running(tmp_path, "--reload") as served:
+        seen: list[str] = []
+        is_over = threading.Event()
+
+        def ask_on() -> None:
+            while not is_over.is_set():
+                status, body = served.ask()
+                seen.append(body["r"].partition(" ")[0] if status == 200 else str(status))
+
+        asking = [threading.Thread(target=ask_on) for _ in range(4)]
+        for thread in asking:
+            thread.start()
+        for word in ("second", "third"):
+            write(tmp_path, {"flow/words.py": f'WORD = "{word}"\n'})
+            until(lambda word=word: word in seen)  # type: ignore[misc]
+        is_over.set()
+        for thread in asking:
+            thread.join()
+    assert set(seen) == {"old", "second", "third"}
+
+
+def test_a_process_that_dies_is_replaced_while_the_others_answer(tmp_path: Path) -> None:
+    write(tmp_path, FILES)
+    with running(tmp_path, "--workers", "2") as served:
+        until(lambda: len({served.process_id() for _ in range(10)}) == 2)
+        victim = served.process_id()
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: any(f"Worker process {victim} ended with -9" in line for line in served.said))
+        until(lambda: len({served.process_id() for _ in range(10)} - {victim}) == 2)
+        write(tmp_path, {"flow/words.py": 'WORD = "new"\n'})
+        served.signal(signal.SIGHUP)
+        until(lambda: {served.word() for _ in range(10)} == {"new"})
+
+
+def test_processes_end_with_their_parent(tmp_path: Path) -> None:
+    write(tmp_path, FILES)
+    with running(tmp_path, environment={"PROMPTFLOW_WORKER_NUM": "2"}) as served:
+        child = served.process_id()
+        served.process.kill()
+        until(lambda: not Path(f"/proc/{child}").exists())
+
+
+def test_what_is_wrong_with_a_flow_is_said_once_by_several_processes(tmp_path: Path) -> None:
+    write(tmp_path, {**FILES, "flow/words.py": "WORD = \n"})
+    done = subprocess.run(
+        [sys.executable, "-m", "headrace", "flow", "serve", "--source", "flow", "--port", "0", "--workers", "2"],
+        cwd=tmp_path, env={**os.environ, "HOME": str(tmp_path)}, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert done.stderr.count("words.py") >= 1
+    assert "Traceback" not in done.stderr
+
+
+def test_any_server_of_asgi_serves_what_the_environment_names(tmp_path: Path) -> None:
+    write(tmp_path, FILES)
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "uvicorn",
+            "--factory",
+            "headrace.operations.serve_flow:create_app",
+            "--port",
+            "0",
+        ],
+        cwd=tmp_path,
+        env={
+            **os.environ,
+            "HOME": str(tmp_path),
+            "PROMPTFLOW_PROJECT_PATH": "flow",
+            "HEADRACE_SERVE_NO_AUTH": "true",
+        },
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        line = next(line for line in process.stderr if "running on" in line)
+        port = int(line.rpartition(":")[2].split()[0])
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("POST", "/score", '{"q": "0"}')
+        assert json.loads(connection.getresponse().read())["r"].startswith("old eu ")
+        connection.close()
+    finally:
+        process.terminate()
+        process.wait(20)
+        if process.stderr is not None:
+            process.stderr.close()
