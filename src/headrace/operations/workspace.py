@@ -23,6 +23,7 @@ from headrace.telemetry.setup import SpanSink, open_span_sink
 from headrace.tools.current_span import running_span
 
 _SEND_LOGS = "headrace.telemetry.sent_logs:send_logs"
+_MASK_TEXT = "headrace.engine.masking:mask_text"
 _FETCH_IMAGE = "headrace.providers.image_fetch:fetch_image"
 """Reached by name: few flows name images by their address."""
 
@@ -85,8 +86,12 @@ class Workspace:
             self._span_sink = open_span_sink(self.settings)
             self._stack.callback(self._close_span_sink, self._span_sink)
             if self._span_sink.takes_events and self._span_sink.scope.has_content:
-                self._stack.callback(load_by_name(_SEND_LOGS)(self._span_sink, running_span))
+                self._stack.callback(load_by_name(_SEND_LOGS)(self._span_sink, running_span, self._masked))
         return self._span_sink
+
+    def _masked(self, text: str) -> str:
+        masked: str = load_by_name(_MASK_TEXT)(text, self.connections.revealed())
+        return masked
 
     def _close_span_sink(self, sink: SpanSink) -> None:
         self.warn(sink.close())

@@ -109,6 +109,8 @@ def _version_1_41(span: SpanRecord, places: ContentPlaces) -> dict[str, Any]:
 
 def _version_1_36(span: SpanRecord, places: ContentPlaces) -> dict[str, Any]:
     found = _version_1_41(span, ContentPlaces())
+    if found.get(names.OPERATION_NAME) == names.RETRIEVAL:  # which that version does not know
+        found[names.OPERATION_NAME] = names.EXECUTE_TOOL
     if found.get(names.PROVIDER_NAME) is not None:
         found.setdefault(names.SYSTEM, found[names.PROVIDER_NAME])
     if places.on_spans and span.content:

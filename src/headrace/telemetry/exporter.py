@@ -29,6 +29,7 @@ from headrace.telemetry.event_sender import EventSender
 from headrace.telemetry.exporters import Exporters
 from headrace.telemetry.metrics import Measurement, SpanMetrics
 from headrace.telemetry.redaction import load_redaction
+from headrace.telemetry.retrieval import mark_retrieval
 from headrace.telemetry.sampling import TailSampler, head_sampler, tail_rule
 from headrace.telemetry.setup import SilentSink, SpanSink
 from headrace.telemetry.span_sender import SpanSender
@@ -84,6 +85,7 @@ def _rules(settings: Settings) -> Rules:
         redact=load_redaction(settings, is_redacted=policy.is_redacted),
         head=head_sampler(settings.environment),
         tail=TailSampler(tail) if tail is not None else None,
+        mark=mark_retrieval(settings.environment),
     )
 
 

@@ -53,7 +53,9 @@ def written_messages(content: Mapping[str, Any], attributes: Mapping[str, Any]) 
         names.EXECUTE_TOOL: (TOOL_ARGUMENTS, TOOL_RESULT),
         names.RETRIEVAL: (RETRIEVAL_QUERY, RETRIEVAL_DOCUMENTS),
     }.get(str(operation), (INPUTS, OUTPUTS))
-    if "inputs" in content:
+    if operation == names.RETRIEVAL and "query" in content:
+        found[into] = str(content["query"])
+    elif "inputs" in content:
         found[into] = as_json(content["inputs"])
     if "outputs" in content:
         found[out_of] = as_json(content["outputs"])

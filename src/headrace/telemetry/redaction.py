@@ -69,7 +69,7 @@ def load_redaction(settings: Settings, *, is_redacted: bool) -> Redact:
             return redact_text(value)
         if isinstance(value, Mapping):
             return {
-                redact_text(str(name)): _KEY if item and _KEY_NAME.search(str(name)) else redact(item)
+                redact_text(str(name)): _KEY if _is_key(name, item) else redact(item)
                 for name, item in value.items()
             }
         if isinstance(value, list | tuple):
@@ -81,6 +81,11 @@ def load_redaction(settings: Settings, *, is_redacted: bool) -> Redact:
         return redact_text(str(value))
 
     return redact
+
+
+def _is_key(name: Any, value: Any) -> bool:
+    """Whether a value is a key by its name; numbers, such as ``max_tokens``, are none."""
+    return bool(value) and not isinstance(value, int | float) and bool(_KEY_NAME.search(str(name)))
 
 
 def _import_hook(text: str) -> Callable[[str], str]:

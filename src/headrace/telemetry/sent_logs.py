@@ -24,10 +24,14 @@ class _SentLogs(logging.Handler):
     Args:
         sink: Takes them.
         find_span: The span that runs in this context; ``None`` for none.
+        mask: Takes the secrets out of a text that were given out so far.
     """
 
-    def __init__(self, sink: SpanSink, find_span: Callable[[], ActiveSpan | None]) -> None:
+    def __init__(
+        self, sink: SpanSink, find_span: Callable[[], ActiveSpan | None], mask: Callable[[str], str]
+    ) -> None:
         super().__init__(logging.INFO)
+        self._mask = mask
         self._sink = sink
         self._find_span = find_span
 
@@ -50,19 +54,21 @@ class _SentLogs(logging.Handler):
                 span_id=span.span_id if span is not None else None,
                 time_ns=time.time_ns(),
                 attributes={LOGGER: record.name, FUNCTION_NAME: record.funcName},
-                body=text,
+                body=self._mask(text),
                 severity=severity,
             )
         )
 
 
-def send_logs(sink: SpanSink, find_span: Callable[[], ActiveSpan | None]) -> Callable[[], None]:
+def send_logs(
+    sink: SpanSink, find_span: Callable[[], ActiveSpan | None], mask: Callable[[str], str]
+) -> Callable[[], None]:
     """Send log records from now on; gives what ends it.
 
     A program without handlers of its own sees its warnings on standard error all the same, as logging has it.
     """
     root = logging.getLogger()
-    handlers: list[logging.Handler] = [_SentLogs(sink, find_span)]
+    handlers: list[logging.Handler] = [_SentLogs(sink, find_span, mask)]
     if not root.handlers and logging.lastResort is not None:
         handlers.append(logging.lastResort)
     for handler in handlers:

@@ -16,6 +16,7 @@ from headrace.telemetry.content import ContentPolicy
 from headrace.telemetry.conventions import Conventions, map_span
 from headrace.telemetry.metrics import STOCK, Measurement, SpanMetrics
 from headrace.telemetry.redaction import Redact
+from headrace.telemetry.retrieval import MarkRetrieval
 from headrace.telemetry.sampling import HeadSampler, TailSampler
 
 _MAX_PARENTS = 20_000
@@ -44,6 +45,7 @@ class Rules:
         redact: Takes out of content what must not leave.
         head: Decides traces when they begin.
         tail: Decides them when they have ended; ``None`` keeps all.
+        mark: Says which spans are retrievals.
     """
 
     conventions: Sequence[Conventions]
@@ -51,6 +53,7 @@ class Rules:
     redact: Redact
     head: HeadSampler
     tail: TailSampler | None
+    mark: MarkRetrieval
 
 
 class SpanStages:
@@ -90,6 +93,7 @@ class SpanStages:
                 self._send(span)
 
     def _handle_span(self, span: SpanRecord) -> None:
+        span = self._rules.mark(span)
         if self._sums is not None:
             span = self._sums.add(span)
         if self._metrics is not None:

@@ -20,7 +20,12 @@ from tests.support.runs import a_span
 from headrace.config import load_settings
 from headrace.domain.span import EventRecord, SpanRecord, TraceScope
 from headrace.telemetry import attributes as names
-from headrace.telemetry.attributes import flow_attributes, model_request_attributes, model_response_attributes
+from headrace.telemetry.attributes import (
+    flow_attributes,
+    model_request_attributes,
+    model_response_attributes,
+    node_attributes,
+)
 from headrace.telemetry.setup import SilentSink, SpanSink, open_span_sink
 
 S = 10**9
@@ -173,6 +178,28 @@ def test_content_that_cannot_be_redacted_stays_here(monkeypatch: pytest.MonkeyPa
     assert "content of 1 spans" in problem.what
     assert len(collector.arrived) == 2
     assert "Hi" not in str(collector.arrived)
+
+
+@pytest.mark.parametrize(
+    ("variable", "name", "operation"),
+    [
+        ({}, "retrieve", "retrieval"),
+        ({}, "faiss_lookup", "retrieval"),
+        ({}, "answer", "execute_tool"),
+        ({"HEADRACE_TRACE_RETRIEVAL": "answer"}, "answer", "retrieval"),
+        ({"HEADRACE_TRACE_RETRIEVAL": ""}, "retrieve", "execute_tool"),
+    ],
+)
+def test_a_node_is_a_retrieval_by_its_name(variable: dict[str, str], name: str, operation: str) -> None:
+    content = {"inputs": {"query": "where?"}, "outputs": [{"id": "a"}]}
+    node = a_span(1, name=name, attributes=node_attributes(name, "python"), content=content)
+    with Collector() as collector:
+        assert send(open_sink(collector.url, HEADRACE_TRACE_CONTENT="full", **variable), node) == ()
+    found = collector.arrived[0].attributes
+    assert found["gen_ai.operation.name"] == operation
+    if operation == "retrieval":
+        assert found["gen_ai.retrieval.query.text"] == "where?"
+        assert json.loads(found["gen_ai.retrieval.documents"]) == [{"id": "a"}]
 
 
 def test_log_records_arrive_with_their_span() -> None:

@@ -19,12 +19,12 @@ def test_log_records_arrive_with_the_span_they_were_written_in(
     running = [span]
     with Collector() as collector:
         sink = open_span_sink(load_settings({"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}))
-        stop = send_logs(sink, lambda: running[0] if running else None)
+        stop = send_logs(sink, lambda: running[0] if running else None, str.lower)
         logger = logging.getLogger("my.tool")
         logger.warning("asked with %s", "sk-abcdefghijklmnopqrstu")
         logger.warning("too %s", "many", "values")  # noqa: PLE1205, what a user may write
         running.clear()
-        logger.error("no span")
+        logger.error("No span")
         logging.getLogger("urllib3.pool").warning("about sending")
         stop()
         logger.error("after")
