@@ -34,6 +34,7 @@ class _TokenCheck:
     def __init__(self, rules: TokenRules, key_set: KeySet) -> None:
         self._rules = rules
         self._key_set = key_set
+        self._read: dict[tuple[str, str], tuple[Mapping[str, Any], jwt.PyJWK]] = {}
 
     async def __call__(self, token: str) -> str:
         """Who has the token.
@@ -81,10 +82,19 @@ class _TokenCheck:
             raise RefusedError(reason="The token is signed with a key that its issuer does not have.")
         if entry.get("kty") != ALGORITHMS[algorithm] or entry.get("alg", algorithm) != algorithm:
             raise RefusedError(reason="The token is signed in a way that is not taken.")
+        return self._read_key(key_id, algorithm, entry)
+
+    def _read_key(self, key_id: str, algorithm: str, entry: Mapping[str, Any]) -> jwt.PyJWK:
+        """The key of an entry, read once: that takes longer than to check a signature with it."""
+        before = self._read.get((key_id, algorithm))
+        if before is not None and before[0] is entry:
+            return before[1]
         try:
-            return jwt.PyJWK(dict(entry), algorithm=algorithm)
+            key = jwt.PyJWK(dict(entry), algorithm=algorithm)
         except (jwt.PyJWKError, jwt.InvalidKeyError) as error:
             raise RefusedError(reason="The key of the token cannot be read.") from error
+        self._read[key_id, algorithm] = (entry, key)
+        return key
 
     def _check_rights(self, claims: Mapping[str, Any]) -> None:
         rules = self._rules
