@@ -18,7 +18,6 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from headrace.domain.flow import DAG
 from headrace.domain.multimedia import MediaForm, inline_media
 from headrace.domain.run import LineResult
 from headrace.engine.line import run_line
@@ -134,11 +133,7 @@ class _Scoring:
 
     def _answered(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs that may be seen, images in base64."""
-        shown, version = outputs, self._version
-        if version.flow.plan.flow.kind == DAG or version.fields is not None:
-            names = version.answered if version.fields is None else version.fields
-            shown = {name: value for name, value in outputs.items() if name in names}
-        return {name: self._inline(value) for name, value in shown.items()}
+        return {name: self._inline(value) for name, value in self._version.choose(outputs).items()}
 
     def _inline(self, value: Any) -> Any:
         return inline_media(value, self._version.flow.plan.flow.message_format)

@@ -24,7 +24,15 @@ def read_inputs(flow: Flow, body: bytes) -> dict[str, Any]:
         UsageError: T201, T202 or T210 for every input that does not fit, is missing or names a file, D401 for a body
             that is no object.
     """
-    given = _parse(flow, body)
+    return fit_inputs(flow, _parse(flow, body))
+
+
+def fit_inputs(flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs of a line from what a client gave for them.
+
+    Raises:
+        UsageError: T201, T202 or T210 for every input that does not fit, is missing or names a file.
+    """
     missing = [name for name, item in flow.inputs.items() if name not in given and not item.has_default]
     if missing:
         what = f"Required input fields {missing} are missing in request data."
@@ -38,12 +46,23 @@ def read_inputs(flow: Flow, body: bytes) -> dict[str, Any]:
     return values
 
 
+def read_json(body: bytes) -> Any:
+    """The value of a body.
+
+    Raises:
+        ValueError, RecursionError: It is not JSON.
+        UsageError: D401 for one that nests too deep.
+    """
+    value = json.loads(body)
+    if _is_deep(value):
+        what = f"The request nests lists and objects more than {MAX_DEPTH} deep."
+        raise UsageError(Problem(code="D401", what=what, fix="Send flatter values."))
+    return value
+
+
 def _parse(flow: Flow, body: bytes) -> Mapping[str, Any]:
     try:
-        given = json.loads(body)
-        if _is_deep(given):
-            what = f"The request nests lists and objects more than {MAX_DEPTH} deep."
-            raise UsageError(Problem(code="D401", what=what, fix="Send flatter values."))
+        given = read_json(body)
     except (ValueError, RecursionError):
         names = list(flow.inputs)
         if len(names) == 1:

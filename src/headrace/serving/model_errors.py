@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse, Response
 
-from headrace.errors import HeadraceError, RemoteError
+from headrace.errors import HeadraceError, Problem, RemoteError
 
 # The caller's own fault or wish comes back as such; a fault behind us is a bad gateway.
 _STATUS = {"P702": 429, "P703": 502, "P704": 504, "P705": 400, "P706": 400, "P708": 503}
@@ -29,6 +29,22 @@ def error_response(error: HeadraceError) -> Response:
     if isinstance(error, RemoteError) and error.retry_after_s is not None:
         headers["Retry-After"] = str(math.ceil(error.retry_after_s))
     return JSONResponse(error_body(error), _status(error), headers=headers)
+
+
+def problem_body(problem: Problem, status: int) -> dict[str, Any]:
+    """The JSON of a problem that was met without an exception."""
+    kind = _TYPES.get(status, "server_error")
+    message = f"{problem.what} {problem.fix}" if problem.fix else problem.what
+    return {"error": {"message": message, "type": kind, "param": None, "code": problem.name}}
+
+
+def line_status(problem: Problem) -> int:
+    """HTTP status for a line that failed: 400 only where the caller can mend it by another request."""
+    if problem.code[0] in "TD":
+        return 400
+    return (
+        504 if problem.code == "E603" else _STATUS.get(problem.code, 502 if problem.code[0] == "P" else 500)
+    )
 
 
 def _status(error: HeadraceError) -> int:

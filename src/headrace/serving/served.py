@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from headrace.domain.access import AccessRules
-from headrace.domain.flow import FLEX
+from headrace.domain.flow import DAG, FLEX
 from headrace.engine.runtime import PreparedFlow
 from headrace.errors import Problem
 from headrace.serving.access_log import AccessLog
@@ -53,6 +53,13 @@ class ServedVersion:
         if self.fields is not None:
             return tuple(output.name for output in outputs if output.name in self.fields)
         return tuple(output.name for output in outputs if not output.is_evaluation_only)
+
+    def choose(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Those outputs that may be seen."""
+        if self.flow.plan.flow.kind != DAG and self.fields is None:
+            return dict(outputs)
+        names = self.answered if self.fields is None else self.fields
+        return {name: value for name, value in outputs.items() if name in names}
 
     @cached_property
     def can_stream(self) -> bool:
