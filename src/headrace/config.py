@@ -89,6 +89,10 @@ class Settings:
         exports_telemetry: Whether anything of spans, metrics and logs leaves, where the environment says so; not from
             worker processes, whose run does it for them.
         has_error_json: Whether errors are written as JSON as well (``PROMPTFLOW_STRUCTURE_EXCEPTION_OUTPUT=true``).
+        connection_folders: Folders of connection files that are looked into first (``HEADRACE_CONNECTIONS``, separated
+            as in ``PATH``).
+        secrets_folder: Folder of files, each the value of the variable that it is called after (``HEADRACE_SECRETS``);
+            ``None`` means none.
         environment: The whole environment as it was, for connections and ``${env:NAME}``.
     """
 
@@ -112,6 +116,8 @@ class Settings:
     serving: ServingLimits
     access_log: str
     has_error_json: bool
+    connection_folders: tuple[Path, ...]
+    secrets_folder: Path | None
     environment: Mapping[str, str]
     exports_telemetry: bool = True
 
@@ -152,6 +158,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
         serving=_serving_limits(source),
         access_log=_word(source, "HEADRACE_ACCESS_LOG", ACCESS_LOGS),
         has_error_json=source.get("PROMPTFLOW_STRUCTURE_EXCEPTION_OUTPUT", "").lower() == "true",
+        connection_folders=_folders(source.get("HEADRACE_CONNECTIONS") or ""),
+        secrets_folder=next(iter(_folders(source.get("HEADRACE_SECRETS") or "")), None),
         environment=source,
     )
 
@@ -167,6 +175,10 @@ def _serving_limits(source: Mapping[str, str]) -> ServingLimits:
         idle_s=_number(source, "HEADRACE_SERVE_IDLE_S", usual.idle_s, at_least=_SHORTEST_S),
         stop_delay_s=_number(source, "HEADRACE_SERVE_STOP_DELAY_S", usual.stop_delay_s),
     )
+
+
+def _folders(text: str) -> tuple[Path, ...]:
+    return tuple(Path(part).absolute() for part in text.split(os.pathsep) if part)
 
 
 def _number(source: Mapping[str, str], name: str, default: float, *, at_least: float = 0.0) -> float:

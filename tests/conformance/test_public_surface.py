@@ -93,6 +93,7 @@ OUR_OPTIONS = {
     "experiment rerun": ["--max-concurrency", "--workers", "--on", "--cache", "--max-cost", "--max-tokens",
                          "--events", "--dry-run"],
     "experiment show": ["-o", "--output"],
+    "flow build": ["--extra", "--dry-run"],
     "experiment plan": ["--env", "--mde", "--lines", "--pilot", "--discordance", "--deviation", "--metric", "--arm",
                         "--power", "--assurance", "--repeats", "--line-cost", "-o", "--output"],
     "experiment suggest": ["--env", "--train", "--baseline", "--node", "--shots", "--candidates", "--example", "--answer",

@@ -59,7 +59,7 @@ TREE: Mapping[str, Branch | Place] = {
             "validate": _place("flow_validate", "Check a flow and report every problem at once."),
             "test": _place("flow_test", "Run a flow, or one of its nodes, once."),
             "serve": _place("flow_serve", "Serve a flow over HTTP."),
-            "build": _place("flow_build", "Pack a flow for a container."),
+            "build": _place("flow_build", "Pack a flow for a container, or to run with uvicorn alone."),
             "versions": _place("flow_versions", "List the versions of flows that were run."),
             "tag": _place("flow_tag", "Put a tag on a version of a flow."),
             "diff": _place("flow_diff", "Say what differs between two versions of a flow."),

@@ -134,12 +134,21 @@ def create_app(engine: str | None = None, **_: Any) -> Any:
     that others reach. ``engine`` is taken as prompt flow's function takes it.
     """
     del engine
-    settings, folder = load_settings(), Path.cwd()
-    request = ServeRequest(sources=(), host=_ANY_HOST, port=0)
+    return open_app(load_settings(), Path.cwd(), ServeRequest(sources=(), host=_ANY_HOST, port=0))
+
+
+def open_app(settings: Settings, folder: Path, request: ServeRequest) -> Any:
+    """The ASGI app of a request for any server, which opens the flows when it starts.
+
+    Args:
+        settings: The environment.
+        folder: Where relative paths begin.
+        request: What to serve; its host says whether others reach the server.
+    """
 
     @asynccontextmanager
-    async def open_app() -> AsyncIterator[Any]:
-        sources = chosen_sources(settings, folder, ())
+    async def opening() -> AsyncIterator[Any]:
+        sources = chosen_sources(settings, folder, request.sources)
         choice = serving_choice(settings, request)
         access = access_rules(request.access, settings.environment, request.host)
         async with AsyncExitStack() as stack:
@@ -148,7 +157,7 @@ def create_app(engine: str | None = None, **_: Any) -> Any:
             served = await stack.enter_async_context(opened(workspace, loaded, access))
             yield load_optional(_BUILD_APP, extra="serve")(served, settings.serving)
 
-    return load_optional(_OPENED_APP, extra="serve")(open_app)
+    return load_optional(_OPENED_APP, extra="serve")(opening)
 
 
 def chosen_sources(settings: Settings, folder: Path, given: Sequence[Path]) -> tuple[FlowSource, ...]:

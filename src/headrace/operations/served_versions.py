@@ -11,6 +11,7 @@ from typing import Any
 
 from headrace.domain.flow import Flow
 from headrace.errors import DefinitionError, HeadraceError, Problem
+from headrace.formats.flow_identity import served_identity
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
 from headrace.operations.project_needs import connection_needs, python_sources
 from headrace.operations.read_version import flow_digest
@@ -79,18 +80,19 @@ class LoadedVersion:
 
     async def open(self) -> Any:
         """The version, ready to run in this event loop: a :class:`~headrace.serving.served.ServedVersion`."""
-        name = f"{self._loaded.flow.name}@{self.digest[:12]}"
+        flow = self._loaded.flow
+        identity = served_identity(Path(flow.folder), flow.name, self.digest)
         session = FlowSession(
             self._workspace,
             self._loaded,
             max_threads=self._choice.max_threads,
-            attributes={FLOW_VERSION: name, FLOW_DIGEST: self.digest},
+            attributes={FLOW_VERSION: identity.version, FLOW_DIGEST: identity.digest},
         )
-        flow = await session.__aenter__()
+        prepared = await session.__aenter__()
         self._session = session
         return load_optional(_SERVED_VERSION, extra="serve")(
-            flow=flow,
-            name=name,
+            flow=prepared,
+            name=identity.version,
             fields=self._choice.fields,
             example=_read_example(self._loaded.folder),
             find_missing=_missing_connections(self._workspace, self._loaded),

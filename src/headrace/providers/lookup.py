@@ -2,18 +2,20 @@
 
 A name is looked for in this order; the first place that has it wins:
 
-1. ``.headrace/connections/NAME.yaml`` in the workspace
-2. ``~/.headrace/connections/NAME.yaml``
-3. the environment variable ``PROMPTFLOW_ENCODED_CONNECTIONS``, which holds what the JSON file of the next place does,
+1. ``NAME.yaml`` in the folders that the environment variable ``HEADRACE_CONNECTIONS`` names
+2. ``.headrace/connections/NAME.yaml`` in the workspace
+3. ``~/.headrace/connections/NAME.yaml``
+4. the environment variable ``PROMPTFLOW_ENCODED_CONNECTIONS``, which holds what the JSON file of the next place does,
    compressed; then the JSON file that the environment variable ``PROMPTFLOW_CONNECTIONS`` names
-4. the environment: ``openai`` where ``OPENAI_API_KEY`` or ``OPENAI_BASE_URL`` is set (``OPENAI_ORG_ID``
+5. the environment: ``openai`` where ``OPENAI_API_KEY`` or ``OPENAI_BASE_URL`` is set (``OPENAI_ORG_ID``
    counts as well), ``azure_openai`` where ``AZURE_OPENAI_ENDPOINT`` is set (with ``AZURE_OPENAI_API_KEY``,
    else Microsoft Entra ID; ``OPENAI_API_VERSION`` counts as well). The names that prompt flow's samples use,
    ``open_ai_connection`` and ``azure_open_ai_connection``, mean the same two
-5. built in: ``baseline``
+6. built in: ``baseline``
 
 Any field of a connection is overridden by the environment variable ``<CONNECTION>_<FIELD>`` in upper case,
-with ``_`` for spaces and dashes: ``MY_AOAI_API_KEY`` for the ``api_key`` of ``my-aoai``.
+with ``_`` for spaces and dashes: ``MY_AOAI_API_KEY`` for the ``api_key`` of ``my-aoai``. What the environment does not
+hold may be a file in the folder that ``HEADRACE_SECRETS`` names; see :mod:`headrace.providers.variables`.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from headrace.formats.connection_file import CONNECTION_TYPES, load_connection
 from headrace.providers.authorization import override_variable
 from headrace.providers.connection_files import FILE_NAME, delete_file, find_file, stored_names, write_file
 from headrace.providers.connections_json import ENCODED_CONNECTIONS, decode_connections, read_connections_json
+from headrace.providers.variables import Variables, is_unresolved, unresolved
 
 SEARCH_ORDER = (
     "Names are looked for in .headrace/connections of the workspace, in ~/.headrace/connections, in the file "
@@ -70,13 +73,15 @@ class Connections:
         self, workspace_folder: Path, settings: Settings, given: Mapping[str, Connection] | None = None
     ) -> None:
         self._environment = settings.environment
+        self._variables = Variables(settings.environment, settings.secrets_folder)
         self.given = given or {}
         self._revealed: set[str] = set()
         # Nearest first: a workspace's own connection hides the person's of the same name.
-        self._folders = (
+        self._own_folders = (
             workspace_folder / STATE_FOLDER / "connections",
             user_folder(settings) / "connections",
         )
+        self._folders = (*settings.connection_folders, *self._own_folders)
 
     def find(self, name: str) -> Connection | None:
         """The connection of this name with its overrides applied, or ``None``.
@@ -170,7 +175,7 @@ class Connections:
                     fix="Begin with a letter or digit, and use letters, digits, blanks and _ - . only.",
                 )
             )
-        folder = self._folders[1 if for_person else 0]
+        folder = self._own_folders[1 if for_person else 0]
         return write_file(folder, connection)
 
     def stored(self, name: str) -> Connection:
@@ -248,7 +253,7 @@ class Connections:
         config_names = {*configs, *(kind.configs if kind else ())}
         for field_name in sorted({*secrets, *(kind.secrets if kind else ())} | config_names):
             variable = override_variable(connection.name, field_name)
-            value = self._environment.get(variable)
+            value = self._variables.find(variable)
             if not value:
                 continue
             if field_name in config_names:
@@ -268,7 +273,9 @@ class Connections:
         return _REFERENCE.sub(lambda match: self._variable(connection, field_name, match[1]), text)
 
     def _variable(self, connection: Connection, field_name: str, variable: str) -> str:
-        value = self._environment.get(variable)
+        value = self._variables.find(variable)
+        if value and is_unresolved(value):
+            raise DefinitionError(unresolved(variable, connection, field_name))
         if value:
             return value
         raise DefinitionError(

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import stat
-import subprocess
-import sys
-import urllib.request
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import chdir
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -20,10 +17,13 @@ from headrace.config import load_settings
 from headrace.errors import HeadraceError
 from headrace.formats.connection_file import load_connection
 from headrace.formats.flow_file import load_flow
-from headrace.operations.build_flow import BuiltFlow, build_flow
+from headrace.operations.build_flow import FLOW_ONLY, FORMATS, BuildRequest, BuiltFlow, build_flow
+from headrace.operations.keep_version import keep_flow_version
+from headrace.operations.read_version import flow_digest, read_snapshot
+from headrace.operations.serving_wheel import WHEEL
+from headrace.operations.versions import move_tag
 from headrace.operations.workspace import open_workspace
 
-ROOT = Path(__file__).parents[3]
 FILES = {
     "shared/words.py": "def shout(text):\n    return text.upper()\n",
     "flow/flow.dag.yaml": """\
@@ -78,7 +78,7 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
 
 def build(folder: Path, source: str = "flow", output: str = "out", **options: object) -> BuiltFlow:
     with open_workspace(load_settings({"HOME": str(folder / "home")}), folder) as workspace:
-        return build_flow(workspace, Path(source), Path(output), **options)  # type: ignore[arg-type]
+        return build_flow(workspace, BuildRequest(source=Path(source), output=Path(output), **options))  # type: ignore[arg-type]
 
 
 def names(folder: Path) -> set[str]:
@@ -88,7 +88,9 @@ def names(folder: Path) -> set[str]:
 def test_the_folder_holds_the_flow_its_connections_and_what_serves_it(folder: Path) -> None:
     built = build(folder)
     assert names(folder / "out") == {
-        "Dockerfile", "README.md", "settings.json", "start.sh", "connections/store.yaml", "connections/my model.yaml",
+        "Dockerfile", ".dockerignore", "README.md", "settings.json", "start.sh", "app.py", "requirements.txt",
+        "constraints.txt", "headrace-version.json", "sbom.cdx.json", WHEEL,
+        "connections/store.yaml", "connections/my model.yaml",
         "flow/flow.dag.yaml", "flow/.promptflow/flow.tools.json", "flow/loud.py", "flow/words.py", "flow/soft.jinja2",
         "flow/ask.jinja2", "flow/needed.txt", "flow/setup.sh",
     }  # fmt: skip
@@ -100,17 +102,16 @@ def test_the_folder_holds_the_flow_its_connections_and_what_serves_it(folder: Pa
     assert (store.configs, store.secrets["token"].variable) == ({"url": "here"}, "STORE_TOKEN")
     tools = json.loads((folder / "out/flow/.promptflow/flow.tools.json").read_text())
     assert set(tools["code"]) == {"loud.py", "ask.jinja2"}
-    assert "t0" not in "".join(
-        path.read_text() for path in (folder / "out").rglob("*") if path.is_file() and path.suffix != ".pyc"
-    )
+    assert not [name for name, data in contents(folder / "out").items() if b"t0" in data and name != WHEEL]
 
 
 def test_the_image_is_made_as_the_flow_asks(folder: Path) -> None:
     build(folder)
     docker = (folder / "out/Dockerfile").read_text()
-    for line in ("COPY ./flow/needed.txt", "RUN sh ./flow/setup.sh", 'CMD ["sh", "./start.sh"]', "USER app"):
+    for line in ('RUN sh "./flow/setup.sh"', 'CMD ["sh", "./start.sh"]', "USER 10001:10001"):
         assert line in docker
-    assert "headrace[serve]==" in docker
+    assert (folder / "out/requirements.txt").read_text() == f"./{WHEEL}\nrequests\n"
+    assert "azure-identity" not in (folder / "out/constraints.txt").read_text()
     edited = FILES["flow/flow.dag.yaml"].replace("setup_sh: setup.sh", "image: 'base:1', conda_file: env.yml")
     write(folder, {"flow/flow.dag.yaml": edited})
     (folder / ".headrace/connections/my model.yaml").write_text(
@@ -118,9 +119,56 @@ def test_the_image_is_made_as_the_flow_asks(folder: Path) -> None:
     )
     build(folder)
     docker = (folder / "out/Dockerfile").read_text()
-    assert "FROM base:1\n" in docker
-    assert "headrace[serve,azure]==" in docker
+    assert "ARG BASE=base:1\n" in docker
+    assert "azure-identity==" in (folder / "out/constraints.txt").read_text()
     assert "conda_file of the flow is not read" in docker
+
+
+def test_the_dockerfile_is_one_that_builds_a_safe_image(folder: Path) -> None:
+    build(folder)
+    out = folder / "out"
+    text = (out / "Dockerfile").read_text()
+    joined = re.sub(r" *\\\n *", " ", text)
+    lines = [line for line in joined.splitlines() if line and not line.startswith("#")]
+    words = [line.partition(" ")[0] for line in lines]
+    assert set(words) <= {
+        "ARG",
+        "FROM",
+        "WORKDIR",
+        "COPY",
+        "RUN",
+        "LABEL",
+        "ENV",
+        "USER",
+        "EXPOSE",
+        "HEALTHCHECK",
+        "CMD",
+    }
+    assert words[:2] == ["ARG", "FROM"]
+    assert words.count("FROM") == 2
+    last = lines[len(words) - 1 - words[::-1].index("FROM") :]
+    assert last.index("USER 10001:10001") > max(
+        i for i, line in enumerate(last) if line.startswith(("RUN", "COPY"))
+    )
+    assert "EXPOSE 8080" in last
+    allowed = [line[1:] for line in (out / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    for line in lines:
+        if line.startswith("COPY") and "--from" not in line:
+            sources = line.split()[1:-1]
+            assert all(source == "." or (source in allowed and (out / source).exists()) for source in sources)
+    assert {path.name for path in out.iterdir()} - {
+        *allowed,
+        "Dockerfile",
+        ".dockerignore",
+        "README.md",
+        "settings.json",
+    } == set()
+    assert not re.search(r"TOKEN|API_KEY", text)
+    for start in ("HEALTHCHECK", "CMD"):
+        command = next(line for line in last if line.startswith(start)).partition("CMD ")[2]
+        assert all(isinstance(word, str) for word in json.loads(command))
+    labels = next(line for line in last if line.startswith("LABEL"))
+    assert re.search(r'org\.opencontainers\.image\.version="flow@[0-9a-f]{12}"', labels)
 
 
 def test_variants_and_includes_are_settled(folder: Path) -> None:
@@ -134,7 +182,7 @@ def test_variants_and_includes_are_settled(folder: Path) -> None:
 
 
 def test_only_the_flow(folder: Path) -> None:
-    build(folder, is_flow_only=True)
+    build(folder, kind=FLOW_ONLY)
     assert "flow.dag.yaml" in names(folder / "out")
     assert "Dockerfile" not in names(folder / "out")
 
@@ -182,31 +230,102 @@ def test_a_secret_that_is_not_set_here_is_no_obstacle(folder: Path) -> None:
     assert "STORE_TOKEN" in build(folder).settings
 
 
-def test_the_start_command_serves_the_flow_with_its_connections(folder: Path) -> None:
-    build(folder)
-    program = folder / "bin" / "headrace"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m headrace "$@"\n')
-    program.chmod(program.stat().st_mode | stat.S_IEXEC)
-    environment = {
-        "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT / "src"),
-        "HOME": str(folder / "home"),
-        "HOST": "127.0.0.1",
-        "PORT": "0",
-        "STORE_TOKEN": "-given-",
-    }
-    running = subprocess.Popen(
-        ["sh", "out/start.sh"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+def test_a_version_is_packed_as_it_was_evaluated(folder: Path) -> None:
+    settings = load_settings({"HOME": str(folder / "home")})
+    with open_workspace(settings, folder) as workspace:
+        flow = load_flow(folder / "flow")
+        version = keep_flow_version(workspace, flow, read_snapshot(flow))
+        move_tag(workspace, version.name, "prod")
+    build(folder, output="before")
+    write(folder, {"flow/soft.jinja2": "something else"})
+    built = build(folder, "flow@prod")
+    assert (folder / "out/flow/soft.jinja2").read_text() == "{{q}}..."
+    assert built.version == f"flow@{version.digest[:12]}"
+    identity = json.loads((folder / "out/headrace-version.json").read_text())
+    assert (identity["digest"], identity["variants"]) == (version.digest, {"say": "loud"})
+    assert identity["digest"] != identity["packed_digest"] == flow_digest(load_flow(folder / "out/flow"))
+    assert build(folder, "flow@1", "again").files == built.files
+    assert contents(folder / "again") == contents(folder / "out")
+    assert build(folder, output="now").version != built.version
+
+
+def test_the_same_version_is_the_same_bytes_and_times(folder: Path) -> None:
+    for kind in FORMATS:
+        first, second = Path(f"{kind}1"), Path(f"{kind}2")
+        build(folder, output=str(first), kind=kind)
+        os.utime("flow/loud.py", (1, 1))
+        build(folder, output=str(second), kind=kind)
+        assert contents(first) == contents(second)
+        assert {path.stat().st_mtime for path in [*first.rglob("*"), *second.rglob("*")]} == {315532800}
+
+
+def test_a_dry_run_lists_and_writes_nothing(folder: Path) -> None:
+    planned = build(folder, is_dry=True)
+    assert not (folder / "out").exists()
+    built = build(folder)
+    assert planned == built
+    assert set(built.files) == names(folder / "out")
+    assert all((folder / "out" / path).stat().st_size == size for path, size in built.files.items())
+
+
+def test_no_secret_gets_into_any_form(folder: Path) -> None:
+    canary = "c4n4ry-0123456789"
+    write(
+        folder,
+        {
+            ".headrace/connections/store.yaml": f"type: custom\nconfigs: {{url: '${{env:PLACE_URL}}', password: {canary}}}\n"
+            f"secrets: {{token: {canary}}}\n",
+            "flow/settings.json": json.dumps({"api_key": canary}),
+            "flow/needed.txt": f"--extra-index-url https://me:{canary}@index.example/simple\nrequests\n",
+            "flow/loud.py": FILES["flow/loud.py"] + f'api_key = "{canary}"\n',
+            "flow/deploy.pem": canary,
+            "flow/data/test.jsonl": canary,
+            "flow/grade/flow.dag.yaml": f"# {canary}\n",
+        },
     )
-    try:
-        assert running.stdout is not None
-        said = list(iter(running.stdout.readline, "Ctrl-C stops the server.\n"))
-        assert said, running.communicate(timeout=30)[1]
-        request = urllib.request.Request(said[0].split()[-1], b'{"q": "hi"}')
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            assert json.load(answer) == {"o": "HI-given-here"}
-    finally:
-        running.send_signal(signal.SIGINT)
-        _, err = running.communicate(timeout=30)
-    assert (running.returncode, err.strip()) == (0, "Stopped.")
+    settings = load_settings({"HOME": str(folder / "home"), "PLACE_URL": canary, "STORE_TOKEN": canary})
+    for kind in FORMATS:
+        with open_workspace(settings, folder) as workspace:
+            built = build_flow(workspace, BuildRequest(source=Path("flow"), output=Path(kind), kind=kind))
+        assert all(canary.encode() not in data for data in contents(folder / kind).values())
+        assert built.settings == ("STORE_TOKEN", "PLACE_URL", "STORE_PASSWORD", "MY_MODEL_API_KEY")
+        assert built.left_out == (".env", "deploy.pem", "inner/local.env")
+        assert built.emptied == ("loud.py", "needed.txt", "settings.json")
+        assert built.unnamed == ("data", "grade")
+
+
+def test_what_lies_beside_an_earlier_build_stays(folder: Path) -> None:
+    build(folder)
+    write(folder, {"out/mine.txt": "", "out/flow/strange.txt": ""})
+    build(folder, kind="zip")
+    assert names(folder / "out") == {"headrace-flow-flow.zip", "headrace-version.json", "mine.txt"}
+
+
+def test_requirements_that_headrace_replaces_are_left_out_and_the_rest_is_pinned(folder: Path) -> None:
+    write(
+        folder,
+        {
+            "flow/needed.txt": "-r more.txt\nPromptFlow[azure]>=1.0  # stock\npromptflow-tools\nnot-there-at-all>=1\n",
+            "flow/more.txt": "# comment\nPyYAML\n",
+        },
+    )
+    built = build(folder)
+    assert built.replaced == ("PromptFlow[azure]>=1.0  # stock", "promptflow-tools")
+    assert built.unpinned == ("not-there-at-all",)
+    lines = (folder / "out/requirements.txt").read_text().splitlines()
+    assert lines[:3] == [f"./{WHEEL}", "PyYAML", "not-there-at-all>=1"]
+    pins = (folder / "out/constraints.txt").read_text().splitlines()
+    assert f"pyyaml=={distribution('pyyaml').version}" in pins
+    assert not [line for line in pins if line.startswith(("promptflow", "headrace", "not-there"))]
+    bill = json.loads((folder / "out/sbom.cdx.json").read_text())
+    assert {item["name"] for item in bill["components"]} >= {
+        "headrace",
+        "pyyaml",
+        "starlette",
+        "not-there-at-all",
+    }
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """The files of a folder by path, those of archives in it among them: nothing in them is compressed."""
+    return {name: (folder / name).read_bytes() for name in names(folder)}

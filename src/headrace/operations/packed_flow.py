@@ -1,0 +1,149 @@
+"""A copy of a flow that can be served elsewhere: its includes beside it, its variants settled, no keys in it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import chdir
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from headrace.domain.flow import DAG, Flow
+from headrace.formats.flow_file import FLOW_FILE_NAMES, read_flow
+from headrace.formats.flow_files import find_flow_files, is_secret_file
+from headrace.formats.includes import copy_merged
+from headrace.formats.positions import dump_yaml, read_text, read_yaml
+from headrace.operations.describe_tools import describe_flow_tools
+from headrace.operations.new_files import cannot_write, write_files
+from headrace.planning.flow_version import hide_secrets, secret_values
+
+MOST_BYTES = 4 * 1024 * 1024
+"""The largest file in which keys are looked for."""
+
+_NEVER_PACKED = frozenset((".azureml", ".runs", ".DS_Store", ".mypy_cache", ".ruff_cache", ".pytest_cache"))
+_SETTINGS = (".yaml", ".yml", ".json", ".toml", ".ini", ".cfg", ".prompty")
+_ADDRESS_KEY = re.compile(rb"(\bhttps?://)[^\s/@\"'${}]+@")
+"""The user and password in the address of an index of packages."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackedFlow:
+    """What became of a flow.
+
+    Attributes:
+        left_out: Paths of files that are not there, because they hold secrets by their names.
+        unnamed: Folders of data, and flows of their own, that are not there because nothing in the flow names them.
+        emptied: Paths of files in which keys were replaced.
+    """
+
+    left_out: tuple[str, ...]
+    unnamed: tuple[str, ...]
+    emptied: tuple[str, ...]
+
+
+def pack_flow(flow: Flow, file: Path, target: Path, choices: Mapping[str, str]) -> PackedFlow:
+    """Copy a flow.
+
+    Args:
+        flow: As it was read.
+        file: Its file.
+        target: Folder to write, which does not exist.
+        choices: Variants by node; the default ones for all others.
+
+    Raises:
+        DefinitionError: F001 for an include that does not exist.
+        StateError: S808 when something cannot be written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        copy_merged(flow, target)
+        found = find_flow_files(flow)
+        unnamed = tuple(_remove_unnamed(Path(flow.folder), target, found.files))
+        left_out = tuple(_remove_private(target))
+        emptied = tuple(_hide_keys(target, secret_values(found.data)))
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    if flow.node_variants or flow.additional_includes:
+        packed = target / file.name
+        text = dump_yaml(_settled(flow, packed, choices))
+        write_files({packed: text}, is_replacing=True)
+    _describe_tools(target, file.name)
+    return PackedFlow(left_out=left_out, unnamed=unnamed, emptied=emptied)
+
+
+def _remove_unnamed(folder: Path, target: Path, counted: Collection[str]) -> Iterator[str]:
+    """Remove what does not count in a version: ``data`` folders and flows of their own; their paths come back."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        copied = target / name
+        if not copied.is_dir() or copied.is_symlink():
+            continue
+        is_other = path.name == "data" or any((path / file).is_file() for file in FLOW_FILE_NAMES)
+        if is_other and not any(file.startswith(f"{name}/") for file in counted):
+            shutil.rmtree(copied)
+            yield name
+
+
+def _remove_private(target: Path) -> Iterator[str]:
+    """Remove what holds secrets by its name, and what tools left behind; the former come back."""
+    for path in sorted(target.rglob("*")):
+        if not path.exists():  # inside of a folder that is gone by now
+            continue
+        is_secret = is_secret_file(path.name)
+        if is_secret or path.name in _NEVER_PACKED:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        if is_secret:
+            yield path.relative_to(target).as_posix()
+
+
+def _hide_keys(target: Path, known: Collection[str]) -> Iterator[str]:
+    """Take keys and passwords out of texts; the paths of those that held some come back."""
+    for path in sorted(target.rglob("*")):
+        if not path.is_file() or path.stat().st_size > MOST_BYTES:
+            continue
+        before = path.read_bytes()
+        is_settings = path.name.endswith(_SETTINGS)
+        after = hide_secrets(before, known, is_code=path.suffix == ".py", is_settings=is_settings)
+        if is_settings or path.suffix == ".txt":
+            after = _ADDRESS_KEY.sub(rb"\1", after)
+        if after != before:
+            path.write_bytes(after)
+            yield path.relative_to(target).as_posix()
+
+
+def _settled(flow: Flow, file: Path, choices: Mapping[str, str]) -> dict[str, Any]:
+    """The content of the flow file without variants and includes: those of choice stand in their places."""
+    data, _, _ = read_yaml(read_text(file), str(file))
+    choices = {**{name: offer.default for name, offer in flow.node_variants.items()}, **choices}
+    offered = data.pop("node_variants", None) or {}
+    data.pop("additional_includes", None)
+    nodes = data.get("nodes")
+    if isinstance(nodes, list):
+        data["nodes"] = [_chosen_node(node, offered, choices) for node in nodes]
+    return dict(data)
+
+
+def _chosen_node(node: Any, offered: Mapping[str, Any], choices: Mapping[str, str]) -> Any:
+    if not isinstance(node, dict) or not node.get("use_variants"):
+        return node
+    name = str(node["name"])
+    return {"name": node["name"], **offered[name]["variants"][choices[name]]["node"]}
+
+
+def _describe_tools(target: Path, name: str) -> None:
+    """Write ``.promptflow/flow.tools.json`` beside a DAG flow."""
+    flow, _ = read_flow(target / name)
+    if flow is None or flow.kind != DAG:
+        return
+    with chdir(target):
+        described = describe_flow_tools(flow, Path(flow.folder))
+    for compiled in sorted(target.rglob("__pycache__")):  # the tools were imported from here
+        shutil.rmtree(compiled, ignore_errors=True)
+    text = json.dumps(described.to_json(), indent=4, ensure_ascii=False) + "\n"
+    write_files({target / ".promptflow" / "flow.tools.json": text}, is_replacing=True)
