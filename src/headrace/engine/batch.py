@@ -193,6 +193,12 @@ class _Batch:
         self._recorder = recorder
         self._stop = stop
         self._spending = spending
+        self._has_ended = asyncio.Event()
+        """Set with the first line that has ended: from then on it is known what a line spends."""
+        if spending is None:
+            self._has_ended.set()
+        else:
+            spending.begin_batch()
         self._runner = runner
         self._is_exhausted = False
 
@@ -227,6 +233,9 @@ class _Batch:
 
     async def _work(self) -> None:
         while self._stop.problem is None:
+            if self._in_flight and not self._has_ended.is_set():
+                await self._has_ended.wait()
+                continue
             shard = next(self._remaining, None)
             if shard is None:
                 self._is_exhausted = True
@@ -264,6 +273,7 @@ class _Batch:
             result = mask_line(replace(result, inputs=inputs), self._flow.secrets(), self._flow.plan.flow)
         if self._spending is not None:
             self._spending.add(result.usage)
+            self._has_ended.set()
         self._recorder.add(result)
 
 

@@ -11,9 +11,9 @@ from headrace.errors import Problem
 class Spending:
     """Counts what finished lines have spent; shared by all runs of one command, within one event loop at a time.
 
-    The next line is expected to spend as much as those before it did on average, and so are the lines in flight: a
-    cap is exceeded by no more than what they spend above that. Before the first line has ended nothing is known, so
-    that only as many lines are taken as there is room for at once.
+    The next line is expected to spend as much as those of its batch did on average, and so are the lines in flight: a
+    cap is exceeded by no more than what they spend above that. The first line of a batch is expected to spend what
+    those of other arms did; the others wait for it, see :mod:`headrace.engine.batch`.
     """
 
     def __init__(self, cap: Cap) -> None:
@@ -22,6 +22,11 @@ class Spending:
         self._cost_usd = 0.0
         self._tokens = 0
         self._earlier = Usage()
+        self.begin_batch()
+
+    def begin_batch(self) -> None:
+        """The lines that follow are those of another arm, which may cost more or less."""
+        self._before = (self._n_lines, self._cost_usd, self._tokens)
 
     def add(self, usage: Usage, *, n_lines: int = 1) -> None:
         """Count what ``n_lines`` finished lines have spent."""
@@ -33,17 +38,22 @@ class Spending:
         """Count what the lines have spent that were finished before the run was resumed."""
         self.add(usage, n_lines=n_lines)
         self._earlier = usage
+        self.begin_batch()
 
     def refuse(self, n_in_flight: int) -> Problem | None:
         """Why no further line should be taken while ``n_in_flight`` are on their way; ``None`` when one may be.
 
         The problem is E609.
         """
-        share = (n_in_flight + 1) / self._n_lines if self._n_lines else 0.0
+        n_before, cost_before, tokens_before = self._before
+        if self._n_lines == n_before:
+            n_before, cost_before, tokens_before = 0, 0.0, 0
+        share = (n_in_flight + 1) / (self._n_lines - n_before) if self._n_lines > n_before else 0.0
         cap, earlier = self.cap, self._earlier
-        if cap.cost_usd is not None and self._cost_usd * (1 + share) > cap.cost_usd:
+        cost_usd = self._cost_usd + share * (self._cost_usd - cost_before)
+        if cap.cost_usd is not None and cost_usd > cap.cost_usd:
             return _reached(self._cost_usd, earlier.cost_usd or 0.0, cap.cost_usd, _dollars, "--max-cost")
-        if cap.tokens is not None and self._tokens * (1 + share) > cap.tokens:
+        if cap.tokens is not None and self._tokens + share * (self._tokens - tokens_before) > cap.tokens:
             return _reached(self._tokens, earlier.total_tokens, cap.tokens, _tokens, "--max-tokens")
         return None
 

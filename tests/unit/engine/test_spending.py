@@ -29,6 +29,16 @@ def test_the_next_line_and_those_in_flight_are_expected_to_cost_as_much_as_the_o
     assert "--max-tokens" in (problem.fix or "")
 
 
+def test_lines_of_another_arm_are_expected_to_cost_what_its_own_lines_did() -> None:
+    spending = Spending(Cap(tokens=1_000))
+    spending.add(a_line(100), n_lines=50)
+    spending.begin_batch()
+    assert spending.refuse(8) is None  # nothing is known of this arm yet
+    spending.add(a_line(200))
+    assert spending.refuse(2) is None
+    assert spending.refuse(3) is not None
+
+
 def test_cost_is_limited_apart_from_tokens() -> None:
     spending = Spending(Cap(cost_usd=2.0))
     spending.add(Usage(calls=3, prompt_tokens=5, cost_usd=1.5), n_lines=3)
