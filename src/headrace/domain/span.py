@@ -14,7 +14,7 @@ class TraceScope:
     Attributes:
         is_sampled: What the caller has decided about the trace; ``None`` where nobody has.
         share: The share of traces that leave where the caller has decided nothing, from 0 to 1; see
-            :func:`headrace.telemetry.sampling.is_in_share`.
+            :func:`headrace.telemetry.spans.is_in_share`.
         trace_state: The caller's ``tracestate``, to be passed on as it is.
         baggage: The caller's ``baggage``, to be passed on as it is.
         is_passed_on: Whether requests to model services name the span that they belong to.

@@ -21,6 +21,9 @@ from headrace.telemetry.spans import ActiveSpan, enclosing_span, new_trace_id
 _IN_FLIGHT = "http.server.active_requests"
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"})
 _OTHER = "_OTHER"
+_PROBES = frozenset({"/health", "/healthz", "/readyz"})
+"""What watches the process asks these every few seconds; nobody wants to see that."""
+
 _READ = (b"traceparent", b"tracestate", b"baggage", b"user-agent")
 _LONGEST = 256
 _FIRST_FAILURE = 500
@@ -53,7 +56,7 @@ class _Observed:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in _PROBES:
             await self._app(scope, receive, send)
             return
         headers = {

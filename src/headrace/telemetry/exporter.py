@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from threading import Event, Lock, Thread
 from typing import Any
+from uuid import uuid4
 
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricExporter, PeriodicExportingMetricReader
-from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
 
 import headrace
 from headrace.config import Settings
@@ -286,7 +287,8 @@ def _as_warning(problem: Problem) -> Problem:
 
 
 def _resource(environment: Mapping[str, str]) -> Resource:
-    found = Resource.create({})
+    # Processes that serve together, or run one after the other, must not be taken for one by what adds up metrics.
+    found = Resource({SERVICE_INSTANCE_ID: str(uuid4())}).merge(Resource.create({}))
     name = environment.get("OTEL_SERVICE_NAME")
     if not name and str(found.attributes.get(SERVICE_NAME, "unknown_service")).startswith("unknown_service"):
         name = _DEFAULT_SERVICE

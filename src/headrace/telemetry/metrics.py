@@ -19,7 +19,7 @@ from headrace.telemetry.conventions import Conventions, map_attributes
 
 STOCK = "promptflow"
 DIMENSIONS_VARIABLE = "PF_SERVING_METRICS_COMMON_DIMENSIONS"
-_MODEL = (names.OPERATION_NAME, names.PROVIDER_NAME, names.SYSTEM, names.REQUEST_MODEL, names.RESPONSE_MODEL,
+_MODEL = (names.OPERATION_NAME, names.PROVIDER_NAME, names.REQUEST_MODEL, names.RESPONSE_MODEL,
           names.SERVER_ADDRESS, names.SERVER_PORT, names.ERROR_TYPE)  # fmt: skip
 _REQUEST = (names.HTTP_METHOD, names.HTTP_ROUTE, names.HTTP_STATUS, names.URL_SCHEME, names.PROTOCOL_VERSION,
             names.ERROR_TYPE)  # fmt: skip

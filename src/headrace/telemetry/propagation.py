@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from headrace.telemetry.sampling import is_in_share
-from headrace.telemetry.spans import ActiveSpan
+from headrace.telemetry.spans import ActiveSpan, is_in_share
 
 _PARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _NO_TRACE, _NO_SPAN = "0" * 32, "0" * 16

@@ -12,6 +12,7 @@ from typing import Final
 
 from headrace.domain.span import SpanRecord
 from headrace.errors import Problem, UsageError
+from headrace.telemetry.spans import is_in_share
 
 HEAD_VARIABLE: Final = "OTEL_TRACES_SAMPLER"
 SHARE_VARIABLE: Final = "OTEL_TRACES_SAMPLER_ARG"
@@ -38,11 +39,6 @@ class HeadSampler:
     def keeps(self, trace_id: str, caller: bool | None) -> bool:  # noqa: FBT001 - what the caller has decided
         """Whether a trace leaves, given what its caller has decided."""
         return caller if self.follows_caller and caller is not None else is_in_share(trace_id, self.share)
-
-
-def is_in_share(trace_id: str, share: float) -> bool:
-    """Whether a trace is one of a share of all, by its id."""
-    return share >= 1.0 or int(trace_id[16:], 16) < round(share * 2**64)
 
 
 def head_sampler(environment: Mapping[str, str]) -> HeadSampler:
@@ -110,7 +106,8 @@ class _Held:
 class TailSampler:
     """Holds the spans of a trace until its root has ended, and lets go of all or of none of them.
 
-    A trace that takes too long, or comes when too many are held, is decided by what is known of it.
+    A trace that takes too long, or comes when too many are held, is decided by what is known of it. A caller's trace
+    may have several roots here, one for each request: once it is kept, all of it is.
 
     Attributes:
         n_left_out: Spans that do not leave.
@@ -126,9 +123,8 @@ class TailSampler:
 
     def add(self, span: SpanRecord) -> list[SpanRecord]:
         """Take one span; gives the spans that leave now."""
-        decided = self._decided.get(span.trace_id)
-        if decided is not None and not _is_root(span):
-            return self._counted([span], decided)
+        if self._decided.get(span.trace_id):
+            return [span]
         held = self._held.setdefault(span.trace_id, _Held(span.start_ns))
         held.spans.append(span)
         self._n_held += 1
@@ -152,7 +148,10 @@ class TailSampler:
         self._decided[trace_id] = keeps
         if len(self._decided) > _MAX_DECIDED:
             self._decided.popitem(last=False)
-        return self._counted(spans, keeps)
+        if keeps:
+            return spans
+        self.n_left_out += len(spans)
+        return []
 
     def _fits(self, trace_id: str, spans: list[SpanRecord]) -> bool:
         rule = self._rule
@@ -162,12 +161,6 @@ class TailSampler:
         if rule.slow_s is not None and took_ns >= rule.slow_s * 1e9:
             return True
         return is_in_share(trace_id, rule.share)
-
-    def _counted(self, spans: list[SpanRecord], keeps: bool) -> list[SpanRecord]:  # noqa: FBT001 - one place
-        if keeps:
-            return spans
-        self.n_left_out += len(spans)
-        return []
 
 
 def _is_root(span: SpanRecord) -> bool:

@@ -31,6 +31,11 @@ def new_span_id() -> str:
     return f"{_ids.getrandbits(64) or 1:016x}"
 
 
+def is_in_share(trace_id: str, share: float) -> bool:
+    """Whether a trace is one of a share of all, by its id."""
+    return share >= 1.0 or int(trace_id[16:], 16) < round(share * 2**64)
+
+
 class ActiveSpan:
     """A span that has begun. ``end`` turns it into a :class:`SpanRecord` and hands that to ``sink``, once."""
 

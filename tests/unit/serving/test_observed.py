@@ -188,6 +188,14 @@ def test_without_anybody_who_looks_nothing_is_made() -> None:
     assert seen[1].trace_id == TRACE
 
 
+def test_probes_are_not_seen() -> None:
+    kept, lines = Kept(), list[str]()
+    log = AccessLog(lines.append, kept)
+    ask(answering(200), kept, log, path="/readyz", method="GET")
+    log.close()
+    assert (kept.spans, kept.events, lines) == ([], [], [])
+
+
 def test_the_wait_for_a_turn_is_on_the_span() -> None:
     async def app(*_: Any) -> None:
         note_wait(1.0, 1.25)

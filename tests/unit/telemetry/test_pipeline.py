@@ -84,7 +84,6 @@ def test_metrics_are_made_of_spans() -> None:
     assert about == {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "openai",
-        "gen_ai.system": "openai",
         "gen_ai.request.model": "gpt",
         "headrace.flow": "hello",
         "headrace.arm": "a",
@@ -118,6 +117,15 @@ def test_metrics_and_names_of_prompt_flow_are_an_option() -> None:
     assert found["flow_latency"][0][1] == (1, 3000.0)
     tokens = {point["token_type"]: value for point, value in found["token_consumption"]}
     assert tokens == {"prompt_tokens": 5, "completion_tokens": 2}
+
+
+@pytest.mark.parametrize("given", ["", "mine"])
+def test_a_process_has_a_name_of_its_own(given: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", f"service.instance.id={given}" if given else "")
+    with Collector() as collector:
+        assert send(open_sink(collector.url), a_flow()) == ()
+    found = collector.arrived[0].resource["service.instance.id"]
+    assert found == given if given else len(found) == 36
 
 
 def test_metrics_count_what_is_not_sampled() -> None:

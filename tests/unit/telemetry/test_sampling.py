@@ -9,7 +9,8 @@ from tests.support.runs import a_span
 
 from headrace.domain.span import SpanRecord
 from headrace.errors import UsageError
-from headrace.telemetry.sampling import TailRule, TailSampler, head_sampler, is_in_share, tail_rule
+from headrace.telemetry.sampling import TailRule, TailSampler, head_sampler, tail_rule
+from headrace.telemetry.spans import is_in_share
 
 S = 10**9
 
@@ -92,7 +93,19 @@ def test_a_late_span_follows_its_trace() -> None:
         sampler.add(span)
     late = [a_span(99, trace_id=f"{number:032x}", parent_id="ab" * 8) for number in (1, 2)]
     assert [sampler.add(span) for span in late] == [[], [late[1]]]
+    assert sampler.flush() == []
     assert sampler.n_left_out == 3
+
+
+def test_every_request_of_a_callers_trace_is_decided() -> None:
+    sampler = TailSampler(TailRule(errors=True))
+    calls = []
+    for number, status in ((1, "unset"), (2, "error"), (3, "unset")):
+        root = a_span(10 * number, trace_id="ab" * 16, kind="server", parent_id="ef" * 8, status=status)
+        calls.append(a_span(10 * number + 1, trace_id="ab" * 16, parent_id=root.span_id))
+        calls.append(root)
+    assert [len(sampler.add(span)) for span in calls] == [0, 0, 0, 2, 1, 1]
+    assert sampler.n_left_out == 2
 
 
 def test_what_has_no_root_is_decided_in_the_end() -> None:
