@@ -48,7 +48,7 @@ class SpanRecord:
         status_text: Description of an error.
         attributes: OpenTelemetry attribute names to plain values.
         events: ``(name, time_ns, attributes)`` each.
-        content: What went in and came out, by the names of :mod:`headrace.telemetry.content`, where the trace takes it
+        content: What went in and came out, by the names of :mod:`headrace.telemetry.messages`, where the trace takes it
             down. It leaves with the span and is not kept with it.
         scope: What the trace shares; not kept either.
     """
