@@ -55,7 +55,7 @@ REFUSED: Mapping[str, tuple[str, str]] = {
     "promptflow.core._prompty_utils": (_INSIDE, "Use Prompty of promptflow.core."),
     "promptflow.core._serving": (
         "It is prompt flow's own web server.",
-        "Serve the flow with `headrace flow serve`.",
+        "Serve the flow with `headrace flow serve`, or by create_app of promptflow.core._serving.app.",
     ),
     "promptflow.core._utils": (_INSIDE, _WRITE),
     "promptflow.core._version": (_INSIDE, "Use `__version__` of promptflow.core."),

@@ -144,6 +144,8 @@ SERVED: Mapping[str, Mapping[str, str]] = {
         **_from("tools.declaration", "ToolType"),
         **_TYPES,
     },
+    "promptflow.core._serving": {},
+    "promptflow.core._serving.app": {"create_app": "headrace.operations.serve_flow:create_app"},
     "promptflow.exceptions": {**_TARGETS, **_ROOTS},
     "promptflow.tracing": {**_from("compat.tracing", "trace start_trace"), **_POOL, **_VERSION},
     "promptflow.tracing._trace": _from("compat.tracing", "trace enrich_prompt_template"),

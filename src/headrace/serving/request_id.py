@@ -6,12 +6,16 @@ It is the id of the run of the line, as under prompt flow's server; ``scope["hea
 from __future__ import annotations
 
 import re
-from uuid import uuid4
+from random import Random
+from uuid import UUID
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 REQUEST_ID = "headrace.request_id"
 """Key of the request's scope."""
+
+# Not uuid4, which asks the system each time; ids have to be unique, not secret.
+_ids = Random()  # noqa: S311
 
 _NAMES = (b"x-request-id", b"x-ms-client-request-id")
 _FORM = re.compile(rb"[A-Za-z0-9_.:/+=@-]{1,128}")
@@ -29,7 +33,7 @@ class RequestIds:
             await self._app(scope, receive, send)
             return
         given = {name: value for name, value in scope["headers"] if name in _NAMES and _FORM.fullmatch(value)}
-        chosen = given.get(_NAMES[0]) or given.get(_NAMES[1]) or str(uuid4()).encode()
+        chosen = given.get(_NAMES[0]) or given.get(_NAMES[1]) or _new_id()
         answered = [(_NAMES[0], chosen)]
         if _NAMES[1] in given:
             answered.append((_NAMES[1], given[_NAMES[1]]))
@@ -41,3 +45,7 @@ class RequestIds:
             await send(message)
 
         await self._app(scope, receive, send_with_id)
+
+
+def _new_id() -> bytes:
+    return str(UUID(int=_ids.getrandbits(128), version=4)).encode()

@@ -57,7 +57,7 @@ def test_installing_twice_leaves_one_finder_in_front() -> None:
         ("from promptflow.client import PFClient, load_flows", "promptflow.client.load_flows"),
         ("import promptflow.azure", "promptflow.azure"),
         ("from promptflow.core._newer import Newer", "promptflow.core._newer"),
-        ("from promptflow.core._serving.app import create_app", "promptflow.core._serving"),
+        ("from promptflow.core._serving.app_base import Basic", "promptflow.core._serving.app_base"),
         ("from promptflow import nothing", "promptflow.nothing"),
         ("import promptflow; promptflow.nothing", "promptflow.nothing"),
     ],

@@ -237,18 +237,17 @@ def test_what_is_wrong_with_a_flow_is_said_once_by_several_processes(tmp_path: P
     assert "Traceback" not in done.stderr
 
 
-def test_any_server_of_asgi_serves_what_the_environment_names(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "app",
+    [
+        ["-m", "uvicorn", "--factory", "headrace.operations.serve_flow:create_app"],
+        ["-m", "headrace.compat", "-m", "uvicorn", "--factory", "promptflow.core._serving.app:create_app"],
+    ],
+)
+def test_any_server_of_asgi_serves_what_the_environment_names(tmp_path: Path, app: list[str]) -> None:
     write(tmp_path, FILES)
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "uvicorn",
-            "--factory",
-            "headrace.operations.serve_flow:create_app",
-            "--port",
-            "0",
-        ],
+        [sys.executable, *app, "--port", "0"],
         cwd=tmp_path,
         env={
             **os.environ,

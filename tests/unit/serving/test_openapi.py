@@ -1,0 +1,44 @@
+"""The OpenAPI document of what is served."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from tests.support.endpoint import serving
+
+FLOW = """\
+inputs:
+  q: {type: string, description: the question}
+  n: {type: int, default: 2}
+outputs:
+  s: {type: string, reference: "${g.output}"}
+  e: {type: string, reference: "${g.output}", evaluation_only: true}
+nodes:
+- {name: g, type: python, source: {type: code, path: g.py}, inputs: {q: "${inputs.q}"}}
+"""
+TOOL = "from promptflow.core import tool\n\n@tool\ndef g(q: str):\n    yield q\n"
+FLEX = {"flow.flex.yaml": "entry: ask:ask\n", "ask.py": "def ask(q: str) -> str:\n    return q\n"}
+
+
+def test_the_document_of_several_flows_is_valid_and_says_what_they_take(tmp_path: Path) -> None:
+    files = {
+        "dag/flow.dag.yaml": FLOW,
+        "dag/g.py": TOOL,
+        "dag/samples.json": '[{"q": "an example"}]',
+        **{f"flex/{name}": text for name, text in FLEX.items()},
+    }
+    with serving(tmp_path, files, ["."]) as endpoint:
+        document = endpoint.ask("GET", "/openapi.json").body
+        assert endpoint.ask("POST", "/flex/score", {"q": "a"}).body == "a"
+    OpenAPIV31SpecValidator(document).validate()
+    assert {"/dag/score", "/dag/feedback", "/flex/score", "/readyz"} <= set(document["paths"])
+    score = document["paths"]["/dag/score"]["post"]
+    taken = score["requestBody"]["content"]["application/json"]
+    assert taken["example"] == {"q": "an example"}
+    assert taken["schema"]["required"] == ["q"]
+    assert taken["schema"]["properties"]["n"] == {"type": "integer", "default": 2}
+    answered = score["responses"]["200"]["content"]
+    assert set(answered) == {"application/json", "text/event-stream"}
+    assert set(answered["application/json"]["schema"]["properties"]) == {"s"}
+    assert "security" not in document
