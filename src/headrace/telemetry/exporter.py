@@ -41,6 +41,8 @@ CLOSE_TIMEOUT_S = 5.0
 _PATIENCE_S = 1.0
 _DEFAULT_SERVICE = "headrace"
 _MAX_WAITING = 65_536
+# With content, an item may hold megabytes.
+_MAX_WAITING_WITH_CONTENT = 2_048
 _LOGGERS = ("opentelemetry", "azure")
 _NOT_SENT = "S807"
 
@@ -136,7 +138,14 @@ class OtlpSink:
         self._is_closed = False
         self._wakeup = Event()
         spans = [
-            SpanSender(item.spans(), resource, place=item.place, schema_url=schema, environment=environment)
+            SpanSender(
+                item.spans(),
+                resource,
+                place=item.place,
+                schema_url=schema,
+                environment=environment,
+                has_content=rules.content.is_taken,
+            )
             for item in receivers
             if item.spans is not None
         ]
@@ -151,7 +160,8 @@ class OtlpSink:
         metrics = SpanMetrics(meter, rules.conventions, environment) if self._meters is not None else None
         self._delivery = _Delivery(spans, events)
         self._stages = SpanStages(rules, metrics, self._delivery)
-        self._spool: Spool[Item] = Spool(self._stages.handle, max_items=_MAX_WAITING, name="headrace-spans")
+        most = _MAX_WAITING_WITH_CONTENT if rules.content.is_taken else _MAX_WAITING
+        self._spool: Spool[Item] = Spool(self._stages.handle, max_items=most, name="headrace-spans")
         self._complaints = _Complaints(self._complain)
         for name in _LOGGERS:
             logging.getLogger(name).addHandler(self._complaints)

@@ -43,6 +43,9 @@ _KEYS = re.compile(
 _EMAILS = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){1,8}")
 _NUMBERS = re.compile(r"(?<!\d)\d(?:[ -]?\d){8,40}(?!\d)")
 _LONGEST_NUMBER = 10**8
+_LONGEST_KEY = 16_384
+LONGEST_TEXT: Final = 16_384
+"""Characters of one text that leave, so that images and files do not fill queues; no back end shows more."""
 
 
 def load_redaction(settings: Settings, *, is_redacted: bool) -> Redact:
@@ -59,10 +62,14 @@ def load_redaction(settings: Settings, *, is_redacted: bool) -> Redact:
     hook = _import_hook(text) if text else None
 
     def redact_text(value: str) -> str:
+        n_more = len(value) - LONGEST_TEXT
+        if n_more > 0:
+            value = value[: LONGEST_TEXT + _LONGEST_KEY]  # a key at the cut is seen whole
         value = _KEYS.sub(_KEY, value)
         if is_redacted:
             value = _NUMBERS.sub(_DIGITS, _EMAILS.sub(_EMAIL, value))
-        return value if hook is None else str(hook(value))
+        value = value if hook is None else str(hook(value))
+        return f"{value[:LONGEST_TEXT]}… [{n_more} characters more]" if n_more > 0 else value
 
     def redact(value: Any) -> Any:
         if isinstance(value, str):

@@ -19,6 +19,7 @@ from headrace.telemetry.event_sender import to_attributes
 _QUEUE_VARIABLE = "OTEL_BSP_MAX_QUEUE_SIZE"
 # The SDK's default of 2,048 spans is less than a second of a batch run of fast lines.
 _QUEUE_SPANS = 16_384
+_QUEUE_SPANS_WITH_CONTENT = 2_048
 _KINDS = {"internal": SpanKind.INTERNAL, "client": SpanKind.CLIENT, "server": SpanKind.SERVER}
 _STATUS_CODES = {"unset": StatusCode.UNSET, "ok": StatusCode.OK, "error": StatusCode.ERROR}
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
@@ -30,6 +31,8 @@ class SpanSender:
     Args:
         place: Host and port of the receiver, for reports.
         schema_url: OpenTelemetry's schema that the names follow; ``None`` for names of others.
+        environment: Says how many spans may wait.
+        has_content: Whether spans hold content, of which fewer may wait.
     """
 
     def __init__(
@@ -40,12 +43,14 @@ class SpanSender:
         place: str,
         schema_url: str | None,
         environment: Mapping[str, str],
+        has_content: bool = False,
     ) -> None:
         self.place = place
         self._resource = resource
         self._scope = InstrumentationScope("headrace", headrace.__version__, schema_url)
         self._exporter = _CountingExporter(exporter)
-        queue = None if environment.get(_QUEUE_VARIABLE) else _QUEUE_SPANS
+        usual = _QUEUE_SPANS_WITH_CONTENT if has_content else _QUEUE_SPANS
+        queue = None if environment.get(_QUEUE_VARIABLE) else usual
         self._processor = BatchSpanProcessor(self._exporter, max_queue_size=queue)
 
     @property

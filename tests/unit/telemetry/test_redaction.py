@@ -11,7 +11,7 @@ import pytest
 from headrace.config import load_settings
 from headrace.errors import UsageError
 from headrace.telemetry.content import content_policy
-from headrace.telemetry.redaction import Redact, load_redaction
+from headrace.telemetry.redaction import LONGEST_TEXT, Redact, load_redaction
 
 
 def redaction(hook: str = "", *, is_redacted: bool = True) -> Redact:
@@ -65,6 +65,14 @@ def test_addresses_and_long_numbers_are_taken_out_where_asked(text: str, expecte
 def test_numbers_and_other_values() -> None:
     found = redaction()({"a": 4111111111111111, "b": 7, "c": True, "d": None, "e": Path("x@y.org"), "f": 0.5})
     assert found == {"a": "[digits]", "b": 7, "c": True, "d": None, "e": "[email]", "f": 0.5}
+
+
+def test_a_long_text_is_cut_and_no_half_of_a_key_leaves() -> None:
+    text = "x " * (LONGEST_TEXT // 2 - 5) + "sk-" + "abcdefgh" * 8 + " y" * 50_000
+    found = redaction()(text)
+    assert len(found) < LONGEST_TEXT + 50
+    assert "sk-" not in found
+    assert found.endswith("characters more]")
 
 
 def test_a_function_of_the_user_takes_out_more(monkeypatch: pytest.MonkeyPatch) -> None:
