@@ -134,3 +134,16 @@ def test_quotas_are_shared_below_the_state_folder() -> None:
     assert quota_folder(load_settings({"HOME": "/home/me"})) == Path("/home/me/.local/state/headrace/quota")
     assert quota_folder(load_settings({"XDG_STATE_HOME": "/s"})) == Path("/s/headrace/quota")
     assert quota_folder(load_settings({})) is None
+
+
+def test_variables_of_blocks_that_end_in_another_order_stay_as_the_later_one_set_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HR_OLD", "before")
+    first, second = process_environment({"HR_OLD": "1", "HR_NEW": "1"}), process_environment({"HR_OLD": "2"})
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert (os.environ["HR_OLD"], "HR_NEW" in os.environ) == ("2", False)
+    second.__exit__(None, None, None)
+    assert os.environ["HR_OLD"] == "before"
