@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.support.boards import rich_board
+from tests.support.page_contrast import CONTRAST
 
 from headrace.evaluation.report.html import render_html
 
@@ -24,29 +25,6 @@ if CHROMIUM is None or DRIVER is None:
     pytest.skip("needs chromium and chromedriver", allow_module_level=True)
 
 SIZES = {"phone": (390, 844), "desk": (1440, 900)}
-CONTRAST = """
-const light = text => {
-  const [r, g, b] = text.match(/[\\d.]+/g).map(Number);
-  const part = value => { value /= 255; return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4; };
-  return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
-};
-const back = element => {
-  for (let at = element; at; at = at.parentElement) {
-    const color = getComputedStyle(at).backgroundColor;
-    if (!/rgba\\(.*, 0\\)/.test(color)) return color;
-  }
-  return 'rgb(255, 255, 255)';
-};
-const low = [];
-for (const element of document.querySelectorAll('body *')) {
-  const own = [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
-  if (!own || !element.checkVisibility() || element.closest('svg, .skip, option')) continue;
-  const [a, b] = [light(getComputedStyle(element).color), light(back(element))].sort((p, q) => q - p);
-  const ratio = (a + 0.05) / (b + 0.05);
-  if (ratio < 4.5) low.push([element.tagName, element.className, element.textContent.slice(0, 30), ratio]);
-}
-return low;
-"""
 
 
 @pytest.fixture(scope="module")

@@ -75,6 +75,7 @@ def serving(
     sources: Sequence[str],
     *,
     environment: Mapping[str, str] | None = None,
+    access: AccessRules | None = None,
 ) -> Iterator[Endpoint]:
     """Flows in a server in a thread of its own; they are loaded in this one, for that changes the working directory."""
     write(folder, files)
@@ -84,7 +85,7 @@ def serving(
     loop = asyncio.new_event_loop()
 
     async def serve() -> None:
-        async with opened(workspace, loaded, AccessRules()) as served:
+        async with opened(workspace, loaded, access or AccessRules()) as served:
             running.append(served)
             await run_flow_server(served, settings, listener, on_ready=ready.set)
 

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.config import ServingLimits, Settings
 from headrace.errors import HeadraceError
-from headrace.serving import chat_completions, flow_endpoint, openapi, probes
+from headrace.serving import chat_completions, chat_page, flow_endpoint, openapi, probes
 from headrace.serving.access import guard
 from headrace.serving.admission import Admission
 from headrace.serving.flow_errors import error_body, failure_status, refusal
@@ -39,11 +39,16 @@ def build_app(served: Served, limits: ServingLimits) -> ASGIApp:
     Raises:
         DefinitionError: The file of keys is wrong.
     """
-    routes = {**probes.routes(served), **openapi.routes(served), **chat_completions.routes(served)}
+    routes = {
+        **probes.routes(served),
+        **openapi.routes(served),
+        **chat_completions.routes(served),
+        **chat_page.routes(served),
+    }
     for flow in served.flows.values():
         routes |= flow_endpoint.routes(flow)
     app: ASGIApp = ServerErrorMiddleware(_Dispatch(routes), handler=_crash)
-    app = guard(Admission(app, limits, served.load), served.access)
+    app = guard(Admission(app, limits, served.load), served.access, open_paths=chat_page.open_paths(served))
     return RequestIds(observed(app, served.span_sink, routes, served.access_log))
 
 

@@ -1,6 +1,6 @@
 """A flow as an HTTP endpoint: ``headrace flow serve`` (promptflow-format: 10).
 
-Routes: ``POST /score`` and ``/feedback``, ``GET /swagger.json`` and ``/``, below the path of the flow. One request is
+Routes: ``POST /score`` and ``/feedback``, ``GET /swagger.json``, below the path of the flow. One request is
 one line: aggregation nodes do not run, and outputs that are for evaluation only are left out. A client that accepts
 ``text/event-stream`` gets the outputs of a flow that streams piece by piece.
 """
@@ -10,12 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from headrace.domain.multimedia import MediaForm, inline_media
@@ -46,7 +45,6 @@ def routes(flow: ServedFlow) -> Routes:
         f"{flow.path}/score": {"POST": endpoint.score},
         f"{flow.path}/feedback": {"POST": answering(endpoint.feedback)},
         f"{flow.path}/swagger.json": {"GET": answering(endpoint.schema)},
-        f"{flow.path}/": {"GET": answering(endpoint.home)},
     }
 
 
@@ -90,14 +88,6 @@ class _FlowEndpoint:
         """The OpenAPI description."""
         version = self._flow.version
         return JSONResponse(describe_flow(version.flow.plan.flow, version.answered, version.example))
-
-    async def home(self, _: Request) -> Response:
-        """A page for a person who opens the address."""
-        name = escape(self._flow.version.flow.plan.flow.name)
-        return HTMLResponse(
-            f"<!doctype html><title>{name}</title><h1>{name}</h1><p>POST a JSON object of inputs to /score. "
-            '<a href="swagger.json">The inputs and outputs</a>.</p>'
-        )
 
 
 class _Scoring:

@@ -321,7 +321,7 @@ def test_health_version_home_and_paths_that_do_not_exist(endpoint: Endpoint) -> 
         200,
         {"build_info": "", "status": "Healthy", "version": "9"},
     )
-    assert "/score" in endpoint.ask("GET", "/")[1]
+    assert "<code>score</code>" in endpoint.ask("GET", "/")[1]
     status, text = endpoint.ask("GET", "/score")
     assert (status, text.startswith("The requested api 'score' with GET is not supported")) == (404, True)
     assert endpoint.ask("POST", "/nope", {})[0] == 404
