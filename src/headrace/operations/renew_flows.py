@@ -34,12 +34,14 @@ class ServedSource:
         flow: The pointer that requests follow; a :class:`~headrace.serving.served.ServedFlow`.
         loaded: The version that it points to.
         state: What told that version's source from others when it was loaded.
+        is_unreadable: Whether the source could not be looked at the last time.
     """
 
     source: FlowSource
     flow: Any
     loaded: LoadedVersion
     state: object
+    is_unreadable: bool = False
 
 
 class Renewals:
@@ -88,21 +90,28 @@ class Renewals:
             task.cancel()
 
     async def _look(self, served: ServedSource, *, is_asked: bool) -> None:
-        state: object = None
         try:
             state = source_state(self._workspace, served.source, served.loaded.flow)
-            if state == served.state and not is_asked:
-                return
-            # What is broken is not tried again before it has changed.
-            served.state = state
+        except HeadraceError as error:  # a store that is away, or a file that is being written
+            served.is_unreadable = True
+            self._refuse(served, "cannot be looked at for new versions", error.problems)
+            return
+        if state == served.state and not is_asked:
+            if served.is_unreadable:
+                served.is_unreadable, served.flow.refused = False, ()
+            return
+        served.is_unreadable = False
+        served.state = state  # what is broken is not tried again before it has changed
+        try:
             await self._renew(served)
         except HeadraceError as error:
-            served.state = state
-            if served.flow.refused != error.problems:
-                served.flow.refused = error.problems
-                goes_on = served.flow.version.name
-                what = f"{served.source.given} has a new version that cannot be served: {goes_on} goes on."
-                self._tell(what, error.problems)
+            self._refuse(served, "has a new version that cannot be served", error.problems)
+
+    def _refuse(self, served: ServedSource, what: str, problems: tuple[Problem, ...]) -> None:
+        """Go on with the version that answers, and say why, once."""
+        if served.flow.refused != problems:
+            served.flow.refused = problems
+            self._tell(f"{served.source.given} {what}: {served.flow.version.name} goes on.", problems)
 
     async def _renew(self, served: ServedSource) -> None:
         path = chosen_flow(self._workspace, served.source.source)

@@ -199,6 +199,11 @@ def test_files_that_change_are_taken_over_without_a_failed_request(tmp_path: Pat
         for word in ("second", "third"):
             write(tmp_path, {"flow/words.py": f'WORD = "{word}"\n'})
             until(lambda word=word: word in seen)  # type: ignore[misc]
+        text = (tmp_path / "flow/flow.dag.yaml").read_text(encoding="utf-8")
+        write(tmp_path, {"flow/flow.dag.yaml": "inputs: [\n"})
+        until(lambda: any("goes on" in line for line in served.said))
+        write(tmp_path, {"flow/flow.dag.yaml": text})
+        until(lambda: "refused" not in served.ask(path="/readyz", method="GET")[1]["flows"]["/"])
         is_over.set()
         for thread in asking:
             thread.join()
