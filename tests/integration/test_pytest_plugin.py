@@ -156,6 +156,7 @@ def test_what_is_wrong_says_how_to_fix_it(project: pytest.Pytester) -> None:
     )
     result.assert_outcomes(failed=3)
     result.stdout.fnmatch_lines(["*V305*newer*", '*Did you mean "new"*', "*F001*", "*needs an experiment*"])
+    result.stdout.no_fnmatch_line("*another exception occurred*")
 
 
 def test_a_marker_that_cannot_be_read_fails_its_test(project: pytest.Pytester) -> None:

@@ -160,6 +160,11 @@ def _read(root: Block, file: Path, fewest: int) -> Experiment | None:
         fix = f"Run it with: headrace experiment test --template {file}"
         root.findings.add("F004", ("nodes",), what, fix, at_key=True)
         return None
+    if isinstance(root.data.get("datasets"), list) and "data" not in root:
+        what = "This is an experiment of Microsoft's LLMOps template, which names its data otherwise."
+        fix = f"Convert it with: headrace experiment import {file}"
+        root.findings.add("F004", ("datasets",), what, fix, at_key=True)
+        return None
     root.check_keys(KEYS, "An experiment", severity="error")
     seed = read_whole(root, "seed", default=0, at_least=0)
     arms, factors, design = _read_arms(root, file, seed, fewest)

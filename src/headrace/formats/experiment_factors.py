@@ -266,7 +266,7 @@ def _with_levels(factor: Factor, findings: Findings) -> Factor:
         if not findings.has_errors():
             only = f"only {factor.levels[0].name}" if factor.levels else "no level"
             what = f"The factor {factor.name!r} changes nothing: it has {only}."
-            fix = "Add a level, or remove the factor; what all arms share belongs into the flow."
+            fix = "Add a level, or remove the factor; what all arms share belongs in the flow."
             findings.add("V307", factor.pointer, what, fix, at_key=True)
         return factor
     names: dict[str, Level] = {}

@@ -10,6 +10,7 @@ from pathlib import Path
 from headrace.domain.dataset import Dataset, SourceLine
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import Flow
+from headrace.domain.run import Cap
 from headrace.domain.scores import MetricSpec
 from headrace.errors import DefinitionError, Problem, UsageError, nearest, raise_if_errors
 from headrace.evaluation.evaluators.registry import BUILTINS, directions
@@ -21,6 +22,7 @@ from headrace.operations.endpoint_arms import placed_in, with_endpoint_flows
 from headrace.operations.evaluator_flows import Offer, as_flow
 from headrace.operations.named_versions import settle_versions
 from headrace.operations.prepare_flow import loaded_flow
+from headrace.operations.run_batch import unlimited
 from headrace.operations.workspace import Workspace
 from headrace.planning.columns import map_lines
 from headrace.source import Pointer
@@ -44,13 +46,18 @@ def _check_judged(experiment: Experiment) -> None:
     )
 
 
-def check_experiment(workspace: Workspace, experiment: Experiment) -> Experiment:
+def check_experiment(workspace: Workspace, experiment: Experiment, cap: Cap | None = None) -> Experiment:
     """Check all arms and evaluation flows, and what they are mapped to; versions of flows are written to be run.
+
+    Args:
+        workspace: For flows, versions and connections.
+        experiment: What is checked.
+        cap: What may be spent; an arm whose spending nobody can count is refused.
 
     Raises:
         DefinitionError: Flow, data, mapping, evaluator or metric are wrong.
         UsageError: An arm does not fit the flow; G902 when nothing judges the arms; S831, S834 for a version that is
-            not there or not clear.
+            not there or not clear; C507 where the cap cannot be kept.
         StateError: S833 for a version whose files are gone.
     """
     _check_judged(experiment)
@@ -58,6 +65,7 @@ def check_experiment(workspace: Workspace, experiment: Experiment) -> Experiment
     check_factors(workspace, experiment)
     dataset = _read_data(experiment)
     arms: list[Flow] = []
+    uncounted: list[Problem | None] = []
     problems: list[Problem] = list(check_columns(experiment, dataset))
     for arm in experiment.arms:
         path = Path(arm.flow_path or experiment.flow_path)
@@ -67,6 +75,7 @@ def check_experiment(workspace: Workspace, experiment: Experiment) -> Experiment
             loaded_flow(workspace, path, arm=arm, environment_variables=variables) as loaded,
         ):
             arms.append(loaded.flow)
+            uncounted.append(unlimited(cap, loaded))
             problems += map_lines(
                 loaded.flow,
                 parse_mapping(experiment.column_mapping),
@@ -88,7 +97,20 @@ def check_experiment(workspace: Workspace, experiment: Experiment) -> Experiment
         if unknown:
             raise UsageError(*unknown)
     raise_if_errors(tuple(dict.fromkeys((*problems, *unknown))))
+    _refuse_uncounted(experiment, uncounted)
     return experiment
+
+
+def _refuse_uncounted(experiment: Experiment, uncounted: Sequence[Problem | None]) -> None:
+    """Refuse arms whose spending cannot be counted; the budget is where the file says it.
+
+    Raises:
+        UsageError: C507 for each of them.
+    """
+    place = experiment.place("budget") if experiment.budget is not None else None
+    found = dict.fromkeys(replace(problem, span=place) for problem in uncounted if problem is not None)
+    if found:
+        raise UsageError(*found)
 
 
 def _read_data(experiment: Experiment) -> Dataset:

@@ -130,15 +130,16 @@ def _line_ids(run: Run, line_id: str | None) -> dict[int, str]:
     if line_id is None:
         return {}
     dataset = unchanged_dataset(run.spec)
-    if dataset is None or line_id not in dataset.columns:
+    if dataset is None:
+        what = (
+            f"The data of run {run.spec.name!r} has changed or is gone, so column {line_id!r} cannot be read."
+        )
+        fix = f"Put {run.spec.data_path} back as it was; headrace data versions lists what is kept of it."
+        raise UsageError(Problem(code="D403", what=what, fix=fix))
+    if line_id not in dataset.columns:
+        what = f"The data of run {run.spec.name!r} has no column {line_id!r} to tell its lines apart"
         raise UsageError(
-            Problem(
-                code="D403",
-                what=f"The data of run {run.spec.name!r} has no column {line_id!r} to tell its lines apart"
-                if dataset
-                else f"The data of run {run.spec.name!r} has changed or is gone, so column {line_id!r} cannot be read.",
-                fix="Leave line_id away to pair lines by their number.",
-            )
+            Problem(code="D403", what=what, fix="Leave line_id away to pair lines by their number.")
         )
     twins = find_twins(dataset, line_id)
     if twins is not None:

@@ -128,7 +128,7 @@ def compare_experiment_again(workspace: Workspace, experiment_id: str) -> Compar
             Problem(
                 code="S801",
                 what=f"No run belongs to an experiment {experiment_id!r}.",
-                fix="headrace run list shows the experiment of every run.",
+                fix="headrace experiment list shows all; run list shows the experiment of every run.",
             )
         )
     judged = [judged_run(workspace, run) for run in arms]

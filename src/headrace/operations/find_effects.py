@@ -74,6 +74,9 @@ def choose_arms(names: Sequence[str], baseline: str, arm: str | None, against: s
     if arm is None and len(others) != 1:
         what = f"It is not clear which arm is asked about: {len(others)} stand beside {baseline}."
         raise UsageError(Problem(code="C507", what=what, fix=f"Say which arm, one of {', '.join(others)}."))
+    if arm == baseline:
+        what = f'The arm "{arm}" is what the others are compared with.'
+        raise UsageError(Problem(code="V305", what=what, fix=f"Ask about one of {', '.join(others)}."))
     return others[0] if arm is None else known_arm(arm, others), baseline
 
 

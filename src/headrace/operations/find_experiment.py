@@ -135,7 +135,7 @@ def _changed_data(record: RecordedExperiment) -> Iterator[str]:
         lines = (
             "" if len(dataset.lines) == pin.n_lines else f", {len(dataset.lines):,} lines for {pin.n_lines:,}"
         )
-        yield f"the data {pin.name} have changed since version {pin.number}{lines}"
+        yield f"the data {pin.name} has changed since version {pin.number}{lines}"
 
 
 def _changed_flow(workspace: Workspace, pin: PinnedFlow, path: Path) -> Iterator[str]:

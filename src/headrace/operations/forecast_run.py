@@ -117,7 +117,7 @@ def forecast_experiment(
         UsageError: An arm does not fit the flow.
     """
     found = []
-    experiment = check_experiment(workspace, experiment)
+    experiment = check_experiment(workspace, experiment, experiment.budget)
     experiment = replace(experiment, cache=experiment_cache(workspace, experiment))
     expected: set[str] = set()
     for arm in experiment.arms:

@@ -171,9 +171,10 @@ def _left(template: TemplateExperiment, chosen: TemplateDataset, file: Path) -> 
         item.name for item in file.parent.glob(f"{file.stem}.*{file.suffix}") if item.name != IMPORTED_NAME
     )
     if overlays:
+        replaces = "replaces" if len(overlays) == 1 else "replace"
         yield (
-            f"{', '.join(overlays)} replace whole blocks in the template. Here an overlay is merged key by key: write "
-            f"{Path(IMPORTED_NAME).stem}.ENV.yaml with what differs."
+            f"{', '.join(overlays)} {replaces} whole blocks in the template. Here an overlay is merged key by key: "
+            f"write {Path(IMPORTED_NAME).stem}.ENV.yaml with what differs."
         )
 
 

@@ -120,7 +120,7 @@ def _place_data(workspace: Workspace, pin: PinnedData) -> str:
     content = None if pin.content is None else workspace.store.read_file(pin.content)
     if content is None or sha256(content).hexdigest() != pin.content:
         why = "too large to be kept" if pin.content is None else "gone from the store, or damaged there"
-        what = f"The data {pin.name} have changed, and version {pin.number} of them is {why}."
+        what = f"The data {pin.name} has changed, and version {pin.number} of it is {why}."
         fix = f"Put the file back as it was: {pin.path}"
         raise StateError(Problem(code="S833", what=what, fix=fix))
     file, _ = split_choice(path)

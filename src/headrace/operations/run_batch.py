@@ -11,7 +11,7 @@ from typing import Any
 from headrace.domain.cache import CacheChoice
 from headrace.domain.dataset import Dataset
 from headrace.domain.flow import Flow
-from headrace.domain.run import Run, RunSpec
+from headrace.domain.run import Cap, Run, RunSpec
 from headrace.domain.variant import Arm, Variant
 from headrace.engine.events import OnEvent, ignore_event
 from headrace.engine.masking import is_masked, mask_settings
@@ -239,19 +239,27 @@ def check_price(spending: Spending | None, loaded: LoadedFlow) -> None:
     Raises:
         UsageError: C507 when the flow asks a model whose price is not known, or runs elsewhere.
     """
-    if spending is not None and spending.cap.tokens is not None and loaded.flow.remote is not None:
-        what = (
-            f"The tokens cannot be limited: {loaded.flow.name!r} runs elsewhere, and its endpoint tells none."
-        )
+    problem = unlimited(spending.cap if spending is not None else None, loaded)
+    if problem is not None:
+        raise UsageError(problem)
+
+
+def unlimited(cap: Cap | None, loaded: LoadedFlow) -> Problem | None:
+    """C507 when a flow may spend what nobody can count, and so no limit would be kept."""
+    if cap is None:
+        return None
+    if loaded.flow.remote is not None:
+        limited = "tokens" if cap.cost_usd is None else "cost"
+        why = f"{loaded.flow.name!r} runs elsewhere, and its endpoint tells neither tokens nor cost"
+        what = f"The {limited} cannot be limited: {why}."
         fix = "Leave the limit away, and choose fewer lines: data: {sample: {n: 50}}."
-        raise UsageError(Problem(code="C507", what=what, fix=fix))
-    if spending is None or spending.cap.cost_usd is None or loaded.price is not None:
-        return
+        return Problem(code="C507", what=what, fix=fix)
     models = _models(loaded.flow)
-    if models:
-        what = f"The cost cannot be limited: the price of {', '.join(models)} is not known."
-        fix = "Give the price of the model in an experiment file, or limit the tokens with --max-tokens."
-        raise UsageError(Problem(code="C507", what=what, fix=fix))
+    if cap.cost_usd is None or loaded.price is not None or not models:
+        return None
+    what = f"The cost cannot be limited: the price of {', '.join(models)} is not known."
+    fix = "Give the price of the model in an experiment file, or limit the tokens with --max-tokens."
+    return Problem(code="C507", what=what, fix=fix)
 
 
 def recorded_arm(spec: RunSpec) -> Arm | None:

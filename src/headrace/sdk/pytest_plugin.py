@@ -160,4 +160,4 @@ def _told() -> Iterator[None]:
             problem.headline() + (f"\n  fix: {problem.fix}" if problem.fix else "")
             for problem in error.problems
         ]
-        pytest.fail("\n".join(lines), pytrace=False)
+        raise pytest.fail.Exception("\n".join(lines), pytrace=False) from None

@@ -175,6 +175,8 @@ START = "data: data/test.jsonl\n"
         ("models: [baseline, a/b]\n", "F006", "1:1", "Add data"),
         ("", "F005", "1:1", "keys"),
         ("- 1\n", "F005", "1:1", "mapping"),
+        ("name: a\ndatasets: [{name: train}]\n", "F004", "2:1", "headrace experiment import"),
+        ("datasets: data/test.jsonl\n", "F012", "1:1", '"data"'),
         ("a: 1\na: 2\n", "F003", "2:1", "Remove"),
     ],
 )

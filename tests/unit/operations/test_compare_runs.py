@@ -195,6 +195,15 @@ def test_what_an_experiment_says_of_its_metrics_is_recorded_and_used_again(works
     assert any("below 50 randomly drawn answers" in warning for warning in named.comparison.warnings)
     without = compare_runs(workspace, [run.spec.name for run in first.runs], family="none", alpha=0.1)
     assert (without.comparison.provenance.family, without.comparison.provenance.alpha) == ("none", 0.1)
+    (file.parent / "data.jsonl").write_text('{"text": "other"}\n', "utf-8")
+    with pytest.raises(UsageError, match=r"so column 'id' cannot be read\..*") as caught:
+        compare_experiment_again(workspace, first.experiment)
+    (problem,) = caught.value.problems
+    assert (problem.code, "as it was" in str(problem.fix), "line_id" in str(problem.fix)) == (
+        "D403",
+        True,
+        False,
+    )
 
 
 NODE = (

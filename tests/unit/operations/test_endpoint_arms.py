@@ -19,6 +19,7 @@ from headrace.operations.forecast_run import forecast_experiment
 from headrace.operations.resume_run import ResumeRequest, resume_run
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.run_experiment import run_experiment
+from headrace.operations.show_experiment import list_experiments
 from headrace.operations.workspace import Workspace, open_workspace
 
 KEY = "a-key-that-nobody-may-see"
@@ -224,6 +225,24 @@ def test_what_nobody_counts_cannot_be_limited(workspace: Workspace, server: Scor
         with pytest.raises(UsageError, match="cannot be limited"):
             run_experiment(workspace, file, cap=cap)
     assert server.asked == []
+    assert list_experiments(workspace) == ()  # refused before anything is recorded
+
+
+def test_a_budget_that_cannot_be_kept_is_refused_at_its_place(
+    workspace: Workspace, server: ScoringServer
+) -> None:
+    found = experiment(workspace, level(server), "budget: {tokens: 100}\n")
+    for refused in (run_experiment, forecast_experiment):
+        with pytest.raises(UsageError, match="tokens cannot be limited") as caught:
+            refused(workspace, found)
+        (problem,) = caught.value.problems
+        assert problem.span is not None
+        assert (
+            Path(problem.span.file)
+            .read_text("utf-8")
+            .splitlines()[problem.span.line - 1]
+            .startswith("budget")
+        )
 
 
 @pytest.mark.parametrize(

@@ -103,6 +103,7 @@ def test_a_line_that_failed_counts_as_wrong_in_a_file_too(tmp_path: Path) -> Non
     [
         ({"metric": "scor"}, "G901"),
         ({"arm": "nwe"}, "V305"),
+        ({"arm": "old"}, "V305"),
         ({"against": "nobody"}, "G961"),
         ({"against": "@prod"}, "G961"),
         ({"metric": "cost", "test": "superiority"}, "G962"),
@@ -116,6 +117,12 @@ def test_a_question_that_cannot_be_answered_is_refused(spec: dict[str, object], 
     with pytest.raises(HeadraceError) as error:
         _ask(_result(100, 100), **spec)
     assert [problem.code for problem in error.value.problems] == [code]
+
+
+def test_the_baseline_is_not_called_unknown() -> None:
+    with pytest.raises(HeadraceError, match='"old" is what the others are compared with') as error:
+        _ask(_result(100, 100), arm="old")
+    assert error.value.problems[0].fix == "Ask about one of new."
 
 
 def test_without_any_margin_nothing_can_be_shown_to_be_no_worse() -> None:

@@ -164,7 +164,10 @@ def test_variants_of_several_nodes_run_one_node_at_a_time(folder: Path) -> None:
 
 def test_overlays_are_named(folder: Path) -> None:
     (folder / "experiment.dev.yaml").write_text("runtime: x\n")
-    assert any("experiment.dev.yaml" in note for note in import_experiment(folder / "experiment.yaml").notes)
+    assert any(
+        "experiment.dev.yaml replaces whole blocks" in note
+        for note in import_experiment(folder / "experiment.yaml").notes
+    )
 
 
 @pytest.mark.parametrize(

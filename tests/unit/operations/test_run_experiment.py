@@ -150,9 +150,7 @@ def test_what_has_changed_is_said_and_how_to_go_on(workspace: Workspace) -> None
     with pytest.raises(UsageError, match=r"evaluator 'passed' has changed since passed@1: .*judge\.py"):
         resume_experiment(workspace, ResumeExperiment(name=record.id))
     Path("data.jsonl").write_text('{"n": 1, "passed_by": []}\n', "utf-8")
-    with pytest.raises(
-        UsageError, match=r"the data data\.jsonl have changed since version 1, 1 lines for 20"
-    ):
+    with pytest.raises(UsageError, match=r"the data data\.jsonl has changed since version 1, 1 lines for 20"):
         resume_experiment(workspace, ResumeExperiment(name=record.id))
     shutil.rmtree("flow")
     with pytest.raises(UsageError, match="the flow flow cannot be read any more") as caught:
