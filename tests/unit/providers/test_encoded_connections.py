@@ -22,7 +22,7 @@ def connections(tmp_path: Path, text: str) -> Connections:
 
 
 def encode(entries: Any) -> str:
-    return b64encode(gzip.compress(json.dumps(entries).encode())).decode()
+    return b64encode(gzip.compress(json.dumps(entries).encode(), mtime=0)).decode()
 
 
 def test_connections_that_the_environment_holds_are_found(tmp_path: Path) -> None:
