@@ -62,11 +62,14 @@ def check_experiment(workspace: Workspace, experiment: Experiment, cap: Cap | No
     """
     _check_judged(experiment)
     experiment = with_endpoint_flows(workspace, settle_versions(workspace, experiment))
-    check_factors(workspace, experiment)
     dataset = _read_data(experiment)
+    problems: list[Problem] = list(check_columns(experiment, dataset))
+    try:
+        check_factors(workspace, experiment)
+    except DefinitionError as error:
+        raise DefinitionError(*error.problems, *problems) from None
     arms: list[Flow] = []
     uncounted: list[Problem | None] = []
-    problems: list[Problem] = list(check_columns(experiment, dataset))
     for arm in experiment.arms:
         path = Path(arm.flow_path or experiment.flow_path)
         variables = experiment.environment_variables

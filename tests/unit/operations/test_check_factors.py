@@ -89,6 +89,7 @@ def refused(workspace: Workspace, text: str) -> list[Problem]:
     [
         ("factors:\n  sya: [plain, loud]\n", [("V306", 5, 3, '"say"')]),
         ("factors:\n  say: [plain, laud]\n", [("V301", 5, 16, '"loud"')]),
+        ("factors:\n  say: [plain, laud]\ncluster: prt\n", [("V301", 5, 16, '"loud"'), ("D403", 6, 10, '"part"')]),
         ("factors:\n  n: {input: ctu.n, levels: [1, 2]}\n", [("V306", 5, 14, "'cut'")]),
         ("factors:\n  n: {input: cut.tial, levels: [a, b]}\n", [("V306", 5, 14, '"tail"')]),
         ("factors:\n  t: {parameter: temprature, levels: [0, 1]}\n", [("V306", 5, 18, '"temperature"')]),
