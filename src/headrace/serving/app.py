@@ -23,6 +23,7 @@ from headrace.serving.access import guard
 from headrace.serving.admission import Admission
 from headrace.serving.flow_errors import error_body, failure_status, refusal
 from headrace.serving.observed import observed
+from headrace.serving.plain_response import PlainResponse
 from headrace.serving.request_id import RequestIds
 from headrace.serving.routes import Routes
 from headrace.serving.served import Served
@@ -76,7 +77,7 @@ class _Dispatch:
             )
         except HeadraceError as error:
             body, status = error_body(*error.problems), failure_status(error.problems[0])
-            await JSONResponse(body, status)(scope, receive, send)
+            await PlainResponse(body, status)(scope, receive, send)
 
 
 def _not_here(scope: Scope) -> Response:

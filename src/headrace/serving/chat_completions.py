@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.domain.flow import DAG, Flow
@@ -26,6 +26,7 @@ from headrace.serving.chat_stream import ChatStream
 from headrace.serving.flow_endpoint import FLOW_VERSION
 from headrace.serving.flow_inputs import fit_inputs, read_json
 from headrace.serving.model_errors import line_status, problem_body
+from headrace.serving.plain_response import PlainResponse
 from headrace.serving.request_id import REQUEST_ID
 from headrace.serving.routes import Routes, answering
 from headrace.serving.served import Served, ServedFlow, ServedVersion
@@ -94,14 +95,14 @@ class _Completions:
         flows = [
             flow for flow in self._served.flows.values() if _ports(flow.version.flow.plan.flow) is not None
         ]
-        return JSONResponse({"object": "list", "data": [_describe(flow) for flow in flows]})
+        return PlainResponse({"object": "list", "data": [_describe(flow) for flow in flows]})
 
     async def model(self, request: Request) -> Response:
         """One of them."""
         flow = self._find(request.url.path.removeprefix("/v1/models/"))
         if flow is None or _ports(flow.version.flow.plan.flow) is None:
             return self._unknown()
-        return JSONResponse(_describe(flow))
+        return PlainResponse(_describe(flow))
 
     def _find(self, name: Any) -> ServedFlow | None:
         flows = self._served.flows.values()
@@ -111,7 +112,7 @@ class _Completions:
         names = ", ".join(_model_id(flow) for flow in self._served.flows.values())
         body = {"message": f"No flow of this name or version is served here; served are: {names}."}
         more = {"type": "invalid_request_error", "param": "model", "code": "model_not_found"}
-        return JSONResponse({"error": {**body, **more}}, 404)
+        return PlainResponse({"error": {**body, **more}}, 404)
 
 
 def _describe(flow: ServedFlow) -> dict[str, Any]:
@@ -178,7 +179,7 @@ async def _complete(
 
     def fail(line: LineResult) -> Response:
         problem = line.problem
-        return JSONResponse({}, 500) if problem is None else _refuse(problem, headers)
+        return PlainResponse({}, 500) if problem is None else _refuse(problem, headers)
 
     if asked.streams:
         return ChatStream(
@@ -197,7 +198,7 @@ async def _complete(
         return fail(line)
     message = {"role": "assistant", "content": read_text(line)}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    return JSONResponse({**envelope, "choices": [choice], "usage": _usage(line)}, headers=headers)
+    return PlainResponse({**envelope, "choices": [choice], "usage": _usage(line)}, headers=headers)
 
 
 def _usage(line: LineResult) -> dict[str, int] | None:
@@ -216,7 +217,7 @@ def _refuse(problem: Problem, headers: Mapping[str, str] | None = None) -> Respo
     """The error; only what another try may mend may be sent again by a client that does so by itself."""
     status = 400 if problem.code == "F013" else line_status(problem)
     again = "true" if status in (429, 502, 503) else "false"
-    return JSONResponse(problem_body(problem, status), status, {**(headers or {}), "x-should-retry": again})
+    return PlainResponse(problem_body(problem, status), status, {**(headers or {}), "x-should-retry": again})
 
 
 def _reject(what: str, fix: str) -> NoReturn:

@@ -98,7 +98,7 @@ class ChatStream(Response):
 
 
 async def _send_data(value: Mapping[str, Any], send: Send) -> None:
-    await _send(b"data: " + json.dumps(value, ensure_ascii=False).encode() + b"\n\n", send)
+    await _send(b"data: " + json.dumps(value).encode() + b"\n\n", send)
 
 
 async def _send(body: bytes, send: Send) -> None:

@@ -26,6 +26,7 @@ from headrace.serving.flow_errors import error_body, failure_status, refusal
 from headrace.serving.flow_inputs import read_inputs
 from headrace.serving.flow_schema import describe_flow
 from headrace.serving.flow_stream import FlowStream
+from headrace.serving.plain_response import PlainResponse
 from headrace.serving.routes import Routes, answering
 from headrace.serving.served import ServedFlow, ServedVersion
 from headrace.telemetry.spans import ActiveSpan, new_trace_id
@@ -46,14 +47,6 @@ def routes(flow: ServedFlow) -> Routes:
         f"{flow.path}/feedback": {"POST": answering(endpoint.feedback)},
         f"{flow.path}/swagger.json": {"GET": answering(endpoint.schema)},
     }
-
-
-class _PlainResponse(JSONResponse):
-    """JSON as prompt flow writes it: what is no number stays ``NaN``."""
-
-    def render(self, content: Any) -> bytes:
-        """The body."""
-        return json.dumps(content, separators=(",", ":")).encode()
 
 
 class _FlowEndpoint:
@@ -135,10 +128,10 @@ class _Scoring:
         if not any(item in _JSON_TYPES for item in self._accepted):
             what = _unacceptable(self._accepted, ["application/json"])
             return JSONResponse(refusal(406, what), 406, self._headers)
-        return _PlainResponse(self._answer(line), headers=self._headers)
+        return PlainResponse(self._answer(line), headers=self._headers)
 
     def _fail(self, *problems: Problem) -> Response:
-        return JSONResponse(error_body(*problems), failure_status(problems[0]), self._headers)
+        return PlainResponse(error_body(*problems), failure_status(problems[0]), self._headers)
 
     def _answer(self, line: LineResult) -> Any:
         """What a whole answer holds; of a flow of one node, what that returned."""

@@ -32,8 +32,8 @@ from promptflow.core import tool
 
 @tool
 def say(q: str, history: list, tone: str):
-    if q == "boom":
-        raise ValueError("boom")
+    if q.startswith("boom"):
+        raise ValueError(q)
     yield q + " "
     if q == "mid":
         raise ValueError("mid")
@@ -234,3 +234,14 @@ def test_what_is_no_request_is_refused(endpoint: Endpoint, body: bytes) -> None:
     found = endpoint.ask("POST", "/v1/chat/completions", body)
     assert found.status in (400, 404)
     assert set(found.body["error"]) == {"message", "type", "param", "code"}
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize(("text", "status"), [("half \ud800", 200), ("boom \ud800", 500)])
+def test_half_a_character_is_said_as_its_escape(
+    endpoint: Endpoint, text: str, status: int, streams: bool
+) -> None:
+    asked = {"model": "chat", "stream": streams, "messages": [{"role": "user", "content": text}]}
+    found = endpoint.ask("POST", "/v1/chat/completions", asked)
+    assert found.status == status
+    assert "\\ud800" in found.text

@@ -52,8 +52,8 @@ from promptflow.core import tool
 
 @tool
 def a(q: str, n: int, o: dict):
-    if q == "boom":
-        raise ValueError("boom")
+    if q.startswith("boom"):
+        raise ValueError(q)
     return {"r": [q, n, o, os.environ["REGION"], os.environ["SET_ALREADY"]], "e": 1}
 """,
     "g.py": """\
@@ -181,6 +181,7 @@ def test_a_request_is_one_line_without_what_is_for_evaluation(endpoint: Endpoint
         ({"q": "x", "n": "abc"}, "T201", "of type int"),
         ({"q": "x", "n": None}, "T201", "null was given"),
         ({"q": "boom"}, "E601", "ValueError: boom"),
+        ({"q": "boom \ud800"}, "E601", "ValueError: boom \ud800"),
         ({"q": "mid"}, "E601", "ValueError: mid"),
         ([1], "D401", "a list, not an object"),
         (b"{bad", "D401", "not JSON, and the flow has 4 inputs"),

@@ -1,0 +1,16 @@
+"""An answer in JSON that can hold whatever a flow says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+
+class PlainResponse(JSONResponse):
+    """JSON as prompt flow writes it, in ASCII: what is no number stays ``NaN``, half a character is its escape."""
+
+    def render(self, content: Any) -> bytes:
+        """The body."""
+        return json.dumps(content, separators=(",", ":")).encode()
