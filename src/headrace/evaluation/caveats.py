@@ -31,7 +31,7 @@ def find_caveats(
         *groups.warnings,
         *_missing_scores(tables),
         *_labels(groups, settled, labels),
-        *(caveat for metric in compared for caveat in _about_effects(metric)),
+        *(caveat for metric in compared for caveat in about_effects(metric)),
         *_secondary(compared),
     ]
     return tuple(dict.fromkeys(found))
@@ -138,7 +138,8 @@ def _labels(
             yield f"Labels of {metric.spec.name} correct nothing, because lines come in clusters."
 
 
-def _about_effects(metric: MetricComparison) -> Iterator[str]:
+def about_effects(metric: MetricComparison) -> Iterator[str]:
+    """The caveats that rest on the differences of single arms."""
     name = metric.spec.name
     guarded = [effect for effect in metric.effects if _method(effect).endswith("sparse guard")]
     alike = [effect.arm for effect in guarded if effect.ties < effect.n_pairs / 2]

@@ -18,6 +18,7 @@ from headrace.domain.comparison import (
 )
 from headrace.domain.race import Drop, RaceArm, RaceResult
 from headrace.evaluation import wording
+from headrace.evaluation.caveats import about_effects
 from headrace.evaluation.recommendation import keep_guardrails, ship_recommendation
 from headrace.evaluation.stats.estimate import TIE_TOLERANCE
 
@@ -35,8 +36,10 @@ def mark_dropped(comparison: Comparison, race: RaceResult) -> Comparison:
         f"{arm.arm} after {wording.count(arm.n_lines, 'line')}" for arm in race.arms if arm.drop
     )
     caveat = f"Dropped from the race: {drops}. Their scores are over the lines that they answered, without p."
-    kept = tuple(text for text in comparison.warnings if "without a partner in" not in text)
-    return replace(comparison, metrics=metrics, warnings=(caveat, *kept))
+    before = {text for metric in comparison.metrics for text in about_effects(metric)}
+    after = tuple(text for metric in metrics for text in about_effects(metric))
+    kept = (text for text in comparison.warnings if text not in before and "without a partner in" not in text)
+    return replace(comparison, metrics=metrics, warnings=(caveat, *after, *kept))
 
 
 def _mark_metric(metric: MetricComparison, race: RaceResult) -> MetricComparison:
