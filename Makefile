@@ -81,7 +81,7 @@ $(VENV)/.browser: pyproject.toml $(VENV)/.dev
 	$(PIP) 'selenium>=4.40,<5'
 	@touch $@
 
-browser: $(VENV)/.browser ## the page of a comparison in Chromium; needs Debian's chromium and chromium-driver
+browser: $(VENV)/.browser ## the pages of comparisons and served flows in Chromium; needs Debian's chromium and chromium-driver
 	$(BIN)/python -m pytest -m browser tests/browser
 
 lock: $(VENV)/.dev ## write constraints.txt from what is installed now
