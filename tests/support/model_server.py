@@ -454,11 +454,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A fake OpenAI-compatible model service on loopback.")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--delay-ms", type=float, default=0.0)
+    parser.add_argument("--piece-delay-ms", type=float, default=0.0)
     parser.add_argument("--text", default="ok")
     parser.add_argument("--seconds", type=float, default=60.0, help="stop by itself after this time")
     options = parser.parse_args()
     server = ModelServer(
-        default=Reply(text=options.text),
+        default=Reply(text=options.text, piece_delay_s=options.piece_delay_ms / 1000),
         delay_s=options.delay_ms / 1000,
         port=options.port,
         is_recording=False,
