@@ -55,11 +55,12 @@ docs: $(VENV)/.dev ## write the generated reference pages again
 
 $(STOCK)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(STOCK)
-	$(STOCK)/bin/python -m pip install --quiet --disable-pip-version-check 'promptflow==1.18.5' 'promptflow-tools==1.6.1' 'keyrings.alt>=5.0'
+	$(STOCK)/bin/python -m pip install --quiet --disable-pip-version-check 'promptflow==1.18.5' 'promptflow-tools==1.6.1' 'keyrings.alt>=5.0' gunicorn
 	@touch $@
 
 bench: $(VENV)/.dev $(STOCK)/.installed ## speed side by side with stock promptflow and a bare floor; minutes
 	$(BIN)/python -m tests.bench --stock $(STOCK)
+	$(BIN)/python -m tests.bench.serve --stock $(STOCK)
 
 calibration: $(VENV)/.dev ## coverage and error rates of the statistics, written to docs/calibration.md; minutes
 	$(BIN)/python -m tests.calibration --write

@@ -73,7 +73,7 @@ class Load:
         self.expects = options.expects.encode()
         self.marker = options.first.encode() if options.first else b"\r\n"
         self.took, self.first = [], []
-        self.n_wrong = 0
+        self.n_wrong = self.n_all = 0
         self.example = b""
         self.start = time.perf_counter() + options.warmup
         self.end = self.start + options.seconds
@@ -82,6 +82,7 @@ class Load:
     def take(self, connection):
         """Count one answer; whether to ask again."""
         now = time.perf_counter()
+        self.n_all += 1
         if not connection.buffer.startswith(b"HTTP/1.1 200") or self.expects not in connection.buffer:
             self.n_wrong += 1
             self.example = connection.buffer[:500]
@@ -128,6 +129,7 @@ def main():
     json.dump(
         {
             "n": len(load.took),
+            "n_all": load.n_all,
             "rps": len(load.took) / options.seconds,
             "n_wrong": load.n_wrong,
             "example": load.example.decode("latin-1"),
