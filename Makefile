@@ -6,7 +6,7 @@ STOCK ?= .venv-promptflow
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format types imports sizes docs bench calibration conformance faults ray browser lock clean
+.PHONY: help demo test check lint format types imports sizes docs bench calibration conformance faults fuzz ray browser lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -70,6 +70,13 @@ conformance: $(VENV)/.dev $(STOCK)/.installed ## the conformance cases and every
 
 faults: $(VENV)/.dev ## kill runs and their workers at random moments; minutes
 	$(BIN)/python -m pytest -m faults tests/faults
+
+$(VENV)/.fuzz: pyproject.toml $(VENV)/.dev
+	$(PIP) 'schemathesis>=4.32,<5'
+	@touch $@
+
+fuzz: $(VENV)/.fuzz ## try what the OpenAPI document of served flows says in every way; installs schemathesis, a minute
+	$(BIN)/python -m tests.fuzz
 
 $(VENV)/.ray: pyproject.toml $(VENV)/.dev
 	$(PIP) 'ray[client]>=2.40,<3'
