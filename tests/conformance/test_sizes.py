@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -64,11 +65,18 @@ CATCH_ALL: Mapping[str, str] = {
 MODULE_STRING = re.compile(r"headrace(\.[a-z_0-9]+)+")
 
 
+def parse(path: Path) -> ast.Module:
+    """A module; again where a thread that a test has left behind prints a traceback, see ``python_source``."""
+    with suppress(SystemError):
+        return ast.parse(path.read_text("utf-8"))
+    return ast.parse(path.read_text("utf-8"))
+
+
 @cache
 def modules() -> Mapping[str, ast.Module]:
     """Every module of the package by its path below ``src/headrace``; the starter flows are not ours to import."""
     return {
-        path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text("utf-8"))
+        path.relative_to(SOURCE).as_posix(): parse(path)
         for path in sorted(SOURCE.rglob("*.py"))
         if "starters" not in path.parts
     }
