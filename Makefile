@@ -6,7 +6,7 @@ STOCK ?= .venv-promptflow
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format types imports sizes docs bench calibration conformance faults fuzz ray browser lock clean
+.PHONY: help demo test check lint format types imports sizes docs bench calibration conformance faults fuzz soak ray browser lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ conformance: $(VENV)/.dev $(STOCK)/.installed ## the conformance cases and every
 
 faults: $(VENV)/.dev ## kill runs and their workers at random moments; minutes
 	$(BIN)/python -m pytest -m faults tests/faults
+
+soak: $(VENV)/.dev ## ten minutes (SOAK_S) of load on served flows while processes die and everything around them breaks
+	$(BIN)/python -m tests.soak
 
 $(VENV)/.fuzz: pyproject.toml $(VENV)/.dev
 	$(PIP) 'schemathesis>=4.32,<5'
