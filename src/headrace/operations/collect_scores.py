@@ -11,7 +11,7 @@ from headrace.domain.run import COMPLETED, LineResult, Run
 from headrace.domain.scores import WORD_VALUES, ArmLines, LineObservation, Score
 from headrace.errors import Problem, UsageError
 from headrace.operations.line_facts import find_twins, line_names
-from headrace.operations.recorded_data import unchanged_dataset
+from headrace.operations.recorded_data import known_dataset
 from headrace.operations.workspace import Workspace
 
 EVALUATOR_TAG = "headrace.evaluator"
@@ -81,9 +81,9 @@ def collect_run(workspace: Workspace, judged: JudgedRun, line_id: str | None) ->
         line_id: Data column that identifies a line; ``None`` means the line number.
 
     Raises:
-        UsageError: D403 when the data has no such column, G902 when its ids are not unique.
+        UsageError: D403 when the data has no such column, or is gone and not kept, G902 when its ids are not unique.
     """
-    ids = _line_ids(judged.run, line_id)
+    ids = _line_ids(workspace, judged.run, line_id)
     scores: dict[int, dict[str, Any]] = {}
     costs: dict[int, dict[str, float | None]] = {}
     errors: dict[int, dict[str, str]] = {}
@@ -126,16 +126,10 @@ def find_reference(workspace: Workspace, judged: JudgedRun, line_number: int) ->
     return ""
 
 
-def _line_ids(run: Run, line_id: str | None) -> dict[int, str]:
+def _line_ids(workspace: Workspace, run: Run, line_id: str | None) -> dict[int, str]:
     if line_id is None:
         return {}
-    dataset = unchanged_dataset(run.spec)
-    if dataset is None:
-        what = (
-            f"The data of run {run.spec.name!r} has changed or is gone, so column {line_id!r} cannot be read."
-        )
-        fix = f"Put {run.spec.data_path} back as it was; headrace data versions lists what is kept of it."
-        raise UsageError(Problem(code="D403", what=what, fix=fix))
+    dataset = known_dataset(workspace, run.spec, f"column {line_id!r}")
     if line_id not in dataset.columns:
         what = f"The data of run {run.spec.name!r} has no column {line_id!r} to tell its lines apart"
         raise UsageError(

@@ -217,7 +217,7 @@ def compare_judged(
     guardrails = recorded_guardrails(judgement)
     names = [metric.name for metric in guarded_metrics(metrics, {item.name: item for item in guardrails})]
     arms = _arms(collected, names, judgement, at_least)
-    facts, labels = _read_columns(judged, metrics, judgement)
+    facts, labels = _read_columns(workspace, judged, metrics, judgement)
     labels = (*labels, *stored_labels(workspace, collected, metrics))
     comparison = compare(
         arms,
@@ -291,7 +291,10 @@ def _arms(
 
 
 def _read_columns(
-    judged: Sequence[JudgedRun], metrics: Sequence[MetricSpec], judgement: Mapping[str, Any]
+    workspace: Workspace,
+    judged: Sequence[JudgedRun],
+    metrics: Sequence[MetricSpec],
+    judgement: Mapping[str, Any],
 ) -> tuple[Mapping[str, LineFacts], tuple[HumanLabel, ...]]:
     """Clusters and slices of the lines, and what people say in columns of the data.
 
@@ -301,7 +304,10 @@ def _read_columns(
     cluster, slices, line_id = (judgement.get(key) for key in ("cluster", "slices", "line_id"))
     if not (cluster or slices or any(metric.labels for metric in metrics)):
         return {}, ()
-    datasets = {item.arm: known_dataset(item.run.spec) for item in judged}
+    otherwise = ", or leave cluster, slices and labels away"
+    datasets = {
+        item.arm: known_dataset(workspace, item.run.spec, "its columns", otherwise) for item in judged
+    }
     facts: dict[str, LineFacts] = {}
     for dataset in datasets.values():
         facts = {**collect_facts(dataset, line_id, cluster, slices or ()), **facts}

@@ -1,13 +1,18 @@
-"""The data that a recorded run was made with, as long as it is still what it was."""
+"""The data that a recorded run was made with: the file while it is what it was, else what the store kept of it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from headrace.domain.dataset import Dataset
 from headrace.domain.run import RunSpec
 from headrace.errors import DefinitionError, Problem, UsageError
+from headrace.formats.data_choice import split_choice
 from headrace.formats.lines import read_dataset
+from headrace.operations.data_versions import read_data
+from headrace.operations.workspace import Workspace
 
 
 def unchanged_dataset(spec: RunSpec) -> Dataset | None:
@@ -21,19 +26,42 @@ def unchanged_dataset(spec: RunSpec) -> Dataset | None:
     return dataset if dataset.digest == spec.data_digest else None
 
 
-def known_dataset(spec: RunSpec) -> Dataset:
-    """The run's data, for columns that a comparison reads.
+def known_dataset(workspace: Workspace, spec: RunSpec, use: str, otherwise: str = "") -> Dataset:
+    """The run's data, for columns that a comparison reads; where its file is not what it was, as the store kept it.
+
+    Args:
+        workspace: For the store.
+        spec: Of the run.
+        use: What cannot be read without it, to end a sentence with.
+        otherwise: What helps besides, to end a sentence with.
 
     Raises:
-        UsageError: D403 when it is gone or holds something else by now.
+        UsageError: D403 when it is gone or holds something else by now, and is not kept.
+        StateError: S833 when what is kept is gone or damaged.
     """
-    dataset = unchanged_dataset(spec)
+    dataset = unchanged_dataset(spec) or _kept_dataset(workspace, spec)
     if dataset is None:
-        raise UsageError(
-            Problem(
-                code="D403",
-                what=f"The data of run {spec.name!r} has changed or is gone, so its columns cannot be read.",
-                fix="Put the data back as it was, or leave cluster, slices and labels away.",
-            )
+        what = (
+            f"The data of run {spec.name!r} has changed or is gone, so {use} cannot be read; no copy is kept."
         )
+        fix = f"Put {spec.data_path or 'it'} back as it was{otherwise}."
+        raise UsageError(Problem(code="D403", what=what, fix=fix))
     return dataset
+
+
+def _kept_dataset(workspace: Workspace, spec: RunSpec) -> Dataset | None:
+    """The run's data as the store kept it; its lines are in memory, and their places are those of the file that was.
+
+    Versions are found by digest alone: the folder of the workspace may lie elsewhere by now.
+    """
+    versions = workspace.store.list_data_versions() if spec.data_digest else ()
+    version = next((item for item in versions if item.digest == spec.data_digest and item.content), None)
+    if version is None:
+        return None
+    content = read_data(workspace, version)
+    with TemporaryDirectory(prefix="headrace-data-") as folder:
+        path = Path(folder) / Path(version.data).name
+        split_choice(path)[0].write_bytes(content)
+        dataset = read_dataset(path, spec.data_path)
+        dataset = replace(dataset, lines=tuple(dataset.lines))
+    return dataset if dataset.digest == spec.data_digest else None

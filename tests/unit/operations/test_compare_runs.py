@@ -13,9 +13,10 @@ from headrace.domain.scores import MetricSpec
 from headrace.errors import HeadraceError, UsageError
 from headrace.formats.experiment import load_experiment
 from headrace.operations.compare_runs import compare_experiment_again, compare_runs
+from headrace.operations.data_versions import list_data
 from headrace.operations.init_flow import init_flow
 from headrace.operations.run_batch import RunRequest, create_run
-from headrace.operations.run_experiment import run_experiment
+from headrace.operations.run_experiment import ResumeExperiment, resume_experiment, run_experiment
 from headrace.operations.workspace import Workspace, open_workspace
 
 FLOW = """\
@@ -195,8 +196,21 @@ def test_what_an_experiment_says_of_its_metrics_is_recorded_and_used_again(works
     assert any("below 50 randomly drawn answers" in warning for warning in named.comparison.warnings)
     without = compare_runs(workspace, [run.spec.name for run in first.runs], family="none", alpha=0.1)
     assert (without.comparison.provenance.family, without.comparison.provenance.alpha) == ("none", 0.1)
-    (file.parent / "data.jsonl").write_text('{"text": "other"}\n', "utf-8")
-    with pytest.raises(UsageError, match=r"so column 'id' cannot be read\..*") as caught:
+
+
+def test_columns_are_read_from_what_the_store_keeps_of_data_that_are_gone(workspace: Workspace) -> None:
+    file = an_experiment(workspace, {}, ROWS)
+    first = run_experiment(workspace, load_experiment(file))
+    assert first.experiment is not None
+    data = file.parent / "data.jsonl"
+    data.write_text('{"text": "other"}\n', "utf-8")
+    assert compare_experiment_again(workspace, first.experiment).comparison == first.comparison
+    data.unlink()
+    resumed = resume_experiment(workspace, ResumeExperiment(name=first.experiment))
+    assert resumed.comparison == first.comparison
+    for view in list_data(workspace):
+        workspace.store.forget_data(view.version.data, view.version.number)
+    with pytest.raises(UsageError, match=r"so column 'id' cannot be read; .*") as caught:
         compare_experiment_again(workspace, first.experiment)
     (problem,) = caught.value.problems
     assert (problem.code, "as it was" in str(problem.fix), "line_id" in str(problem.fix)) == (
@@ -204,6 +218,19 @@ def test_what_an_experiment_says_of_its_metrics_is_recorded_and_used_again(works
         True,
         False,
     )
+
+
+def test_chosen_lines_are_chosen_from_what_the_store_keeps(workspace: Workspace) -> None:
+    file = an_experiment(workspace, {}, ROWS)
+    text = file.read_text("utf-8")
+    assert "data: data.jsonl" in text
+    choice = "data: {path: data.jsonl, sample: {n: 4, seed: 1}}"
+    file.write_text(text.replace("data: data.jsonl", choice), "utf-8")
+    first = run_experiment(workspace, load_experiment(file))
+    assert first.experiment is not None
+    (file.parent / "data.jsonl").unlink()
+    again = compare_experiment_again(workspace, first.experiment)
+    assert again.comparison == first.comparison
 
 
 NODE = (
