@@ -354,20 +354,47 @@ def experiment(project: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "code", "place"),
+    ("old", "new", "code", "place", "fix"),
     [
-        ('${data.text}"}\nmodels', '${data.txt}"}\nmodels', "D403", "experiment.yaml:3:24"),
-        ("run.outputs.r}", "run.outputs.rr}", "D403", "experiment.yaml:11:53"),
-        ('expected: "${data.text}"', 'expected: "${data.txt}"', "D403", "experiment.yaml:11:30"),
-        ("metrics: [same]", "metrics: [sane]", "G901", "experiment.yaml:12:11"),
+        (
+            '${data.text}"}\nmodels',
+            '${data.txt}"}\nmodels',
+            "D403",
+            "experiment.yaml:3:24",
+            'Write text: "${data.text}" under column_mapping.',
+        ),
+        (
+            '${data.text}"}\nmodels',
+            '${run.outputs.r}"}\nmodels',
+            "D403",
+            "experiment.yaml:3:24",
+            'Write text: "${data.column}" under column_mapping.',
+        ),
+        (
+            "run.outputs.r}",
+            "run.outputs.rr}",
+            "D403",
+            "experiment.yaml:11:53",
+            'Write given: "${run.outputs.r}" under column_mapping of the evaluator judge.',
+        ),
+        (
+            'expected: "${data.text}"',
+            'expected: "${data.txt}"',
+            "D403",
+            "experiment.yaml:11:30",
+            'Write expected: "${data.text}" under column_mapping of the evaluator judge.',
+        ),
+        ("metrics: [same]", "metrics: [sane]", "G901", "experiment.yaml:12:11", ""),
     ],
 )
 def test_a_mistake_in_an_experiment_is_found_before_the_first_line_runs(
-    experiment: Path, old: str, new: str, code: str, place: str, capsys: pytest.CaptureFixture[str]
+    experiment: Path, old: str, new: str, code: str, place: str, fix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     edit("experiment.yaml", old, new)(experiment)
     exit_code, said = call("compare experiment.yaml", capsys)
     assert f"{place}: error[{code} " in said, said
+    assert fix in said
+    assert "--column-mapping" not in said
     assert exit_code == 3
     check_runs(experiment, 0, 0)
 

@@ -88,6 +88,8 @@ KEYS = (
     "baseline", "cache", "repeats", "seed", "alpha", "environment_variables", "$schema", "description",
     "cluster", "slices", "family", "factors", "design", "include", "exclude", "guardrails", "budget", "race", "gates",
 )  # fmt: skip
+_MAKE_ARMS = ("variants", "models", "factors", "race", "gates")
+"""Keys that arms come from, then those that need several: too few arms are wrong at the first that the file has."""
 _ONLY_FACTORS = ("design", "include", "exclude")
 _GIVEN = "arguments"
 """Name of the file that is not there."""
@@ -248,9 +250,9 @@ def _read_arms(
             return (), (), None
     if len(arms) < fewest:
         what = "The experiment has only one arm." if arms else "The experiment has no arm."
-        root.findings.add(
-            "G902", (), what, "Add variants, models or factors, so that there are at least two arms."
-        )
+        fix = "Add variants, models or factors, so that there are at least two arms."
+        found_key = next((name for name in _MAKE_ARMS if name in root), None)
+        root.findings.add("G902", (found_key,) if found_key else (), what, fix, at_key=found_key is not None)
     return arms, factors, design
 
 

@@ -38,6 +38,8 @@ from headrace.source import Pointer
 _KINDS = ("parameter", "input", "connection")
 _KEYS = (*_KINDS, "node", "levels")
 _LISTED = ("model", "flow")
+_FEWEST_FOR_FRACTION = 3
+"""Factors; any fraction of two has the effect of one in that of the other."""
 _NAMED_ALONE = ("variant", "model", "flow")
 """Kinds whose levels name an arm without the name of the factor before them."""
 
@@ -333,6 +335,10 @@ def _refuse_size(root: Block, factors: Sequence[Factor], n_arms: int) -> None:
 
 
 def _refuse_fraction(root: Block, factors: Sequence[Factor], denominator: int) -> None:
+    if len(factors) < _FEWEST_FOR_FRACTION:
+        what = f"No fraction can be taken of {len(factors)} factor{'s' * (len(factors) != 1)}: it takes at least three."
+        root.findings.add("V309", ("design", "fraction"), what, "Write design: full.")
+        return
     what = (
         f"1/{denominator} of this design would mix up the effects of single factors, or would not be balanced: "
         f"its factors have {', '.join(str(len(factor.levels)) for factor in factors)} levels."

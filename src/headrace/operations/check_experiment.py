@@ -85,6 +85,7 @@ def check_experiment(workspace: Workspace, experiment: Experiment, cap: Cap | No
                 dataset,
                 None,
                 place=partial(experiment.place, "column_mapping"),
+                key="column_mapping" if experiment.file is not None else None,
             )[1]
     problems += same_arms(experiment, arms)
     flows = {}
@@ -175,7 +176,8 @@ def _check_evaluator(
         number=0, inputs=dict.fromkeys(dataset.columns), outputs=dict.fromkeys(sorted(outputs))
     )
     place = partial(experiment.place, *evaluator.pointer, "column_mapping")
-    return map_lines(flow, mapping, dataset, [imagined], place=place)[1]
+    key = f"column_mapping of the evaluator {evaluator.name}" if experiment.file is not None else None
+    return map_lines(flow, mapping, dataset, [imagined], place=place, key=key)[1]
 
 
 def _check_cache(experiment: Experiment, flows: Sequence[Flow]) -> tuple[Problem, ...]:

@@ -97,13 +97,12 @@ def find_version(workspace: Workspace, text: str, *, expects: str | None = None)
     name = parse_version_name(text)
     found = _run_version(workspace, text) if name is None else _named_version(workspace, name)
     if expects is not None and not found.digest.startswith(expects):
-        raise UsageError(
-            Problem(
-                code="S832",
-                what=f"{text} is {found.name} with the digest {found.digest[:12]}, and not {expects[:12]}.",
-                fix=f"See where it was before with: headrace flow versions {found.flow}",
-            )
-        )
+        is_number = name is not None and name.number is not None
+        said = f"{text} has" if is_number else f"{text} is {found.name} with"
+        what = f"{said} the digest {found.digest[:12]}, and not {expects[:12]}."
+        why = "Find the version with that digest" if is_number else "See where it was before"
+        fix = f"{why} with: headrace flow versions {found.flow}"
+        raise UsageError(Problem(code="S832", what=what, fix=fix))
     return found
 
 

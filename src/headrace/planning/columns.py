@@ -41,6 +41,7 @@ def map_lines(
     source: Collection[SourceLine] | None,
     *,
     place: Place = lambda _: None,
+    key: str | None = None,
 ) -> tuple[Collection[Line], tuple[Problem, ...]]:
     """Give every line the flow inputs that the mapping takes from data and from an earlier run.
 
@@ -50,6 +51,7 @@ def map_lines(
         dataset: The lines of ``--data``.
         source: The completed lines of the earlier run, in order of their numbers.
         place: Where each mapping is written, for problems.
+        key: The key of a file under which mappings are written, as a person calls it; ``None`` for a command line.
 
     Returns:
         Lines whose ``columns`` are flow inputs, not yet converted and without those that a line does not
@@ -63,7 +65,7 @@ def map_lines(
     if any(table.is_empty for table in tables.values()):
         return (), (*problems, *(_empty(table, flow) for table in tables.values() if table.is_empty))
     found = (
-        _check(name, mapped, tables, is_default=name not in mapping)
+        _check(name, mapped, tables, is_default=name not in mapping, key=key)
         for name, mapped in full.items()
         if name in flow.inputs
     )
@@ -188,7 +190,7 @@ def _complete(flow: Flow, mapping: ColumnMapping, dataset: Dataset | None) -> di
 
 
 def _check(
-    name: str, mapped: MappedValue, tables: Mapping[str, _Table], *, is_default: bool
+    name: str, mapped: MappedValue, tables: Mapping[str, _Table], *, is_default: bool, key: str | None
 ) -> Problem | None:
     """D403 when the mapped column is nowhere."""
     if mapped.source == "literal":
@@ -196,7 +198,7 @@ def _check(
     table = tables.get(mapped.source)
     column = mapped.column or ""
     if table is None:
-        return _no_source(name, mapped, is_default=is_default)
+        return _no_source(name, mapped, is_default=is_default, key=key)
     if column in table.columns:
         return None
     if is_default:
@@ -205,16 +207,20 @@ def _check(
         what = f"The flow input {name!r} is mapped to {column!r}, but {table.name} has no such column."
     guess = nearest(column, table.columns)
     known = ", ".join(table.columns[:10]) or "none"
-    start = f'Did you mean "{guess}"? Map it' if guess else "Map it"
-    target = f"{mapped.source}.{guess or 'column'}"
-    fix = f"{start} with --column-mapping '{name}=${{{target}}}'. Columns: {known}."
+    start = f'Did you mean "{guess}"? ' if guess else ""
+    target = f"${{{mapped.source}.{guess or 'column'}}}"
+    way = f"Map it with --column-mapping '{name}={target}'"
+    if key is not None:
+        way = f'Write {name}: "{target}" under {key}'
+    fix = f"{start}{way}. Columns: {known}."
     return Problem(code="D403", what=what, pointer=("inputs", name), fix=fix)
 
 
-def _no_source(name: str, mapped: MappedValue, *, is_default: bool) -> Problem:
+def _no_source(name: str, mapped: MappedValue, *, is_default: bool, key: str | None) -> Problem:
     if mapped.source != "data":
         what = f"The flow input {name!r} is mapped to {mapped.source}, but no earlier run was given."
-        return Problem(code="D403", what=what, pointer=("inputs", name), fix="Name the run with --run.")
+        fix = "Name the run with --run." if key is None else f'Write {name}: "${{data.column}}" under {key}.'
+        return Problem(code="D403", what=what, pointer=("inputs", name), fix=fix)
     if is_default:
         what = f"The flow input {name!r} is not mapped, and no data was given."
         fix = f"Add --data, or map it with --column-mapping '{name}=${{run.outputs.column}}'."

@@ -168,7 +168,10 @@ START = "data: data/test.jsonl\n"
 @pytest.mark.parametrize(
     ("text", "code", "place", "fix"),
     [
-        (START + "models: [baseline]\n", "G902", "1:1", "at least two"),
+        (START + "models: [baseline]\n", "G902", "2:1", "at least two"),
+        (START + "race: winner\nvariants: [n.a]\n", "G902", "3:1", "at least two"),
+        (START + "gates: [{metric: f1, test: superiority}]\n", "G902", "2:1", "at least two"),
+        (START, "G902", "1:1", "at least two"),
         (START + "models: [baseline, a/b]\nbaseline: bseline\n", "V305", "3:11", '"baseline"'),
         (START + "variants: [n.a, n.a]\n", "V303", "2:11", "name of its own"),
         (START + "models: [a/b, a/b]\n", "V303", "2:9", "name of its own"),

@@ -182,7 +182,7 @@ exclude: [{{generate: zero_shot, model: gpt}}]
         (f"{FACTORS}design: {{fraction: 2/3}}\n", [("F005", 6)]),
         (f"{FACTORS}design: {{fraction: 1/4}}\n", [("V309", 6)]),
         ("models: [x/a, x/b]\ndesign: full\n", [("F012", 3)]),
-        (f"{FACTORS}exclude: [{{generate: zero_shot}}, {{generate: few_shot}}]\n", [("G902", 1)]),
+        (f"{FACTORS}exclude: [{{generate: zero_shot}}, {{generate: few_shot}}]\n", [("G902", 2)]),
         ("factors:\n  a: [x/y, x]\n  b: [z, y/z]\n", [("V303", 2)]),
     ],
 )
@@ -190,6 +190,23 @@ def test_what_makes_no_arms_is_refused_at_its_place(
     folder: Path, text: str, found: list[tuple[str, int]]
 ) -> None:
     assert problems_of(folder, text) == found
+
+
+@pytest.mark.parametrize(
+    ("factors", "said"),
+    [
+        ({"a": {"parameter": "a", "levels": [1, 2]}}, "of 1 factor:"),
+        ({name: {"parameter": name, "levels": [1, 2]} for name in "ab"}, "of 2 factors:"),
+    ],
+)
+def test_a_fraction_of_fewer_than_three_factors_is_told_to_be_impossible(
+    folder: Path, factors: dict[str, object], said: str
+) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        read_experiment({"data": "test.jsonl", "factors": factors, "design": {"fraction": "1/2"}}, folder)
+    (problem,) = (item for item in caught.value.problems if item.code == "V309")
+    assert said in problem.what
+    assert problem.fix == "Write design: full."
 
 
 def test_a_million_arms_are_counted_and_not_made(folder: Path) -> None:

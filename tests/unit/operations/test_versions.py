@@ -156,6 +156,12 @@ def test_tags_move_when_asked_and_say_where_they_were(workspace: Workspace) -> N
     with pytest.raises(UsageError) as caught:
         find_version(workspace, "@prod", expects=digest)
     assert codes(caught.value) == ["S832"]
+    second = find_version(workspace, "second").digest
+    expected = f"and not {digest[:12]}."
+    assert caught.value.problems[0].what == f"@prod is echo@2 with the digest {second[:12]}, {expected}"
+    with pytest.raises(UsageError) as caught:
+        find_version(workspace, "echo@2", expects=digest)
+    assert caught.value.problems[0].what == f"echo@2 has the digest {second[:12]}, {expected}"
 
 
 @pytest.mark.parametrize("tag", ["7", "a b", "", "x" * 65, "0123456789ab", "abcdefabcdef", "a/b", "-x"])
