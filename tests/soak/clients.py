@@ -146,7 +146,7 @@ async def read_answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     if has_length:
         return status, await reader.readexactly(int(rest.partition("\r")[0]))
     body = b""
-    while size := int(await reader.readline(), 16):
+    while size := int(await reader.readuntil(b"\r\n"), 16):
         body += await reader.readexactly(size)
         await reader.readexactly(2)
     await reader.readexactly(2)

@@ -156,7 +156,7 @@ class _Scoring:
 
 def _accepted_types(request: Request) -> tuple[str, ...]:
     """The media types that a client names, without their parameters."""
-    named = request.headers.get("accept", "*/*").split(",")
+    named = (request.headers.get("accept") or "*/*").split(",")  # an empty one accepts everything
     return tuple(item.partition(";")[0].strip() for item in named)
 
 
