@@ -60,7 +60,7 @@ def _main_effects(metric: MetricComparison, terminal: Terminal) -> Iterator[str]
     if not metric.main_effects:
         return
     columns = [
-        Column(title="factor", least=8),
+        Column(title="factor", least=8, wraps=True),
         Column(title="level", least=8, wraps=True),
         Column(title="over", least=8, wraps=True),
         Column(title="gain", is_right=True),
@@ -87,8 +87,8 @@ def _slices(
     columns = [
         Column(title="slice", least=14, wraps=True),
         Column(title="lines", is_right=True),
-        Column(title=comparison.baseline, is_right=True, least=8),
-        Column(title=shown, is_right=True, least=8),
+        Column(title=comparison.baseline, is_right=True, least=6),
+        Column(title=shown, is_right=True, least=6),
         Column(title="difference", is_right=True),
         Column(title="verdict"),
     ]

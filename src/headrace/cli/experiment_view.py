@@ -99,7 +99,7 @@ def _lines(view: ExperimentView, terminal: Terminal) -> Iterator[str]:
     yield f"evaluators {', '.join(judges)}"
     yield ""
     columns = (
-        Column(title="arm", least=8),
+        Column(title="arm", least=14, wraps=True),
         Column(title="version", least=8),
         Column(title="done", is_right=True),
         Column(title="failed", is_right=True),

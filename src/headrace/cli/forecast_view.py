@@ -30,7 +30,7 @@ def show_forecasts(session: Session, forecasts: Sequence[Forecast]) -> None:
 def render_forecasts(forecasts: Sequence[Forecast], *, ink: Ink, width: int | None) -> str:
     """One row per run, a total where there are several, and what the numbers are made from."""
     columns = [
-        Column(title="run", least=20),
+        Column(title="run", least=20, wraps=True),
         Column(title="lines", is_right=True),
         Column(title="calls", is_right=True),
         Column(title="cached", is_right=True),

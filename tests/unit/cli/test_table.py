@@ -74,6 +74,58 @@ def test_a_wrapped_cell_goes_on_in_empty_cells_below_then_in_rows_of_its_own() -
     ]  # fmt: skip
 
 
+ARMS = ("generate=few_shot/temperature=0.7", "performance_review/temperature=0")
+
+
+def test_names_get_the_room_that_titles_of_numbers_do_not_need_and_no_word_is_broken() -> None:
+    columns = [
+        Column(title="arm", least=14, wraps=True),
+        Column(title="answer_relevance", is_right=True, least=16),
+        Column(title="vs generate=zero_shot/temperature=0", is_right=True, least=18),
+        Column(title="verdict"),
+    ]
+    rows = [
+        row
+        for arm in ARMS
+        for row in ([arm, "0.348", "+0.223", "▲ better"], ["", "0.250 to 0.445", "+0.103 to +0.343", ""])
+    ]
+    assert render_table(columns, rows, ink=PLAIN, width=72).splitlines() == [
+        "                                                  vs generate=",
+        "                                     answer_        zero_shot/",
+        "arm                                relevance     temperature=0  verdict",
+        "────────────────────────────  ──────────────  ────────────────  ────────",
+        "generate=few_shot/                     0.348            +0.223  ▲ better",
+        "temperature=0.7               0.250 to 0.445  +0.103 to +0.343",
+        "performance_review/                    0.348            +0.223  ▲ better",
+        "temperature=0                 0.250 to 0.445  +0.103 to +0.343",
+    ]
+
+
+def test_every_wrapping_column_goes_on_below() -> None:
+    columns = [Column(title=title, least=4, wraps=True) for title in ("level", "over")]
+    rows = [["few_shot/gpt-4o", "performance=high"], ["zero", "low"]]
+    text = render_table(columns, rows, ink=PLAIN, width=24)
+    assert [line.split() for line in text.splitlines()[2:]] == [
+        ["few_shot/", "performance="], ["gpt-4o", "high"], ["zero", "low"],
+    ]  # fmt: skip
+
+
+def test_a_word_is_broken_where_nothing_else_fits_and_numbers_are_cut_last() -> None:
+    columns = [Column(title="arm", least=4, wraps=True), Column(title="n", is_right=True, least=3)]
+    text = render_table(columns, [["temperature", "12,345"]], ink=PLAIN, width=14)
+    assert [line.split() for line in text.splitlines()[2:]] == [["temper", "12,345"], ["ature"]]
+    text = render_table(columns, [["temperature", "12,345"]], ink=PLAIN, width=10)
+    assert [line.split() for line in text.splitlines()[2:]] == [["temp", "12,…"], ["erat"], ["ure"]]
+
+
+def test_texts_are_broken_at_marks_and_a_number_stays_whole() -> None:
+    assert split_text("temperature=0.75/top_p=1", 13) == ["temperature=", "0.75/top_p=1"]
+    assert split_text("few_shot/temperature=0", 21) == ["few_shot/", "temperature=0"]
+    assert split_text("label feature_request", 19) == ["label", "feature_request"]
+    assert split_text("performance review", 11) == ["performance", "review"]
+    assert split_text("a/bcdefghijklmno", 10) == ["a/bcdefghi", "jklmno"]
+
+
 def test_a_wrapped_cell_keeps_its_color_on_every_row() -> None:
     columns = [Column(title="arm", least=4, wraps=True)]
     text = render_table(columns, [[Cell("abcdefgh", ("red",))]], ink=Ink(has_color=True), width=4)
