@@ -101,6 +101,8 @@ class Clients:
     async def _send_slowly(self, reader, writer, path: str, word: str) -> None:
         whole = request(path, word)
         for at in range(0, len(whole), _FEW_BYTES):
+            if writer.transport.is_closing():
+                raise ConnectionResetError
             writer.write(whole[at : at + _FEW_BYTES])
             await asyncio.sleep(0.05)
         self._check(path, word, *await read_answer(reader), kind="sent slowly")
