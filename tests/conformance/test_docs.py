@@ -11,7 +11,12 @@ import click
 import pytest
 
 from headrace.cli.tree import build_root
-from tests.support.reference_docs import DOCS, render_errors_page, render_evaluators_page
+from tests.support.reference_docs import (
+    DOCS,
+    render_commands_page,
+    render_errors_page,
+    render_evaluators_page,
+)
 
 ROOT = DOCS.parent
 PAGES = sorted(path for path in (*DOCS.rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("flows/**/*.md")))
@@ -101,6 +106,13 @@ def test_commands_in_pages_exist_with_their_options(page: str, line: str) -> Non
     }
     options = {word.partition("=")[0] for word in words if word.startswith("-")}
     assert options - known == set(), f"{page}: {line}"
+
+
+def test_the_page_of_commands_names_every_command_of_the_tree() -> None:
+    written = (DOCS / "commands.md").read_text(encoding="utf-8")
+    assert written == render_commands_page(written), "run: python -m tests.support.reference_docs"
+    for name in ("experiment resume", "flow tag", "data versions", "serve-key create", "compare"):
+        assert f"| `headrace {name}` |" in written
 
 
 def test_the_page_of_evaluators_says_what_the_registry_says() -> None:

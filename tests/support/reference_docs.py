@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from contextlib import chdir, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -11,6 +12,7 @@ from tempfile import TemporaryDirectory
 from headrace.cli.main import run_command_line
 from headrace.cli.session import Session
 from headrace.cli.terminal import Terminal
+from headrace.cli.tree import TREE, Branch, Place
 from headrace.codes import CATALOGUE
 from headrace.codes.entry import Entry
 from headrace.errors import (
@@ -30,6 +32,7 @@ DOCS = ROOT / "docs"
 BOARD_BEGINS, BOARD_ENDS = "<!-- board: written by `make docs` -->\n", "<!-- end of board -->\n"
 EVALUATORS_BEGIN = "<!-- evaluators: written by `make docs` -->\n"
 EVALUATORS_END = "<!-- end of evaluators -->\n"
+COMMANDS_BEGIN, COMMANDS_END = "<!-- commands: written by `make docs` -->\n", "<!-- end of commands -->\n"
 _BOARD_WIDTH = 80
 
 _FAMILIES = {
@@ -151,6 +154,26 @@ def _evaluator(item: EvaluatorDescription) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def render_commands_page(page: str) -> str:
+    """The text of ``docs/commands.md`` with every command of the tree and its one-line help.
+
+    Args:
+        page: The text, its list of any age.
+    """
+    before, _, rest = page.partition(COMMANDS_BEGIN)
+    _, _, after = rest.partition(COMMANDS_END)
+    rows = "\n".join(f"| `headrace {name}` | {place.help} |" for name, place in _places())
+    return f"{before}{COMMANDS_BEGIN}| command | does |\n| --- | --- |\n{rows}\n{COMMANDS_END}{after}"
+
+
+def _places() -> Iterator[tuple[str, Place]]:
+    for name, item in TREE.items():
+        if isinstance(item, Branch):
+            yield from ((f"{name} {verb}", place) for verb, place in item.commands.items())
+        else:
+            yield name, item
+
+
 def copy_project(folder: Path) -> None:
     """Copy what the commands in the pages need: the flows and the documentation that they answer from."""
     for name in ("flows", "docs"):
@@ -188,6 +211,8 @@ def write_pages() -> None:
     (DOCS / "errors.md").write_text(render_errors_page(), encoding="utf-8")
     evaluators = DOCS / "evaluators.md"
     evaluators.write_text(render_evaluators_page(evaluators.read_text(encoding="utf-8")), encoding="utf-8")
+    commands = DOCS / "commands.md"
+    commands.write_text(render_commands_page(commands.read_text(encoding="utf-8")), encoding="utf-8")
     readme = ROOT / "README.md"
     with TemporaryDirectory() as name:
         folder = Path(name).resolve()
