@@ -23,7 +23,7 @@ from headrace.operations.served_versions import ServingChoice
 from headrace.operations.workspace import open_workspace
 from headrace.serving.app import run_flow_server
 from headrace.serving.served import Served
-from headrace.serving.server import listen
+from headrace.serving.server import bind
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def serving(
         workspace = stack.enter_context(open_workspace(settings, folder))
         found = find_sources([Path(source) for source in sources], folder)
         loaded = load_versions(workspace, found, ServingChoice(), stack)
-        listener = stack.enter_context(listen("127.0.0.1", 0))
+        listener = stack.enter_context(bind("127.0.0.1", 0))
         port = listener.getsockname()[1]
         task = loop.create_task(serve())
 

@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from headrace.domain.access import AccessRules
 from headrace.serving.access import CALLER, guard
-from headrace.serving.server import ServerCalls, listen, run_app
+from headrace.serving.server import ServerCalls, bind, run_app
 
 
 @dataclass
@@ -83,7 +83,7 @@ class Guarded:
 def guarded(rules: AccessRules, host: str = "127.0.0.1") -> Iterator[Guarded]:
     """An app behind ``rules``, in a thread of its own."""
     app = App()
-    ready, listener = threading.Event(), listen(host, 0)
+    ready, listener = threading.Event(), bind(host, 0)
     port = listener.getsockname()[1]
     loop = asyncio.new_event_loop()
 

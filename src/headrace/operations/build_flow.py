@@ -80,7 +80,8 @@ class BuiltFlow:
         files: Path below ``folder`` to size in bytes, in order.
         settings: Variables that the server needs.
         left_out: Files of the flow that were not packed, because they hold secrets.
-        unnamed: Folders of data, and flows of their own, that nothing in the flow names and that were not packed.
+        ignored: What was not packed, because the flow's ``.amlignore`` says so.
+        unnamed: Folders of data, and flows of their own, that were packed although nothing in the flow names them.
         emptied: Files of the flow in which keys were replaced.
         replaced: Requirements that are not installed, because headrace brings their names.
         unpinned: Requirements that are not installed here, so that nobody knows which version was evaluated.
@@ -92,6 +93,7 @@ class BuiltFlow:
     files: Mapping[str, int]
     settings: tuple[str, ...]
     left_out: tuple[str, ...]
+    ignored: tuple[str, ...]
     unnamed: tuple[str, ...]
     emptied: tuple[str, ...]
     replaced: tuple[str, ...]
@@ -138,6 +140,7 @@ def build_flow(workspace: Workspace, request: BuildRequest) -> BuiltFlow:
         files=written,
         settings=packed.settings if request.kind != FLOW_ONLY else (),
         left_out=packed.flow.left_out,
+        ignored=packed.flow.ignored,
         unnamed=packed.flow.unnamed,
         emptied=packed.flow.emptied,
         replaced=packed.requirements.replaced,

@@ -14,10 +14,12 @@ from typing import Any
 from headrace.domain.flow import DAG, Flow
 from headrace.formats.flow_file import FLOW_FILE_NAMES, read_flow
 from headrace.formats.flow_files import find_flow_files, is_secret_file
+from headrace.formats.ignore_file import is_ignored, parse_ignore_file
 from headrace.formats.includes import copy_merged
 from headrace.formats.positions import dump_yaml, read_text, read_yaml
 from headrace.operations.describe_tools import describe_flow_tools
 from headrace.operations.new_files import cannot_write, write_files
+from headrace.operations.snapshot import IGNORE_FILE
 from headrace.planning.flow_version import hide_secrets, secret_values
 
 MOST_BYTES = 4 * 1024 * 1024
@@ -35,11 +37,13 @@ class PackedFlow:
 
     Attributes:
         left_out: Paths of files that are not there, because they hold secrets by their names.
-        unnamed: Folders of data, and flows of their own, that are not there because nothing in the flow names them.
+        ignored: Paths that are not there, because the flow's ``.amlignore`` says so.
+        unnamed: Folders of data, and flows of their own, that are there although nothing in the flow names them.
         emptied: Paths of files in which keys were replaced.
     """
 
     left_out: tuple[str, ...]
+    ignored: tuple[str, ...]
     unnamed: tuple[str, ...]
     emptied: tuple[str, ...]
 
@@ -61,7 +65,8 @@ def pack_flow(flow: Flow, file: Path, target: Path, choices: Mapping[str, str]) 
         target.parent.mkdir(parents=True, exist_ok=True)
         copy_merged(flow, target)
         found = find_flow_files(flow)
-        unnamed = tuple(_remove_unnamed(Path(flow.folder), target, found.files))
+        ignored = tuple(_remove_ignored(target, found.files))
+        unnamed = tuple(_find_unnamed(target, found.files))
         left_out = tuple(_remove_private(target))
         emptied = tuple(_hide_keys(target, secret_values(found.data)))
     except OSError as error:
@@ -71,20 +76,44 @@ def pack_flow(flow: Flow, file: Path, target: Path, choices: Mapping[str, str]) 
         text = dump_yaml(_settled(flow, packed, choices))
         write_files({packed: text}, is_replacing=True)
     _describe_tools(target, file.name)
-    return PackedFlow(left_out=left_out, unnamed=unnamed, emptied=emptied)
+    return PackedFlow(left_out=left_out, ignored=ignored, unnamed=unnamed, emptied=emptied)
 
 
-def _remove_unnamed(folder: Path, target: Path, counted: Collection[str]) -> Iterator[str]:
-    """Remove what does not count in a version: ``data`` folders and flows of their own; their paths come back."""
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        copied = target / name
-        if not copied.is_dir() or copied.is_symlink():
+def _remove_ignored(target: Path, counted: Collection[str]) -> Iterator[str]:
+    """Remove what ``.amlignore`` names, but for files that the flow cannot do without; their paths come back."""
+    ignore_file = target / IGNORE_FILE
+    if not ignore_file.is_file():
+        return
+    patterns = parse_ignore_file(ignore_file.read_text(encoding="utf-8", errors="replace"))
+    for path in sorted(target.rglob("*")):
+        name = path.relative_to(target).as_posix()
+        is_folder = path.is_dir() and not path.is_symlink()
+        if (
+            not is_ignored(name, patterns, is_folder=is_folder)
+            or _is_needed(name, counted)
+            or not path.exists()
+        ):
             continue
+        if is_folder:
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+        yield name
+
+
+def _find_unnamed(target: Path, counted: Collection[str]) -> Iterator[str]:
+    """Folders that do not count in a version: ``data`` folders and flows of their own. prompt flow packs them too."""
+    for path in sorted(target.rglob("*")):
+        name = path.relative_to(target).as_posix()
+        is_folder = path.is_dir() and not path.is_symlink()
         is_other = path.name == "data" or any((path / file).is_file() for file in FLOW_FILE_NAMES)
-        if is_other and not any(file.startswith(f"{name}/") for file in counted):
-            shutil.rmtree(copied)
+        if is_folder and is_other and not _is_needed(name, counted):
             yield name
+
+
+def _is_needed(name: str, counted: Collection[str]) -> bool:
+    """Whether a path, or anything below it, counts in the flow's version."""
+    return any(file == name or file.startswith(f"{name}/") for file in counted)
 
 
 def _remove_private(target: Path) -> Iterator[str]:

@@ -24,7 +24,7 @@ from headrace.operations.versions import chosen_flow
 from headrace.operations.workspace import Workspace, open_workspace
 from headrace.providers.loading import load_optional
 
-_LISTEN = "headrace.serving.server:listen"
+_BIND = "headrace.serving.server:bind"
 _ADDRESS_OF = "headrace.serving.server:address_of"
 _RUN_SERVER = "headrace.serving.app:run_flow_server"
 _BUILD_APP = "headrace.serving.app:build_app"
@@ -109,7 +109,7 @@ def serve_flow(workspace: Workspace, request: ServeRequest, calls: ServeCalls) -
     sources = chosen_sources(settings, workspace.cwd, request.sources)
     access_rules(request.access, settings.environment, request.host)  # refused before anything is started
     n_workers = request.workers or _count(settings, "PROMPTFLOW_WORKER_NUM") or 1
-    with load_optional(_LISTEN, extra="serve")(request.host, request.port) as listener:
+    with load_optional(_BIND, extra="serve")(request.host, request.port) as listener:
         address = load_optional(_ADDRESS_OF, extra="serve")(request.host, listener)
 
         def announce() -> None:

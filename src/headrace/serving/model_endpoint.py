@@ -29,7 +29,7 @@ from headrace.errors import HeadraceError, Problem, UsageError
 from headrace.providers.base import ModelClient, ModelRequest
 from headrace.serving.model_errors import error_body, error_response
 from headrace.serving.model_stream import answer_events, chunk_events
-from headrace.serving.server import ServerCalls, address_of, listen, run_app
+from headrace.serving.server import ServerCalls, address_of, bind, run_app
 
 MAX_BODY_BYTES = 10_000_000
 
@@ -231,7 +231,7 @@ async def run_model_server(
     hosts = LOOPBACK_NAMES if is_local else ("*",)
     app = build_model_app(client, model, api_key=api_key, hosts=hosts)
     try:
-        listener = listen(host, port)
+        listener = bind(host, port)
         address = address_of(host, listener)
         await run_app(app, listener, ServerCalls(on_ready=lambda: on_ready(f"{address}/v1")))
     finally:

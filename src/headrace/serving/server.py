@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import threading
@@ -66,7 +67,7 @@ async def run_app(
 
     Args:
         app: Answers the requests.
-        listener: Listens already; closed at the end.
+        listener: Has an address, see :func:`bind`; closed at the end.
         calls: What to tell whom.
         times: How long to wait for what.
     """
@@ -77,6 +78,7 @@ async def run_app(
             access_log=False,
             lifespan="off",
             ws="none",
+            backlog=_BACKLOG,
             timeout_keep_alive=ceil(times.idle_s),
             timeout_graceful_shutdown=None if times.grace_s is None else ceil(times.grace_s),
         )
@@ -90,29 +92,32 @@ async def run_app(
             raise
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens on an address; port 0 takes a free one.
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that has an address; port 0 takes a free one. The server listens on it once it can answer.
 
     Its connections send at once: asyncio says so only for sockets that it opens itself, and the body of an answer would
     wait 40 ms for the client to acknowledge the head.
 
     Raises:
-        StateError: S809 when the address cannot be listened on.
+        StateError: S809 when the address cannot be had.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
-        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if os.name == "posix":  # elsewhere it would take the port from another server
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        bound.bind((host, port))
     except (OSError, OverflowError) as error:
-        reason = (getattr(error, "strerror", None) or "not an address of this machine").lower()
-        raise StateError(
-            Problem(
-                code="S809",
-                what=f"Cannot listen on {host} port {port}: {reason}.",
-                fix="Choose another port with --port, or stop the process that has it.",
-            )
-        ) from error
-    return listener
+        bound.close()
+        raise _not_free(host, port, error) from error
+    return bound
+
+
+def _not_free(host: str, port: int, error: Exception) -> StateError:
+    reason = (getattr(error, "strerror", None) or "not an address of this machine").lower()
+    what = f"Cannot listen on {host} port {port}: {reason}."
+    fix = "Choose another port with --port, or stop the process that has it."
+    return StateError(Problem(code="S809", what=what, fix=fix))
 
 
 def address_of(host: str, listener: socket.socket) -> str:
@@ -133,7 +138,11 @@ class _Server(uvicorn.Server):
         self._was_interrupted = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        try:
+            await super().startup(sockets)
+        except OSError as error:  # another server has bound the address as well, and listened first
+            host, port = sockets[0].getsockname()[:2] if sockets else ("", 0)
+            raise _not_free(host, port, error) from error
         self._calls.on_ready()
 
     async def on_tick(self, counter: int) -> bool:

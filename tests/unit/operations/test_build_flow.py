@@ -281,6 +281,7 @@ def test_no_secret_gets_into_any_form(folder: Path) -> None:
             "flow/deploy.pem": canary,
             "flow/data/test.jsonl": canary,
             "flow/grade/flow.dag.yaml": f"# {canary}\n",
+            "flow/.amlignore": "data/\ngrade/\nloud.py\n",
         },
     )
     settings = load_settings({"HOME": str(folder / "home"), "PLACE_URL": canary, "STORE_TOKEN": canary})
@@ -291,7 +292,15 @@ def test_no_secret_gets_into_any_form(folder: Path) -> None:
         assert built.settings == ("STORE_TOKEN", "PLACE_URL", "STORE_PASSWORD", "MY_MODEL_API_KEY")
         assert built.left_out == (".env", "deploy.pem", "inner/local.env")
         assert built.emptied == ("loud.py", "needed.txt", "settings.json")
-        assert built.unnamed == ("data", "grade")
+        assert built.ignored == ("data", "grade")  # loud.py is needed
+        assert built.unnamed == ()
+
+
+def test_everything_else_is_packed_as_by_prompt_flow_and_what_nothing_names_is_said(folder: Path) -> None:
+    write(folder, {"flow/data/test.jsonl": "{}", "flow/grade/flow.dag.yaml": "nodes: []\n"})
+    built = build(folder)
+    assert built.unnamed == ("data", "grade")
+    assert {"flow/data/test.jsonl", "flow/grade/flow.dag.yaml"} <= set(built.files)
 
 
 def test_what_lies_beside_an_earlier_build_stays(folder: Path) -> None:

@@ -25,7 +25,7 @@ from headrace.operations.served_sources import find_served_file
 from headrace.operations.workspace import open_workspace
 from headrace.serving.app import run_flow_server
 from headrace.serving.served import Served, ServedFlow, ServedVersion
-from headrace.serving.server import listen
+from headrace.serving.server import bind
 
 FLOW = """\
 type: chat
@@ -126,7 +126,7 @@ def serving(
     """The endpoint in a thread of its own; the flow is loaded in this one, for it changes the working directory."""
     write(folder, files)
     settings = load_settings({"HOME": str(folder), **(environment or {})})
-    ready, listener = threading.Event(), listen("127.0.0.1", 0)
+    ready, listener = threading.Event(), bind("127.0.0.1", 0)
     port = listener.getsockname()[1]
     spans: list[SpanRecord] = []
     loop = asyncio.new_event_loop()

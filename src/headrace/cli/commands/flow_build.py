@@ -102,7 +102,11 @@ def command(
 def _say_more(session: Session, built: BuiltFlow) -> None:
     said = (
         ("Left out, because they may hold secrets", built.left_out),
-        ("Left out, because nothing in the flow names them", built.unnamed),
+        ("Left out, because .amlignore says so", built.ignored),
+        (
+            "Packed although nothing in the flow names them; a line in .amlignore leaves them out",
+            built.unnamed,
+        ),
         ("Keys were taken out of", built.emptied),
         ("Not installed, because headrace brings their names", built.replaced),
         ("Not installed here, so no version of them is pinned", built.unpinned),

@@ -85,7 +85,8 @@ def tango_score(wins: float, losses: float, n: float, difference: float) -> floa
         ValueError: A count is negative, ``n`` is not positive or smaller than wins + losses, or
             ``difference`` is not strictly between -1 and 1.
     """
-    if min(wins, losses) < 0.0 or n <= 0.0 or wins + losses > n or not -1.0 < difference < 1.0:
+    # Effective counts are shares of n: their sum may exceed it in the last digit.
+    if min(wins, losses) < 0.0 or n <= 0.0 or wins + losses > n * (1 + 1e-12) or not -1.0 < difference < 1.0:
         msg = f"tango_score got {wins} wins, {losses} losses of {n} and a difference of {difference}"
         raise ValueError(msg)
     spread = _tango_spread(difference, wins, losses, n)
