@@ -10,7 +10,9 @@ import asyncio
 import socket
 import ssl
 import zlib
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -28,6 +30,8 @@ KEEP_ALIVE = (
 """Options that let the system find out, within a minute, that whoever should answer is gone."""
 
 _MAX_HEAD_BYTES = 65_536
+_MAX_UNREAD_BYTES = 262_144
+_END_WITHIN_S = 0.02
 _END_OF_HEAD = b"\r\n\r\n"
 _DIGITS = {10: frozenset("0123456789"), 16: frozenset("0123456789abcdefABCDEF")}
 
@@ -61,6 +65,47 @@ class HttpAnswer:
     status: int
     headers: Mapping[str, str]
     content: bytes
+
+
+class HttpStream:
+    """An answer whose body is read while it arrives.
+
+    Attributes:
+        status: HTTP status.
+        headers: By name in lower case; of a repeated one the last.
+    """
+
+    def __init__(self, status: int, headers: Mapping[str, str], connection: _Connection) -> None:
+        self.status = status
+        self.headers = headers
+        self._connection = connection
+        is_packed = headers.get("content-encoding", "").lower() == "gzip"
+        self._unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16) if is_packed else None
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The body, decompressed, in the pieces in which it comes.
+
+        Raises:
+            BrokenConnectionError: The connection broke, or what came is no body.
+        """
+        try:
+            while (piece := await self._connection.next_piece()) is not None:
+                content = self._unpacker.decompress(piece) if self._unpacker else piece
+                if content:
+                    yield content
+        except zlib.error as error:
+            raise BrokenConnectionError from error
+
+    async def expect_end(self) -> None:
+        """Nothing is to be read any more: wait a moment for the end, so that the connection can be used again."""
+        with suppress(TimeoutError, OSError):
+            async with asyncio.timeout(_END_WITHIN_S):
+                while await self._connection.next_piece() is not None:
+                    pass
+
+    async def read(self) -> bytes:
+        """The whole body."""
+        return b"".join([piece async for piece in self.pieces()])
 
 
 class HttpPool:
@@ -119,6 +164,27 @@ class HttpPool:
             else:
                 connection.abort()
         return answer
+
+    @asynccontextmanager
+    async def stream(
+        self, target: str, headers: Mapping[str, str], content: bytes
+    ) -> AsyncIterator[HttpStream]:
+        """Send one request and read its answer while it arrives; see :meth:`post` for arguments and errors.
+
+        Whoever leaves the block before the end of the body closes the connection. It is up to the reader how long he
+        waits for a piece.
+        """
+        connection = self._take() or await self._connect()
+        self._busy.add(connection)
+        try:
+            yield await connection.begin(_request_bytes(target, headers, content))
+        finally:
+            self._busy.discard(connection)
+            connection.end_stream()
+            if connection.is_reusable:
+                self._idle.append(connection)
+            else:
+                connection.abort()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -195,6 +261,19 @@ class _Body:
         """Whether only the end of the connection says where the body ends."""
         return not self.is_chunked and self._length is None
 
+    def take_arrived(self, buffer: bytearray) -> tuple[list[bytes], bool]:
+        """What of the body has arrived since, removed from ``buffer``, and whether that was the end of it."""
+        if self.is_chunked:
+            is_over = self._take_chunks(buffer) is not None
+            parts, self._parts = self._parts, []
+            return parts, is_over
+        most = len(buffer) if self._length is None else self._length
+        part = bytes(buffer[:most])
+        del buffer[:most]
+        if self._length is not None:
+            self._length -= len(part)
+        return [part] if part else [], self._length == 0
+
     def take(self, buffer: bytearray) -> bytes | None:
         """The whole body once ``buffer`` holds its end, removed from there; else ``None``."""
         if self.is_chunked:
@@ -265,12 +344,60 @@ def _number(text: str, base: int) -> int:
     return int(text, base)
 
 
+class _Arrived:
+    """The pieces of a body that nobody has read yet; while they are many, no more are taken from the network."""
+
+    __slots__ = ("_is_paused", "_loop", "_n_bytes", "_pieces", "_transport", "_waiter", "error", "has_ended")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, transport: asyncio.Transport) -> None:
+        self._loop = loop
+        self._transport = transport
+        self._pieces: deque[bytes] = deque()
+        self._n_bytes = 0
+        self._is_paused = False
+        self._waiter: asyncio.Future[None] | None = None
+        self.has_ended = False
+        self.error: BrokenConnectionError | None = None
+
+    def add(self, pieces: Iterable[bytes]) -> None:
+        self._pieces.extend(pieces)
+        self._n_bytes = sum(map(len, self._pieces))
+        if self._n_bytes > _MAX_UNREAD_BYTES and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def end(self, error: BrokenConnectionError | None = None) -> None:
+        if not self.has_ended and self.error is None:
+            self.has_ended, self.error = error is None, error
+            self._wake()
+
+    async def take(self) -> bytes | None:
+        while not self._pieces:
+            if self.error is not None:
+                raise self.error
+            if self.has_ended:
+                return None
+            self._waiter = self._loop.create_future()
+            await self._waiter
+        piece = self._pieces.popleft()
+        if self._is_paused and not self._pieces and not self._transport.is_closing():
+            self._is_paused = False
+            self._transport.resume_reading()
+        return piece
+
+    def _wake(self) -> None:
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
 class _Connection(asyncio.Protocol):
     """One connection, one request at a time."""
 
     __slots__ = (
-        "_answer", "_body", "_buffer", "_heard_at", "_idle_s", "_loop", "_timer", "_transport",
-        "is_reusable", "used_at",
+        "_answer", "_arrived", "_body", "_buffer", "_heard_at", "_idle_s", "_loop", "_opening", "_timer",
+        "_transport", "is_reusable", "used_at",
     )  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, idle_s: float) -> None:
@@ -280,6 +407,8 @@ class _Connection(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[HttpAnswer] | None = None
+        self._opening: asyncio.Future[HttpStream] | None = None
+        self._arrived: _Arrived | None = None
         self._buffer = bytearray()
         self._body: _Body | None = None
         self.is_reusable = False
@@ -293,6 +422,29 @@ class _Connection(asyncio.Protocol):
         self._answer = self._loop.create_future()
         self._transport.write(request)
         return await self._answer
+
+    async def begin(self, request: bytes) -> HttpStream:
+        """Send a request and wait for the head of the answer."""
+        if self._transport is None:
+            raise BrokenConnectionError
+        self.is_reusable = False
+        self._arrived = _Arrived(self._loop, self._transport)
+        self._opening = self._loop.create_future()
+        self._transport.write(request)
+        return await self._opening
+
+    async def next_piece(self) -> bytes | None:
+        """The next piece of the body; ``None`` at its end."""
+        return None if self._arrived is None else await self._arrived.take()
+
+    def end_stream(self) -> None:
+        """Nobody reads on: the connection can be used again if the answer has ended."""
+        arrived, self._arrived, self._opening = self._arrived, None, None
+        body, self._body = self._body, None
+        if arrived is None or body is None or not arrived.has_ended:
+            return
+        self.is_reusable = body.keeps_connection and not self._buffer and self._transport is not None
+        self.used_at = self._loop.time()
 
     def abort(self) -> None:
         """Close at once."""
@@ -336,6 +488,9 @@ class _Connection(asyncio.Protocol):
     def eof_received(self) -> None:
         if self._body is None or not self._body.ends_with_connection:
             return
+        if self._arrived is not None:
+            self._arrived.end()
+            return
         try:
             self._finish(self._body, bytes(self._buffer))
         except (_NotHttpError, zlib.error):
@@ -358,9 +513,20 @@ class _Connection(asyncio.Protocol):
             del self._buffer[: end + len(_END_OF_HEAD)]
             # 100 Continue and 103 Early Hints come before the answer itself.
             self._body = body if body.status >= 200 else None
+        if self._arrived is not None:
+            self._read_piece(self._body, self._arrived)
+            return
         content = self._body.take(self._buffer)
         if content is not None:
             self._finish(self._body, content)
+
+    def _read_piece(self, body: _Body, arrived: _Arrived) -> None:
+        if self._opening is not None and not self._opening.done():
+            self._opening.set_result(HttpStream(body.status, body.headers, self))
+        pieces, is_over = body.take_arrived(self._buffer)
+        arrived.add(pieces)
+        if is_over:
+            arrived.end()
 
     def _finish(self, body: _Body, content: bytes) -> None:
         content = _decompressed(body.headers, content)
@@ -378,4 +544,8 @@ class _Connection(asyncio.Protocol):
         answer, self._answer = self._answer, None
         if answer is not None and not answer.done():
             answer.set_exception(error or BrokenConnectionError())
+        if self._opening is not None and not self._opening.done():
+            self._opening.set_exception(BrokenConnectionError())
+        elif self._arrived is not None:
+            self._arrived.end(BrokenConnectionError())
         self.abort()

@@ -1,4 +1,4 @@
-"""The adapter on the ``openai`` package and its own transport: streams, proxies, and everything when asked to.
+"""The adapter on the ``openai`` package and its own transport: proxies, and everything when asked to.
 
 ``HEADRACE_MODEL_CLIENT=openai`` sends all requests through it. It sends the same requests as
 :mod:`headrace.providers.openai_wire` and passes the same conformance suite.
@@ -10,9 +10,10 @@ import asyncio
 import random
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -21,24 +22,23 @@ import openai
 
 from headrace.config import Settings
 from headrace.domain.connection import Connection
-from headrace.errors import ContentFilteredError, RemoteError
+from headrace.errors import RemoteError
 from headrace.providers.answers import NOT_AN_OBJECT, read_answer, read_chunk
 from headrace.providers.authorization import SecretLookup, make_authorization
 from headrace.providers.base import ModelRequest, ModelResponse, StreamChunk
 from headrace.providers.endpoint import CONNECT_TIMEOUT_S, make_endpoint
-from headrace.providers.failures import bad_answer, filtered, stalled, status_failure, stream_failure
+from headrace.providers.failures import bad_answer, status_failure, stream_failure
 from headrace.providers.http1 import IDLE_S, KEEP_ALIVE
 from headrace.providers.limits import Jitter, RetryPolicy, Sleep, parse_retry_after, send_with_retries
 from headrace.providers.pace import Ticket
 from headrace.providers.proxies import find_proxy
 from headrace.providers.quota import Budget, Quota
+from headrace.providers.streams import OpenStream, begin_stream, in_time, send_stream
 from headrace.providers.tls import trusted_certificates
 from headrace.providers.transport import transport_failure
 
 # In the middle of a stream the package lets errors of its transport out.
 _ERRORS = (openai.OpenAIError, TimeoutError, httpx2.HTTPError)
-
-_END = object()
 
 _hear_headers: ContextVar[Callable[[Mapping[str, str]], None]] = ContextVar("headrace_hear_headers")
 """Who wants the headers of the answers to what this context sends: the package keeps them to itself."""
@@ -46,14 +46,6 @@ _hear_headers: ContextVar[Callable[[Mapping[str, str]], None]] = ContextVar("hea
 
 async def _hear(response: httpx2.Response) -> None:
     _hear_headers.get()(response.headers)
-
-
-@dataclass(slots=True, kw_only=True)
-class _OpenStream:
-    """A stream whose first piece has arrived."""
-
-    first: StreamChunk
-    rest: AsyncIterator[StreamChunk]
 
 
 class OpenAIPackageClient:
@@ -109,20 +101,11 @@ class OpenAIPackageClient:
     async def stream(self, request: ModelRequest) -> AsyncIterator[StreamChunk]:
         """Yield the answer piece by piece; see the protocol."""
         budget = self._budgets(request.model)
-        attempt = partial(self._begin_stream, request, budget)
-        sent = await send_with_retries(
-            attempt, request, budget, self._policy, self._sleep, self._jitter, keeps_place=True
-        )
-        chunk: StreamChunk | None = replace(sent.result.first, retries=sent.retries, waited_s=sent.waited_s)
-        try:
-            while chunk is not None:
-                if chunk.usage is not None:
-                    budget.settle(sent.ticket, chunk.usage)
+        begin = partial(self._begin_stream, request, budget)
+        chunks = send_stream(begin, request, budget, self._policy, self._sleep, self._jitter)
+        async with aclosing(chunks) as found:
+            async for chunk in found:
                 yield chunk
-                chunk = await anext(sent.result.rest, None)
-            budget.leave(sent.ticket, is_served=True)
-        finally:
-            budget.leave(sent.ticket)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -147,18 +130,12 @@ class OpenAIPackageClient:
             raise bad_answer(self._endpoint, NOT_AN_OBJECT) from error
         return read_answer(self._endpoint, request.operation, body)
 
-    async def _begin_stream(self, request: ModelRequest, budget: Budget, ticket: Ticket) -> _OpenStream:
+    async def _begin_stream(self, request: ModelRequest, budget: Budget, ticket: Ticket) -> OpenStream:
         """Open the stream and wait for its first piece."""
         _hear_headers.set(partial(budget.hear, ticket))
-        chunks = self._read_stream(request)
-        first = await anext(chunks, None)
-        if first is None:
-            raise bad_answer(self._endpoint, "something that is not a stream of completions")
-        if first.finish_reason == "content_filter" and not first.text:
-            raise ContentFilteredError(filtered(self._endpoint, ()))
-        return _OpenStream(first=first, rest=chunks)
+        return await begin_stream(self._endpoint, self._read_stream(request))
 
-    async def _read_stream(self, request: ModelRequest) -> AsyncIterator[StreamChunk]:
+    async def _read_stream(self, request: ModelRequest) -> AsyncGenerator[StreamChunk]:
         try:
             events = await self._open_client().post(
                 self._endpoint.url(request.operation, request.model),
@@ -170,7 +147,7 @@ class OpenAIPackageClient:
             )
             # Leaving the block closes the connection of a stream that nobody reads to its end.
             async with events:
-                async for event in self._in_time(events, request.model):
+                async for event in in_time(events, self._endpoint, request.model, self._idle_timeout_s):
                     chunk = read_chunk(event) if isinstance(event, dict) else None
                     if chunk is not None:
                         yield chunk
@@ -178,26 +155,6 @@ class OpenAIPackageClient:
             raise self._failure(error, request.model) from error
         except ValueError as error:
             raise bad_answer(self._endpoint, "an event that is not JSON") from error
-
-    async def _in_time(self, events: AsyncIterator[Any], model: str) -> AsyncIterator[Any]:
-        """The events of a stream, until it stalls.
-
-        A model that thinks may be silent for long before its first piece of text, but not afterwards.
-        """
-        limit_s: float | None = None
-        while True:
-            try:
-                async with asyncio.timeout(limit_s):
-                    event = await anext(events, _END)
-            except TimeoutError as error:
-                if limit_s is None:
-                    raise
-                raise stalled(self._endpoint, model, self._idle_timeout_s) from error
-            if event is _END:
-                return
-            yield event
-            if limit_s is None and isinstance(event, dict) and read_chunk(event) is not None:
-                limit_s = self._idle_timeout_s
 
     async def _options(self, request: ModelRequest) -> Any:
         """The headers of one request; where the key has another header, or none, the package's own must go."""

@@ -1,7 +1,7 @@
 """The lean adapter for OpenAI-compatible services: one HTTP request per call, on :mod:`headrace.providers.http1`.
 
 It sends what the ``openai`` package sends, without that package's import time and cost per call; see
-docs/decisions/0005. Streams, and services behind a proxy, are left to :mod:`headrace.providers.openai_client`.
+docs/decisions/0005. Services behind a proxy are left to :mod:`headrace.providers.openai_client`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import random
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from functools import partial
 from urllib.parse import quote, urlsplit
@@ -22,14 +23,16 @@ from headrace import __version__
 from headrace.config import Settings
 from headrace.domain.connection import Connection
 from headrace.errors import RemoteError
-from headrace.providers.answers import parse_answer
+from headrace.providers.answers import parse_answer, read_chunk
 from headrace.providers.authorization import SecretLookup, make_authorization
-from headrace.providers.base import ModelClient, ModelRequest, ModelResponse, StreamChunk
+from headrace.providers.base import ModelRequest, ModelResponse, StreamChunk
 from headrace.providers.endpoint import CONNECT_TIMEOUT_S, Endpoint, make_endpoint
 from headrace.providers.failures import (
+    bad_answer,
     broken_off,
     stalled,
     status_failure,
+    stream_failure,
     timed_out,
     unreachable,
     untrusted,
@@ -44,6 +47,7 @@ from headrace.providers.http1 import (
 from headrace.providers.limits import Jitter, RetryPolicy, Sleep, parse_retry_after, send_with_retries
 from headrace.providers.pace import Ticket
 from headrace.providers.quota import Budget, Quota
+from headrace.providers.streams import OpenStream, begin_stream, in_time, read_events, send_stream
 from headrace.providers.tls import trusted_certificates
 
 
@@ -55,7 +59,6 @@ class OpenAIWireClient:
         secret: Resolves its secrets.
         settings: Model timeout and retries.
         quota: Says when requests are sent.
-        open_stream_client: Makes the client that streams are left to; called at the first stream.
         sleep: Waits between attempts.
         jitter: Spreads those waits.
         clock: Seconds since the Unix epoch.
@@ -71,7 +74,6 @@ class OpenAIWireClient:
         settings: Settings,
         *,
         quota: Quota,
-        open_stream_client: Callable[[], ModelClient],
         sleep: Sleep = asyncio.sleep,
         jitter: Jitter = random.random,
         clock: Callable[[], float] = time.time,
@@ -90,12 +92,10 @@ class OpenAIWireClient:
             connect_timeout_s=CONNECT_TIMEOUT_S,
             idle_timeout_s=settings.idle_timeout_s,
         )
-        self._open_stream_client = open_stream_client
         self._sleep = sleep
         self._jitter = jitter
         self._clock = clock
         self._targets: dict[tuple[str, str], str] = {}
-        self._stream_client: ModelClient | None = None
         self.system = self._endpoint.system
         self.address: str | None = self._endpoint.address
         self.port: int | None = self._endpoint.port
@@ -112,15 +112,16 @@ class OpenAIWireClient:
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[StreamChunk]:
         """Yield the answer piece by piece; see the protocol."""
-        if self._stream_client is None:
-            self._stream_client = self._open_stream_client()
-        async for chunk in self._stream_client.stream(request):
-            yield chunk
+        budget = self._budgets(request.model)
+        content = _encode({"model": request.model, **request.body, "stream": True})
+        begin = partial(self._begin_stream, request, content, budget)
+        chunks = send_stream(begin, request, budget, self._policy, self._sleep, self._jitter)
+        async with aclosing(chunks) as found:
+            async for chunk in found:
+                yield chunk
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._stream_client is not None:
-            await self._stream_client.close()
         await self._pool.close()
 
     async def _attempt(
@@ -134,6 +135,42 @@ class OpenAIWireClient:
             return parse_answer(self._endpoint, request.operation, answer.content)
         retry_after_s = parse_retry_after(answer.headers, self._clock())
         raise status_failure(self._endpoint, request.model, answer.status, answer.content, retry_after_s)
+
+    async def _begin_stream(
+        self, request: ModelRequest, content: bytes, budget: Budget, ticket: Ticket
+    ) -> OpenStream:
+        """Open the stream and wait for its first piece."""
+        return await begin_stream(self._endpoint, self._read_stream(request, content, budget, ticket))
+
+    async def _read_stream(
+        self, request: ModelRequest, content: bytes, budget: Budget, ticket: Ticket
+    ) -> AsyncGenerator[StreamChunk]:
+        endpoint, model = self._endpoint, request.model
+        authorization = await self._authorization.headers()
+        headers = {**self._headers, **request.headers, **authorization}
+        limit_s = self._timeout_s or None
+        try:
+            async with AsyncExitStack() as stack:
+                async with asyncio.timeout(limit_s):
+                    opened = self._pool.stream(self._target(request), headers, content)
+                    answer = await stack.enter_async_context(opened)
+                    budget.hear(ticket, answer.headers)
+                    if not 200 <= answer.status < 300:
+                        retry_after_s = parse_retry_after(answer.headers, self._clock())
+                        refusal = await answer.read()
+                        raise status_failure(endpoint, model, answer.status, refusal, retry_after_s)
+                events = read_events(answer.pieces())
+                async for event in in_time(events, endpoint, model, self._idle_timeout_s, limit_s):
+                    if isinstance(event, dict) and event.get("error"):
+                        raise stream_failure(endpoint, model, event["error"])
+                    chunk = read_chunk(event) if isinstance(event, dict) else None
+                    if chunk is not None:
+                        yield chunk
+                await answer.expect_end()
+        except OSError as error:
+            raise self._failure(error, model) from error
+        except ValueError as error:
+            raise bad_answer(endpoint, "an event that is not JSON") from error
 
     async def _exchange(
         self, request: ModelRequest, content: bytes, authorization: Mapping[str, str]

@@ -6,7 +6,6 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
 
 from headrace.config import Settings
 from headrace.domain.connection import Connection
@@ -77,19 +76,9 @@ def open_client(
     if adapter == SCORING:
         scoring: ModelClient = load_by_name(adapter)(connection, secret, settings, **arguments)
         return scoring
-    package = partial(_load_package_client, connection, secret, settings, arguments)
     if settings.model_client == "openai" or find_proxy(
         make_endpoint(connection).base_url, settings.environment
     ):
-        return package()
-    wire: ModelClient = load_by_name(adapter)(
-        connection, secret, settings, open_stream_client=package, **arguments
-    )
-    return wire
-
-
-def _load_package_client(
-    connection: Connection, secret: SecretLookup, settings: Settings, arguments: Mapping[str, object]
-) -> ModelClient:
-    client: ModelClient = load_by_name(PACKAGE)(connection, secret, settings, **arguments)
-    return client
+        adapter = PACKAGE
+    model: ModelClient = load_by_name(adapter)(connection, secret, settings, **arguments)
+    return model

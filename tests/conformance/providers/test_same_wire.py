@@ -119,3 +119,28 @@ def test_requests_are_the_same(name: str, service: str) -> None:
         asyncio.run(session(server))
     theirs, ours = server.requests
     assert relevant(ours) == relevant(theirs)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_requests_for_streams_are_the_same(service: str) -> None:
+    make_package_client, make_connection = SERVICES[service]
+    body = {"messages": MESSAGES, "temperature": 0.0, "stream_options": {"include_usage": True}}
+
+    async def session(server: ModelServer) -> tuple[str, str]:
+        async with make_package_client(server) as package:
+            events = await package.chat.completions.create(**body, model="my model", stream=True)
+            theirs = "".join(
+                [event.choices[0].delta.content or "" async for event in events if event.choices]
+            )
+        made = make_connection(server)
+        client = open_client(made, lambda found, field: found.secrets[field].value, load_settings({}))
+        request = ModelRequest(operation="chat", model="my model", body=body)
+        ours = "".join([chunk.text async for chunk in client.stream(request)])
+        await client.close()
+        return theirs, ours
+
+    with ModelServer() as server:
+        theirs, ours = asyncio.run(session(server))
+    assert ours == theirs
+    first, second = server.requests
+    assert relevant(second) == relevant(first)

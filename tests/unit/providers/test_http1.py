@@ -253,6 +253,97 @@ def test_cancelled_request_takes_its_connection_with_it() -> None:
     run([[OK], [CHUNKED]], work)
 
 
+def streamed(*answers: Sequence[bytes]) -> tuple[list[list[bytes]], int]:
+    """The pieces of each answer, read one after the other, and how many connections that took."""
+
+    async def work(server: ByteServer, client: HttpPool) -> tuple[list[list[bytes]], int]:
+        found = []
+        for _ in answers:
+            async with client.stream("/", HEADERS, b"{}") as answer:
+                found.append([piece async for piece in answer.pieces()])
+        return found, server.n_connections
+
+    pieces: tuple[list[list[bytes]], int] = run(answers, work)
+    return pieces
+
+
+@pytest.mark.parametrize("size", [1, 7, 1_000])
+def test_pieces_of_a_streamed_answer_add_up_to_it_and_the_connection_is_used_again(size: int) -> None:
+    cut = [CHUNKED[at : at + size] for at in range(0, len(CHUNKED), size)]
+    length = [OK + b"Content-Length: 6\r\n\r\nab", b"cd", b"ef"]
+    found, n_connections = streamed(cut, length, cut)
+    assert [b"".join(pieces) for pieces in found] == [b"abcdefg", b"abcdef", b"abcdefg"]
+    assert n_connections == 1
+
+
+def test_a_piece_is_there_before_the_next_one_is_sent() -> None:
+    async def session() -> list[bytes]:
+        go_on, found = asyncio.Event(), []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"{}")
+            writer.write(OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
+            await go_on.wait()
+            writer.write(b"3\r\ntwo\r\n0\r\n\r\n")
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            client = HttpPool("127.0.0.1", port, tls=None, connect_timeout_s=5.0)
+            async with client.stream("/", HEADERS, b"{}") as answer:
+                async for piece in answer.pieces():
+                    found.append(piece)
+                    go_on.set()
+            await client.close()
+        return found
+
+    assert asyncio.run(session()) == [b"one", b"two"]
+
+
+def test_streamed_answer_that_ends_with_the_connection() -> None:
+    (pieces,), _ = streamed([OK + b"\r\nab", b"cd", b""])
+    assert b"".join(pieces) == b"abcd"
+
+
+def test_compressed_pieces() -> None:
+    packed = gzip.compress(b"pieces of a text")
+    head = OK + f"Content-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n".encode()
+    (pieces,), _ = streamed([head + packed[:20], packed[20:]])
+    assert b"".join(pieces) == b"pieces of a text"
+
+
+def test_streamed_answer_that_breaks_off() -> None:
+    with pytest.raises(BrokenConnectionError):
+        streamed([OK + b"Transfer-Encoding: chunked\r\n\r\n3\r\none\r\n", b""])
+
+
+def test_stream_that_is_left_early_closes_its_connection() -> None:
+    async def work(server: ByteServer, client: HttpPool) -> int:
+        async with client.stream("/", HEADERS, b"{}") as answer:
+            async for _ in answer.pieces():
+                break
+        await asyncio.wait_for(server.lost.wait(), 5)
+        async with client.stream("/", HEADERS, b"{}") as answer:
+            assert await answer.read() == b"abcdefg"
+        return server.n_connections
+
+    assert run([[CHUNKED[:60]], [CHUNKED]], work) == 2
+
+
+def test_pieces_that_nobody_reads_stay_in_the_network() -> None:
+    size = 30_000_000
+
+    async def work(_: ByteServer, client: HttpPool) -> int:
+        async with client.stream("/", HEADERS, b"{}") as answer:
+            await asyncio.sleep(0.2)
+            (connection,) = client._busy
+            assert connection._arrived is not None
+            assert connection._arrived._n_bytes < 2_000_000
+            return len(await answer.read())
+
+    assert run([[OK + f"Content-Length: {size}\r\n\r\n".encode(), bytes(size)]], work) == size
+
+
 def test_large_bodies_both_ways() -> None:
     body = b"x" * 3_000_000
 
