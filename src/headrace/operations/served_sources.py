@@ -14,7 +14,21 @@ from headrace.formats.paths import exists, is_folder
 
 _NAMED = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9_-]*)=(?P<source>.+)")
 _FREE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-_TAKEN = frozenset({"score", "feedback", "health", "healthz", "readyz", "version", "v1"})
+_TAKEN = frozenset(
+    {
+        "score",
+        "feedback",
+        "swagger.json",
+        "form",
+        "openapi.json",
+        "health",
+        "healthz",
+        "readyz",
+        "version",
+        "v1",
+    }
+)
+"""What the server itself answers at its root. A flow of such a name would make the path one of its page, and open."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,7 +55,7 @@ def guard(app: ASGIApp, rules: AccessRules, *, open_paths: Iterable[str] = ()) -
     Args:
         app: What is guarded.
         rules: Who may ask, and how often.
-        open_paths: Paths, beside those of probes, that are answered without a key: pages that hold no answer.
+        open_paths: Paths, beside those of probes, that are read without a key: pages that hold no answer.
 
     Raises:
         DefinitionError: The file of keys is wrong.
@@ -90,7 +90,7 @@ class _Access:
             await refused(scope, receive, send)
         elif origin and scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
             await _preflight(headers)(scope, receive, send)
-        elif scope["path"] in self._open_paths:
+        elif scope["path"] in self._open_paths and scope["method"] in _READING:
             await self._answer_anybody(scope, receive, send)
         else:
             await self._answer_caller(scope, receive, send)

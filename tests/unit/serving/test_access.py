@@ -38,6 +38,7 @@ def test_without_a_key_nobody_asks_but_the_platform(tmp_path: Path) -> None:
         assert served.app.n_requests == 0
         for path in ("/health", "/healthz", "/readyz", "/page"):
             assert served.ask("GET", path).body == {"caller": None}, path
+            assert served.ask("POST", path).status == 401, path  # else anybody's body would be read
 
 
 def test_a_probe_that_tells_more_to_callers_hears_who_asks(tmp_path: Path) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.endpoint import serving, write
 
+from headrace.domain.access import AccessRules, known_key
 from headrace.errors import HeadraceError
 from headrace.formats.flow_file import load_flow
 from headrace.operations.read_version import flow_digest
 from headrace.operations.served_sources import find_sources
+from headrace.serving import chat_completions, chat_page, flow_endpoint, openapi, probes
 from headrace.serving.served import ServedFlow, ServedVersion
 
 
@@ -98,12 +102,29 @@ nodes:
         (["one", "two"], "Two flows are to answer at the root"),
         (["a=one", "a=two"], "Two flows are to answer at /a"),
         (["score=one"], "No flow can answer at /score"),
+        (["form=one"], "No flow can answer at /form"),
     ],
 )
 def test_sources_that_do_not_fit_together_are_refused(tmp_path: Path, given: list[str], said: str) -> None:
     write(tmp_path, TWO)
     with pytest.raises(HeadraceError, match=said):
         find_sources([Path(item) for item in given], tmp_path)
+
+
+def test_no_flow_may_be_called_as_what_the_server_itself_answers(tmp_path: Path) -> None:
+    """Its page would be open, and with it what the server answers there."""
+    with serving(
+        tmp_path, {"one/flow.flex.yaml": "entry: m:f\n", "one/m.py": "def f(): return 1\n"}, ["one"]
+    ) as endpoint:
+        served = replace(endpoint.served, access=AccessRules(keys=(known_key("k" * 20, "k"),)))
+        paths = {*chat_page.routes(served), *probes.routes(served), *openapi.routes(served)}
+        paths |= {*flow_endpoint.routes(served.flows[""]), *chat_completions.routes(served)}
+    for name in {path.split("/")[1] for path in paths} - {""}:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "flow.flex.yaml").write_text("entry: m:f\n")
+        with pytest.raises(HeadraceError, match=f"No flow can answer at /{name}"):
+            find_sources([tmp_path], tmp_path)
+        shutil.rmtree(tmp_path / name)
 
 
 def version(name: str) -> ServedVersion:
