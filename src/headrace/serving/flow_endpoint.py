@@ -29,13 +29,18 @@ from headrace.serving.flow_stream import FlowStream
 from headrace.serving.plain_response import PlainResponse
 from headrace.serving.routes import Routes, answering
 from headrace.serving.served import ServedFlow, ServedVersion
+from headrace.telemetry.redaction import LONGEST_TEXT
 from headrace.telemetry.spans import ActiveSpan, new_trace_id
 
 FLOW_VERSION = "x-headrace-flow-version"
 """Header of every answer of a flow: the version that made it."""
 
+MAX_FEEDBACK_FIELDS = 64
+"""Fields of a flat feedback that become attributes of their own."""
+
 _JSON_TYPES = ("*/*", "application/json", "application/*")
 _EVENTS = "text/event-stream"
+_FIELD_NAME = re.compile(r"[^.\x00-\x1f\ud800-\udfff]{1,128}")
 _TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
@@ -166,15 +171,28 @@ def _unacceptable(accepted: Sequence[str], offered: Sequence[str]) -> str:
 
 
 def _feedback_attributes(text: str, is_flat: bool) -> dict[str, Any]:  # noqa: FBT001 - one place
-    attributes: dict[str, Any] = {"feedback": text}
+    """What the span says: the body, and where that is asked for the fields of its object by their names.
+
+    Only names without a dot, so that nobody sends what counts as a token, a cost or a version; and only so many, and so
+    much of each.
+    """
+    attributes: dict[str, Any] = {"feedback": text[:LONGEST_TEXT]}
     if is_flat:
         try:
             data = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return attributes
         if isinstance(data, dict):
-            attributes |= {
-                str(name): value if isinstance(value, (str, int, float)) else json.dumps(value)
-                for name, value in data.items()
-            }
+            named = [item for item in data.items() if _FIELD_NAME.fullmatch(item[0])]
+            attributes |= {name: _feedback_value(value) for name, value in named[:MAX_FEEDBACK_FIELDS]}
     return attributes
+
+
+def _feedback_value(value: Any) -> Any:
+    if isinstance(value, int | float):
+        return value
+    try:
+        text = value if isinstance(value, str) else json.dumps(value)
+    except RecursionError:
+        text = "nested too deep"
+    return text[:LONGEST_TEXT]

@@ -341,6 +341,26 @@ def test_feedback_is_a_span_below_the_trace_that_it_is_about(endpoint: Endpoint)
     assert third.attributes == {"feedback": "fine"}
 
 
+def test_feedback_becomes_only_so_many_attributes_with_names_that_mean_nothing_else(
+    endpoint: Endpoint,
+) -> None:
+    data = {
+        "gen_ai.usage.input_tokens": 10**9,
+        "": "no name",
+        "\ud800": 1,
+        "long" * 64: 1,
+        "text": "x" * 20_000,
+        "deep": [[{"a": 1}]],
+        **{f"n{number}": number for number in range(100)},
+    }
+    for body in (data, b"[" * 200_000, b'{"a": ' + b"[" * 900 + b"]" * 900 + b"}"):
+        assert endpoint.ask("POST", "/feedback?flatten=true", body)[0] == 200
+    flat, deep, _ = (span.attributes for span in endpoint.spans)
+    assert set(flat) == {"feedback", "text", "deep", *(f"n{number}" for number in range(62))}
+    assert max(len(str(value)) for value in flat.values()) == 16_384
+    assert deep == {"feedback": "[" * 16_384}
+
+
 def test_pages_of_other_sites_and_other_names_are_kept_out_on_loopback(endpoint: Endpoint) -> None:
     assert endpoint.score({"q": "hi"}, origin="https://elsewhere.example")[0] == 403
     assert endpoint.score({"q": "hi"}, host="rebound.example")[0] == 400
