@@ -1,6 +1,9 @@
 """What is seen of a request: a server span below the caller's, metrics, and a line of the access log.
 
 None of it holds what was asked or answered. Where nothing is to be seen, a request passes through as it is.
+
+What a caller says of a trace counts when the guard knows who asks. The span of any other request begins a trace, so
+that nobody without a key chooses what is sampled, or adds to the trace of somebody else.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from headrace.serving.access import CALLER
 from headrace.serving.access_log import AccessLog
 from headrace.serving.request_id import REQUEST_ID
 from headrace.telemetry import attributes as names
@@ -117,6 +121,8 @@ class _Observed:
         )
 
     def _end(self, span: ActiveSpan, scope: Scope, n_bytes: int) -> None:
+        if CALLER not in scope:
+            span.trace_id, span.parent_id, span.scope = new_trace_id(), None, self._sink.scope
         status = span.attributes.get(names.HTTP_STATUS)
         if names.ERROR_TYPE not in span.attributes:
             if status is None:

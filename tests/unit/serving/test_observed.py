@@ -89,6 +89,7 @@ def ask(app: App, kept: Kept, log: AccessLog | None = None, **changes: Any) -> l
         "client": ("10.0.0.1", 999),
         "headers": [(name.encode(), text.encode()) for name, text in headers.items()],
         "headrace.request_id": "r-1",
+        "headrace.caller": "key:shop",
         **changes,
     }
     sent: list[Any] = []
@@ -172,6 +173,21 @@ def test_a_caller_that_is_none_begins_a_trace(header: str) -> None:
     ask(answering(200), kept, headers={"traceparent": header})
     assert kept.spans[0].trace_id != TRACE
     assert kept.spans[0].parent_id is None
+
+
+def test_what_a_caller_without_a_key_says_of_a_trace_does_not_count() -> None:
+    kept = Kept()
+    asgi = {"headers": CALLER}
+
+    async def refused(scope: Any, receive: Any, send: Any) -> None:
+        scope.pop("headrace.caller")
+        await answering(401)(scope, receive, send)
+
+    ask(refused, kept, **asgi)
+    (span,) = kept.spans
+    assert span.trace_id != TRACE
+    assert span.parent_id is None
+    assert (span.scope.is_sampled, span.scope.trace_state, span.scope.baggage) == (None, "", "")
 
 
 def test_without_anybody_who_looks_nothing_is_made() -> None:
