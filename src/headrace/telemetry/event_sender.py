@@ -26,6 +26,7 @@ from headrace.errors import Problem
 
 _SEVERITIES = {"info": SeverityNumber.INFO, "warning": SeverityNumber.WARN, "error": SeverityNumber.ERROR}
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
+_INT_BITS = 64  # with the sign
 _QUEUE_VARIABLE = "OTEL_BLRP_MAX_QUEUE_SIZE"
 _QUEUE_EVENTS = 16_384  # evaluations without a model end by the thousand in a second
 
@@ -136,7 +137,7 @@ def _log_record(event: EventRecord) -> LogRecord:
         context=context,
         severity_number=_SEVERITIES[event.severity],
         severity_text=event.severity.upper(),
-        body=event.body,
+        body=_plain(event.body),
         attributes=to_attributes(event.attributes),
         event_name=event.name,
     )
@@ -149,10 +150,31 @@ def to_attributes(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _attribute(value: Any) -> Any:
     """Plain data as OpenTelemetry allows it: a value, a list of one type, anything else as JSON text."""
-    if isinstance(value, str | bool | int | float):
+    if isinstance(value, str):
+        return _sendable(value)
+    if isinstance(value, bool | float):
         return value
+    if isinstance(value, int):
+        return value if value.bit_length() < _INT_BITS else f"{value:#x}"
     if isinstance(value, list | tuple) and value:
         kinds = {type(item) for item in value}
         if len(kinds) == 1 and kinds <= {str, bool, int, float}:
-            return list(value)
-    return json.dumps(value, ensure_ascii=False, default=str)
+            items = [_attribute(item) for item in value]
+            return items if len({type(item) for item in items}) == 1 else [str(item) for item in items]
+    return _sendable(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _plain(value: Any) -> Any:
+    """Plain data in which every text can be sent."""
+    if isinstance(value, str):
+        return _sendable(value)
+    if isinstance(value, Mapping):
+        return {_sendable(str(name)): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if not isinstance(value, int) else _attribute(value)
+
+
+def _sendable(text: str) -> str:
+    """The text, with ``?`` for halves of characters: one of them would cost the whole batch."""
+    return text if text.isascii() else text.encode(errors="replace").decode()

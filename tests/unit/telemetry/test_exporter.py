@@ -105,6 +105,30 @@ def test_values_that_opentelemetry_does_not_know_arrive_as_text() -> None:
     }
 
 
+def test_a_value_that_cannot_be_sent_as_it_is_costs_no_other_span_of_the_batch() -> None:
+    odd = {
+        "half": "a\ud800ü",
+        "halves": ["\ud800", "b"],
+        "large": 2**63,
+        "larges": [1, -(2**64)],
+        "map": {"a": "\ud800"},
+    }
+    with Collector() as collector:
+        sink = open_sink(collector.url)
+        sink(a_span(1, attributes=odd))
+        sink(a_span(2))
+        assert sink.close() == ()
+    arrived = collector.spans()
+    assert set(arrived) == {"span 1", "span 2"}
+    assert arrived["span 1"].attributes == {
+        "half": "a?ü",
+        "halves": ["?", "b"],
+        "large": "0x8000000000000000",
+        "larges": ["1", "-0x10000000000000000"],
+        "map": '{"a": "?"}',
+    }
+
+
 @pytest.mark.parametrize(
     ("settings", "process", "expected"),
     [
