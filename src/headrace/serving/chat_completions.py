@@ -99,7 +99,7 @@ class _Completions:
 
     async def model(self, request: Request) -> Response:
         """One of them."""
-        flow = self._find(request.url.path.removeprefix("/v1/models/"))
+        flow = self._find(request.scope["path"].removeprefix("/v1/models/"))
         if flow is None or _ports(flow.version.flow.plan.flow) is None:
             return self._unknown()
         return PlainResponse(_describe(flow))

@@ -56,6 +56,45 @@ _STATUS: Mapping[str, Any] = {
     "required": ["status"],
     "properties": {"status": {"type": "string"}},
 }
+_CHAT_REFUSALS: Mapping[str, str] = {
+    **{status: what for status, what in _REFUSALS.items() if status != "406"},
+    "400": "The request does not fit, or the flow is no chat flow.",
+    "404": "No flow of this name or version is served.",
+    "500": "A tool of the flow raised.",
+    "502": "The model service failed.",
+}
+_CHAT_ERROR: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {"type": "object", "required": ["message"], "properties": {"message": {"type": "string"}}}
+    },
+}
+_CHAT: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["model", "messages"],
+    "properties": {
+        "model": {"type": "string", "description": "Name of a flow, or of one version of it."},
+        "messages": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["role"],
+                "properties": {
+                    "role": {"type": "string", "enum": ["user", "assistant", "system", "developer"]},
+                    "content": {"type": ["string", "array", "null"]},
+                },
+            },
+        },
+        "stream": {"type": "boolean", "default": False},
+        "inputs": {"type": "object", "description": "Further inputs of the flow."},
+    },
+}
+_OBJECT: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["object"],
+    "properties": {"object": {"type": "string"}},
+}
 _SCHEMES: Mapping[str, Any] = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "apiKey": {"type": "apiKey", "in": "header", "name": "api-key"},
@@ -78,6 +117,7 @@ def describe_served(served: Served) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for flow in served.flows.values():
         paths |= _describe_flow(flow, asks_who=asks_who)
+    paths |= _describe_chat(asks_who=asks_who)
     for path, summary in (
         ("/health", "That the process answers."),
         ("/healthz", "That the process answers."),
@@ -102,7 +142,7 @@ def describe_served(served: Served) -> dict[str, Any]:
         "openapi": OPENAPI_VERSION,
         "info": {"title": names, "version": served.headrace_version},
         "paths": paths,
-        "components": {"schemas": {"Error": _ERROR, "Status": _STATUS}},
+        "components": {"schemas": {"Error": _ERROR, "ChatError": _CHAT_ERROR, "Status": _STATUS}},
     }
     if asks_who:
         document["components"]["securitySchemes"] = _SCHEMES
@@ -147,6 +187,29 @@ def _describe_flow(served: ServedFlow, *, asks_who: bool) -> dict[str, Any]:
     return {f"{served.path}/score": {"post": score}, f"{served.path}/feedback": {"post": feedback}}
 
 
+def _describe_chat(*, asks_who: bool) -> dict[str, Any]:
+    """The paths of OpenAI's API, as far as it is served."""
+    refusals = {
+        status: _refused(status, what, "ChatError")
+        for status, what in {**_CHAT_REFUSALS, **(_WHO if asks_who else {})}.items()
+    }
+    answered = {"application/json": {"schema": _OBJECT}, "text/event-stream": {"schema": {"type": "string"}}}
+    complete = {
+        "operationId": "chat_completions",
+        "summary": "Ask a chat flow as a model of OpenAI's API.",
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _CHAT}}},
+        "responses": {"200": {"description": "The answer.", "content": answered}, **refusals},
+    }
+    listed = {"description": "The models.", "content": {"application/json": {"schema": _OBJECT}}}
+    unknown = {"401": _json(_WHO["401"], "#/components/schemas/Error")} if asks_who else {}
+    models = {
+        "operationId": "models",
+        "summary": "The chat flows that are served.",
+        "responses": {"200": listed, **unknown},
+    }
+    return {"/v1/chat/completions": {"post": complete}, "/v1/models": {"get": models}}
+
+
 def _inputs(inputs: Mapping[str, FlowInput]) -> dict[str, Any]:
     """Inputs with a default may be left out; unknown ones are ignored."""
     schema: dict[str, Any] = {
@@ -180,8 +243,8 @@ def _outputs(outputs: Mapping[str, FlowOutput], answered: tuple[str, ...]) -> di
     return {"type": "object", "properties": described}
 
 
-def _refused(status: str, what: str) -> dict[str, Any]:
-    answer = _json(what, "#/components/schemas/Error")
+def _refused(status: str, what: str, schema: str = "Error") -> dict[str, Any]:
+    answer = _json(what, f"#/components/schemas/{schema}")
     if status == "429":
         answer["headers"] = {"retry-after": {"schema": {"type": "integer"}, "description": "Seconds."}}
     return answer

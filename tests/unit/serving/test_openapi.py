@@ -31,8 +31,17 @@ def test_the_document_of_several_flows_is_valid_and_says_what_they_take(tmp_path
     with serving(tmp_path, files, ["."]) as endpoint:
         document = endpoint.ask("GET", "/openapi.json").body
         assert endpoint.ask("POST", "/flex/score", {"q": "a"}).body == "a"
+        models = endpoint.ask("GET", "/v1/models").body
+        refused = endpoint.ask("POST", "/v1/chat/completions", {"model": "flex", "messages": []})
     OpenAPIV31SpecValidator(document).validate()
     assert {"/dag/score", "/dag/feedback", "/flex/score", "/readyz"} <= set(document["paths"])
+    chat, listed = document["paths"]["/v1/chat/completions"]["post"], document["paths"]["/v1/models"]["get"]
+    assert set(models) >= set(listed["responses"]["200"]["content"]["application/json"]["schema"]["required"])
+    assert str(refused.status) in chat["responses"]
+    assert set(chat["requestBody"]["content"]["application/json"]["schema"]["required"]) == {
+        "model",
+        "messages",
+    }
     score = document["paths"]["/dag/score"]["post"]
     taken = score["requestBody"]["content"]["application/json"]
     assert taken["example"] == {"q": "an example"}
