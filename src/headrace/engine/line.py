@@ -48,7 +48,7 @@ from headrace.engine.time_limit import TimeLimit
 from headrace.errors import HeadraceError, Problem, at_place
 from headrace.planning.plan import Step
 from headrace.source import Span
-from headrace.telemetry.attributes import CACHED_FROM, RUN, flow_attributes, node_attributes
+from headrace.telemetry.attributes import CACHED_FROM, ERROR_TYPE, RUN, flow_attributes, node_attributes
 from headrace.telemetry.spans import ActiveSpan, begin_trace
 from headrace.tools.base import NodeContext
 
@@ -298,7 +298,7 @@ async def run_line(
     texts: dict[str, str] = {}
     problem: Problem | None = None
     try:
-        async with _LineLimit(flow, runner):
+        async with _LineLimit(flow, runner, span):
             inputs = values.inputs = await read_images(flow, inputs, place)
             await runner.run()
             outputs = await _make_outputs(flow, values, texts, on_text, on_outputs)
@@ -339,13 +339,17 @@ def _open_span(
 
 
 class _LineLimit:
-    """Cuts the line after its time, and turns everything else that goes wrong in it into a HeadraceError as well."""
+    """Cuts the line after its time, and turns everything else that goes wrong in it into a HeadraceError as well.
 
-    __slots__ = ("_flow", "_limit", "_runner")
+    A line that is cancelled has no result, but what has run of it is a whole trace: its span ends here.
+    """
 
-    def __init__(self, flow: PreparedFlow, runner: NodeRunner) -> None:
+    __slots__ = ("_flow", "_limit", "_runner", "_span")
+
+    def __init__(self, flow: PreparedFlow, runner: NodeRunner, span: ActiveSpan) -> None:
         self._flow = flow
         self._runner = runner
+        self._span = span
         self._limit = TimeLimit(flow.limits.line_timeout_s)
 
     async def __aenter__(self) -> None:
@@ -361,6 +365,9 @@ class _LineLimit:
             await self._limit.__aexit__(kind, error, trace)
         except TimeoutError as cut:
             raise line_timeout(self._flow, self._runner.results) from cut
+        if isinstance(error, asyncio.CancelledError):
+            self._span.attributes[ERROR_TYPE] = "cancelled"
+            self._span.end()
         if isinstance(error, HeadraceError) or not isinstance(error, Exception):
             return
         if isinstance(error, TimeoutError) and self._limit.expired():

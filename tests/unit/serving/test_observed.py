@@ -256,6 +256,22 @@ def test_a_log_that_nobody_reads_holds_up_no_request() -> None:
     log.close()
 
 
+def test_a_line_that_was_cut_is_a_whole_trace_all_the_same(tmp_path: Path) -> None:
+    files = {
+        "flow.flex.yaml": "entry: wait:wait\n",
+        "wait.py": "import asyncio\n\nasync def wait(q: str):\n    await asyncio.sleep(30)\n",
+    }
+    with Collector() as collector:
+        environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "HEADRACE_SERVE_TIMEOUT_S": "0.2"}
+        with serving(tmp_path, files, ["."], environment=environment) as endpoint:
+            assert endpoint.ask("POST", "/score", {"q": "x"}).status == 504
+    spans = collector.spans()
+    server, flow, node = spans["POST /score"], spans[f"invoke_workflow {tmp_path.name}"], spans["wait"]
+    assert (flow.parent_id, node.parent_id) == (server.span_id, flow.span_id)
+    assert flow.attributes["error.type"] == "cancelled"
+    assert server.status == "error"
+
+
 def test_a_request_is_one_trace_from_its_caller_to_the_model(tmp_path: Path) -> None:
     with ModelServer(default=answer("Paris")) as models, Collector() as collector:
         environment = {
