@@ -122,7 +122,7 @@ def feedback_request(
         UsageError: As :func:`score_request`.
     """
     is_text = isinstance(feedback, str)
-    content = feedback.encode() if is_text else _as_json(feedback)
+    content = feedback.encode(errors="replace") if is_text else _as_json(feedback)
     headers = {**_headers(call, deployment), "accept": _JSON}
     headers["content-type"] = "text/plain; charset=utf-8" if is_text else _JSON
     url = f"{address.flow}/feedback{'?flatten=true' if is_flat else ''}"

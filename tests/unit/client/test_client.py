@@ -295,7 +295,7 @@ def test_feedback_health_and_description() -> None:
     async def ask(url: str) -> None:
         async with AsyncClient(url, path="t") as client:
             await client.feedback({"stars": 5}, answer, is_flat=True)
-            await client.feedback("schön")
+            await client.feedback("schön \ud800")
             assert await client.health() == {"status": "Healthy"}
             assert await client.openapi() == {"status": "Healthy"}
 
@@ -303,11 +303,11 @@ def test_feedback_health_and_description() -> None:
         asyncio.run(ask(endpoint.url))
         with Client(endpoint.url, path="t") as client:
             client.feedback({"stars": 5}, answer, is_flat=True)
-            client.feedback("schön")
+            client.feedback("schön \ud800")
             assert client.health() == {"status": "Healthy"}
             assert client.openapi() == {"status": "Healthy"}
     flat = ("/t/feedback?flatten=true", b'{"stars": 5}', "application/json")
-    plain = ("/t/feedback", "schön".encode(), "text/plain; charset=utf-8")
+    plain = ("/t/feedback", "schön ?".encode(), "text/plain; charset=utf-8")
     assert feedback_of(endpoint) == [flat, plain, flat, plain]
     assert [asked[1] for asked in endpoint.asked if not asked[3]] == ["/health", "/openapi.json"] * 2
     assert endpoint.headers(0)["traceparent"] == answer.traceparent
