@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from headrace.domain.multimedia import MediaForm, inline_media
 from headrace.domain.run import LineResult
+from headrace.domain.span import NO_SCOPE
 from headrace.engine.line import run_line
 from headrace.engine.outputs import bare_result
 from headrace.errors import HeadraceError, Problem
@@ -29,8 +30,9 @@ from headrace.serving.flow_stream import FlowStream
 from headrace.serving.plain_response import PlainResponse
 from headrace.serving.routes import Routes, answering
 from headrace.serving.served import ServedFlow, ServedVersion
+from headrace.telemetry.propagation import read_caller
 from headrace.telemetry.redaction import LONGEST_TEXT
-from headrace.telemetry.spans import ActiveSpan, new_trace_id
+from headrace.telemetry.spans import ActiveSpan, enclosing_span, new_trace_id
 
 FLOW_VERSION = "x-headrace-flow-version"
 """Header of every answer of a flow: the version that made it."""
@@ -41,7 +43,6 @@ MAX_FEEDBACK_FIELDS = 64
 _JSON_TYPES = ("*/*", "application/json", "application/*")
 _EVENTS = "text/event-stream"
 _FIELD_NAME = re.compile(r"[^.\x00-\x1f\ud800-\udfff]{1,128}")
-_TRACE_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
 
 def routes(flow: ServedFlow) -> Routes:
@@ -70,14 +71,15 @@ class _FlowEndpoint:
     async def feedback(self, request: Request) -> Response:
         """Keep what somebody thinks of an answer as a span, below the trace that the request names."""
         text = (await request.body()).decode(errors="replace")
-        parent = _TRACE_PARENT.fullmatch(request.headers.get("traceparent", ""))
+        caller, above = read_caller(request.headers), enclosing_span.get()
         with self._flow.use() as version:
             span = ActiveSpan(
                 "promptflow-feedback",
-                trace_id=parent[1] if parent else new_trace_id(),
-                parent_id=parent[2] if parent else None,
+                trace_id=caller.trace_id if caller else new_trace_id(),
+                parent_id=caller.span_id if caller else None,
                 sink=version.flow.span_sink,
                 attributes=_feedback_attributes(text, request.query_params.get("flatten") == "true"),
+                scope=above.scope if above else NO_SCOPE,
             )
             span.end()
         return JSONResponse({"status": "Feedback received."})

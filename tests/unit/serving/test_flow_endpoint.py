@@ -339,6 +339,10 @@ def test_feedback_is_a_span_below_the_trace_that_it_is_about(endpoint: Endpoint)
     assert first.attributes == {"feedback": '{"good": true}'}
     assert (second.parent_id, second.attributes["good"], second.attributes["why"]) == (None, 1, '["x"]')
     assert third.attributes == {"feedback": "fine"}
+    assert (
+        endpoint.ask("POST", "/feedback", b"x", {"traceparent": f"00-{'0' * 32}-{'0' * 16}-01"}) == received
+    )
+    assert int(endpoint.spans[3].trace_id, 16) > 0
 
 
 def test_feedback_becomes_only_so_many_attributes_with_names_that_mean_nothing_else(
