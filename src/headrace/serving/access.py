@@ -45,7 +45,9 @@ _ALWAYS = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 _OURS = frozenset(name for name, _ in _ALWAYS)
-_EXPOSED = b"retry-after, ratelimit, ratelimit-policy, x-request-id, x-ms-client-request-id"
+_EXPOSED = (
+    b"retry-after, ratelimit, ratelimit-policy, x-request-id, x-ms-client-request-id, x-headrace-flow-version"
+)
 _Fields = tuple[tuple[bytes, bytes], ...]
 
 

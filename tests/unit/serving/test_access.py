@@ -154,6 +154,7 @@ def test_a_named_page_may_ask_and_sees_the_answer() -> None:
         answer = served.ask(origin=PAGE)
         assert (answer.status, answer.headers["access-control-allow-origin"]) == (200, PAGE)
         assert answer.headers["vary"] == "origin"
+        assert "x-headrace-flow-version" in answer.headers["access-control-expose-headers"]
         assert "access-control-allow-credentials" not in answer.headers
         assert served.ask(origin="https://elsewhere.example:444").status == 403
         assert "access-control-allow-origin" not in served.ask().headers
