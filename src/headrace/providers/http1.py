@@ -16,6 +16,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 
+from headrace.providers.http1_answer import END_OF_HEAD, Body, NotHttpError, decompressed, parse_head
+
 IDLE_S = 15.0
 """How long a kept connection may be idle, seconds; services and load balancers close sooner or later."""
 
@@ -32,16 +34,10 @@ KEEP_ALIVE = (
 _MAX_HEAD_BYTES = 65_536
 _MAX_UNREAD_BYTES = 262_144
 _END_WITHIN_S = 0.02
-_END_OF_HEAD = b"\r\n\r\n"
-_DIGITS = {10: frozenset("0123456789"), 16: frozenset("0123456789abcdefABCDEF")}
 
 
 class BrokenConnectionError(ConnectionError):
     """The connection ended, or spoke something else than HTTP, before the answer was complete."""
-
-
-class _NotHttpError(ValueError):
-    """What arrived is not an HTTP answer."""
 
 
 class ConnectTimeoutError(TimeoutError):
@@ -239,111 +235,6 @@ def _request_bytes(target: str, headers: Mapping[str, str], content: bytes) -> b
     return head.encode("latin-1") + content
 
 
-class _Body:
-    """The body of one answer, while it arrives (RFC 9112, 6.3)."""
-
-    __slots__ = ("_length", "_parts", "headers", "is_chunked", "keeps_connection", "status")
-
-    def __init__(self, status: int, headers: Mapping[str, str], *, keeps_connection: bool) -> None:
-        self.status = status
-        self.headers = headers
-        self.is_chunked = headers.get("transfer-encoding", "").lower().endswith("chunked")
-        self._length: int | None = None
-        if status in (204, 304):
-            self._length = 0
-        elif not self.is_chunked and "content-length" in headers:
-            self._length = _number(headers["content-length"], 10)
-        self.keeps_connection = keeps_connection and not self.ends_with_connection
-        self._parts: list[bytes] = []
-
-    @property
-    def ends_with_connection(self) -> bool:
-        """Whether only the end of the connection says where the body ends."""
-        return not self.is_chunked and self._length is None
-
-    def take_arrived(self, buffer: bytearray) -> tuple[list[bytes], bool]:
-        """What of the body has arrived since, removed from ``buffer``, and whether that was the end of it."""
-        if self.is_chunked:
-            is_over = self._take_chunks(buffer) is not None
-            parts, self._parts = self._parts, []
-            return parts, is_over
-        most = len(buffer) if self._length is None else self._length
-        part = bytes(buffer[:most])
-        del buffer[:most]
-        if self._length is not None:
-            self._length -= len(part)
-        return [part] if part else [], self._length == 0
-
-    def take(self, buffer: bytearray) -> bytes | None:
-        """The whole body once ``buffer`` holds its end, removed from there; else ``None``."""
-        if self.is_chunked:
-            return self._take_chunks(buffer)
-        if self._length is None or len(buffer) < self._length:
-            return None
-        content = bytes(buffer[: self._length])
-        del buffer[: self._length]
-        return content
-
-    def _take_chunks(self, buffer: bytearray) -> bytes | None:
-        while True:
-            end = buffer.find(b"\r\n")
-            if end < 0:
-                return None
-            size = _number(buffer[:end].partition(b";")[0].decode("latin-1").strip(), 16)
-            if size == 0:
-                return self._take_trailers(buffer, end)
-            start, stop = end + 2, end + 2 + size
-            if len(buffer) < stop + 2:
-                return None
-            self._parts.append(bytes(buffer[start:stop]))
-            del buffer[: stop + 2]
-
-    def _take_trailers(self, buffer: bytearray, end: int) -> bytes | None:
-        """What follows the last chunk: lines that nobody needs, and an empty one."""
-        found = buffer.find(_END_OF_HEAD, end)
-        if found < 0:
-            return None
-        del buffer[: found + len(_END_OF_HEAD)]
-        return b"".join(self._parts)
-
-
-def _parse_head(text: str) -> _Body:
-    """Read the status line and the headers of an answer.
-
-    Raises:
-        _NotHttpError: When it is not the head of an HTTP answer.
-    """
-    first, *lines = text.split("\r\n")
-    version, _, rest = first.partition(" ")
-    if not version.startswith("HTTP/1."):
-        raise _NotHttpError
-    headers = {}
-    for line in lines:
-        name, separator, value = line.partition(":")
-        if not separator:
-            raise _NotHttpError
-        headers[name.lower()] = value.strip()
-    keeps = "close" not in headers.get("connection", "").lower() and version != "HTTP/1.0"
-    return _Body(_number(rest[:3], 10), headers, keeps_connection=keeps)
-
-
-def _decompressed(headers: Mapping[str, str], content: bytes) -> bytes:
-    if headers.get("content-encoding", "").lower() != "gzip":
-        return content
-    unpacker = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    unpacked = unpacker.decompress(content)
-    if not unpacker.eof:
-        raise _NotHttpError
-    return unpacked
-
-
-def _number(text: str, base: int) -> int:
-    # int() also takes signs, underscores and blanks, which HTTP does not.
-    if not text or not _DIGITS[base].issuperset(text):
-        raise _NotHttpError
-    return int(text, base)
-
-
 class _Arrived:
     """The pieces of a body that nobody has read yet; while they are many, no more are taken from the network."""
 
@@ -410,7 +301,7 @@ class _Connection(asyncio.Protocol):
         self._opening: asyncio.Future[HttpStream] | None = None
         self._arrived: _Arrived | None = None
         self._buffer = bytearray()
-        self._body: _Body | None = None
+        self._body: Body | None = None
         self.is_reusable = False
         self.used_at = 0.0
 
@@ -463,7 +354,7 @@ class _Connection(asyncio.Protocol):
         self._buffer += data
         try:
             self._read()
-        except (_NotHttpError, zlib.error):
+        except (NotHttpError, zlib.error):
             self._fail()
         if self._answer is not None:
             self._heard_at = self._loop.time()
@@ -493,7 +384,7 @@ class _Connection(asyncio.Protocol):
             return
         try:
             self._finish(self._body, bytes(self._buffer))
-        except (_NotHttpError, zlib.error):
+        except (NotHttpError, zlib.error):
             self._fail()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -504,13 +395,13 @@ class _Connection(asyncio.Protocol):
     def _read(self) -> None:
         """Use what has arrived so far."""
         while self._body is None:
-            end = self._buffer.find(_END_OF_HEAD)
+            end = self._buffer.find(END_OF_HEAD)
             if end < 0:
                 if len(self._buffer) > _MAX_HEAD_BYTES:
-                    raise _NotHttpError
+                    raise NotHttpError
                 return
-            body = _parse_head(self._buffer[:end].decode("latin-1"))
-            del self._buffer[: end + len(_END_OF_HEAD)]
+            body = parse_head(self._buffer[:end].decode("latin-1"))
+            del self._buffer[: end + len(END_OF_HEAD)]
             # 100 Continue and 103 Early Hints come before the answer itself.
             self._body = body if body.status >= 200 else None
         if self._arrived is not None:
@@ -520,7 +411,7 @@ class _Connection(asyncio.Protocol):
         if content is not None:
             self._finish(self._body, content)
 
-    def _read_piece(self, body: _Body, arrived: _Arrived) -> None:
+    def _read_piece(self, body: Body, arrived: _Arrived) -> None:
         if self._opening is not None and not self._opening.done():
             self._opening.set_result(HttpStream(body.status, body.headers, self))
         pieces, is_over = body.take_arrived(self._buffer)
@@ -528,8 +419,8 @@ class _Connection(asyncio.Protocol):
         if is_over:
             arrived.end()
 
-    def _finish(self, body: _Body, content: bytes) -> None:
-        content = _decompressed(body.headers, content)
+    def _finish(self, body: Body, content: bytes) -> None:
+        content = decompressed(body.headers, content)
         self._forget_timer()
         answer, self._answer, self._body = self._answer, None, None
         if answer is None or answer.done():
