@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STOCK ?= .venv-promptflow
+PROCESSES ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')  # tests also wait for servers
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
@@ -31,7 +32,7 @@ test: $(VENV)/.dev ## install what the tests need and run them with the import c
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/unit/compat  # replaces the import system: in a process without other tests' threads
-	$(BIN)/python -m pytest --numprocesses auto --ignore=tests/unit/compat
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --ignore=tests/unit/compat
 
 check: test sizes ## everything that must be green before a commit
 
