@@ -1,12 +1,15 @@
-"""Arms as cells of a design: which levels they have, which groups of them are comparable, and their scores together."""
+"""Arms as cells of a design: their levels, which groups of them are comparable, and what these score together."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
-from headrace.domain.scores import ArmLines
+from headrace.domain.comparison import Estimate
+from headrace.domain.scores import ArmLines, MetricKind
+from headrace.evaluation.effects import Yardstick, difference_interval_of, difference_test
 from headrace.evaluation.line_scores import ScoreTable
 from headrace.evaluation.stats.estimate import mean
 
@@ -62,3 +65,28 @@ def line_means(arms: Sequence[ArmLines], table: ScoreTable) -> Mapping[str, floa
         for line, value in first.items()
         if all(line in values for values in others)
     }
+
+
+def mean_contrast(
+    differences: Mapping[str, float], yardstick: Yardstick
+) -> tuple[Estimate | None, float | None]:
+    """The mean of a difference by line, with its interval, and p of "there is none"; ``None`` without lines.
+
+    Means of several scores of a line are no yes-or-no scores any more: ``yardstick`` must not be of binary scores.
+    """
+    if not differences:
+        return None, None
+    values = list(differences.values())
+    clusters = yardstick.clusters.names(differences) if yardstick.clusters else None
+    interval = difference_interval_of(values, yardstick, clusters)
+    p_raw, _ = difference_test(values, yardstick, clusters)
+    return Estimate(value=mean(values), interval=interval, n=len(values)), p_raw
+
+
+def not_binary(yardstick: Yardstick, value_range: float) -> Yardstick:
+    """The yardstick for combinations of scores, which lie in a range of this length."""
+    metric = yardstick.metric
+    kind: MetricKind = "unbounded" if metric.spec.kind == "unbounded" else "graded"
+    return replace(
+        yardstick, metric=replace(metric, spec=replace(metric.spec, kind=kind), value_range=value_range)
+    )

@@ -6,17 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from headrace.domain.comparison import Estimate, InteractionEffect
-from headrace.domain.scores import ArmLines, MetricKind
+from headrace.domain.comparison import InteractionEffect
+from headrace.domain.scores import ArmLines
 from headrace.evaluation.adjustment import Plan
-from headrace.evaluation.design_cells import Levels, are_balanced, design_cells, levels_of, line_means
+from headrace.evaluation.design_cells import (
+    Levels,
+    are_balanced,
+    design_cells,
+    levels_of,
+    line_means,
+    mean_contrast,
+    not_binary,
+)
 from headrace.evaluation.effects import (
     Yardstick,
-    difference_interval_of,
-    difference_test,
 )
 from headrace.evaluation.line_scores import ScoreTable
-from headrace.evaluation.stats.estimate import mean
 
 _NAMED_ALONE = ("variant", "model", "flow")
 """Factors whose levels are read without the name of the factor before them."""
@@ -48,12 +53,7 @@ def measure_interaction(
     Source: the interaction contrast of a 2 by 2 layout with repeated measures; Kirk (2013), Experimental Design,
     4th ed., section 10.3; its mean over other factors is the two-factor interaction of a full factorial.
     """
-    metric = yardstick.metric
-    kind: MetricKind = "unbounded" if metric.spec.kind == "unbounded" else "graded"
-    widened = replace(
-        yardstick,
-        metric=replace(metric, spec=replace(metric.spec, kind=kind), value_range=2.0 * metric.value_range),
-    )
+    widened = not_binary(yardstick, 2.0 * yardstick.metric.value_range)
     found = [_measure(contrast, table, widened) for contrast in _contrasts(arms, baseline)]
     adjusted = plan.adjust([effect.p_raw for effect in found])
     return tuple(replace(effect, p_adjusted=p) for effect, p in zip(found, adjusted, strict=True))
@@ -112,15 +112,12 @@ def _text(factor: str, level: str | None) -> str:
 def _measure(contrast: _Contrast, table: ScoreTable, yardstick: Yardstick) -> InteractionEffect:
     groups = (contrast.both, contrast.first, contrast.second, contrast.none)
     both, first, second, none = (line_means(group, table) for group in groups)
-    lines = [line for line in both if line in first and line in second and line in none]
-    differences = [both[line] - second[line] - first[line] + none[line] for line in lines]
-    clusters = yardstick.clusters.names(lines) if yardstick.clusters else None
-    estimate = None
-    p_raw = None
-    if differences:
-        interval = difference_interval_of(differences, yardstick, clusters)
-        estimate = Estimate(value=mean(differences), interval=interval, n=len(differences))
-        p_raw, _ = difference_test(differences, yardstick, clusters)
+    differences = {
+        line: value - second[line] - first[line] + none[line]
+        for line, value in both.items()
+        if line in first and line in second and line in none
+    }
+    estimate, p_raw = mean_contrast(differences, yardstick)
     return InteractionEffect(
         variant=contrast.levels[0],
         model=contrast.levels[1],

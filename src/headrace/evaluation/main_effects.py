@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from headrace.domain.comparison import Estimate, MainEffect
-from headrace.domain.scores import ArmLines, MetricKind
+from headrace.domain.comparison import MainEffect
+from headrace.domain.scores import ArmLines
 from headrace.evaluation.adjustment import Plan
-from headrace.evaluation.design_cells import Levels, are_balanced, design_cells, levels_of, line_means
-from headrace.evaluation.effects import Yardstick, difference_interval_of, difference_test
+from headrace.evaluation.design_cells import (
+    Levels,
+    are_balanced,
+    design_cells,
+    levels_of,
+    line_means,
+    mean_contrast,
+    not_binary,
+)
+from headrace.evaluation.effects import Yardstick
 from headrace.evaluation.line_scores import ScoreTable
-from headrace.evaluation.stats.estimate import mean
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,9 +44,7 @@ def measure_main_effects(
 
     Source: the main effect of a (fractional) factorial design; Wu and Hamada (2009), Experiments, 2nd ed., section 4.3.
     """
-    metric = yardstick.metric
-    kind: MetricKind = "unbounded" if metric.spec.kind == "unbounded" else "graded"
-    graded = replace(yardstick, metric=replace(metric, spec=replace(metric.spec, kind=kind)))
+    graded = not_binary(yardstick, yardstick.metric.value_range)
     found = [_measure(contrast, table, graded) for contrast in _contrasts(arms, baseline)]
     adjusted = plan.adjust([effect.p_raw for effect in found])
     return tuple(replace(effect, p_adjusted=p) for effect, p in zip(found, adjusted, strict=True))
@@ -80,14 +85,8 @@ def _comparable(
 
 def _measure(contrast: _Contrast, table: ScoreTable, yardstick: Yardstick) -> MainEffect:
     ours, theirs = line_means(contrast.arms, table), line_means(contrast.others, table)
-    lines = [line for line in ours if line in theirs]
-    differences = [ours[line] - theirs[line] for line in lines]
-    clusters = yardstick.clusters.names(lines) if yardstick.clusters else None
-    estimate = p_raw = None
-    if differences:
-        interval = difference_interval_of(differences, yardstick, clusters)
-        estimate = Estimate(value=mean(differences), interval=interval, n=len(differences))
-        p_raw, _ = difference_test(differences, yardstick, clusters)
+    differences = {line: value - theirs[line] for line, value in ours.items() if line in theirs}
+    estimate, p_raw = mean_contrast(differences, yardstick)
     return MainEffect(
         factor=contrast.factor,
         level=contrast.level,

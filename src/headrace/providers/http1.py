@@ -251,8 +251,9 @@ class _Arrived:
         self.error: BrokenConnectionError | None = None
 
     def add(self, pieces: Iterable[bytes]) -> None:
-        self._pieces.extend(pieces)
-        self._n_bytes = sum(map(len, self._pieces))
+        for piece in pieces:
+            self._pieces.append(piece)
+            self._n_bytes += len(piece)
         if self._n_bytes > _MAX_UNREAD_BYTES and not self._is_paused:
             self._is_paused = True
             self._transport.pause_reading()
@@ -272,6 +273,7 @@ class _Arrived:
             self._waiter = self._loop.create_future()
             await self._waiter
         piece = self._pieces.popleft()
+        self._n_bytes -= len(piece)
         if self._is_paused and not self._pieces and not self._transport.is_closing():
             self._is_paused = False
             self._transport.resume_reading()

@@ -11,7 +11,6 @@ import random
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
@@ -98,14 +97,11 @@ class OpenAIPackageClient:
         budget.settle(sent.ticket, sent.result.usage)
         return replace(sent.result, retries=sent.retries, waited_s=sent.waited_s)
 
-    async def stream(self, request: ModelRequest) -> AsyncIterator[StreamChunk]:
+    def stream(self, request: ModelRequest) -> AsyncIterator[StreamChunk]:
         """Yield the answer piece by piece; see the protocol."""
         budget = self._budgets(request.model)
         begin = partial(self._begin_stream, request, budget)
-        chunks = send_stream(begin, request, budget, self._policy, self._sleep, self._jitter)
-        async with aclosing(chunks) as found:
-            async for chunk in found:
-                yield chunk
+        return send_stream(begin, request, budget, self._policy, self._sleep, self._jitter)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -14,7 +14,7 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 from urllib.parse import quote, urlsplit
@@ -110,15 +110,12 @@ class OpenAIWireClient:
             return replace(sent.result, retries=sent.retries, waited_s=sent.waited_s)
         return sent.result
 
-    async def stream(self, request: ModelRequest) -> AsyncIterator[StreamChunk]:
+    def stream(self, request: ModelRequest) -> AsyncIterator[StreamChunk]:
         """Yield the answer piece by piece; see the protocol."""
         budget = self._budgets(request.model)
         content = _encode({"model": request.model, **request.body, "stream": True})
         begin = partial(self._begin_stream, request, content, budget)
-        chunks = send_stream(begin, request, budget, self._policy, self._sleep, self._jitter)
-        async with aclosing(chunks) as found:
-            async for chunk in found:
-                yield chunk
+        return send_stream(begin, request, budget, self._policy, self._sleep, self._jitter)
 
     async def close(self) -> None:
         """Close all connections."""
