@@ -47,7 +47,7 @@ def install() -> None:
 def uninstall() -> None:
     """Stop serving; modules that were handed out keep working for those who have them."""
     sys.meta_path[:] = [finder for finder in sys.meta_path if type(finder) is not ServedFinder]
-    for name, module in list(sys.modules.items()):
+    for name, module in sys.modules.copy().items():
         if isinstance(module, ServedModule):
             del sys.modules[name]
     _real_modules.clear()

@@ -88,7 +88,7 @@ def note_modules(folder: Path) -> None:
 def _modules_of(folder: Path) -> dict[str, str]:
     """Imported modules of a project by name, with their files."""
     path = str(folder)
-    modules = list(sys.modules.items())
+    modules = sys.modules.copy().items()
     return {name: module.__file__ or "" for name, module in modules if _is_of(module, path)}
 
 
@@ -195,7 +195,7 @@ def _put_away(path: str, other: str) -> None:
     A project's folder is taken off the path and its modules out of the imported ones; of a project in use, or one
     whose folder was on the path before, only the modules that ``other`` has as well.
     """
-    own = {name: module for name, module in list(sys.modules.items()) if _is_of(module, path)}
+    own = {name: module for name, module in sys.modules.copy().items() if _is_of(module, path)}
     if _in_use[path] or path not in _added:
         own = {name: module for name, module in own.items() if _has_module(other, name.partition(".")[0])}
     elif path in sys.path:
