@@ -162,9 +162,9 @@ class _Scoring:
 
 
 def _accepted_types(request: Request) -> tuple[str, ...]:
-    """The media types that a client names, without their parameters."""
+    """The media types that a client names, without their parameters, in lower case: RFC 9110, 8.3.1."""
     named = (request.headers.get("accept") or "*/*").split(",")  # an empty one accepts everything
-    return tuple(item.partition(";")[0].strip() for item in named)
+    return tuple(item.partition(";")[0].strip().lower() for item in named)
 
 
 def _unacceptable(accepted: Sequence[str], offered: Sequence[str]) -> str:

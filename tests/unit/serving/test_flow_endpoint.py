@@ -214,6 +214,7 @@ def test_a_failure_in_the_middle_is_the_last_event_and_one_before_it_an_error(en
     [
         ("*/*", 200),
         ("application/*", 200),
+        ("Application/JSON", 200),
         ("text/html, application/json;q=0.9", 200),
         ("text/html", 406),
         ("image/png", 406),
@@ -223,6 +224,12 @@ def test_what_a_client_accepts(endpoint: Endpoint, accept: str, status: int) -> 
     answer, body = endpoint.score({"q": "hi"}, accept=accept)
     assert answer == status
     assert status == 200 or "is not acceptable" in body["error"]["message"]
+
+
+def test_media_types_mean_the_same_in_capitals(endpoint: Endpoint) -> None:
+    expected = endpoint.score({"q": "hi"}, accept="text/event-stream")
+    assert endpoint.score({"q": "hi"}, accept="TEXT/Event-Stream") == expected
+    assert expected[0] == 200
 
 
 def test_a_flow_that_does_not_stream_has_no_events_and_a_single_input_takes_any_text(tmp_path: Path) -> None:
