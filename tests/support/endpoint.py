@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from tests.support.tool_nodes import serving_names
+from uvicorn.loops.auto import auto_loop_factory
 
 from headrace.config import load_settings
 from headrace.domain.access import AccessRules
@@ -82,7 +83,7 @@ def serving(
     settings = load_settings({"HOME": str(folder), **(environment or {})})
     ready = threading.Event()
     running: list[Any] = []
-    loop = asyncio.new_event_loop()
+    loop = auto_loop_factory()()
 
     async def serve() -> None:
         async with opened(workspace, loaded, access or AccessRules()) as served:

@@ -8,7 +8,7 @@ from typing import Any
 
 from headrace.operations import line_runners, serve_model, track_comparison
 from headrace.providers import registry as providers
-from headrace.serving import callers
+from headrace.serving import callers, server
 from headrace.store import opening
 from headrace.telemetry import setup
 
@@ -21,6 +21,7 @@ ADAPTERS = (
     line_runners._OPEN_CLUSTER,
     *track_comparison.TRACKERS.values(),
     callers.OPEN_TOKEN_CHECK,
+    server._FAST_HTTP,
 )
 WITHOUT_CONNECTION = {"headrace.providers.fake"}
 """Ships for tests: a script stands in for the connection, so no table names it."""

@@ -25,6 +25,7 @@ from headrace.operations.workspace import Workspace, open_workspace
 from headrace.providers.loading import load_optional
 
 _BIND = "headrace.serving.server:bind"
+_RUN_IN_LOOP = "headrace.serving.server:run_in_loop"
 _ADDRESS_OF = "headrace.serving.server:address_of"
 _RUN_SERVER = "headrace.serving.app:run_flow_server"
 _BUILD_APP = "headrace.serving.app:build_app"
@@ -271,7 +272,7 @@ def _serve_on(
                     for item in watched:
                         await item.loaded.close()
 
-        asyncio.run(run())
+        load_optional(_RUN_IN_LOOP, extra="serve")(run())
 
 
 def _watched(

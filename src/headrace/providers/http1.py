@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 
 from headrace.providers.http1_answer import END_OF_HEAD, Body, NotHttpError, decompressed, parse_head
+from headrace.providers.reach import reach
 
 IDLE_S = 15.0
 """How long a kept connection may be idle, seconds; services and load balancers close sooner or later."""
@@ -129,8 +130,7 @@ class HttpPool:
         self._tls = tls
         self._connect_timeout_s = connect_timeout_s
         self._idle_timeout_s = idle_timeout_s
-        # A name may have addresses of both kinds of which one leads nowhere (RFC 8305); a number is one address.
-        self._race_after_s = None if _is_number(host) else 0.25
+        self._is_number = _is_number(host)
         self._idle: list[_Connection] = []
         self._busy: set[_Connection] = set()
 
@@ -202,15 +202,20 @@ class HttpPool:
 
     async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()
+
+        def make() -> _Connection:
+            return _Connection(loop, self._idle_timeout_s)
+
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                _, connection = await loop.create_connection(
-                    lambda: _Connection(loop, self._idle_timeout_s),
-                    self._host,
-                    self._port,
-                    ssl=self._tls,
-                    happy_eyeballs_delay=self._race_after_s,
-                )
+                if self._is_number:
+                    _, connection = await loop.create_connection(make, self._host, self._port, ssl=self._tls)
+                else:
+                    reached = await reach(self._host, self._port)
+                    name = self._host if self._tls else None
+                    _, connection = await loop.create_connection(
+                        make, sock=reached, ssl=self._tls, server_hostname=name
+                    )
         except TimeoutError as error:
             raise ConnectTimeoutError from error
         return connection

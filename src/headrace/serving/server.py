@@ -9,19 +9,25 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import ceil
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.loops.auto import auto_loop_factory
 
 from headrace.errors import Problem, StateError
 
 _BACKLOG = 2048
 _TICKS_A_SECOND = 10
+_FAST_HTTP = "headrace.serving.fast_http:FastHttp"
+_PLAIN_HTTP = "h11"
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +60,12 @@ class ServerCalls:
     on_reload: Callable[[], None] | None = None
 
 
+def run_in_loop(main: Coroutine[Any, Any, Result]) -> Result:
+    """Run what serves to its end, in uvloop's event loop where that is installed, else in asyncio's."""
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        return runner.run(main)
+
+
 async def run_app(
     app: ASGIApp,
     listener: socket.socket,
@@ -78,6 +90,7 @@ async def run_app(
             access_log=False,
             lifespan="off",
             ws="none",
+            http=_FAST_HTTP if find_spec("httptools") else _PLAIN_HTTP,
             backlog=_BACKLOG,
             timeout_keep_alive=ceil(times.idle_s),
             timeout_graceful_shutdown=None if times.grace_s is None else ceil(times.grace_s),
