@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from starlette.requests import Request
@@ -18,18 +17,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.domain.flow import DAG, Flow
 from headrace.domain.run import LineResult
-from headrace.engine.line import run_line
 from headrace.errors import HeadraceError, Problem, UsageError
-from headrace.planning.chat import ChatPorts, find_chat_ports, read_answer
+from headrace.planning.chat import find_chat_ports, read_answer
 from headrace.serving.chat_messages import answer_text, read_messages
 from headrace.serving.chat_stream import ChatStream
-from headrace.serving.flow_endpoint import FLOW_VERSION
 from headrace.serving.flow_inputs import fit_inputs, read_json
 from headrace.serving.model_errors import line_status, problem_body
 from headrace.serving.plain_response import PlainResponse
 from headrace.serving.request_id import REQUEST_ID
 from headrace.serving.routes import Routes, answering
-from headrace.serving.served import Served, ServedFlow, ServedVersion
+from headrace.serving.served import FlowCall, Served, ServedFlow
 
 
 def routes(served: Served) -> Routes:
@@ -48,23 +45,6 @@ def _model_id(flow: ServedFlow) -> str:
     return flow.path.strip("/") or flow.version.flow.plan.flow.name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """What a request asks for.
-
-    Attributes:
-        ports: The inputs and the output that the chat uses.
-        inputs: Of the line.
-        streams: The answer is wanted in chunks.
-        wants_usage: The last of which says what it took.
-    """
-
-    ports: ChatPorts
-    inputs: Mapping[str, Any]
-    streams: bool
-    wants_usage: bool
-
-
 class _Completions:
     """What answers the routes."""
 
@@ -74,33 +54,27 @@ class _Completions:
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the last message."""
         request = Request(scope, receive)
-        response: Response
         try:
             body = _read_body(await request.body())
             flow = self._find(body.get("model"))
-        except HeadraceError as error:
-            response = _refuse(error.problems[0])
-        else:
             if flow is None:
-                response = self._unknown()
-            else:
-                with flow.use() as version:
-                    response = await _complete(version, body, scope, line_number=flow.n_requests)
-                    await response(scope, receive, send)
+                await self._unknown()(scope, receive, send)
                 return
-        await response(scope, receive, send)
+            with flow.call(scope, body) as call:
+                response = await _complete(call, body, scope)
+                await response(scope, receive, send)
+        except UsageError as error:  # of what is asked: once a line runs, what goes wrong is its result
+            await _refuse(error.problems[0])(scope, receive, send)
 
     async def models(self, _: Request) -> Response:
         """The chat flows."""
-        flows = [
-            flow for flow in self._served.flows.values() if _ports(flow.version.flow.plan.flow) is not None
-        ]
+        flows = [flow for flow in self._served.flows.values() if flow.version.chat_ports is not None]
         return PlainResponse({"object": "list", "data": [_describe(flow) for flow in flows]})
 
     async def model(self, request: Request) -> Response:
         """One of them."""
         flow = self._find(request.scope["path"].removeprefix("/v1/models/"))
-        if flow is None or _ports(flow.version.flow.plan.flow) is None:
+        if flow is None or flow.version.chat_ports is None:
             return self._unknown()
         return PlainResponse(_describe(flow))
 
@@ -120,10 +94,6 @@ def _describe(flow: ServedFlow) -> dict[str, Any]:
     return {"id": _model_id(flow), "object": "model", "created": 0, **ours}
 
 
-def _ports(flow: Flow) -> ChatPorts | None:
-    return find_chat_ports(flow)[0]
-
-
 def _read_body(content: bytes) -> dict[str, Any]:
     try:
         body = read_json(content)
@@ -134,8 +104,8 @@ def _read_body(content: bytes) -> dict[str, Any]:
     return body
 
 
-def _read_request(flow: Flow, body: Mapping[str, Any]) -> _Asked:
-    """What a request asks the flow.
+def _read_inputs(flow: Flow, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs of a line that a request asks for.
 
     Raises:
         UsageError: F013 for a flow that is no chat flow; D401, T201, T202 or T210 for what does not fit.
@@ -148,57 +118,54 @@ def _read_request(flow: Flow, body: Mapping[str, Any]) -> _Asked:
     more = body.get("inputs") or {}
     if not isinstance(more, dict):
         _reject('"inputs" is not an object of input names and values.', "Correct it, or leave it away.")
-    options = body.get("stream_options")
-    return _Asked(
-        ports=ports,
-        inputs=fit_inputs(flow, {**more, **read_messages(flow, ports, body.get("messages"))}),
-        streams=bool(body.get("stream")),
-        wants_usage=isinstance(options, dict) and bool(options.get("include_usage")),
-    )
+    return fit_inputs(flow, {**more, **read_messages(flow, ports, body.get("messages"))})
 
 
-async def _complete(
-    version: ServedVersion, body: Mapping[str, Any], scope: Scope, *, line_number: int
-) -> Response:
+async def _complete(call: FlowCall, body: Mapping[str, Any], scope: Scope) -> Response:
     """Run the line, or get ready to run it while its answer is sent."""
-    flow = version.flow.plan.flow
-    headers = {FLOW_VERSION: version.header}
     try:
-        asked = _read_request(flow, body)
+        call.take(lambda flow: _read_inputs(flow, body))
     except HeadraceError as error:
-        return _refuse(error.problems[0], headers)
+        return _refuse(error.problems[0], call.headers)
+    streams, options = bool(body.get("stream")), body.get("stream_options")
+    wants_usage = isinstance(options, dict) and bool(options.get("include_usage"))
     envelope = {
         "id": f"chatcmpl-{scope.get(REQUEST_ID, '')}",
-        "object": "chat.completion.chunk" if asked.streams else "chat.completion",
+        "object": "chat.completion.chunk" if streams else "chat.completion",
         "created": int(time.time()),
-        "model": version.name,
+        "model": call.version.name,
     }
 
     def read_text(line: LineResult) -> str:
-        return answer_text(read_answer(asked.ports, version.choose(line.outputs)))
+        ports = call.version.chat_ports
+        shown = call.version.choose(line.outputs)
+        return answer_text(shown if ports is None else read_answer(ports, shown))
+
+    def is_answer(name: str) -> bool:
+        version = call.version
+        is_named = version.chat_ports is not None and name == version.chat_ports.answer
+        return (is_named or version.flow.plan.flow.kind != DAG) and bool(version.choose({name: ""}))
 
     def fail(line: LineResult) -> Response:
         problem = line.problem
-        return PlainResponse({}, 500) if problem is None else _refuse(problem, headers)
+        return PlainResponse({}, 500) if problem is None else _refuse(problem, call.headers)
 
-    if asked.streams:
+    if streams:
         return ChatStream(
-            lambda on_text: run_line(version.flow, asked.inputs, line_number=line_number, on_text=on_text),
-            is_answer=lambda name: (
-                (flow.kind != DAG or name == asked.ports.answer) and bool(version.choose({name: ""}))
-            ),
+            lambda on_text: call.run(on_text=on_text),
+            is_answer=is_answer,
             read_text=read_text,
             fail=fail,
             envelope=envelope,
-            usage=lambda line: _usage(line) if asked.wants_usage else None,
-            headers=headers,
+            usage=lambda line: _usage(line) if wants_usage else None,
+            headers=call.headers,
         )
-    line = await run_line(version.flow, asked.inputs, line_number=line_number)
+    line = await call.run()
     if line.problem is not None:
         return fail(line)
     message = {"role": "assistant", "content": read_text(line)}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    return PlainResponse({**envelope, "choices": [choice], "usage": _usage(line)}, headers=headers)
+    return PlainResponse({**envelope, "choices": [choice], "usage": _usage(line)}, headers=call.headers)
 
 
 def _usage(line: LineResult) -> dict[str, int] | None:

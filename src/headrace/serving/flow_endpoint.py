@@ -20,7 +20,6 @@ from starlette.types import Receive, Scope, Send
 from headrace.domain.multimedia import MediaForm, inline_media
 from headrace.domain.run import LineResult
 from headrace.domain.span import NO_SCOPE
-from headrace.engine.line import run_line
 from headrace.engine.outputs import bare_result
 from headrace.errors import HeadraceError, Problem
 from headrace.serving.flow_errors import error_body, failure_status, refusal
@@ -29,13 +28,10 @@ from headrace.serving.flow_schema import describe_flow
 from headrace.serving.flow_stream import FlowStream
 from headrace.serving.plain_response import PlainResponse
 from headrace.serving.routes import Routes, answering
-from headrace.serving.served import ServedFlow, ServedVersion
+from headrace.serving.served import FlowCall, ServedFlow
 from headrace.telemetry.propagation import read_caller
 from headrace.telemetry.redaction import LONGEST_TEXT
 from headrace.telemetry.spans import ActiveSpan, enclosing_span, new_trace_id
-
-FLOW_VERSION = "x-headrace-flow-version"
-"""Header of every answer of a flow: the version that made it."""
 
 MAX_FEEDBACK_FIELDS = 64
 """Fields of a flat feedback that become attributes of their own."""
@@ -64,8 +60,9 @@ class _FlowEndpoint:
     async def score(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run one line, with the version that is served as it begins."""
         request = Request(scope, receive)
-        with self._flow.use() as version:
-            response = await _Scoring(version, request).answer(line_number=self._flow.n_requests)
+        body = await request.body()
+        with self._flow.call(scope, body) as call:
+            response = await _Scoring(call, request).answer(body)
             await response(scope, receive, send)
 
     async def feedback(self, request: Request) -> Response:
@@ -91,42 +88,37 @@ class _FlowEndpoint:
 
 
 class _Scoring:
-    """One request to score, with the version of the flow that answers it."""
+    """One request to score, on its way through the flow."""
 
-    __slots__ = ("_accepted", "_headers", "_request", "_version")
+    __slots__ = ("_accepted", "_call")
 
-    def __init__(self, version: ServedVersion, request: Request) -> None:
-        self._version = version
-        self._request = request
-        self._headers = {FLOW_VERSION: version.header}
+    def __init__(self, call: FlowCall, request: Request) -> None:
+        self._call = call
         self._accepted = _accepted_types(request)
 
-    async def answer(self, *, line_number: int) -> Response:
+    async def answer(self, body: bytes) -> Response:
         """Run the line, or get ready to run it while its answer is sent."""
         wants_events = self._wants_events()
-        flow = self._version.flow
-        body = await self._request.body()
+        call = self._call
         try:
-            inputs = read_inputs(flow.plan.flow, body)
+            call.take(lambda flow: read_inputs(flow, body))
         except HeadraceError as error:
             return self._fail(*error.problems)
         if wants_events:
             return FlowStream(
-                lambda on_outputs, on_text: run_line(
-                    flow, inputs, line_number=line_number, on_outputs=on_outputs, on_text=on_text
-                ),
+                lambda on_outputs, on_text: call.run(on_outputs=on_outputs, on_text=on_text),
                 self._answered,
                 self._answer_whole,
-                self._headers,
+                call.headers,
             )
-        return self._answer_whole(await run_line(flow, inputs, line_number=line_number))
+        return self._answer_whole(await call.run())
 
     def _answered(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
         """The outputs that may be seen, images in base64."""
-        return {name: self._inline(value) for name, value in self._version.choose(outputs).items()}
+        return {name: self._inline(value) for name, value in self._call.version.choose(outputs).items()}
 
     def _inline(self, value: Any) -> Any:
-        return inline_media(value, self._version.flow.plan.flow.message_format)
+        return inline_media(value, self._call.version.flow.plan.flow.message_format)
 
     def _answer_whole(self, line: LineResult) -> Response:
         """The answer in one piece."""
@@ -134,15 +126,15 @@ class _Scoring:
             return self._fail(line.problem)
         if not any(item in _JSON_TYPES for item in self._accepted):
             what = _unacceptable(self._accepted, ["application/json"])
-            return JSONResponse(refusal(406, what), 406, self._headers)
-        return PlainResponse(self._answer(line), headers=self._headers)
+            return JSONResponse(refusal(406, what), 406, self._call.headers)
+        return PlainResponse(self._answer(line), headers=self._call.headers)
 
     def _fail(self, *problems: Problem) -> Response:
-        return PlainResponse(error_body(*problems), failure_status(problems[0]), self._headers)
+        return PlainResponse(error_body(*problems), failure_status(problems[0]), self._call.headers)
 
     def _answer(self, line: LineResult) -> Any:
         """What a whole answer holds; of a flow of one node, what that returned."""
-        value = bare_result(self._version.flow.plan.flow, line)
+        value = bare_result(self._call.version.flow.plan.flow, line)
         is_image = isinstance(value, MediaForm)
         return self._answered(value) if isinstance(value, Mapping) and not is_image else self._inline(value)
 
@@ -152,7 +144,7 @@ class _Scoring:
         Raises:
             HTTPException: 406 when the client accepts nothing that the flow can answer.
         """
-        can_stream, accepted = self._version.can_stream, self._accepted
+        can_stream, accepted = self._call.version.can_stream, self._accepted
         if can_stream and _EVENTS in accepted:
             return True
         if any(item in _JSON_TYPES for item in accepted):

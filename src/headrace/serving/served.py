@@ -14,13 +14,28 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
+from starlette.types import Scope
+
 from headrace.domain.access import AccessRules
-from headrace.domain.flow import DAG, FLEX
+from headrace.domain.flow import DAG, FLEX, Flow
+from headrace.domain.run import LineResult
+from headrace.engine.line import OnOutputs, OnText, run_line
 from headrace.engine.runtime import PreparedFlow
 from headrace.errors import Problem
+from headrace.planning.chat import ChatPorts, find_chat_ports
 from headrace.serving.access_log import AccessLog
 from headrace.serving.load import Load
 from headrace.telemetry.setup import SilentSink, SpanSink
+
+FLOW_VERSION = "x-headrace-flow-version"
+"""Header of every answer of a flow: the version that made it."""
+
+Fit = Callable[[Flow], Mapping[str, Any]]
+"""The inputs of a request for a flow.
+
+Raises:
+    UsageError: T201, T202, T210 or D401 for what does not fit.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,6 +69,11 @@ class ServedVersion:
             return tuple(output.name for output in outputs if output.name in self.fields)
         return tuple(output.name for output in outputs if not output.is_evaluation_only)
 
+    @cached_property
+    def chat_ports(self) -> ChatPorts | None:
+        """What a chat with the flow uses; ``None`` for a flow that is no chat flow."""
+        return find_chat_ports(self.flow.plan.flow)[0]
+
     def choose(self, outputs: Mapping[str, Any]) -> dict[str, Any]:
         """Those outputs that may be seen."""
         if self.flow.plan.flow.kind != DAG and self.fields is None:
@@ -66,6 +86,50 @@ class ServedVersion:
         """Whether an answer may come in pieces; a flex flow shows that only by what it returns."""
         return self.flow.plan.flow.kind == FLEX or any(
             getattr(self.flow.tools[name], "can_stream", False) for name in self.flow.streamed_nodes
+        )
+
+
+class FlowCall:
+    """One request on its way through a flow.
+
+    Args:
+        version: Answers it.
+        line_number: Counts the requests of the flow.
+
+    Attributes:
+        version: The one that answers; another one may have taken its place once :meth:`run` is over.
+        headers: Header fields of the answer; complete once something of the answer is there.
+    """
+
+    __slots__ = ("headers", "inputs", "line_number", "version")
+
+    def __init__(self, version: ServedVersion, line_number: int) -> None:
+        self.version = version
+        self.line_number = line_number
+        self.headers = {FLOW_VERSION: version.header}
+        self.inputs: Mapping[str, Any] = {}
+
+    def take(self, fit: Fit) -> None:
+        """Take the inputs.
+
+        Raises:
+            UsageError: They do not fit.
+        """
+        self.inputs = fit(self.version.flow.plan.flow)
+
+    async def run(self, *, on_outputs: OnOutputs | None = None, on_text: OnText | None = None) -> LineResult:
+        """Run the line over the inputs that were taken; a failure of the flow is a result.
+
+        Args:
+            on_outputs: Hears the outputs that do not stream.
+            on_text: Hears the pieces of the others.
+        """
+        return await run_line(
+            self.version.flow,
+            self.inputs,
+            line_number=self.line_number,
+            on_outputs=on_outputs,
+            on_text=on_text,
         )
 
 
@@ -114,6 +178,21 @@ class ServedFlow:
             turn.n_requests -= 1
             if not turn.n_requests and turn is not self._turn:
                 turn.ended.set()
+
+    @contextmanager
+    def call(self, scope: Scope, body: Any) -> Iterator[FlowCall]:
+        """One request, whose version is kept open during the block.
+
+        Args:
+            scope: The request.
+            body: Its body: bytes, or the object that was read of them.
+
+        Raises:
+            UsageError: The request asks for something that is not there.
+        """
+        del scope, body
+        with self.use() as version:
+            yield FlowCall(version, self.n_requests)
 
     async def take_over(self, version: ServedVersion) -> None:
         """Let new requests begin with ``version``; returns when the last request of the one before has ended."""
