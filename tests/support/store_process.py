@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from tests.support.evidence import a_completion, a_feedback, an_exposure
 from tests.support.runs import a_line, a_spec, a_time
 
 from headrace.domain.run import COMPLETED
@@ -18,13 +19,13 @@ from headrace.store.sql import SqlStore
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("action", choices=["write", "commit", "create", "hold"])
+    parser.add_argument("action", choices=["write", "commit", "create", "hold", "evidence"])
     parser.add_argument("location")
     parser.add_argument("run")
     parser.add_argument("--batches", type=int, default=50)
     parser.add_argument("--batch", type=int, default=4)
     arguments = parser.parse_args()
-    actions = {"write": write, "commit": commit, "create": create, "hold": hold}
+    actions = {"write": write, "commit": commit, "create": create, "hold": hold, "evidence": evidence}
     actions[arguments.action](arguments)
 
 
@@ -69,6 +70,22 @@ def create(arguments: argparse.Namespace) -> None:
     store.append_lines(arguments.run, [a_line(0)])
     store.close()
     say("done")
+
+
+def evidence(arguments: argparse.Namespace) -> None:
+    """Wait for a line, then append evidence of as many requests; half of them are everybody's, half this process's."""
+    store = open_store(arguments.location)
+    say("ready")
+    sys.stdin.readline()
+    n_new = 0
+    for start in range(0, arguments.batches * arguments.batch, arguments.batch):
+        numbers = [f"{arguments.run if n % 2 else 'all'} {start + n}" for n in range(arguments.batch)]
+        feedback = [a_feedback(number, test="") for number in numbers]
+        n_new += store.append_evidence(feedback)
+        n_new += store.append_evidence([an_exposure(number) for number in numbers])
+        n_new += store.append_evidence([*feedback, *map(a_completion, numbers)])
+    store.close()
+    say(n_new)
 
 
 def hold(arguments: argparse.Namespace) -> None:

@@ -13,7 +13,9 @@ from headrace.errors import Problem, UsageError, nearest
 
 if TYPE_CHECKING:  # a single test of a flow opens no store
     from headrace.domain.cache import CacheChanges, CachedResult, CacheSummary
+    from headrace.domain.evidence import Arrival, Evidence, Exposure
     from headrace.domain.recorded_experiment import RecordedExperiment
+    from headrace.domain.traffic import Revision
     from headrace.domain.version import DataVersion, FlowVersion, Manifest, TagMove
 
 AGGREGATION_LINE = -1
@@ -21,7 +23,7 @@ AGGREGATION_LINE = -1
 
 
 class RunStore(Protocol):
-    """Runs, their line results and spans. Methods block; they may be called from any thread.
+    """Runs, experiments, versions and what live traffic left behind. Methods block; they may be called from any thread.
 
     Values come back as plain data: tuples as lists, mapping keys as text, integers of thousands of digits as
     ``None``; NaN and infinities as they are.
@@ -306,6 +308,55 @@ class RunStore(Protocol):
 
     def list_experiments(self) -> tuple[RecordedExperiment, ...]:
         """Experiments, newest first."""
+        ...
+
+    def append_evidence(self, records: Sequence[Evidence]) -> int:
+        """Keep what live traffic left behind, in one transaction, at the next places in the order of arrival.
+
+        A record whose id is kept already is left out, whatever else it says. Feedback may come before its exposure.
+        Feedback that names no test belongs to that of its exposure; it arrives in that test when both are there.
+
+        Returns:
+            How many were new; less than that where a connection was lost and the records were sent again.
+        """
+        ...
+
+    def read_arrivals(self, test: str, *, after: int = 0, limit: int = 10_000) -> tuple[Arrival, ...]:
+        """The next records of a test in order of arrival; nothing gets a place before one that was read already.
+
+        Args:
+            test: Name of the test.
+            after: The last place that the caller knows.
+            limit: The most records.
+        """
+        ...
+
+    def find_exposure(self, request_id: str) -> Exposure | None:
+        """The exposure of the arm that answered a request, never of a mirror; ``None`` when it has not arrived."""
+        ...
+
+    def append_revision(self, revision: Revision) -> bool:
+        """Make a revision of a test.
+
+        Returns:
+            False, and nothing is changed, when its number is not the one after the latest: somebody else was first.
+        """
+        ...
+
+    def latest_revision(self, test: str) -> Revision | None:
+        """The revision of a test that holds, ``None`` when it has none."""
+        ...
+
+    def list_revisions(self, test: str) -> tuple[Revision, ...]:
+        """The revisions of a test, oldest first."""
+        ...
+
+    def list_ab_tests(self) -> tuple[str, ...]:
+        """Names of the tests that have a revision, in order."""
+        ...
+
+    def delete_ab_test(self, test: str) -> None:
+        """Delete the revisions of a test and everything that was recorded of it."""
         ...
 
     def close(self) -> None:

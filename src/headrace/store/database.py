@@ -17,8 +17,8 @@ class Connection(Protocol):
         """Execute a statement and return how many rows it changed."""
         ...
 
-    def execute_many(self, query: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Execute a statement once for each of ``rows``."""
+    def execute_many(self, query: str, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Execute a statement once for each of ``rows`` and return how many rows it changed in all."""
         ...
 
     def rows(self, query: str, row: Mapping[str, Any]) -> Sequence[Row]:
@@ -33,8 +33,9 @@ class Nothing:
         """Change nothing."""
         return 0
 
-    def execute_many(self, query: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    def execute_many(self, _query: str, _rows: Sequence[Mapping[str, Any]]) -> int:
         """Change nothing."""
+        return 0
 
     def rows(self, _query: str, _row: Mapping[str, Any]) -> Sequence[Row]:
         """No rows."""

@@ -14,6 +14,7 @@ from headrace.domain.run import COMPLETED, FAILED, LineOutcome, LineResult, Node
 from headrace.domain.span import SpanRecord
 from headrace.errors import Problem
 from headrace.store.base import AGGREGATION_LINE, taken_run, unknown_run
+from headrace.store.memory_evidence import MemoryEvidence
 from headrace.store.memory_experiments import MemoryExperiments
 from headrace.store.memory_versions import MemoryVersions
 from headrace.store.records import (
@@ -59,7 +60,7 @@ def open_memory(_location: str) -> MemoryStore:
     return MemoryStore()
 
 
-class MemoryStore(MemoryExperiments, MemoryVersions):
+class MemoryStore(MemoryEvidence, MemoryExperiments, MemoryVersions):
     """Implements :class:`~headrace.store.base.RunStore` in memory. Safe for use from several threads."""
 
     def __init__(self) -> None:

@@ -376,10 +376,11 @@ class _Statements:
     def execute(self, query: str, row: Mapping[str, Any]) -> int:
         return self._run(query, row).rowcount
 
-    def execute_many(self, query: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    def execute_many(self, query: str, rows: Sequence[Mapping[str, Any]]) -> int:
         statement = load_queries(POSTGRESQL)[query]
         with self._session.cursor() as cursor:
             cursor.executemany(statement.sql.encode(), [statement.bind(row) for row in rows])
+            return cursor.rowcount
 
     def rows(self, query: str, row: Mapping[str, Any]) -> Sequence[DictRow]:
         return self._run(query, row).fetchall()

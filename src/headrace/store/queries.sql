@@ -313,3 +313,73 @@ SELECT * FROM experiment WHERE id = :id;
 -- name: list_experiments
 -- Experiments, newest first.
 SELECT * FROM experiment ORDER BY created_at DESC, id DESC;
+
+-- name: move_evidence_end
+-- Take the next places in the order of arrival; until the transaction ends, nobody else does.
+UPDATE evidence_end SET last_place = last_place + :n_places;
+
+-- name: read_evidence_end
+-- The last place that is taken.
+SELECT last_place FROM evidence_end;
+
+-- name: append_evidence
+-- Keep a record, unless it is kept already; feedback that names no test is about that of its exposure, once that is here.
+INSERT INTO evidence (place, kind, id, test, request_id, exposure, record)
+SELECT
+    CAST(:place AS BIGINT), CAST(:kind AS TEXT), CAST(:id AS TEXT),
+    CASE
+        WHEN CAST(:test AS TEXT) <> '' THEN :test
+        ELSE COALESCE((SELECT test FROM evidence WHERE id = :exposure AND kind = 'exposure'), '')
+    END,
+    CAST(:request_id AS TEXT), CAST(:exposure AS TEXT), CAST(:record AS TEXT)
+WHERE TRUE
+ON CONFLICT (id, kind) DO NOTHING;
+
+-- name: find_awaited
+-- Feedback that waited for one of the exposures behind a place, with the test of that.
+SELECT feedback.place, exposure.test FROM evidence AS exposure
+JOIN evidence AS feedback ON feedback.exposure = exposure.id AND feedback.test = ''
+WHERE exposure.place > :after AND exposure.kind = 'exposure'
+ORDER BY feedback.place;
+
+-- name: settle_feedback
+-- Let feedback that has found its test arrive now: readers of the test may be past the place where it waited.
+UPDATE evidence SET test = :test, place = :new_place WHERE place = :place;
+
+-- name: read_arrivals
+-- The next records of a test after a place, in order of arrival.
+SELECT place, kind, test, record FROM evidence
+WHERE test = :test AND place > :after
+ORDER BY place
+LIMIT :limit;
+
+-- name: find_exposure
+-- The exposure of the arm that answered a request.
+SELECT kind, test, record FROM evidence WHERE request_id = :request_id ORDER BY place LIMIT 1;
+
+-- name: append_revision
+-- Make the next revision of a test; no row is changed when its number is not the next one.
+INSERT INTO ab_revision (test, number, record)
+SELECT CAST(:test AS TEXT), CAST(:number AS BIGINT), CAST(:record AS TEXT)
+WHERE CAST(:number AS BIGINT) = (SELECT COALESCE(MAX(number), 0) + 1 FROM ab_revision WHERE test = :test)
+ON CONFLICT (test, number) DO NOTHING;
+
+-- name: latest_revision
+-- The revision of a test that holds.
+SELECT * FROM ab_revision WHERE test = :test ORDER BY number DESC LIMIT 1;
+
+-- name: list_revisions
+-- Revisions of a test, oldest first.
+SELECT * FROM ab_revision WHERE test = :test ORDER BY number;
+
+-- name: list_ab_tests
+-- Names of the tests that have revisions.
+SELECT DISTINCT test FROM ab_revision ORDER BY test;
+
+-- name: delete_evidence
+-- Delete what was recorded of a test.
+DELETE FROM evidence WHERE test = :test;
+
+-- name: delete_revisions
+-- Delete the revisions of a test.
+DELETE FROM ab_revision WHERE test = :test;

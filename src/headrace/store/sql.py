@@ -42,6 +42,7 @@ from headrace.store.records import (
     update_row,
 )
 from headrace.store.schema import Migration
+from headrace.store.sql_evidence import SqlEvidence
 from headrace.store.sql_experiments import SqlExperiments
 from headrace.store.sql_versions import SqlVersions
 
@@ -60,7 +61,7 @@ _PAGE_LINES = 64
 _NO_LIMIT = 2**62
 
 
-class SqlStore(SqlExperiments, SqlVersions):
+class SqlStore(SqlEvidence, SqlExperiments, SqlVersions):
     """Implements :class:`~headrace.store.base.RunStore` over a database. Safe for use from several threads."""
 
     def __init__(self, database: Database, contents: Contents) -> None:

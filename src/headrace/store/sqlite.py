@@ -220,13 +220,15 @@ class _Statements:
     def execute(self, query: str, row: Mapping[str, Any]) -> int:
         return self._run(query, row).rowcount
 
-    def execute_many(self, query: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    def execute_many(self, query: str, rows: Sequence[Mapping[str, Any]]) -> int:
         statement = load_queries(SQLITE)[query]
         values = [statement.bind(row) for row in rows]
+        n_before = self._connection.total_changes
         try:
             self._connection.executemany(statement.sql, values)
-        except UnicodeEncodeError:
+        except UnicodeEncodeError:  # what was changed before the value that is not UTF-8 counts as well
             self._connection.executemany(statement.sql, map(_encodable, values))
+        return self._connection.total_changes - n_before
 
     def rows(self, query: str, row: Mapping[str, Any]) -> Sequence[sqlite3.Row]:
         return self._run(query, row).fetchall()

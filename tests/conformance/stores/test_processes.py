@@ -10,11 +10,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from threading import Thread
 
 import pytest
+from tests.support.evidence import a_revision
 from tests.support.new_stores import new_postgresql, new_sqlite
 from tests.support.runs import a_line, a_spec, a_time
 
+from headrace.domain.evidence import Arrival
 from headrace.domain.run import COMPLETED
 from headrace.store.opening import open_store
 
@@ -181,3 +184,42 @@ def test_two_processes_may_record_the_same_lines(location: str, start: Start) ->
     assert [writer.wait() for writer in writers] == [0, 0]
     assert list(store.read_lines("first")) == [a_line(n, spans=()) for n in range(400)]
     store.close()
+
+
+def test_evidence_of_many_processes_is_counted_once_and_read_in_one_order(
+    location: str, start: Start
+) -> None:
+    n_processes, n_batches, batch = 4, 15, 8
+    size = ("--batches", str(n_batches), "--batch", str(batch))
+    processes = [start("evidence", location, f"p{number}", *size) for number in range(n_processes)]
+    for process in processes:
+        assert read_line(process) == "ready"
+    for process in processes:
+        go_on(process)
+    n_expected = 3 * n_batches * (batch // 2) * (n_processes + 1)
+    store = open_store(location)
+    seen: list[Arrival] = []
+    while len(seen) < n_expected:
+        seen += store.read_arrivals("checkout", after=seen[-1].place if seen else 0, limit=50)
+    assert sum(int(read_line(process)) for process in processes) == n_expected
+    assert tuple(seen) == store.read_arrivals("checkout")
+    assert len({repr(arrival.evidence) for arrival in seen}) == n_expected
+    store.close()
+
+
+def test_of_processes_that_make_the_same_revision_one_does(location: str) -> None:
+    stores = [open_store(location) for _ in range(3)]
+    made: list[tuple[int, int]] = []
+
+    def make(writer: int) -> None:
+        made.extend((writer, n) for n in range(1, 30) if stores[writer].append_revision(a_revision(n)))
+
+    threads = [Thread(target=make, args=(writer,)) for writer in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(number for _, number in made) == list(range(1, 30))
+    for store in stores:
+        assert [revision.number for revision in store.list_revisions("checkout")] == list(range(1, 30))
+        store.close()

@@ -1,0 +1,124 @@
+"""Evidence and revisions as rows and back. A journal keeps the same texts as the table of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, replace
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Final
+
+from headrace.domain.evidence import Arrival, Completion, Evidence, Exposure, Feedback
+from headrace.domain.traffic import Revision
+from headrace.store.records import Row, decode_json, encode_json, encode_time
+
+_KINDS: Final[Mapping[str, type[Evidence]]] = {
+    "exposure": Exposure,
+    "completion": Completion,
+    "feedback": Feedback,
+}
+_WORDS: Final = {kind: word for word, kind in _KINDS.items()}
+_LONGEST_KEY = 200
+
+
+def _usual_values(kind: type[Evidence]) -> tuple[tuple[str, Any], ...]:
+    return tuple(
+        (field.name, field.default_factory() if field.default_factory is not MISSING else field.default)
+        for field in fields(kind)
+    )
+
+
+_FIELDS: Final = {kind: _usual_values(kind) for kind in _KINDS.values()}
+
+
+def kind_of(record: Evidence) -> str:
+    """What a record is, in one word: ``exposure``, ``completion`` or ``feedback``."""
+    return _WORDS[type(record)]
+
+
+def record_text(record: Evidence) -> str:
+    """A record as compact JSON text without line breaks; values that are the usual ones are left out.
+
+    Raises:
+        TypeError: Attributes, inputs or outputs are not plain data.
+    """
+    values = {}
+    for name, usual in _FIELDS[type(record)]:
+        value = getattr(record, name)
+        if value != usual:
+            values[name] = value
+    return encode_json(values)
+
+
+def evidence_from_text(kind: str, text: str) -> Evidence:
+    """A record from :func:`record_text`; tuples come back as lists.
+
+    Raises:
+        ValueError, KeyError, TypeError: The text is something else.
+    """
+    return _KINDS[kind](**decode_json(text))
+
+
+def evidence_row(record: Evidence) -> dict[str, Any]:
+    """Columns of a record, without its place."""
+    exposure = record.exposure if isinstance(record, Feedback) and record.exposure else None
+    # A mirror has the request in common with the exposure that was answered, which is the one that is asked for.
+    request = record.request_id if isinstance(record, Exposure) and record.role != "shadow" else None
+    return {
+        "kind": kind_of(record),
+        "id": _key(record.exposure if isinstance(record, Completion) else record.id),
+        "test": record.test,
+        "request_id": _key(request) if request else None,
+        "exposure": _key(exposure) if exposure else None,
+        "record": record_text(record),
+    }
+
+
+def evidence_from_row(row: Row) -> Evidence:
+    """A record from its columns; feedback that found its test later has it."""
+    record = evidence_from_text(row["kind"], row["record"])
+    return record if record.test else replace(record, test=row["test"])
+
+
+def arrival_from_row(row: Row) -> Arrival:
+    """A record with its place from its columns."""
+    return Arrival(place=row["place"], evidence=evidence_from_row(row))
+
+
+def request_key(request_id: str) -> str:
+    """What a request is found by."""
+    return _key(request_id)
+
+
+def _key(text: str) -> str:
+    # Indexes take some 2,700 bytes at most, and what callers name their feedback by may be longer.
+    return text if len(text) <= _LONGEST_KEY else sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def revision_row(revision: Revision) -> dict[str, Any]:
+    """Columns of a revision."""
+    return {
+        "test": revision.test,
+        "number": revision.number,
+        "record": encode_json(
+            {
+                "at": encode_time(revision.at),
+                "reason": revision.reason,
+                "ranges": revision.ranges,
+                "answering": revision.answering,
+                "digest": revision.digest,
+                "is_over": revision.is_over,
+                "by": revision.by,
+                "evidence": revision.evidence,
+                "definition": revision.definition,
+            }
+        ),
+    }
+
+
+def revision_from_row(row: Row) -> Revision:
+    """A revision from its columns."""
+    data = decode_json(row["record"])
+    ranges = {arm: tuple((start, end) for start, end in found) for arm, found in data["ranges"].items()}
+    at = datetime.fromisoformat(data["at"])
+    return Revision(**{**data, "test": row["test"], "number": row["number"], "at": at, "ranges": ranges})
