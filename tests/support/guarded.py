@@ -116,12 +116,14 @@ class Issuer:
         keys: Private keys by id, of which the server tells the public part.
         n_asked: How often it was asked for its keys.
         is_broken: Whether it answers with status 500.
+        moved_to: Where its keys are now, to which it sends whoever asks for them.
     """
 
     address: str
     keys: dict[str, Any]
     n_asked: int = 0
     is_broken: bool = False
+    moved_to: str | None = None
     extra: list[dict[str, Any]] = field(default_factory=list)
 
     def key_set(self) -> dict[str, Any]:
@@ -157,7 +159,10 @@ def issuer() -> Iterator[Issuer]:
             found.n_asked += is_keys
             told = {"issuer": found.address, "jwks_uri": f"{found.address}/keys"}
             content = json.dumps(found.key_set() if is_keys else told).encode()
-            self.send_response(500 if found.is_broken else 200)
+            has_moved = is_keys and found.moved_to is not None
+            self.send_response(500 if found.is_broken else 302 if has_moved else 200)
+            if has_moved:
+                self.send_header("location", str(found.moved_to))
             self.send_header("content-length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ class Asked:
 
 @dataclass
 class WebServer:
-    """``answers`` are given one after the other, the last one again and again."""
+    """``answers`` are given one after the other, the last one again and again; a redirect's text is where it leads."""
 
     url: str
     answers: list[tuple[int, str]] = field(default_factory=lambda: [(200, "{}")])
@@ -28,7 +29,8 @@ class WebServer:
 
 
 @contextmanager
-def web_server() -> Iterator[WebServer]:
+def web_server(*, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Iterator[WebServer]:
+    """A server for the block; with ``tls`` it speaks HTTPS."""
     state = WebServer(url="")
 
     class Handler(BaseHTTPRequestHandler):
@@ -46,14 +48,18 @@ def web_server() -> Iterator[WebServer]:
             content = text.encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
+            if status in range(300, 400):
+                self.send_header("Location", text)
             self.end_headers()
             self.wfile.write(content)
 
         def log_message(self, *_: Any) -> None:
             """Says nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{server.server_port}"
+    server = ThreadingHTTPServer((host, 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    state.url = f"{'http' if tls is None else 'https'}://{host}:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

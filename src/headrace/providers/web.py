@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from http.client import HTTPMessage
+from typing import IO, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 TIMEOUT_S = 60.0
 _SCHEMES = ("http", "https")
@@ -46,6 +47,7 @@ def request(
     headers: Mapping[str, str] | None = None,
     body: Any = None,
     timeout_s: float = TIMEOUT_S,
+    may_ask: Callable[[str], bool] = bool,
 ) -> WebAnswer:
     """Send a GET, or a POST where there is a body, and wait for its answer. Proxies of the environment are used.
 
@@ -55,6 +57,7 @@ def request(
         headers: Everything but length and content type.
         body: Data to send as JSON.
         timeout_s: Limit for each wait, seconds.
+        may_ask: Whether an address that the answer leads on to may be asked.
 
     Raises:
         WebError: No answer came.
@@ -70,7 +73,7 @@ def request(
         headers={**(headers or {}), **({} if content is None else {"Content-Type": "application/json"})},
     )
     try:
-        with urlopen(asked, timeout=timeout_s) as answer:  # noqa: S310
+        with build_opener(_Redirects(may_ask)).open(asked, timeout=timeout_s) as answer:
             return WebAnswer(status=answer.status, text=answer.read().decode("utf-8", "replace"))
     except HTTPError as error:
         with error:
@@ -79,6 +82,27 @@ def request(
         raise WebError(_reason(error.reason)) from None
     except OSError as error:
         raise WebError(_reason(error)) from None
+
+
+class _Redirects(HTTPRedirectHandler):
+    """Follows a redirect where that is allowed, and never from https to http."""
+
+    def __init__(self, may_ask: Callable[[str], bool]) -> None:
+        self._may_ask = may_ask
+
+    def redirect_request(
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
+    ) -> Request | None:
+        """The request to the next address.
+
+        Raises:
+            WebError: It may not be asked.
+        """
+        is_less_safe = req.type == "https" and urlsplit(newurl).scheme != "https"
+        if is_less_safe or not self._may_ask(newurl):
+            message = "the answer leads on to an address that may not be asked"
+            raise WebError(message)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _reason(reason: Any) -> str:

@@ -115,7 +115,7 @@ def _get(address: str) -> Any:
         message = "an address does not begin with https://"
         raise KeySetError(message)
     try:
-        answer = request(address, timeout_s=FETCH_TIMEOUT_S)
+        answer = request(address, timeout_s=FETCH_TIMEOUT_S, may_ask=is_secure)
         if answer.status == 200:
             return answer.json()
     except (WebError, ValueError) as error:

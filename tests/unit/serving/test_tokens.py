@@ -17,6 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.warnings import InsecureKeyLengthWarning
 from tests.support.guarded import Issuer, another_rsa_key, guarded, issuer
+from tests.support.web_server import web_server
 
 from headrace.domain.access import AccessRules, TokenRules, is_secure
 from headrace.serving.key_sets import KeySet, KeySetError
@@ -246,6 +247,17 @@ def test_an_issuer_of_another_name_has_no_say(entra: Issuer) -> None:
 )
 def test_keys_come_over_https_or_from_this_machine(address: str, expected: bool) -> None:
     assert is_secure(address) is expected
+
+
+@pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", "token:ann"), ("127.0.0.2", 503)])
+def test_keys_that_have_moved_are_taken_only_where_nobody_can_change_them_on_the_way(
+    entra: Issuer, host: str, expected: Any
+) -> None:
+    with web_server(host=host) as elsewhere, guarded(rules(entra)) as served:
+        elsewhere.answers = [(200, json.dumps(entra.key_set()))]
+        entra.moved_to = elsewhere.url
+        assert served.caller(entra.token(claims(entra))) == expected
+        assert len(elsewhere.asked) == (expected != 503)
 
 
 def test_short_keys_are_not_taken(entra: Issuer) -> None:
