@@ -164,7 +164,7 @@ class NodeRunner:
             attempt.output = await call
             attempt.status = COMPLETED
         except BaseException as error:
-            if must_pass(error):
+            if must_pass(self._flow, error):
                 raise
             attempt.status = FAILED
             failure = self._as_failure(error, step)
@@ -465,7 +465,7 @@ async def _collect_output(flow: PreparedFlow, name: str, value: Any, on_text: On
     except HeadraceError:
         raise
     except BaseException as error:
-        if must_pass(error):
+        if must_pass(flow, error):
             raise
         declared = flow.plan.flow.outputs.get(name)
         source = declared.value if declared else None

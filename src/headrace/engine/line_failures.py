@@ -26,12 +26,14 @@ def error_type(error: BaseException) -> str:
     return error.problems[0].name if isinstance(error, HeadraceError) else type(error).__name__
 
 
-def must_pass(error: BaseException) -> bool:
+def must_pass(flow: PreparedFlow, error: BaseException) -> bool:
     """Whether it ends more than a node: an interrupt, or a cancellation that is ours and not a tool's own."""
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
         return task is None or task.cancelling() > 0
-    return isinstance(error, (KeyboardInterrupt, GeneratorExit))
+    return isinstance(error, GeneratorExit) or (
+        flow.is_interruptible and isinstance(error, KeyboardInterrupt)
+    )
 
 
 def tool_failure(flow: PreparedFlow, error: BaseException, node: str, place: Span) -> NodeError:

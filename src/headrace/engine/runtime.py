@@ -48,6 +48,8 @@ class PreparedFlow:
         streamed_nodes: Nodes that only flow outputs read, so that their answer may be streamed.
         images: Reads the images among the inputs of a line.
         cache: Uses results of nodes again; ``None`` calls every tool every time.
+        is_interruptible: Whether ``KeyboardInterrupt`` is a person's wish and ends everything. Where signals are taken
+            otherwise only a tool raises it, and it fails the line like any other exception.
     """
 
     plan: Plan
@@ -67,6 +69,7 @@ class PreparedFlow:
     streamed_nodes: frozenset[str]
     images: ImageReader
     cache: NodeCache | None = None
+    is_interruptible: bool = True
 
 
 def prepare(

@@ -59,19 +59,20 @@ class LoadedVersion:
     def __init__(self, workspace: Workspace, source: Path, choice: ServingChoice) -> None:
         self._workspace = workspace
         self._choice = choice
-        self._stack = ExitStack()
         self._session: FlowSession | None = None
-        self._loaded: LoadedFlow = self._stack.enter_context(
-            loaded_flow(
-                workspace,
-                find_served_file(source),
-                environment_variables=choice.environment_variables,
-                keeps_environment=True,
-                init=choice.init,
+        with ExitStack() as stack:
+            self._loaded: LoadedFlow = stack.enter_context(
+                loaded_flow(
+                    workspace,
+                    find_served_file(source),
+                    environment_variables=choice.environment_variables,
+                    keeps_environment=True,
+                    init=choice.init,
+                )
             )
-        )
-        self.digest = flow_digest(self._loaded.flow)
-        workspace.warn(self._loaded.warnings)
+            self.digest = flow_digest(self._loaded.flow)
+            workspace.warn(self._loaded.warnings)
+            self._stack = stack.pop_all()
 
     @property
     def flow(self) -> Flow:
@@ -89,6 +90,7 @@ class LoadedVersion:
             attributes={FLOW_VERSION: identity.version, FLOW_DIGEST: identity.digest},
         )
         prepared = await session.__aenter__()
+        prepared.is_interruptible = False
         self._session = session
         return load_optional(_SERVED_VERSION, extra="serve")(
             flow=prepared,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from threading import current_thread, main_thread
 from types import CodeType, ModuleType
 from typing import TypeVar
 
@@ -27,10 +29,17 @@ def run_user_code(run: Callable[[], T], describe: Callable[[BaseException], Prob
     """
     try:
         return run()
-    except (HeadraceError, KeyboardInterrupt):
+    except HeadraceError:
         raise
     except BaseException as error:  # code of the user may raise anything
+        if isinstance(error, KeyboardInterrupt) and _may_be_a_wish():
+            raise
         raise DefinitionError(describe(error)) from error
+
+
+def _may_be_a_wish() -> bool:
+    """Whether somebody may have pressed Ctrl-C, which arrives in the main thread, unless it is ignored."""
+    return current_thread() is main_thread() and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
 
 
 class _FreshLoader(SourceFileLoader):

@@ -146,3 +146,40 @@ async def _take_over_while_a_request_runs() -> None:
         assert not taking.done()
     await asyncio.wait_for(taking, 1)
     assert (flow.version.name, flow.n_requests) == ("f@2", 2)
+
+
+LEAVING = {
+    "flow.dag.yaml": """\
+inputs: {q: {type: string}}
+outputs: {r: {type: string, reference: "${a.output}"}, s: {type: string, reference: "${b.output}"}}
+nodes:
+- {name: a, type: python, source: {type: code, path: a.py}, inputs: {q: "${inputs.q}"}}
+- {name: b, type: python, source: {type: code, path: b.py}, inputs: {q: "${inputs.q}"}}
+""",
+    "a.py": """\
+from promptflow.core import tool
+
+@tool
+def a(q: str):
+    raise (KeyboardInterrupt if q == "interrupt" else SystemExit)
+""",
+    "b.py": """\
+from promptflow.core import tool
+
+@tool
+def b(q: str):
+    yield "b"
+""",
+}
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+@pytest.mark.parametrize("word", ["def", "async def"])
+def test_a_tool_that_wants_to_leave_the_program_fails_its_request_only(
+    tmp_path: Path, word: str, accept: str
+) -> None:
+    files = {**LEAVING, "a.py": LEAVING["a.py"].replace("def", word)}
+    with serving(tmp_path, files, ["."]) as endpoint:
+        for kind in ("interrupt", "exit", "interrupt"):
+            answer = endpoint.ask("POST", "/score", {"q": kind}, {"accept": accept})
+            assert (answer.status, answer.body["error"]["problem"]) == (400, "E601")

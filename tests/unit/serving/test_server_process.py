@@ -182,6 +182,21 @@ def test_a_new_version_takes_over_at_a_signal_and_a_broken_one_does_not(tmp_path
         until(lambda: served.word() == "third")
 
 
+def test_only_a_person_ends_the_server_with_an_interrupt(tmp_path: Path) -> None:
+    write(tmp_path, FILES)
+    with running(tmp_path, "--reload") as served:
+        for raised in ("KeyboardInterrupt", "SystemExit(0)"):
+            write(tmp_path, {"flow/words.py": f"raise {raised}\n"})
+            until(lambda: "refused" in served.ask(path="/readyz", method="GET")[1]["flows"]["/"])
+            assert served.ask(path="/readyz", method="GET")[1]["flows"]["/"]["refused"] == ["T206"]
+            assert served.word() == "old"
+            write(tmp_path, {"flow/words.py": 'WORD = "old"\n'})
+            until(lambda: "refused" not in served.ask(path="/readyz", method="GET")[1]["flows"]["/"])
+        served.signal(signal.SIGINT)
+        assert served.process.wait(20) == 0
+        until(lambda: any("Stopped." in line for line in served.said))
+
+
 def test_files_that_change_are_taken_over_without_a_failed_request(tmp_path: Path) -> None:
     write(tmp_path, FILES)
     with running(tmp_path, "--reload") as served:
