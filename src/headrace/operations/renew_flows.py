@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from headrace.operations.versions import chosen_flow, find_version
 from headrace.operations.workspace import Workspace
 
 WATCH_EVERY_S = 1.0
+
+_LOGGER = logging.getLogger("headrace.serving")
 
 Tell = Callable[[str, tuple[Problem, ...]], None]
 """Hears what happened, and the problems behind it."""
@@ -82,7 +85,12 @@ class Renewals:
             except TimeoutError:
                 is_asked = False
             for source in sources:
-                await self._look(source, is_asked=is_asked)
+                try:
+                    await self._look(source, is_asked=is_asked)
+                except Exception as error:
+                    _LOGGER.warning("%s could not be looked at.", source.source.given, exc_info=error)
+                    if isinstance(error, OSError) and not source.is_unreadable:
+                        source.state = None  # it may be over in a second
 
     def stop(self) -> None:
         """Wait no longer for requests that are at versions of before."""
@@ -90,17 +98,17 @@ class Renewals:
             task.cancel()
 
     async def _look(self, served: ServedSource, *, is_asked: bool) -> None:
+        was_unreadable, served.is_unreadable = served.is_unreadable, True
         try:
             state = source_state(self._workspace, served.source, served.loaded.flow)
         except HeadraceError as error:  # a store that is away, or a file that is being written
-            served.is_unreadable = True
             self._refuse(served, "cannot be looked at for new versions", error.problems)
             return
-        if state == served.state and not is_asked:
-            if served.is_unreadable:
-                served.is_unreadable, served.flow.refused = False, ()
-            return
         served.is_unreadable = False
+        if state == served.state and not is_asked:
+            if was_unreadable:
+                served.flow.refused = ()
+            return
         served.state = state  # what is broken is not tried again before it has changed
         try:
             await self._renew(served)
@@ -134,7 +142,10 @@ class Renewals:
         try:
             await served.flow.take_over(version)
         finally:
-            await before.close()
+            try:
+                await before.close()
+            except Exception as error:
+                _LOGGER.warning("A version of before could not be closed.", exc_info=error)
 
 
 def source_state(workspace: Workspace, source: FlowSource, flow: Flow) -> object:
