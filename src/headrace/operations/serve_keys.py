@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
 from headrace.domain.access import RateLimit, ServeKey, is_key_name, make_key
 from headrace.errors import Problem, UsageError
+from headrace.formats.folder_lock import locked_folder
 from headrace.formats.key_file import read_key_file, write_key_file
 from headrace.operations.new_files import cannot_write
 
@@ -23,13 +26,14 @@ def create_key(file: Path, name: str, *, now: datetime, expires: datetime | None
         what = f"{name!r} is no name for a key."
         fix = "Use lower case letters, digits, dots and dashes, at most 64."
         raise UsageError(Problem(code="C507", what=what, fix=fix))
-    keys = read_key_file(file) if file.exists() else ()
-    if any(key.name == name for key in keys):
-        what = f"There is a key {name} already."
-        fix = f"Name the new one otherwise, such as {name}-2, and revoke {name} when its holder has changed over."
-        raise UsageError(Problem(code="C507", what=what, fix=fix))
-    token, key = make_key(name, created=now, expires=expires, rate=rate)
-    _write(file, (*keys, key))
+    with _changing(file):
+        keys = read_key_file(file) if file.exists() else ()
+        if any(key.name == name for key in keys):
+            what = f"There is a key {name} already."
+            fix = f"Name the new one otherwise, such as {name}-2, and revoke {name} when its holder has changed over."
+            raise UsageError(Problem(code="C507", what=what, fix=fix))
+        token, key = make_key(name, created=now, expires=expires, rate=rate)
+        write_key_file(file, (*keys, key))
     return token
 
 
@@ -50,17 +54,24 @@ def revoke_key(file: Path, name: str) -> None:
         UsageError: C507 when it has no key of the name.
         StateError: S808 when the file cannot be written.
     """
-    keys = read_key_file(file)
-    left = tuple(key for key in keys if key.name != name)
-    if len(left) == len(keys):
-        known = ", ".join(key.name for key in keys) or "none"
-        raise UsageError(Problem(code="C507", what=f"There is no key {name}.", fix=f"Known keys: {known}."))
-    _write(file, left)
+    read_key_file(file)  # where there is none, no folder is made for it
+    with _changing(file):
+        keys = read_key_file(file)
+        left = tuple(key for key in keys if key.name != name)
+        if len(left) == len(keys):
+            known = ", ".join(key.name for key in keys) or "none"
+            raise UsageError(
+                Problem(code="C507", what=f"There is no key {name}.", fix=f"Known keys: {known}.")
+            )
+        write_key_file(file, left)
 
 
-def _write(file: Path, keys: tuple[ServeKey, ...]) -> None:
+@contextmanager
+def _changing(file: Path) -> Iterator[None]:
+    """Keep others from changing the file between reading and writing it."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        write_key_file(file, keys)
+        with locked_folder(file.resolve().parent):
+            yield
     except OSError as error:
         raise cannot_write(file, error) from error

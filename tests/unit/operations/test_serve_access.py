@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +13,7 @@ import pytest
 
 from headrace.domain.access import AccessRules, RateLimit, TokenRules
 from headrace.errors import DefinitionError, HeadraceError, UsageError
+from headrace.formats.folder_lock import locked_folder
 from headrace.operations.serve_access import AccessChoice, access_rules
 from headrace.operations.serve_keys import create_key, list_keys, revoke_key
 
@@ -122,6 +127,55 @@ def test_a_key_is_made_listed_and_revoked(tmp_path: Path) -> None:
     revoke_key(file, "shop")
     assert [key.name for key in list_keys(file)] == ["desk"]
     assert [item.name for item in file.parent.iterdir()] == ["keys.yaml"]
+
+
+CHANGE = """\
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from headrace.domain.access import RateLimit
+from headrace.operations.serve_keys import create_key, revoke_key
+
+file, name = Path(sys.argv[1]), sys.argv[2]
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(10):
+    create_key(file, f"{name}-{number}", now=datetime.now(UTC), expires=None, rate=RateLimit())
+    if number % 2:
+        revoke_key(file, f"{name}-{number}")
+"""
+
+
+def test_keys_that_several_processes_change_at_once_are_all_kept(tmp_path: Path) -> None:
+    file = tmp_path / "keys.yaml"
+    with ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(
+                    [sys.executable, "-c", CHANGE, str(file), name],
+                    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ,
+                )
+            )
+            for name in "abcd"
+        ]  # fmt: skip
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        assert [process.wait(60) for process in processes] == [0] * 4
+    expected = {f"{name}-{number}" for name in "abcd" for number in range(0, 10, 2)}
+    assert {key.name for key in list_keys(file)} == expected
+    assert [item.name for item in tmp_path.iterdir()] == ["keys.yaml"]
+
+
+def test_a_file_of_keys_that_another_process_is_changing_for_long_is_not_changed(tmp_path: Path) -> None:
+    with locked_folder(tmp_path), pytest.raises(TimeoutError), locked_folder(tmp_path, wait_s=0.05):
+        pass
+    with locked_folder(tmp_path, wait_s=0.05):
+        pass
 
 
 def test_names_of_keys_are_plain_and_their_own(tmp_path: Path) -> None:
