@@ -15,6 +15,7 @@ from headrace.evaluation.stats import (
     agreement,
     clustered,
     estimate,
+    group_sequential,
     labelled,
     multiple,
     paired,
@@ -23,7 +24,10 @@ from headrace.evaluation.stats import (
     racing,
     ranking,
     repeats,
+    sequential,
 )
+from headrace.evaluation.stats.rare_events import RareEvents
+from headrace.evaluation.stats.sample_ratio import SampleRatioTest
 
 CASES = json.loads((Path(__file__).parent / "reference_values.json").read_text("utf-8"))
 
@@ -94,6 +98,37 @@ def race(matrix: list[str], batch: int, start: int, alpha: float) -> dict[str, o
     return {**{name: getattr(replay, name) for name in names}, "n_dropped": len(replay.dropped_at)}
 
 
+def two_arm_log_e(arms: str, scores: str, share: float) -> float:
+    contrast = sequential.Contrast()
+    for arm, score in zip(arms, scores, strict=True):
+        contrast.add(float(score), share, is_arm=arm == "1")
+    return contrast.bets.log_e
+
+
+def rare_events_log_e(bad_t: int, bad_c: int, share: float, max_ratio: float) -> float:
+    events = RareEvents(max_ratio)
+    for is_arm in [*[True] * bad_t, *[False] * bad_c]:
+        events.add(share, is_arm=is_arm)
+    return events.log_e
+
+
+def sample_ratio_log_e(counts: list[int], weights: list[float]) -> float:
+    test = SampleRatioTest()
+    for arm, count in enumerate(counts):
+        for _ in range(count):
+            test.add(str(arm), {str(place): weight for place, weight in enumerate(weights)})
+    return test.log_e
+
+
+def relative_sequence(
+    ma: float, va: float, na: int, mb: float, vb: float, nb: int, n_star: int
+) -> dict[str, float]:
+    lift = (mb - ma) / ma
+    se = (vb / (nb * ma**2) + va * mb**2 / (na * ma**4)) ** 0.5
+    half = sequential.sequence_half_width(se, na + nb, 0.05, n_star)
+    return {"diff": lift, "lo": lift - half, "hi": lift + half}
+
+
 QUANTITIES: Mapping[str, Callable[..., Any]] = {
     "benjamini_hochberg": multiple.benjamini_hochberg,
     "best_set": lambda matrix: ranking.best_set_p(
@@ -130,6 +165,12 @@ QUANTITIES: Mapping[str, Callable[..., Any]] = {
     "sequential_mcnemar_log_e": racing.sequential_mcnemar_log_e,
     "sign_flip_exact": paired.sign_flip_p,
     "tango": lambda b, c, n: ends(paired.tango_interval(b, c, n)),
+    "obrien_fleming": lambda n_looks, alpha: list(group_sequential.obrien_fleming_boundaries(n_looks, alpha)),
+    "rare_events_log_e": rare_events_log_e,
+    "relative_sequence": relative_sequence,
+    "sample_ratio_log_e": sample_ratio_log_e,
+    "sequence_tuning": sequential.sequence_tuning,
+    "two_arm_log_e": two_arm_log_e,
     "wald_paired": lambda b, c, n: ends(paired_rates.wald_interval(b, c, n)),
     "wilson": lambda k, n: ends(estimate.wilson_interval(k, n)),
 }

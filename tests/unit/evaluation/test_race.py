@@ -7,12 +7,12 @@ import pytest
 from headrace.domain.race import RaceSpec
 from headrace.domain.scores import LineObservation, MetricSpec
 from headrace.evaluation.race import Field, draw_order, find_standing, order_digest, score_line, settle_batch
+from headrace.evaluation.stats.betting import mean_log_e
 from headrace.evaluation.stats.racing import (
     Tally,
     ballot_p,
     lead_p,
     lead_spread,
-    mean_log_e,
     race,
     sequential_mcnemar_log_e,
 )

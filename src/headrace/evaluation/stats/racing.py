@@ -6,27 +6,23 @@ over all lines like these: it takes the lines for independent draws and may be l
 
 Source: ballot theorem for bridges: Feller, An Introduction to Probability Theory, volume 1, chapter III; the correction
 for looks after blocks: Siegmund (1985), Sequential Analysis, chapter X; evidence: Ramdas et al. (2023), Statistical
-Science 38:576; betting on means: Waudby-Smith and Ramdas (2024), JRSS B 86:1.
+Science 38:576.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import comb, exp, fsum, inf, lgamma, log, log1p, sqrt
+from math import comb, exp, inf, lgamma, log, sqrt
 from typing import Final
 
 from headrace.domain.race import RaceMode
+from headrace.evaluation.stats.betting import NO_BETS, add_bets, log_mean
 from headrace.evaluation.stats.estimate import TIE_TOLERANCE
 from headrace.evaluation.stats.special import incomplete_beta
 
 DISCRETE_LOOK: Final = 0.5826
 """How far a walk overshoots between two looks, in standard deviations of a block: Siegmund (1985)."""
-
-_BETS: Final = tuple(0.005 * 2.0**power for power in range(8))
-"""Shares that are bet on a mean; their average is robust over effects of all sizes."""
-
-_NO_BETS: Final = (0.0,) * len(_BETS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,15 +118,15 @@ class Tally:
         return self._wins[arm][rival]
 
     def log_e(self, arm: int, rival: int, score_range: float) -> float:
-        """Evidence that the arm is worse than the rival: :func:`mean_log_e` of what the rival is ahead by.
+        """Evidence that the arm is worse than the rival: bets on what the rival is ahead by.
 
         What earlier looks added up is kept, so that a race does not grow with the square of its lines.
         """
         lines = self._lines or []
-        seen, logs = self._logs.get((arm, rival), (0, _NO_BETS))
-        logs = _add_bets(logs, [line[rival] - line[arm] for line in lines[seen:]], score_range)
+        seen, logs = self._logs.get((arm, rival), (0, NO_BETS))
+        logs = add_bets(logs, [line[rival] - line[arm] for line in lines[seen:]], score_range)
         self._logs[arm, rival] = len(lines), logs
-        return _log_mean(logs)
+        return log_mean(logs)
 
 
 def leader(tally: Tally, alive: Sequence[int]) -> int:
@@ -208,34 +204,6 @@ def _log_lower_half(a: int, b: int) -> float:
         return log(share)
     n = a + b - 1
     return log(sum(comb(n, k) for k in range(a, n + 1))) - n * log(2.0)
-
-
-def mean_log_e(leads: Iterable[float], score_range: float = 1.0) -> float:
-    """Natural logarithm of the evidence that the mean of some differences is above zero.
-
-    The average over bets of .005 to .64 of the product of 1 + bet × difference / range: while the mean is not above
-    zero, the chance that it ever exceeds 1/alpha is at most alpha, however often one looks.
-
-    Args:
-        leads: The differences, none beyond the range.
-        score_range: Largest difference possible, above zero.
-
-    Source: Waudby-Smith and Ramdas (2024), JRSS B 86:1.
-    """
-    return _log_mean(_add_bets(_NO_BETS, leads, score_range))
-
-
-def _add_bets(logs: Sequence[float], leads: Iterable[float], score_range: float) -> tuple[float, ...]:
-    """What each bet has won so far, as a logarithm, with further differences."""
-    shares = [lead / score_range for lead in leads]
-    return tuple(
-        fsum((won, *(log1p(bet * share) for share in shares))) for won, bet in zip(logs, _BETS, strict=True)
-    )
-
-
-def _log_mean(logs: Sequence[float]) -> float:
-    most = max(logs)
-    return most + log(fsum(exp(value - most) for value in logs) / len(logs))
 
 
 def falls(tally: Tally, alive: Sequence[int], rules: Rules) -> tuple[Fall, ...]:
