@@ -32,6 +32,7 @@ from headrace.formats.lines import read_dataset
 from headrace.formats.mapping import parse_mapping
 from headrace.formats.positions import read_text
 from headrace.formats.template import load_template
+from headrace.operations.ab_revisions import settle_revision, stop
 from headrace.operations.check_flow import check_flow as check_whole_flow
 from headrace.operations.check_project import check_project
 from headrace.operations.compare_scores import Judgement, compare_scores
@@ -43,9 +44,12 @@ from headrace.planning.columns import map_lines
 from headrace.planning.convert import make_inputs
 from headrace.planning.select import apply_arm
 from headrace.providers.fake import FakeModelClient
+from headrace.store.memory import open_memory
 from headrace.tools.failure import describe_failure
 from headrace.tools.registry import load_tool
 from tests.support.commands import run_command
+from tests.support.evidence import a_traffic
+from tests.support.runs import a_time
 from tests.support.scoring_server import Answer, scoring_server
 from tests.support.tool_nodes import MODELS, run_nodes, serving_names
 from tests.support.trackers import FakeMlflow
@@ -161,6 +165,14 @@ def project(folder: Path, case: Case) -> Sequence[Problem]:
     return (*(problem for flow in report.flows for problem in flow.problems), *report.problems)
 
 
+def stop_twice(_: Path, __: Case) -> Sequence[Problem]:
+    store = open_memory("")
+    settle_revision(store, a_traffic(), a_time())
+    for minute in (1, 2):
+        stop(store, "checkout", a_time(minute), by="ann")
+    return ()
+
+
 def check(folder: Path, case: Case) -> Sequence[Problem]:
     settings = load_settings({"HOME": str(folder), **case.get("environment", {})})
     with chdir(folder), serving_names(folder), open_workspace(settings, folder) as workspace:
@@ -216,6 +228,7 @@ ACTIONS: dict[str, Action] = {
     "project": project,
     "scores": scores,
     "track": track,
+    "stop_twice": stop_twice,
 }
 
 

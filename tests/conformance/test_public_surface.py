@@ -27,6 +27,7 @@ COMMANDS = [
     "run update", "run resume", "run archive", "run restore", "run trace", "run explain", "run export", "run delete",
     "doctor", "certify",
     "compare", "gate",
+    "ab revisions", "ab stop", "ab promote", "ab resume", "ab delete",
     "evaluator list", "evaluator show",
     "label take", "label list", "label export", "label import",
     "connection create", "connection update", "connection list", "connection show", "connection delete",
@@ -104,6 +105,11 @@ OUR_OPTIONS = {
     "flow serve": ["--workers", "--reload", "--keys", "--issuer", "--audience", "--scope", "--role", "--jwks", "--no-auth", "--cors",
                    "--requests-per-minute", "--concurrent"],
     "serve-key create": ["--keys", "--days", "--requests-per-minute", "--concurrent"],
+    "ab revisions": ["-o", "--output"],
+    "ab stop": ["--arm", "--by"],
+    "ab promote": ["-y", "--yes", "--by"],
+    "ab resume": ["--by"],
+    "ab delete": ["-y", "--yes"],
 }  # fmt: skip
 """What pf does not have: how lines are run, by the same names wherever they are run."""
 

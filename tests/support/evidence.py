@@ -1,13 +1,15 @@
-"""Builders of evidence and revisions for tests."""
+"""Builders of rules, evidence and revisions of online tests for tests."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tests.support.runs import START_NS, a_time
 
 from headrace.domain.evidence import Completion, Exposure, Feedback, unit_digest
-from headrace.domain.traffic import Revision
+from headrace.domain.traffic import OnlineMetric, Revision, Traffic, TrafficArm
+from headrace.domain.variant import Arm
 
 
 def an_exposure(number: int | str = 1, **changes: Any) -> Exposure:
@@ -54,3 +56,19 @@ def a_revision(number: int = 1, **changes: Any) -> Revision:
         "digest": "d" * 64,
     }
     return Revision(number=number, **{**fields, **changes})
+
+
+def a_traffic(weights: Mapping[str, float] | None = None, **changes: Any) -> Traffic:
+    """The rules of a test of ``a``, the baseline, and other arms."""
+    weights = weights or {"a": 0.5, "b": 0.5}
+    fields: dict[str, Any] = {
+        "name": "checkout",
+        "path": "traffic.yaml",
+        "arms": tuple(
+            TrafficArm(name=name, arm=Arm(name=name), weight=weight) for name, weight in weights.items()
+        ),
+        "baseline": "a",
+        "digest": "d" * 64,
+        "metrics": (OnlineMetric(name="thumbs", source="thumbs"),),
+    }
+    return Traffic(**{**fields, **changes})

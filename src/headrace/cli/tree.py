@@ -111,6 +111,18 @@ TREE: Mapping[str, Branch | Place] = {
     "gate": _place(
         "gate", "Let an arm through, or hold it back, by a statistical test.", "Decide between arms"
     ),
+    "ab": Branch(
+        help="Decide between arms by live traffic.",
+        commands={
+            "revisions": _place("ab_revisions", "List what moved the traffic of an online test, and why."),
+            "stop": _place("ab_stop", "End an online test, or take one arm out of it."),
+            "promote": _place("ab_promote", "Let an arm answer everybody, and end the test."),
+            "resume": _place(
+                "ab_resume", "Go on with an online test that is over, or put an arm back into it."
+            ),
+            "delete": _place("ab_delete", "Delete an online test and everything recorded for it."),
+        },
+    ),
     "evaluator": Branch(
         help="See what can judge answers.",
         commands={

@@ -15,6 +15,7 @@ from headrace.codes.flows import FLOW_CODES
 from headrace.codes.gates import GATE_CODES
 from headrace.codes.judging import JUDGE_CODES
 from headrace.codes.moving import MOVING_CODES
+from headrace.codes.online import ONLINE_CODES
 from headrace.codes.races import RACE_CODES
 from headrace.codes.runs import RUN_CODES
 from headrace.codes.suggestions import SUGGESTION_CODES
@@ -31,4 +32,5 @@ CATALOGUE: Mapping[str, Entry] = {
     **RACE_CODES,
     **VERSION_CODES,
     **SUGGESTION_CODES,
+    **ONLINE_CODES,
 }

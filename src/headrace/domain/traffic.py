@@ -300,7 +300,7 @@ class Revision:
         is_over: The test takes no more units: everybody gets ``answering``.
         answering: The arm that answers whoever is in no bucket: the baseline, or the arm that was promoted.
         by: Who or what made it, e.g. ``guardrail failures``.
-        evidence: What it was decided by, as JSON; empty for what people decide.
+        evidence: What it was decided by, as JSON; see :attr:`arm` and :attr:`moves`.
         definition: What the traffic file said then, as JSON, without secrets.
         digest: Of the traffic file.
     """
@@ -316,6 +316,17 @@ class Revision:
     by: str = ""
     evidence: Mapping[str, JsonValue] = field(default_factory=dict)
     definition: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    @property
+    def arm(self) -> str:
+        """The arm that it is about, by ``arm`` of its evidence; empty where it is about the test."""
+        return str(self.evidence.get("arm", ""))
+
+    @property
+    def moves(self) -> tuple[Mapping[str, JsonValue], ...]:
+        """Whom it moved, by ``moves`` of its evidence: ``from``, ``to`` (empty for outside the test) and ``share``."""
+        moves = self.evidence.get("moves")
+        return tuple(move for move in moves if isinstance(move, Mapping)) if isinstance(moves, list) else ()
 
     def share(self, arm: str) -> float:
         """Share of all units that the arm has."""

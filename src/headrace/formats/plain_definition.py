@@ -1,4 +1,4 @@
-"""An experiment as plain data, as it is recorded, and back: whatever its file says later."""
+"""Experiments and traffic rules as plain data, as they are recorded, and back: whatever their files say later."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from headrace.domain.evaluation import Experiment
+from headrace.domain.traffic import Traffic
 
-_LEFT_OUT = frozenset({"source_map", "pointer", "environment_variables"})
+_LEFT_OUT = frozenset({"source_map", "pointer", "span", "environment_variables"})
 """Where values stand in a file that may be another one by then, and values that may be secret."""
 
 DefinedT = TypeVar("DefinedT")
@@ -27,6 +28,20 @@ def read_definition(plain: Mapping[str, Any], environment_variables: Mapping[str
         TypeError, KeyError: The data are something else.
     """
     return _read_dataclass(Experiment, {**plain, "environment_variables": dict(environment_variables)})
+
+
+def traffic_as_plain(traffic: Traffic) -> dict[str, Any]:
+    """The rules of an online test as plain data, without places in their file; references to secrets stay such."""
+    return dict(_as_plain(traffic))
+
+
+def read_traffic_definition(plain: Mapping[str, Any]) -> Traffic:
+    """The rules that were recorded.
+
+    Raises:
+        TypeError, KeyError: The data are something else.
+    """
+    return _read_dataclass(Traffic, plain)
 
 
 def _as_plain(value: Any) -> Any:
