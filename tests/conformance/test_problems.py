@@ -32,6 +32,7 @@ from headrace.formats.lines import read_dataset
 from headrace.formats.mapping import parse_mapping
 from headrace.formats.positions import read_text
 from headrace.formats.template import load_template
+from headrace.formats.traffic import read_traffic
 from headrace.operations.ab_revisions import settle_revision, stop
 from headrace.operations.check_flow import check_flow as check_whole_flow
 from headrace.operations.check_project import check_project
@@ -115,6 +116,12 @@ def connection(folder: Path, case: Case) -> Sequence[Problem]:
 
 def experiment(folder: Path, case: Case) -> Sequence[Problem]:
     load_experiment(folder / "experiment.yaml")
+    return ()
+
+
+def traffic(folder: Path, case: Case) -> Sequence[Problem]:
+    del case
+    read_traffic(folder / "traffic.yaml")
     return ()
 
 
@@ -219,6 +226,7 @@ ACTIONS: dict[str, Action] = {
     "lines": lines,
     "connection": connection,
     "experiment": experiment,
+    "traffic": traffic,
     "arm": arm,
     "evaluator": evaluator,
     "tools": tools,

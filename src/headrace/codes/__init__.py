@@ -19,6 +19,7 @@ from headrace.codes.online import ONLINE_CODES
 from headrace.codes.races import RACE_CODES
 from headrace.codes.runs import RUN_CODES
 from headrace.codes.suggestions import SUGGESTION_CODES
+from headrace.codes.traffic import TRAFFIC_CODES
 from headrace.codes.versions import VERSION_CODES
 
 CATALOGUE: Mapping[str, Entry] = {
@@ -33,4 +34,5 @@ CATALOGUE: Mapping[str, Entry] = {
     **VERSION_CODES,
     **SUGGESTION_CODES,
     **ONLINE_CODES,
+    **TRAFFIC_CODES,
 }

@@ -45,7 +45,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ from headrace.formats.positions import read_text, read_yaml
 from headrace.formats.shape import Block, Findings, by_place, root_block
 from headrace.source import Pointer
 
-__all__ = ["load_experiment", "make_arms", "parse_model", "read_experiment"]
+__all__ = ["load_arms", "load_experiment", "make_arms", "parse_model", "read_experiment"]
 
 KEYS = (
     "name", "flow", "data", "column_mapping", "line_id", "variants", "models", "evaluators", "metrics",
@@ -119,6 +119,37 @@ def load_experiment(path: Path, environment: str | None = None, *, may_be_alone:
     return replace(
         _parse(read_text(file), file, overlay, fewest=1 if may_be_alone else 2), environment=environment
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfferedArms:
+    """What an experiment file says of arms.
+
+    Attributes:
+        name: Of the experiment.
+        flow_path: The flow that arms without one of their own run.
+        arms: In the order of the file.
+    """
+
+    name: str
+    flow_path: str
+    arms: tuple[Arm, ...]
+
+
+def load_arms(file: Path) -> OfferedArms:
+    """Read the arms of an experiment file, whatever else it says: its data and evaluators need not be there.
+
+    Raises:
+        DefinitionError: Everything that is wrong with its arms, at once.
+    """
+    data, source_map, problems = read_yaml(read_text(file), str(file))
+    findings = Findings(source_map, list(problems))
+    root = root_block(data, findings)
+    arms, _, _ = _read_arms(root, file, read_whole(root, "seed", default=0, at_least=0), fewest=1)
+    flow_path = read_flow_path(root, "flow", file, default=".")
+    if findings.has_errors():
+        raise DefinitionError(*sorted(findings.problems, key=by_place))
+    return OfferedArms(name=root.text("name") or file.resolve().parent.name, flow_path=flow_path, arms=arms)
 
 
 def read_experiment(given: Mapping[str, Any], folder: Path) -> Experiment:

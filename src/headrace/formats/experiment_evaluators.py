@@ -51,7 +51,7 @@ def read_evaluators(root: Block, file: Path) -> tuple[EvaluatorSpec, ...]:
     """
     evaluators: dict[str, EvaluatorSpec] = {}
     for pointer, value in root.items("evaluators"):
-        found = _read_evaluator(pointer, value, root.findings, file)
+        found = read_evaluator(pointer, value, root.findings, file)
         if found is None:
             continue
         if found.name in evaluators:
@@ -60,6 +60,53 @@ def read_evaluators(root: Block, file: Path) -> tuple[EvaluatorSpec, ...]:
             root.findings.add("F003", at, what, "Give each evaluator a name of its own.")
         evaluators[found.name] = found
     return tuple(evaluators.values())
+
+
+def read_evaluator(pointer: Pointer, value: Any, findings: Findings, file: Path) -> EvaluatorSpec | None:
+    """Read one evaluator, the name of a built-in or a mapping; ``None`` where it does not say what it is.
+
+    Args:
+        pointer: Where it stands.
+        value: What stands there.
+        findings: Where problems go.
+        file: Paths are relative to its folder.
+    """
+    if isinstance(value, str) and value:
+        return EvaluatorSpec(name=value, builtin=value, pointer=pointer)
+    if not isinstance(value, dict):
+        no_mapping(
+            pointer, findings, "the name of a built-in evaluator, or a mapping with flow, builtin or python"
+        )
+        return None
+    block = Block(value, pointer, findings)
+    block.check_keys(_KEYS, "An evaluator", severity="error")
+    kind = _read_kind(block)
+    if kind is None:
+        return None
+    flow_path = read_path(block, "flow", file) if kind == "flow" else None
+    python = _read_python(block, file) if kind == "python" else None
+    builtin = block.required_text("builtin", "The evaluator") if kind == "builtin" else None
+    default = Path(flow_path).name if flow_path else builtin or (python or "").rpartition(":")[2]
+    name = block.text("name") or default
+    if kind == "flow" and block.data.get("parameters"):
+        what = "An evaluation flow takes no parameters: what it is given stands in its column mapping."
+        findings.add("F012", block.at("parameters"), what, "Move them to column_mapping.", at_key=True)
+    for key in _ONLY_BUILTIN:
+        if kind != "builtin" and key in block:
+            what = f"Only a built-in evaluator that asks models has use for {key}."
+            findings.add("F012", block.at(key), what, f"Remove {key}.", at_key=True)
+    return EvaluatorSpec(
+        name=name,
+        flow_path=flow_path,
+        builtin=builtin,
+        python=python,
+        folder=str(file.parent),
+        column_mapping=read_mapping(block.block("column_mapping"), may_see_baseline=True),
+        parameters=block.block("parameters").data,
+        models=tuple(read_items(block, "models", read_model)),
+        repeats=read_whole(block, "repeats", default=1, at_least=1),
+        pointer=pointer,
+    )
 
 
 def parse_evaluator(text: str, folder: Path, column_mapping: Mapping[str, str]) -> EvaluatorSpec:
@@ -100,45 +147,6 @@ def check_names(evaluators: Sequence[EvaluatorSpec]) -> None:
             what = f"Two evaluators are called {name!r}."
             fix = "Name each once, or give them names in an experiment file."
             raise UsageError(Problem(code="F003", what=what, fix=fix))
-
-
-def _read_evaluator(pointer: Pointer, value: Any, findings: Findings, file: Path) -> EvaluatorSpec | None:
-    if isinstance(value, str) and value:
-        return EvaluatorSpec(name=value, builtin=value, pointer=pointer)
-    if not isinstance(value, dict):
-        no_mapping(
-            pointer, findings, "the name of a built-in evaluator, or a mapping with flow, builtin or python"
-        )
-        return None
-    block = Block(value, pointer, findings)
-    block.check_keys(_KEYS, "An evaluator", severity="error")
-    kind = _read_kind(block)
-    if kind is None:
-        return None
-    flow_path = read_path(block, "flow", file) if kind == "flow" else None
-    python = _read_python(block, file) if kind == "python" else None
-    builtin = block.required_text("builtin", "The evaluator") if kind == "builtin" else None
-    default = Path(flow_path).name if flow_path else builtin or (python or "").rpartition(":")[2]
-    name = block.text("name") or default
-    if kind == "flow" and block.data.get("parameters"):
-        what = "An evaluation flow takes no parameters: what it is given stands in its column mapping."
-        findings.add("F012", block.at("parameters"), what, "Move them to column_mapping.", at_key=True)
-    for key in _ONLY_BUILTIN:
-        if kind != "builtin" and key in block:
-            what = f"Only a built-in evaluator that asks models has use for {key}."
-            findings.add("F012", block.at(key), what, f"Remove {key}.", at_key=True)
-    return EvaluatorSpec(
-        name=name,
-        flow_path=flow_path,
-        builtin=builtin,
-        python=python,
-        folder=str(file.parent),
-        column_mapping=read_mapping(block.block("column_mapping"), may_see_baseline=True),
-        parameters=block.block("parameters").data,
-        models=tuple(read_items(block, "models", read_model)),
-        repeats=read_whole(block, "repeats", default=1, at_least=1),
-        pointer=pointer,
-    )
 
 
 def _read_kind(block: Block) -> str | None:

@@ -34,9 +34,10 @@ KEYS = ("name", "url", "connection", "deployment", "timeout_s", "headers", "inpu
 _FLOW_KEYS = (*KEYS, "$schema", "description", "display_name", "tags")
 REFERENCE = re.compile(r"\$\{(?:env:([A-Za-z_]\w*)|([^{}.:]+)\.([^{}.:]+))\}")
 """A value that is kept elsewhere: a variable of the environment, or a field of a connection."""
-_SECRET_NAME = re.compile(
+SECRET_NAME = re.compile(
     r"(?i)authorization|proxy-authorization|cookie|code|sig|.*(key|token|secret|password).*"
 )
+"""Names of headers and of parts of an address whose values are keys."""
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OURS = ("content-length", "content-type", "host", "transfer-encoding", "traceparent", "accept")
 
@@ -130,7 +131,7 @@ def _check_url(block: Block, url: str) -> bool:
         what, fix = "url should be an address.", "Write https://host/score."
         block.findings.add("F005", block.at("url"), what, fix)
         return False
-    names = [name for name, _ in parse_qsl(parts.query) if _SECRET_NAME.fullmatch(name)]
+    names = [name for name, _ in parse_qsl(parts.query) if SECRET_NAME.fullmatch(name)]
     if parts.username or parts.password or names:
         what = f"The address holds a key ({', '.join(names) or 'a user name'}), which would be recorded with every run."
         fix = "Name a connection that holds it, or send it as a header: headers: {x-functions-key: '${env:NAME}'}."
@@ -148,7 +149,7 @@ def _read_headers(block: Block) -> Mapping[str, str]:
                 "F005", block.at(name), what, "Write a header's name with one line of text.", at_key=True
             )
             continue
-        if _SECRET_NAME.fullmatch(name) and not REFERENCE.search(text):
+        if SECRET_NAME.fullmatch(name) and not REFERENCE.search(text):
             what = f"The header {name} holds a key, which would be recorded with every run."
             fix = f"Write {name}: '${{env:NAME}}' and set the variable, or name a connection: '${{NAME.api_key}}'."
             block.findings.add("F022", block.at(name), what, fix)

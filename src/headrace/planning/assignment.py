@@ -201,7 +201,7 @@ def condition_test(condition: Condition) -> Callable[[str | None], bool]:
     ``matches`` looks for its pattern anywhere in the text.
     """
     wanted = condition.value
-    listed = wanted if isinstance(wanted, list) else [wanted]
+    listed = list(wanted) if isinstance(wanted, (list, tuple)) else [wanted]
     if condition.operator == "exists":
         return lambda found: (found is not None) is bool(wanted)
     if condition.operator == "not_in":
