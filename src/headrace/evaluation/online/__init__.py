@@ -1,0 +1,1 @@
+"""What live traffic says about arms: evidence folded to units, tested unit by unit, and put into words."""

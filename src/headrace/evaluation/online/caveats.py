@@ -1,0 +1,51 @@
+"""What a reader of a look has to know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from headrace.domain.ab_report import AbArm
+from headrace.evaluation import wording
+from headrace.evaluation.online.metric_evidence import Evidence
+from headrace.evaluation.online.odds import OddsBook
+from headrace.evaluation.stats.sample_ratio import SampleRatioTest
+
+
+def find_caveats(
+    evidence: Evidence,
+    book: OddsBook,
+    split: SampleRatioTest,
+    arms: Sequence[AbArm],
+    unknown_arms: Sequence[str],
+) -> tuple[str, ...]:
+    """All caveats, as sentences."""
+    found = []
+    scores = {arm.arm: arm for arm in arms}
+    base = next(arm for arm in arms if arm.is_baseline)
+    for metric in evidence.metrics:
+        name = metric.metric.name
+        for arm in metric.answers_differ():
+            ours, theirs = scores[arm].metric(name), base.metric(name)
+            rates = [0.0 if one is None else one.said_rate or 0.0 for one in (ours, theirs)]
+            found.append(
+                f"{name} is said of {rates[0]:.1%} of the units of {arm} and of {rates[1]:.1%} of those of {base.arm}: "
+                "a difference may be one of who answers. Say in the file what units count of which nothing was said."
+            )
+    if split.n_impossible:
+        found.append(
+            f"{wording.count(split.n_impossible, 'unit')} got an arm that had no share in the revision named; "
+            "they are left out."
+        )
+    found.extend(
+        f"{arm.arm} answered in {len(arm.versions)} versions; the numbers are of all of them together."
+        for arm in arms
+        if len(arm.versions) > 1
+    )
+    found.extend(
+        f"Revision {number} changed how many units take part and their shares at once: units that come back are not "
+        "split as the new shares say. Use another seed for such a change."
+        for number in book.shuffling()
+    )
+    if unknown_arms:
+        found.append(f"Left out, because the file does not name them any more: {', '.join(unknown_arms)}.")
+    return tuple(found)
