@@ -16,6 +16,7 @@ CACHE_WORDS = ("auto", "on", "off")
 IMAGE_ADDRESSES = ("public", "named", "none")
 MODEL_CLIENTS = ("wire", "openai")
 ACCESS_LOGS = ("none", "stderr", "otlp", "both")
+_YES, _NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 _QUOTA_UNITS = ("rpm", "tpm")
 
 
@@ -60,6 +61,9 @@ class Settings:
         store: Path of a SQLite file or address of a PostgreSQL database (``HEADRACE_STORE``), which may hold a
             password; ``None`` means ``.headrace/headrace.sqlite`` in the workspace: the nearest folder at or above
             the working directory that holds ``.headrace``.
+        journal: Folder in which a server that splits traffic keeps what is not in the store yet (``HEADRACE_JOURNAL``);
+            ``None`` means a folder of the workspace, one for each store.
+        syncs_journal: Whether it is forced to the disk before it is acknowledged (``HEADRACE_JOURNAL_SYNC``).
         max_concurrency: Lines in flight at once in a batch run (``HEADRACE_MAX_CONCURRENCY``, else
             ``PF_WORKER_COUNT``).
         workers: Processes that run the lines of a batch run; 0 runs them in threads of this one (``HEADRACE_WORKERS``).
@@ -97,6 +101,8 @@ class Settings:
     """
 
     store: str | None
+    journal: Path | None
+    syncs_journal: bool
     max_concurrency: int
     workers: int
     line_timeout_s: float
@@ -137,6 +143,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     node_timeout = _number(source, "HEADRACE_NODE_TIMEOUT_S", 0.0)
     return Settings(
         store=source.get("HEADRACE_STORE") or None,
+        journal=next(iter(_folders(source.get("HEADRACE_JOURNAL") or "")), None),
+        syncs_journal=read_flag(source, "HEADRACE_JOURNAL_SYNC"),
         max_concurrency=int(_number(source, "HEADRACE_MAX_CONCURRENCY", workers, at_least=1)),
         workers=int(_number(source, "HEADRACE_WORKERS", 0)),
         line_timeout_s=line_timeout,
@@ -227,6 +235,19 @@ def _quota(text: str) -> Mapping[str, QuotaLimit]:
 
 def _names(text: str) -> frozenset[str]:
     return frozenset(name.strip().lower() for name in text.split(",") if name.strip())
+
+
+def read_flag(source: Mapping[str, str], name: str) -> bool:
+    """Whether a variable of ``source`` says yes; one that is not set says no.
+
+    Raises:
+        UsageError: C506 when it says neither.
+    """
+    text = source.get(name, "").lower()
+    if text in (*_YES, *_NO):
+        return text in _YES
+    what = f"The environment variable {name} must be true or false."
+    raise UsageError(Problem(code="C506", what=what, fix=f"Correct {name}, or unset it."))
 
 
 def _word(source: Mapping[str, str], name: str, known: tuple[str, ...]) -> str:

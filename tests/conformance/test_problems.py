@@ -45,11 +45,12 @@ from headrace.planning.columns import map_lines
 from headrace.planning.convert import make_inputs
 from headrace.planning.select import apply_arm
 from headrace.providers.fake import FakeModelClient
+from headrace.store.journal import Journal
 from headrace.store.memory import open_memory
 from headrace.tools.failure import describe_failure
 from headrace.tools.registry import load_tool
 from tests.support.commands import run_command
-from tests.support.evidence import a_traffic
+from tests.support.evidence import a_traffic, an_exposure
 from tests.support.runs import a_time
 from tests.support.scoring_server import Answer, scoring_server
 from tests.support.tool_nodes import MODELS, run_nodes, serving_names
@@ -191,6 +192,11 @@ def scores(_: Path, case: Case) -> Sequence[Problem]:
     return ()
 
 
+def journal(folder: Path, _: Case) -> Sequence[Problem]:
+    Journal(folder / "journal").append(an_exposure())
+    return ()
+
+
 def track(_: Path, case: Case) -> Sequence[Problem]:
     def refuse(*_: object, **__: object) -> None:
         raise ConnectionError(case["refusal"])
@@ -235,6 +241,7 @@ ACTIONS: dict[str, Action] = {
     "endpoint": endpoint,
     "project": project,
     "scores": scores,
+    "journal": journal,
     "track": track,
     "stop_twice": stop_twice,
 }

@@ -32,7 +32,7 @@ def a_completion(number: int | str = 1, **changes: Any) -> Completion:
         "answered_by": "b",
         "latency_ms": 12.5,
     }
-    return Completion(exposure=f"r{number}", **{**fields, **changes})
+    return Completion(**{"exposure": f"r{number}", **fields, **changes})
 
 
 def a_feedback(number: int | str = 1, **changes: Any) -> Feedback:

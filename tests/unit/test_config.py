@@ -37,6 +37,13 @@ def test_our_name_wins_over_prompt_flows() -> None:
     assert load_settings({"PF_WORKER_COUNT": "5", "HEADRACE_MAX_CONCURRENCY": "7"}).max_concurrency == 7
 
 
+def test_a_journal_is_forced_to_the_disk_only_where_that_is_asked_for() -> None:
+    assert not load_settings({}).syncs_journal
+    assert not load_settings({"HEADRACE_JOURNAL_SYNC": "0"}).syncs_journal
+    assert load_settings({"HEADRACE_JOURNAL_SYNC": "True"}).syncs_journal
+    assert load_settings({"HEADRACE_JOURNAL": "j"}).journal == Path("j").absolute()
+
+
 def test_the_endpoint_for_traces_wins_over_the_general_one() -> None:
     general = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://a"}
     assert load_settings(general).otlp_endpoint == "http://a"
@@ -57,6 +64,7 @@ def test_the_endpoint_for_traces_wins_over_the_general_one() -> None:
         ("HEADRACE_LINE_TIMEOUT_S", "inf"),
         ("HEADRACE_MODEL_TIMEOUT_S", "nan"),
         ("HEADRACE_MODEL_CLIENT", "curl"),
+        ("HEADRACE_JOURNAL_SYNC", "maybe"),
     ],
 )
 def test_a_value_of_the_wrong_form_names_the_variable(name: str, text: str) -> None:

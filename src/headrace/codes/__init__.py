@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from headrace.codes.connections import CONNECTION_CODES
 from headrace.codes.entry import Entry
 from headrace.codes.evaluators import EVALUATOR_CODES
+from headrace.codes.evidence import EVIDENCE_CODES
 from headrace.codes.flows import FLOW_CODES
 from headrace.codes.gates import GATE_CODES
 from headrace.codes.judging import JUDGE_CODES
@@ -35,4 +36,5 @@ CATALOGUE: Mapping[str, Entry] = {
     **SUGGESTION_CODES,
     **ONLINE_CODES,
     **TRAFFIC_CODES,
+    **EVIDENCE_CODES,
 }

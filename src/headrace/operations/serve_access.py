@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from headrace.config import read_flag
 from headrace.domain.access import (
     MIN_GIVEN_KEY_LENGTH,
     AccessRules,
@@ -24,7 +25,6 @@ from headrace.providers.loading import load_optional
 KEYS_VARIABLE = "HEADRACE_SERVE_KEYS"
 _TOKENS = "headrace.serving.tokens:open_token_check"
 _ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:-]+")
-_YES, _NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ def access_rules(choice: AccessChoice, environment: Mapping[str, str], host: str
             concurrent=choice.concurrent or _count(environment, "HEADRACE_SERVE_CONCURRENT"),
         ),
     )
-    is_open = choice.is_open or _flag(environment, "HEADRACE_SERVE_NO_AUTH")
+    is_open = choice.is_open or read_flag(environment, "HEADRACE_SERVE_NO_AUTH")
     if is_open and rules.asks_who:
         raise _misfit(
             what="--no-auth lets everybody ask, and keys or tokens are asked for as well.",
@@ -175,13 +175,6 @@ def _count(environment: Mapping[str, str], name: str) -> int | None:
             name=name, what="must be a whole number of at least 1", fix=f"Correct {name}, or unset it."
         )
     return int(text)
-
-
-def _flag(environment: Mapping[str, str], name: str) -> bool:
-    text = environment.get(name, "").lower()
-    if text not in (*_YES, *_NO):
-        raise _bad_variable(name=name, what="must be true or false", fix=f"Correct {name}, or unset it.")
-    return text in _YES
 
 
 def _bad_variable(*, name: str, what: str, fix: str) -> UsageError:

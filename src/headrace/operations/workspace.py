@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 
 from headrace.config import STATE_FOLDER, Settings, find_workspace, quota_folder
@@ -72,6 +73,14 @@ class Workspace:
             self._store = open_store(location, self.cwd, makes_folder=given is None)
             self._stack.callback(self._close_store, self._store)
         return self._store
+
+    @property
+    def journal_folder(self) -> Path:
+        """Where a server that splits traffic keeps what is not in the store yet; each store has a folder of its own."""
+        if self.settings.journal is not None:
+            return self.settings.journal
+        name = "store" if self.settings.store is None else sha256(self.store.place.encode()).hexdigest()[:16]
+        return self.state_folder / "journal" / name
 
     def _close_store(self, store: RunStore) -> None:
         try:

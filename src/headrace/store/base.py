@@ -33,6 +33,11 @@ class RunStore(Protocol):
     ``UsageError`` S801, with the nearest name as fix, when the store has no such run.
     """
 
+    @property
+    def place(self) -> str:
+        """Where it is, as people may see it: without a password."""
+        ...
+
     def create_run(
         self, spec: RunSpec, *, n_lines: int, created_at: datetime, owner: str | None = None
     ) -> Run:

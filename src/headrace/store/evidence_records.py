@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, replace
 from datetime import datetime
@@ -57,6 +58,26 @@ def evidence_from_text(kind: str, text: str) -> Evidence:
         ValueError, KeyError, TypeError: The text is something else.
     """
     return _KINDS[kind](**decode_json(text))
+
+
+def journal_line(record: Evidence) -> bytes:
+    """A record as one line of a journal: a JSON list of what it is and what it says.
+
+    Raises:
+        TypeError: Attributes, inputs or outputs are not plain data.
+    """
+    # A lone surrogate, as in half of an emoji, is not UTF-8; escaped as JSON would it reads back unchanged.
+    return f'["{kind_of(record)}",{record_text(record)}]\n'.encode("utf-8", "backslashreplace")
+
+
+def evidence_from_line(line: bytes) -> Evidence:
+    """A record from :func:`journal_line`.
+
+    Raises:
+        ValueError, KeyError, TypeError: The line is something else.
+    """
+    kind, values = json.loads(line)
+    return _KINDS[kind](**values)
 
 
 def evidence_row(record: Evidence) -> dict[str, Any]:

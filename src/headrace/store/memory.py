@@ -69,6 +69,11 @@ class MemoryStore(MemoryEvidence, MemoryExperiments, MemoryVersions):
         self._runs: dict[str, _Recorded] = {}
         self._cached: dict[str, dict[str, Any]] = {}
 
+    @property
+    def place(self) -> str:
+        """In memory; see the protocol."""
+        return "memory:"
+
     def create_run(
         self, spec: RunSpec, *, n_lines: int, created_at: datetime, owner: str | None = None
     ) -> Run:

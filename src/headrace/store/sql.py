@@ -68,6 +68,11 @@ class SqlStore(SqlEvidence, SqlExperiments, SqlVersions):
         super().__init__(database)
         self._contents = contents
 
+    @property
+    def place(self) -> str:
+        """Where the database is; see the protocol."""
+        return self._database.place
+
     def create_run(
         self, spec: RunSpec, *, n_lines: int, created_at: datetime, owner: str | None = None
     ) -> Run:

@@ -14,7 +14,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
-from headrace.config import STATE_FOLDER
 from headrace.errors import StateError
 from headrace.store.content_files import FileContents
 from headrace.store.database import Connection, Nothing
@@ -28,6 +27,7 @@ from headrace.store.failures import (
     store_failure,
     unmoved_log,
 )
+from headrace.store.folders import make_folder
 from headrace.store.queries import SQLITE, load_queries
 from headrace.store.schema import VERSION_TABLE, load_migrations
 from headrace.store.sql import SqlStore, apply_migrations, check_version
@@ -148,7 +148,7 @@ class SqliteDatabase:
         if self._is_closed:
             raise store_failure(self.place, CLOSED)
         if self._connection is None:
-            _make_folder(self._path.parent)
+            make_folder(self._path.parent)
             connection = sqlite3.connect(
                 self._path, timeout=self._busy_timeout_s, isolation_level=None, check_same_thread=False
             )
@@ -262,11 +262,3 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-def _make_folder(folder: Path) -> None:
-    if folder.is_dir():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    if folder.name == STATE_FOLDER:
-        folder.joinpath(".gitignore").write_text("*\n", "utf-8")

@@ -44,3 +44,17 @@ def test_a_folder_for_the_state_of_headrace_is_made(tmp_path: Path, location: st
     with open_workspace(load_settings({"HOME": str(tmp_path), **given}), tmp_path) as workspace:
         workspace.store.create_run(a_spec(), n_lines=1, created_at=a_time())
     assert (tmp_path / (location or ".headrace/headrace.sqlite")).exists()
+
+
+def test_each_store_has_a_journal_of_its_own(tmp_path: Path) -> None:
+    def folder(**variables: str) -> Path:
+        with open_workspace(load_settings({"HOME": str(tmp_path), **variables}), tmp_path) as workspace:
+            return workspace.journal_folder
+
+    assert folder() == tmp_path / ".headrace" / "journal" / "store"
+    others = {
+        folder(HEADRACE_STORE=name) for name in ("a.sqlite", "b.sqlite", "sqlite:///b.sqlite", "memory:")
+    }
+    assert len({folder(), *others}) == 4
+    assert {other.parent for other in others} == {folder().parent}
+    assert folder(HEADRACE_JOURNAL=str(tmp_path / "j")) == tmp_path / "j"
