@@ -7,20 +7,27 @@ from typing import Any
 from headrace.errors import Problem
 
 USER_ERROR, SYSTEM_ERROR = "UserError", "SystemError"
-_SERVER_FAULTS = frozenset({"E603"})
-"""Problems that the caller has no part in; what a tool or a model service raises counts as the caller's."""
+_TOO_SLOW = "E603"
+SERVER_LACKS = frozenset({"C501", "C502", "C503", "C504", "C505"})
+"""What whoever runs the server has to mend: a connection, its key, a package."""
 
 
 def error_body(*problems: Problem) -> dict[str, Any]:
     """The JSON of an error, with the code of headrace beside prompt flow's word."""
-    kind = SYSTEM_ERROR if problems[0].code in _SERVER_FAULTS else USER_ERROR
+    kind = USER_ERROR if failure_status(problems[0]) < 500 else SYSTEM_ERROR
     message = " ".join(problem.what for problem in problems)
     return {"error": {"code": kind, "message": message, "problem": problems[0].code}}
 
 
 def failure_status(problem: Problem) -> int:
-    """HTTP status for a line that failed or a request that does not fit: 504 for what took too long."""
-    return 504 if problem.code in _SERVER_FAULTS else 400
+    """HTTP status for a line that failed or a request that does not fit.
+
+    504 for what took too long, 503 for what the server lacks; what a tool or a model service raises counts as the
+    caller's, as under prompt flow.
+    """
+    if problem.code == _TOO_SLOW:
+        return 504
+    return 503 if problem.code in SERVER_LACKS else 400
 
 
 def timed_out(what: str) -> dict[str, Any]:

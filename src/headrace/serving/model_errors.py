@@ -8,6 +8,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from headrace.errors import HeadraceError, Problem, RemoteError
+from headrace.serving.flow_errors import SERVER_LACKS
 
 # The caller's own fault or wish comes back as such; a fault behind us is a bad gateway.
 _STATUS = {"P702": 429, "P703": 502, "P704": 504, "P705": 400, "P706": 400, "P708": 503}
@@ -42,6 +43,8 @@ def line_status(problem: Problem) -> int:
     """HTTP status for a line that failed: 400 only where the caller can mend it by another request."""
     if problem.code[0] in "TD":
         return 400
+    if problem.code in SERVER_LACKS:
+        return 503
     return (
         504 if problem.code == "E603" else _STATUS.get(problem.code, 502 if problem.code[0] == "P" else 500)
     )

@@ -29,7 +29,7 @@ _REFUSALS: Mapping[str, str] = {
     "408": "The body of the request did not arrive.",
     "413": "The request is too large.",
     "429": "There is no room; Retry-After says when there probably is.",
-    "503": "The server is stopping.",
+    "503": "The server is stopping, or lacks a connection that the flow needs.",
     "504": "The flow took too long.",
 }
 _WHO: Mapping[str, str] = {

@@ -85,6 +85,9 @@ nodes:
     with serving(tmp_path, files, ["."]) as endpoint:
         missing = endpoint.ask("GET", "/readyz")
         assert endpoint.ask("GET", "/healthz").status == 200
+        asked = endpoint.ask("POST", "/score", {"q": "a"})
+    assert (asked.status, asked.body["error"]["code"]) == (503, "SystemError")
+    assert "MODEL_KEY" in asked.body["error"]["message"]
     assert (missing.status, missing.body["status"]) == (503, "NotReady")
     (said,) = missing.body["flows"]["/"]["missing"]
     assert said.startswith("C503 ")
@@ -94,6 +97,39 @@ nodes:
         assert (ready.status, "s3cret" in ready.text) == (200, False)
         endpoint.served.is_draining = True
         assert endpoint.ask("GET", "/readyz").status == 503
+
+
+def test_a_folder_of_connections_that_is_away_is_no_fault_of_the_caller(tmp_path: Path) -> None:
+    files = {
+        "chat/flow.dag.yaml": """\
+inputs: {q: {type: string, is_chat_input: true}, past: {type: list, is_chat_history: true, default: []}}
+outputs: {r: {type: string, is_chat_output: true, reference: "${ask.output}"}}
+nodes:
+- name: ask
+  type: llm
+  source: {type: code, path: ask.jinja2}
+  connection: model
+  api: chat
+  inputs: {model: m, q: "${inputs.q}"}
+""",
+        "chat/ask.jinja2": "user:\n{{q}}",
+        "mounted/model.yaml": "type: open_ai\napi_key: k\nbase_url: http://127.0.0.1:9\n",
+    }
+    environment = {"HEADRACE_CONNECTIONS": str(tmp_path / "mounted")}
+    with serving(tmp_path, files, ["chat"], environment=environment) as endpoint:
+        (tmp_path / "mounted").rename(tmp_path / "away")
+        asked = endpoint.ask("POST", "/score", {"q": "a"})
+        streamed = endpoint.ask("POST", "/score", {"q": "a"}, {"accept": "text/event-stream"})
+        chat = {"model": "chat", "messages": [{"role": "user", "content": "a"}]}
+        completed = endpoint.ask("POST", "/v1/chat/completions", chat)
+        ready = endpoint.ask("GET", "/readyz")
+        (tmp_path / "away").rename(tmp_path / "mounted")
+        assert endpoint.ask("GET", "/readyz").status == 200
+    assert [answer.status for answer in (asked, streamed, completed, ready)] == [503] * 4
+    assert asked.body["error"]["code"] == "SystemError"
+    for answer in (asked, streamed, completed):
+        assert 'no connection "model"' in answer.text.replace("\\", "")
+    assert ready.body["flows"]["/"]["missing"] == ['C501 There is no connection "model".']
 
 
 @pytest.mark.parametrize(
