@@ -9,6 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
+from headrace.domain.run import Usage
 from headrace.errors import ContentFilteredError
 from headrace.providers.answers import read_chunk
 from headrace.providers.base import ModelRequest, StreamChunk
@@ -55,16 +56,17 @@ async def send_stream(
     """The pieces of an answer; its place in flight is kept until the last one, or until nobody reads on."""
     sent = await send_with_retries(begin, request, budget, policy, sleep, jitter, keeps_place=True)
     chunk: StreamChunk | None = replace(sent.result.first, retries=sent.retries, waited_s=sent.waited_s)
+    usage: Usage | None = None
     try:
         async with aclosing(sent.result.rest) as rest:
             while chunk is not None:
-                if chunk.usage is not None:
-                    budget.settle(sent.ticket, chunk.usage)
+                usage = chunk.usage or usage
                 yield chunk
                 chunk = await anext(rest, None)
-        budget.leave(sent.ticket, is_served=True)
     finally:
-        budget.leave(sent.ticket)
+        if usage is not None:
+            budget.settle(sent.ticket, usage)
+        budget.leave(sent.ticket, is_served=chunk is None)
 
 
 async def in_time(

@@ -74,8 +74,8 @@ class NodeContext:
             self._add(usage, cost)
 
     def cost_of(self, usage: Usage) -> float | None:
-        """What one model call costs, in US dollars; ``None`` where no price is known."""
-        if usage.cost_usd is None and self.price is not None:
+        """What one model call costs, in US dollars; ``None`` where no price is known, or no tokens."""
+        if usage.cost_usd is None and self.price is not None and usage.knows_tokens:
             return self.price.cost_usd(usage.prompt_tokens, usage.completion_tokens)
         return usage.cost_usd
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from headrace.domain.run import Usage
 from headrace.errors import HeadraceError, Problem, RemoteRequestError
 from headrace.providers.base import ModelClient, ModelRequest, ModelResponse
 from headrace.telemetry.attributes import (
@@ -74,11 +75,15 @@ async def _read_stream(
     client: ModelClient, request: ModelRequest, context: NodeContext, span: ActiveSpan
 ) -> AsyncGenerator[str, None]:
     finish_reasons: tuple[str, ...] = ()
+    usage: Usage | None = None
     texts: list[str] = []
     has_content = span.scope.has_content
     has_begun = False
     try:
         async for chunk in client.stream(traced_request(request, span)):
+            usage = (
+                chunk.usage or usage or Usage(calls=1)
+            )  # some services say it with every piece: the last one counts
             if not has_begun and chunk.text:
                 has_begun = True
                 first_s = (time.time_ns() - span.start_ns) / 1e9
@@ -88,16 +93,6 @@ async def _read_stream(
                 span.attributes.update(waits)
             if chunk.finish_reason:
                 finish_reasons = (chunk.finish_reason,)
-            if chunk.usage is not None:
-                context.add_usage(chunk.usage)
-                span.attributes.update(
-                    model_response_attributes(
-                        finish_reasons=finish_reasons,
-                        input_tokens=chunk.usage.prompt_tokens,
-                        output_tokens=chunk.usage.completion_tokens,
-                        cost_usd=context.cost_of(chunk.usage),
-                    )
-                )
             if chunk.text:
                 if has_content:
                     texts.append(chunk.text)
@@ -106,11 +101,28 @@ async def _read_stream(
         _fail(span, error)
         raise
     finally:
+        if usage is not None:
+            context.add_usage(usage)
+            span.attributes.update(_streamed_attributes(usage, finish_reasons, context))
         if has_content:
             message = {"role": "assistant", "content": "".join(texts)}
             reason = finish_reasons[0] if finish_reasons else None
             span.take_content(answers=[{"message": message, "finish_reason": reason}])
         span.end()
+
+
+def _streamed_attributes(
+    usage: Usage, finish_reasons: tuple[str, ...], context: NodeContext
+) -> dict[str, Any]:
+    """What the span says of a stream; no tokens where the service says none."""
+    if not usage.knows_tokens:
+        return model_response_attributes(finish_reasons=finish_reasons)
+    return model_response_attributes(
+        finish_reasons=finish_reasons,
+        input_tokens=usage.prompt_tokens,
+        output_tokens=usage.completion_tokens,
+        cost_usd=context.cost_of(usage),
+    )
 
 
 def traced_request(request: ModelRequest, span: ActiveSpan) -> ModelRequest:

@@ -22,7 +22,9 @@ FAMILIES: Mapping[str, str] = {
 }
 """Connection type to the family of parameters that its requests have."""
 
-PASSED_ON = ("max_completion_tokens", "reasoning_effort")
+STREAM_OPTIONS = "stream_options"
+"""Sent with requests for a stream alone: services refuse it with others."""
+PASSED_ON = ("max_completion_tokens", "reasoning_effort", STREAM_OPTIONS)
 """Chat parameters that prompt flow does not know and that newer models need; sent as they are when a node
 sets them and its template has no variable of the name."""
 

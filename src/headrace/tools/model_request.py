@@ -14,7 +14,7 @@ from headrace.errors import NodeError, Problem
 from headrace.planning.convert import ConversionError, convert_input
 from headrace.providers.base import ModelRequest
 from headrace.tools.chat import Message
-from headrace.tools.model_parameters import AZURE, PASSED_ON, ModelApi
+from headrace.tools.model_parameters import AZURE, PASSED_ON, STREAM_OPTIONS, ModelApi
 
 # Prompt flow's Azure tools refuse "required", which the service has learnt since.
 _TOOL_CHOICES = (None, "auto", "none", "required")
@@ -60,7 +60,8 @@ def chat_request(
     if user := values.get("user"):
         body["user"] = user
     body |= api.fixed
-    body |= {name: arguments[name] for name in PASSED_ON if arguments.get(name) not in (None, "")}
+    passed_on = [name for name in PASSED_ON if is_stream or name != STREAM_OPTIONS]
+    body |= {name: arguments[name] for name in passed_on if arguments.get(name) not in (None, "")}
     return ModelRequest(operation="chat", model=values.model(), body=body)
 
 

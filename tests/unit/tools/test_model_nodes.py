@@ -3,16 +3,18 @@ from __future__ import annotations
 import asyncio
 import base64
 import struct
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.tool_nodes import call, call_once, load_node, make_context
 
+from headrace.domain.run import Usage
 from headrace.domain.span import SpanRecord
 from headrace.domain.variant import Price
 from headrace.errors import DefinitionError, NodeError, Problem, RateLimitedError, RemoteRequestError
-from headrace.providers.base import ModelRequest, ModelResponse
+from headrace.providers.base import ModelRequest, ModelResponse, StreamChunk
 from headrace.providers.fake import FakeModelClient, FakeReply
 from headrace.tools.base import ASYNC
 
@@ -98,6 +100,50 @@ class TestStreaming:
         chat = next(span for span in spans if span.kind == "client")
         assert chat.parent_id == context.span.span_id
         assert chat.attributes["gen_ai.usage.output_tokens"] == 2
+
+    @pytest.mark.parametrize(
+        ("counts", "tokens", "cost"),
+        [
+            ((None, None), 0, None),
+            ((None, (10, 5)), 15, (10 * 1 + 5 * 10) / 1e6),
+            (((10, 1), (10, 2)), 12, (10 * 1 + 2 * 10) / 1e6),
+        ],
+        ids=["never", "at the end", "with every piece"],
+    )
+    def test_what_a_service_says_last_of_a_stream_counts_once_and_nothing_is_made_up(
+        self, tmp_path: Path, counts: tuple[Any, Any], tokens: int, cost: float | None
+    ) -> None:
+        class Telling(FakeModelClient):
+            async def stream(self, request: ModelRequest) -> AsyncIterator[StreamChunk]:
+                for count, reason in zip(counts, (None, "stop"), strict=True):
+                    usage = count and Usage(calls=1, prompt_tokens=count[0], completion_tokens=count[1])
+                    yield StreamChunk(text="a", usage=usage, finish_reason=reason)
+
+        spans: list[SpanRecord] = []
+
+        async def run() -> Any:
+            context = make_context(
+                Telling(), spans=spans, is_streaming=True, price=Price(input_usd=1.0, output_usd=10.0)
+            )
+            answer = await call(llm(tmp_path), {"question": "q"}, context)
+            assert [piece async for piece in answer] == ["a", "a"]
+            return context
+
+        context = asyncio.run(run())
+        assert (context.usage.calls, context.usage.total_tokens) == (1, tokens)
+        assert context.usage.cost_usd == (None if cost is None else pytest.approx(cost))
+        (chat,) = [span for span in spans if span.kind == "client"]
+        assert chat.attributes["gen_ai.response.finish_reasons"] == ["stop"]
+        assert chat.attributes.get("gen_ai.usage.output_tokens") == (counts[1][1] if counts[1] else None)
+
+    def test_usage_is_asked_for_where_the_node_says_so_and_only_of_a_stream(self, tmp_path: Path) -> None:
+        arguments = {"question": "q", "stream_options": {"include_usage": True}}
+        client = FakeModelClient()
+        call_once(llm(tmp_path), arguments, client)
+        call_once(llm(tmp_path), arguments, client, is_streaming=True)
+        whole, streamed = client.requests
+        assert "stream_options" not in whole.body
+        assert streamed.body["stream_options"] == {"include_usage": True}
 
     def test_a_node_may_ask_for_it_itself(self, tmp_path: Path) -> None:
         answer, _, _ = self.read(
