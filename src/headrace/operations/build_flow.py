@@ -120,6 +120,7 @@ def build_flow(workspace: Workspace, request: BuildRequest) -> BuiltFlow:
     flow, _ = read_flow(file)
     if flow is None:  # then there was an error
         raise DefinitionError(*problems)
+    _refuse_code_outside(flow)
     choices = dict([parse_variant(request.variant)]) if request.variant else {}
     arm = Arm(name="build", variant=Variant(name="build", choices=choices))
     chosen = apply_arm(flow, arm, lambda _: None)
@@ -147,6 +148,19 @@ def build_flow(workspace: Workspace, request: BuildRequest) -> BuiltFlow:
         unpinned=packed.installed.missing,
         warnings=problems,
     )
+
+
+def _refuse_code_outside(flow: Flow) -> None:
+    """Stop where the code of a flex flow lies elsewhere, so that it would not be found where the flow is unpacked.
+
+    Raises:
+        DefinitionError: F001.
+    """
+    if not (Path(flow.folder) / flow.code).resolve().is_relative_to(Path(flow.folder).resolve()):
+        what = f"The folder of the code, {flow.code}, lies outside the folder of the flow and is not packed."
+        fix = "Put the flow file into the folder of the code and leave code away, or move the code below the flow file."
+        span = flow.source_map.span(("code",))
+        raise DefinitionError(Problem(code="F001", what=what, span=span, pointer=("code",), fix=fix))
 
 
 def _earlier_build(output: Path) -> tuple[Path, ...]:

@@ -223,6 +223,24 @@ def test_what_cannot_be_packed_leaves_nothing_behind(
     assert not (folder / "out" / "flow").exists()
 
 
+@pytest.mark.parametrize("kind", FORMATS)
+def test_code_outside_the_folder_of_the_flow_is_refused_where_the_flow_file_says_so(
+    folder: Path, kind: str
+) -> None:
+    """As under prompt flow, which copies the code without the flow file and then misses it."""
+    files = {
+        "flex/flow.flex.yaml": "entry: mod:run\ncode: ../lib\n",
+        "lib/mod.py": "def run(q: str): return q\n",
+    }
+    write(folder, files)
+    with pytest.raises(HeadraceError) as caught:
+        build(folder, "flex", kind=kind)
+    (problem,) = caught.value.problems
+    assert (problem.code, str(problem.span)) == ("F001", "flex/flow.flex.yaml:2:7")
+    assert "lies outside the folder of the flow" in problem.what
+    assert not (folder / "out").exists()
+
+
 def test_a_secret_that_is_not_set_here_is_no_obstacle(folder: Path) -> None:
     write(
         folder, {".headrace/connections/store.yaml": "type: custom\nsecrets: {token: '${env:NOWHERE_SET}'}\n"}
