@@ -19,6 +19,9 @@ DEPLOYMENT = "azureml-model-deployment"
 UNIT_ID = "x-headrace-unit-id"
 """Header with the id of whoever the answer is for, such as a hashed user id: one unit stays with one arm."""
 
+CONVERSATION_ID = "x-headrace-conversation-id"
+"""Header with the id of the conversation that the call is a part of, which traces then show together."""
+
 _AZURE_LONGEST_ID = 40
 _JSON = "application/json"
 _EVENTS = "text/event-stream, application/json"
@@ -34,6 +37,7 @@ class Call:
     """What goes with one call beside its inputs; for one call only.
 
     Attributes:
+        conversation_id: Id of the conversation that the call is a part of, for traces.
         unit_id: Id of whoever the answer is for; one unit stays with one arm where an endpoint divides its traffic.
         request_id: Id by which logs and traces of the endpoint know the call; a new one unless given.
         traceparent: The span that the call belongs to, as W3C Trace Context writes it; a new trace unless given.
@@ -41,6 +45,7 @@ class Call:
         deployment: Azure ML deployment that is to answer, in place of that of the client.
     """
 
+    conversation_id: str | None = None
     unit_id: str | None = None
     request_id: str = field(default_factory=lambda: str(uuid4()))
     traceparent: str = field(default_factory=new_traceparent)
@@ -166,6 +171,8 @@ def _headers(call: Call, deployment: str | None) -> dict[str, str]:
         headers["tracestate"] = call.tracestate
     if call.unit_id is not None:
         headers[UNIT_ID] = call.unit_id
+    if call.conversation_id is not None:
+        headers[CONVERSATION_ID] = call.conversation_id
     pinned = call.deployment or deployment
     if pinned is not None:
         headers[DEPLOYMENT] = pinned

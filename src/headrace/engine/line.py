@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from headrace.domain.flow import DAG
@@ -55,6 +55,8 @@ from headrace.tools.base import NodeContext
 if TYPE_CHECKING:
     from headrace.domain.cache import CachedResult
     from headrace.engine.cache import NodeCache
+
+NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
 
 OnText = Callable[[str, str], None]
 """Hears ``(output name, piece)`` while a flow output streams."""
@@ -275,6 +277,7 @@ async def run_line(
     parent: ActiveSpan | None = None,
     on_outputs: OnOutputs | None = None,
     place: Span | None = None,
+    attributes: Mapping[str, Any] = NO_ATTRIBUTES,
 ) -> LineResult:
     """Run one line and say what happened; a failure is a result, not an exception.
 
@@ -287,9 +290,11 @@ async def run_line(
         parent: The span of the node that calls this flow, which then keeps all spans of the line.
         on_outputs: Wants the outputs that do not stream, and the names of the others, before those stream.
         place: Where the inputs stand, e.g. a line of a data file.
+        attributes: What the span of the flow says of this line besides.
     """
     spans: list[SpanRecord] = []
     span = _open_span(flow, line_number, parent, spans)
+    span.attributes.update(attributes)
     values = Values(inputs)
     runner = NodeRunner(
         flow, flow.graph, values, span, line_number=line_number, is_streaming=on_text is not None

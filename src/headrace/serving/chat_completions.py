@@ -21,6 +21,7 @@ from headrace.errors import HeadraceError, Problem, UsageError
 from headrace.planning.chat import find_chat_ports, read_answer
 from headrace.serving.chat_messages import answer_text, read_messages
 from headrace.serving.chat_stream import ChatStream
+from headrace.serving.conversation import conversation_attributes
 from headrace.serving.flow_inputs import fit_inputs, read_json
 from headrace.serving.model_errors import line_status, problem_body
 from headrace.serving.plain_response import PlainResponse
@@ -61,6 +62,7 @@ class _Completions:
                 await self._unknown()(scope, receive, send)
                 return
             with flow.call(scope, body) as call:
+                call.attributes = conversation_attributes(scope)
                 response = await _complete(call, body, scope)
                 await response(scope, receive, send)
         except UsageError as error:  # of what is asked: once a line runs, what goes wrong is its result

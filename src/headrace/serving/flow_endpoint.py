@@ -22,6 +22,7 @@ from headrace.domain.run import LineResult
 from headrace.domain.span import NO_SCOPE
 from headrace.engine.outputs import bare_result
 from headrace.errors import HeadraceError, Problem
+from headrace.serving.conversation import conversation_attributes
 from headrace.serving.flow_errors import error_body, failure_status, refusal
 from headrace.serving.flow_inputs import read_inputs
 from headrace.serving.flow_schema import describe_flow
@@ -62,6 +63,7 @@ class _FlowEndpoint:
         request = Request(scope, receive)
         body = await request.body()
         with self._flow.call(scope, body) as call:
+            call.attributes = conversation_attributes(scope)
             response = await _Scoring(call, request).answer(body)
             await response(scope, receive, send)
 

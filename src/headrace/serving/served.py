@@ -99,14 +99,16 @@ class FlowCall:
     Attributes:
         version: The one that answers; another one may have taken its place once :meth:`run` is over.
         headers: Header fields of the answer; complete once something of the answer is there.
+        attributes: What the span of the flow says of the request.
     """
 
-    __slots__ = ("headers", "inputs", "line_number", "version")
+    __slots__ = ("attributes", "headers", "inputs", "line_number", "version")
 
     def __init__(self, version: ServedVersion, line_number: int) -> None:
         self.version = version
         self.line_number = line_number
         self.headers = {FLOW_VERSION: version.header}
+        self.attributes: Mapping[str, Any] = {}
         self.inputs: Mapping[str, Any] = {}
 
     def take(self, fit: Fit) -> None:
@@ -130,6 +132,7 @@ class FlowCall:
             line_number=self.line_number,
             on_outputs=on_outputs,
             on_text=on_text,
+            attributes=self.attributes,
         )
 
 

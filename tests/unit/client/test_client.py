@@ -82,12 +82,20 @@ def test_an_answer_says_which_version_made_it_and_by_which_id_it_is_known(score:
 @scoring
 def test_what_goes_with_a_call_is_sent(score: Score) -> None:
     parent = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
-    call = Call(unit_id="u-7", request_id="r" * 41, traceparent=parent, tracestate="v=1", deployment="green")
+    call = Call(
+        unit_id="u-7",
+        conversation_id="c-1",
+        request_id="r" * 41,
+        traceparent=parent,
+        tracestate="v=1",
+        deployment="green",
+    )
     with scripted_endpoint(Said(body=1)) as endpoint:
         score(f"{endpoint.url}/", {}, call, path="/triage/", key="s3cret", deployment="blue")
     sent = endpoint.headers()
     assert endpoint.asked[0][1] == "/triage/score"
     assert (sent["authorization"], sent["x-headrace-unit-id"]) == ("Bearer s3cret", "u-7")
+    assert sent["x-headrace-conversation-id"] == "c-1"
     assert (sent["traceparent"], sent["tracestate"], sent["azureml-model-deployment"]) == (
         parent,
         "v=1",

@@ -300,3 +300,34 @@ def test_a_request_is_one_trace_from_its_caller_to_the_model(tmp_path: Path) -> 
     assert "Which?" not in str(collector.arrived)
     assert collector.metrics["http.server.request.duration"][0][0]["http.route"] == "/score"
     assert collector.metrics["http.server.active_requests"][0][1] == 0
+
+
+TALK = {
+    "flow.dag.yaml": """\
+inputs: {q: {type: string, is_chat_input: true}, past: {type: list, is_chat_history: true, default: []}}
+outputs: {r: {type: string, is_chat_output: true, reference: "${say.output}"}}
+nodes:
+- {name: say, type: prompt, source: {type: code, path: say.jinja2}, inputs: {q: "${inputs.q}"}}
+""",
+    "say.jinja2": "{{q}}",
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [("talk-7:a", "talk-7:a"), ("a b", None), ("<script>", None), ("x" * 129, None), (None, None)],
+)
+def test_the_span_of_a_flow_says_which_conversation_it_belongs_to(
+    tmp_path: Path, given: str | None, expected: str | None
+) -> None:
+    headers = {} if given is None else {"X-Headrace-Conversation-Id": given}
+    for path, body in (
+        ("/score", {"q": "hi"}),
+        ("/v1/chat/completions", {"model": tmp_path.name, "messages": [{"role": "user", "content": "hi"}]}),
+    ):
+        with Collector() as collector:
+            environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+            with serving(tmp_path, TALK, ["."], environment=environment) as endpoint:
+                assert endpoint.ask("POST", path, body, headers).status == 200
+        flow = collector.spans()[f"invoke_workflow {tmp_path.name}"]
+        assert flow.attributes.get("gen_ai.conversation.id") == expected
