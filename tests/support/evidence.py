@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.support.runs import START_NS, a_time
 
-from headrace.domain.evidence import Completion, Exposure, Feedback, unit_digest
+from headrace.domain.evidence import Completion, Evidence, Exposure, Feedback, unit_digest
 from headrace.domain.traffic import OnlineMetric, Revision, Traffic, TrafficArm
 from headrace.domain.variant import Arm
 
@@ -72,3 +72,24 @@ def a_traffic(weights: Mapping[str, float] | None = None, **changes: Any) -> Tra
         "metrics": (OnlineMetric(name="thumbs", source="thumbs"),),
     }
     return Traffic(**{**fields, **changes})
+
+
+def a_trial(
+    n: int, *, failing: int = 0, is_liked: bool = False, is_hated: bool = False, first: int = 0
+) -> list[Evidence]:
+    """``n`` units for ``a`` and for ``b``, with what came of them.
+
+    Every ``failing``-th of b fails. Of ten one gets a thumb, and nine where the arm is liked: b, or a where b is hated.
+    """
+    liked = {"a": is_hated, "b": is_liked}
+    records: list[Evidence] = []
+    for number in range(first, first + n):
+        at = {"at_ns": START_NS + number * 1000}
+        for arm, is_better in liked.items():
+            name = f"{arm}{number}"
+            is_failed = arm == "b" and failing > 0 and number % failing == 0
+            value = float((number % 10 != 0) is is_better)
+            records.append(an_exposure(name, arm=arm, **at))
+            records.append(a_completion(name, answered_by=arm, problem="E601" if is_failed else "", **at))
+            records.append(a_feedback(name, value=value, **at))
+    return records

@@ -114,6 +114,9 @@ TREE: Mapping[str, Branch | Place] = {
     "ab": Branch(
         help="Decide between arms by live traffic.",
         commands={
+            "status": _place("ab_status", "Say where an online test stands; without TEST, list the tests."),
+            "decide": _place("ab_decide", "Say which arm of an online test to ship, and why."),
+            "watch": _place("ab_watch", "Look at online tests again and again, and do what their rules say."),
             "revisions": _place("ab_revisions", "List what moved the traffic of an online test, and why."),
             "stop": _place("ab_stop", "End an online test, or take one arm out of it."),
             "promote": _place("ab_promote", "Let an arm answer everybody, and end the test."),

@@ -21,6 +21,7 @@ def render_page(
     footer: str,
     style: str = STYLE,
     script: str = "",
+    refresh_s: int | None = None,
 ) -> str:
     """Put ``body`` into a whole page.
 
@@ -31,6 +32,7 @@ def render_page(
         footer: Plain text.
         style: The style sheet.
         script: The only script that the page's policy lets run, by its digest; empty for none.
+        refresh_s: After so many seconds browsers load the page again; ``None`` for never.
     """
     content = visible("\n".join(body))
     policy = f"{_POLICY}; script-src '{_digest(script)}'" if script else _POLICY
@@ -42,6 +44,7 @@ def render_page(
             '<meta charset="utf-8">',
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            *([f'<meta http-equiv="refresh" content="{refresh_s}">'] if refresh_s is not None else []),
             f"<title>{visible(escape(title))}</title>",
             f"<style>{style}</style>",
             "</head>",
