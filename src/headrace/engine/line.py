@@ -293,12 +293,9 @@ async def run_line(
         attributes: What the span of the flow says of this line besides.
     """
     spans: list[SpanRecord] = []
-    span = _open_span(flow, line_number, parent, spans)
-    span.attributes.update(attributes)
-    values = Values(inputs)
-    runner = NodeRunner(
-        flow, flow.graph, values, span, line_number=line_number, is_streaming=on_text is not None
-    )
+    span = _open_span(flow, line_number, attributes, parent, spans)
+    values, is_streaming = Values(inputs), on_text is not None
+    runner = NodeRunner(flow, flow.graph, values, span, line_number=line_number, is_streaming=is_streaming)
     outputs: dict[str, Any] = {}
     texts: dict[str, str] = {}
     problem: Problem | None = None
@@ -332,10 +329,14 @@ async def run_line(
 
 
 def _open_span(
-    flow: PreparedFlow, line_number: int, parent: ActiveSpan | None, spans: list[SpanRecord]
+    flow: PreparedFlow,
+    line_number: int,
+    more: Mapping[str, Any],
+    parent: ActiveSpan | None,
+    spans: list[SpanRecord],
 ) -> ActiveSpan:
     name = flow.plan.flow.name
-    attributes = flow_attributes(name, line_number) | dict(flow.attributes)
+    attributes = {**flow_attributes(name, line_number), **flow.attributes, **more}
     if parent is not None:
         return parent.child(f"invoke_workflow {name}", attributes=attributes)
     return begin_trace(
