@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -18,14 +19,22 @@ _MOST_GIVEN_UP = 4
 
 
 class ToolThreads:
-    """A pool that grows up to ``limit`` threads; use within one event loop."""
+    """A pool that grows up to ``limit`` threads; use within one event loop.
+
+    Waking a thread or the loop costs more than a short tool, so at most one of each is being woken at a time: a woken
+    thread wakes the next one if jobs remain, before it begins its own, and results are handed over together.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._jobs: deque[_Job] = deque()
+        self._done: deque[tuple[asyncio.Future[Any], Any, BaseException | None]] = deque()
+        self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._n_threads = 0
+        self._n_idle = 0
         self._n_busy = 0
+        self._is_ringing = self._is_handing_over = self._is_closed = False
         self._at_work: set[asyncio.Future[Any]] = set()
         self._given_up: set[asyncio.Future[Any]] = set()
 
@@ -42,9 +51,10 @@ class ToolThreads:
             is_short = self._n_busy > self._n_threads and self._n_threads < self._limit
             is_starting = is_short and len(self._given_up) < _MOST_GIVEN_UP * self._limit
             self._n_threads += is_starting
+            self._jobs.append((future, job))
+            self._ring()
         if is_starting:
             threading.Thread(target=self._work, args=(loop,), daemon=True, name="headrace-tool").start()
-        self._jobs.put((future, job))
         try:
             return await future
         except asyncio.CancelledError:
@@ -59,16 +69,39 @@ class ToolThreads:
 
     def close(self) -> None:
         """Let idle threads end; threads that are stuck end with the process."""
-        for _ in range(self._n_threads):
-            self._jobs.put(None)
+        with self._lock:
+            self._is_closed = True
+            n_idle = self._n_idle
+        for _ in range(n_idle):
+            self._bell.put(None)
+
+    def _ring(self) -> None:
+        """Wake an idle thread if there is work for it; called with the lock."""
+        if self._jobs and self._n_idle and not self._is_ringing:
+            self._is_ringing = True
+            self._bell.put(None)
+
+    def _take(self) -> _Job | None:
+        """The next job that somebody waits for; ``None`` when the thread should end."""
+        while True:
+            with self._lock:
+                while self._jobs:
+                    future, job = self._jobs.popleft()
+                    if not future.cancelled():
+                        self._at_work.add(future)
+                        self._ring()
+                        return future, job
+                if self._is_closed:
+                    return None
+                self._n_idle += 1
+            self._bell.get()
+            with self._lock:
+                self._n_idle -= 1
+                self._is_ringing = False
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
-        while (item := self._jobs.get()) is not None:
+        while (item := self._take()) is not None:
             future, job = item
-            with self._lock:
-                if future.cancelled():
-                    continue
-                self._at_work.add(future)
             outcome: Any = None
             failure: BaseException | None = None
             try:
@@ -98,19 +131,30 @@ class ToolThreads:
         failure: BaseException | None,
     ) -> bool:
         """Hand a result to the loop; false when that is closed and the thread should end."""
+        self._done.append((future, outcome, failure))
+        if self._is_handing_over:  # the loop clears this before it looks for results
+            return True
+        self._is_handing_over = True
         try:
-            loop.call_soon_threadsafe(self._settle, future, outcome, failure)
+            loop.call_soon_threadsafe(self._hand_over)
         except RuntimeError:  # the run is over
+            self._is_handing_over = False
             return False
         return True
 
-    def _settle(self, future: asyncio.Future[Any], outcome: Any, failure: BaseException | None) -> None:
-        if future.cancelled():
-            return
-        if failure is None:
-            future.set_result(outcome)
-        elif isinstance(failure, (StopIteration, GeneratorExit)):
-            # A future refuses the one, a coroutine would end at the other; the tool's own message is kept.
-            future.set_exception(RuntimeError(f"{type(failure).__name__}: {failure}"))
-        else:
-            future.set_exception(failure)
+    def _hand_over(self) -> None:
+        self._is_handing_over = False
+        while self._done:
+            _settle(*self._done.popleft())
+
+
+def _settle(future: asyncio.Future[Any], outcome: Any, failure: BaseException | None) -> None:
+    if future.cancelled():
+        return
+    if failure is None:
+        future.set_result(outcome)
+    elif isinstance(failure, (StopIteration, GeneratorExit)):
+        # A future refuses the one, a coroutine would end at the other; the tool's own message is kept.
+        future.set_exception(RuntimeError(f"{type(failure).__name__}: {failure}"))
+    else:
+        future.set_exception(failure)
