@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -28,7 +29,7 @@ from headrace.serving.flow_inputs import read_inputs
 from headrace.serving.flow_schema import describe_flow
 from headrace.serving.flow_stream import FlowStream
 from headrace.serving.plain_response import PlainResponse
-from headrace.serving.routes import Routes, answering
+from headrace.serving.routes import Routes, answering, read_body
 from headrace.serving.served import FlowCall, ServedFlow
 from headrace.telemetry.propagation import read_caller
 from headrace.telemetry.redaction import LONGEST_TEXT
@@ -60,11 +61,10 @@ class _FlowEndpoint:
 
     async def score(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run one line, with the version that is served as it begins."""
-        request = Request(scope, receive)
-        body = await request.body()
+        body = await read_body(receive)
         with self._flow.call(scope, body) as call:
             call.attributes = conversation_attributes(scope)
-            response = await _Scoring(call, request).answer(body)
+            response = await _Scoring(call, scope).answer(body)
             await response(scope, receive, send)
 
     async def feedback(self, request: Request) -> Response:
@@ -94,9 +94,10 @@ class _Scoring:
 
     __slots__ = ("_accepted", "_call")
 
-    def __init__(self, call: FlowCall, request: Request) -> None:
+    def __init__(self, call: FlowCall, scope: Scope) -> None:
         self._call = call
-        self._accepted = _accepted_types(request)
+        accepted = next((value for name, value in scope["headers"] if name == b"accept"), b"")
+        self._accepted = _accepted_types(accepted)
 
     async def answer(self, body: bytes) -> Response:
         """Run the line, or get ready to run it while its answer is sent."""
@@ -155,9 +156,10 @@ class _Scoring:
         raise HTTPException(406, _unacceptable(accepted, offered))
 
 
-def _accepted_types(request: Request) -> tuple[str, ...]:
+@lru_cache(maxsize=64)
+def _accepted_types(header: bytes) -> tuple[str, ...]:
     """The media types that a client names, without their parameters, in lower case: RFC 9110, 8.3.1."""
-    named = (request.headers.get("accept") or "*/*").split(",")  # an empty one accepts everything
+    named = (header.decode("latin-1") or "*/*").split(",")  # an empty one accepts everything
     return tuple(item.partition(";")[0].strip().lower() for item in named)
 
 

@@ -7,10 +7,12 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
 
 class PlainResponse(JSONResponse):
     """JSON as prompt flow writes it, in ASCII: what is no number stays ``NaN``, half a character is its escape."""
 
     def render(self, content: Any) -> bytes:
         """The body."""
-        return json.dumps(content, separators=(",", ":")).encode()
+        return _ENCODER.encode(content).encode()

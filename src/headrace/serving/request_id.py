@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from random import Random
-from uuid import UUID
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -48,4 +47,7 @@ class RequestIds:
 
 
 def _new_id() -> bytes:
-    return str(UUID(int=_ids.getrandbits(128), version=4)).encode()
+    """A UUID of version 4, written without the class, whose objects cost more than all the rest."""
+    bits = f"{_ids.getrandbits(122):031x}"
+    variant = "89ab"[int(bits[0], 16)]
+    return f"{bits[1:9]}-{bits[9:13]}-4{bits[13:16]}-{variant}{bits[16:19]}-{bits[19:]}".encode()

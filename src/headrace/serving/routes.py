@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -22,3 +22,19 @@ def answering(answer: Answer) -> ASGIApp:
         await response(scope, receive, send)
 
     return app
+
+
+async def read_body(receive: Receive) -> bytes:
+    """The body of a request, without the objects that Starlette makes around one.
+
+    Raises:
+        ClientDisconnect: The client has gone.
+    """
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            return bytes(body)
