@@ -6,8 +6,7 @@ May catch everything: whatever a tool raises becomes a recorded Problem. Cancell
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -29,17 +28,17 @@ from headrace.domain.variant import Price
 from headrace.engine.images import read_images
 from headrace.engine.invoke import invoke
 from headrace.engine.line_failures import (
+    OutputPlace,
     error_type,
     first_failure,
     line_timeout,
     must_pass,
-    not_plain,
     tool_failure,
     value_failure,
 )
 from headrace.engine.masking import mask_line
 from headrace.engine.outputs import RESULT, has_names, name_result
-from headrace.engine.plain import NotPlainError, recorded_inputs, to_plain, to_record
+from headrace.engine.plain import recorded_inputs, to_plain, to_record
 from headrace.engine.runtime import PreparedFlow
 from headrace.engine.span_content import both_sinks, end_line, take_node
 from headrace.engine.steps import LineState, StepGraph, Values, make_arguments
@@ -221,6 +220,8 @@ class NodeRunner:
         Args:
             texts: Node name to the joined text.
         """
+        if not self._streams:
+            return
         for index, result in enumerate(self.results):
             context = self._streams.get(result.node)
             if context is not None:
@@ -234,14 +235,21 @@ class NodeRunner:
 
     def _note(self, attempt: _Attempt) -> None:
         context, output, taken = attempt.context, attempt.output, attempt.taken
-        if is_stream(output):
+        inputs: dict[str, Any] = {}
+        is_streamed = is_stream(output)
+        if is_streamed:
             self._streams[context.node] = context
         message_format = self._flow.images.message_format
+        is_kept = self._flow.keeps_nodes
+        if is_kept:
+            inputs = {name: to_record(value, message_format) for name, value in attempt.arguments.items()}
+        # What a flow of one node answers is read from its node; see bare_result.
+        has_output = not is_streamed and (is_kept or self._flow.plan.flow.kind != DAG)
         result = NodeResult(
             node=context.node,
             status=attempt.status,
-            inputs={name: to_record(value, message_format) for name, value in attempt.arguments.items()},
-            output=None if is_stream(output) else to_record(output, message_format),
+            inputs=inputs,
+            output=to_record(output, message_format) if has_output else None,
             problem=attempt.problem,
             usage=context.usage,
             start_ns=context.span.start_ns,
@@ -390,14 +398,13 @@ async def _make_outputs(
 ) -> dict[str, Any]:
     if flow.plan.flow.kind != DAG:
         return await _name_result(flow, values, texts, on_text, on_outputs)
-    inside = {step.node.name for step in flow.plan.aggregation}
     outputs: dict[str, Any] = {}
     streams: dict[str, Any] = {}
     for name, output in flow.plan.flow.outputs.items():
         source = output.value
-        if isinstance(source, Reference) and source.kind == "node" and source.name in inside:
+        if isinstance(source, Reference) and source.kind == "node" and source.name in flow.aggregation_nodes:
             continue  # an aggregation node has no value for one line; check warns about it
-        with _output_place(flow, name):
+        with OutputPlace(flow, name):
             value = values.resolve_output(source) if isinstance(source, Reference) else source
             if is_stream(value):
                 streams[name] = value
@@ -406,7 +413,7 @@ async def _make_outputs(
     if on_outputs is not None:
         on_outputs(dict(outputs), tuple(streams))
     for name, value in streams.items():
-        with _output_place(flow, name):
+        with OutputPlace(flow, name):
             text = outputs[name] = await _collect_output(flow, name, value, on_text)
         source = flow.plan.flow.outputs[name].value
         if isinstance(source, Reference):
@@ -424,7 +431,7 @@ async def _name_result(
     """The outputs of a flow of one node: what its node returned."""
     (step,) = flow.plan.steps
     node = step.node.name
-    with _output_place(flow, node):
+    with OutputPlace(flow, node):
         value = values.resolve_output(Reference(text="", kind="node", name=node))
         named = {str(name): item for name, item in name_result(value).items()}
         outputs = {
@@ -443,21 +450,6 @@ async def _name_result(
     # What an aggregation sees of the line: its outputs, or the result itself where it has no names.
     values.outputs[node] = outputs if has_names(value) else outputs[RESULT]
     return outputs
-
-
-@contextmanager
-def _output_place(flow: PreparedFlow, name: str) -> Iterator[None]:
-    """Give what goes wrong with an output its place in the flow file."""
-    pointer = ("outputs", name)
-    place = flow.plan.flow.source_map.span(pointer)
-    try:
-        yield
-    except NotPlainError as error:
-        raise at_place(not_plain(name, str(error)), place, pointer) from error
-    except RecursionError as error:
-        raise at_place(not_plain(name, "value that is nested too deeply"), place, pointer) from error
-    except HeadraceError as error:
-        raise at_place(error, place, pointer) from error
 
 
 def _hear_as(name: str, on_text: OnText | None) -> OnText | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from types import TracebackType
 
 from headrace.domain.run import CANCELED, NodeResult
+from headrace.engine.plain import NotPlainError
 from headrace.engine.runtime import PreparedFlow
-from headrace.errors import HeadraceError, LineTimeoutError, NodeError, Problem
+from headrace.errors import HeadraceError, LineTimeoutError, NodeError, Problem, at_place
 from headrace.source import Span
 from headrace.tools.failure import describe_failure, failure_lines
 
@@ -85,3 +87,30 @@ def not_plain(name: str, kind: str) -> NodeError:
             fix="Return text, numbers, lists, mappings or a dataclass from the node.",
         )
     )
+
+
+class OutputPlace:
+    """Gives what goes wrong with an output its place in the flow file."""
+
+    __slots__ = ("_flow", "_name")
+
+    def __init__(self, flow: PreparedFlow, name: str) -> None:
+        self._flow = flow
+        self._name = name
+
+    def __enter__(self) -> None:
+        """Begin with the output."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, NotPlainError):
+            found: HeadraceError = not_plain(self._name, str(error))
+        elif isinstance(error, RecursionError):
+            found = not_plain(self._name, "value that is nested too deeply")
+        elif isinstance(error, HeadraceError):
+            found = error
+        else:
+            return
+        pointer = ("outputs", self._name)
+        raise at_place(found, self._flow.plan.flow.source_map.span(pointer), pointer) from error

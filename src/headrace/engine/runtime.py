@@ -41,12 +41,15 @@ class PreparedFlow:
         folder: Where the flow's files are while it runs; a copy when the flow has additional includes.
         open_client: Connection, or its name, to the run's client for it.
         secrets: Values that connections gave out so far, to be kept out of records.
-        span_sink: Receives every finished span besides the line's own record of it.
+        span_sink: Receives every finished span besides the line's own record of it; ``None`` when nobody wants them.
+        keeps_nodes: Whether the record of a line says what its nodes were given and gave, and holds its spans. A server
+            answers and forgets, and should not pay for that.
         attributes: Attributes of every flow span, e.g. run and arm.
         scope: What every trace of the flow begins with.
         aggregated: References of aggregation nodes to flow inputs and ordinary nodes: what a line must keep.
         streamed_nodes: Nodes that only flow outputs read, so that their answer may be streamed.
         images: Reads the images among the inputs of a line.
+        aggregation_nodes: Names of the nodes that run after all lines.
         cache: Uses results of nodes again; ``None`` calls every tool every time.
         is_interruptible: Whether ``KeyboardInterrupt`` is a person's wish and ends everything. Where signals are taken
             otherwise only a tool raises it, and it fails the line like any other exception.
@@ -60,7 +63,8 @@ class PreparedFlow:
     limits: Limits
     price: Price | None
     secrets: Callable[[], Collection[str]]
-    span_sink: Callable[[SpanRecord], None]
+    span_sink: Callable[[SpanRecord], None] | None
+    keeps_nodes: bool
     attributes: Mapping[str, Any]
     scope: TraceScope
     graph: StepGraph
@@ -68,6 +72,7 @@ class PreparedFlow:
     aggregated: tuple[Reference, ...]
     streamed_nodes: frozenset[str]
     images: ImageReader
+    aggregation_nodes: frozenset[str]
     cache: NodeCache | None = None
     is_interruptible: bool = True
 
@@ -83,6 +88,7 @@ def prepare(
     price: Price | None = None,
     secrets: Callable[[], Collection[str]] = tuple,
     span_sink: Callable[[SpanRecord], None] | None = None,
+    keeps_nodes: bool = True,
     attributes: Mapping[str, Any] | None = None,
     scope: TraceScope = NO_SCOPE,
     images: ImageReader | None = None,
@@ -100,7 +106,8 @@ def prepare(
         limits=limits,
         price=price,
         secrets=secrets,
-        span_sink=span_sink or _ignore,
+        span_sink=span_sink,
+        keeps_nodes=keeps_nodes,
         attributes=attributes or {},
         scope=_named(scope, plan, attributes or {}),
         graph=make_step_graph(plan.steps),
@@ -108,11 +115,8 @@ def prepare(
         aggregated=aggregated_references(plan),
         streamed_nodes=_streamed_nodes(plan),
         images=images or ImageReader(message_format=plan.flow.message_format, folders=(folder,)),
+        aggregation_nodes=frozenset(step.node.name for step in plan.aggregation),
     )
-
-
-def _ignore(_: SpanRecord) -> None:
-    """Sink of spans when nothing is exported."""
 
 
 def aggregated_references(plan: Plan) -> tuple[Reference, ...]:

@@ -14,15 +14,22 @@ from headrace.engine.streams import is_stream
 from headrace.telemetry.spans import ActiveSpan
 
 
-def both_sinks(flow: PreparedFlow, spans: list[SpanRecord]) -> Callable[[SpanRecord], None]:
-    """Keeps finished spans with their line and hands them to the flow's sink, content without secrets."""
-    take = flow.span_sink
+def both_sinks(flow: PreparedFlow, spans: list[SpanRecord]) -> Callable[[SpanRecord], None] | None:
+    """Keeps finished spans with their line and hands them to the flow's sink, content without secrets.
+
+    Either may be left out; ``None`` stands for neither.
+    """
+    take, keeps = flow.span_sink, flow.keeps_nodes
+    if take is None and not keeps:
+        return None
 
     def sink(record: SpanRecord) -> None:
         if record.content is not None:
             record = replace(record, content=mask_content(record.content, flow.secrets()))
-        spans.append(record)
-        take(record)
+        if keeps:
+            spans.append(record)
+        if take is not None:
+            take(record)
 
     return sink
 

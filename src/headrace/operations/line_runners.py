@@ -108,8 +108,10 @@ class _Returned:
         self._workspace.connections.note_revealed(message.revealed)
         if message.changes is not None and self._flow.cache is not None:
             self._flow.cache.add_changes(message.changes)
-        for span in result.spans:
-            self._flow.span_sink(span)
+        take = self._flow.span_sink
+        if take is not None:
+            for span in result.spans:
+                take(span)
         if not self._flow.aggregated or result.status != COMPLETED:
             return result, {}
         values = unpack_kept(message.kept)

@@ -30,6 +30,7 @@ from headrace.planning.override import apply_overrides
 from headrace.planning.plan import Plan, make_plan
 from headrace.planning.select import apply_arm
 from headrace.providers.base import ModelClient
+from headrace.telemetry.setup import SilentSink
 from headrace.tools.base import StartingTool, Tool
 from headrace.tools.literals import read_literals
 from headrace.tools.project import loading_turn, project_in_use, working_folder
@@ -376,6 +377,8 @@ class FlowSession:
         max_threads: Threads for ordinary Python tools.
         attributes: Attributes of every flow span.
         open_client: Opens clients instead; who gives it closes them.
+        keeps_nodes: Whether records of lines say what their nodes did; see
+            :class:`~headrace.engine.runtime.PreparedFlow`.
     """
 
     def __init__(
@@ -386,7 +389,9 @@ class FlowSession:
         max_threads: int,
         attributes: Mapping[str, Any],
         open_client: Callable[[str | Connection], ModelClient] | None = None,
+        keeps_nodes: bool = True,
     ) -> None:
+        self._keeps_nodes = keeps_nodes
         self._workspace = workspace
         self._loaded = loaded
         self._threads = ToolThreads(max_threads)
@@ -395,6 +400,7 @@ class FlowSession:
         self._clients: dict[Hashable, ModelClient] = {}
 
     async def __aenter__(self) -> PreparedFlow:
+        sink = self._workspace.span_sink
         return prepare(
             self._loaded.plan,
             tools=self._loaded.tools,
@@ -404,9 +410,10 @@ class FlowSession:
             limits=self._loaded.limits,
             price=self._loaded.price,
             secrets=self._secrets,
-            span_sink=self._workspace.span_sink,
+            span_sink=None if isinstance(sink, SilentSink) else sink,
+            keeps_nodes=self._keeps_nodes,
             attributes=self._attributes,
-            scope=self._workspace.span_sink.scope,
+            scope=sink.scope,
             images=self._loaded.images,
         )
 

@@ -88,6 +88,7 @@ class LoadedVersion:
             self._loaded,
             max_threads=self._choice.max_threads,
             attributes={FLOW_VERSION: identity.version, FLOW_DIGEST: identity.digest},
+            keeps_nodes=False,
         )
         prepared = await session.__aenter__()
         prepared.is_interruptible = False

@@ -37,7 +37,10 @@ def is_in_share(trace_id: str, share: float) -> bool:
 
 
 class ActiveSpan:
-    """A span that has begun. ``end`` turns it into a :class:`SpanRecord` and hands that to ``sink``, once."""
+    """A span that has begun. ``end`` turns it into a :class:`SpanRecord` and hands that to ``sink``, once.
+
+    Without a sink nobody wants the record, and none is made.
+    """
 
     __slots__ = ("attributes", "content", "end_ns", "events", "kind", "name", "parent_id", "scope", "sink", "span_id",
                  "start_ns", "status", "status_text", "trace_id")  # fmt: skip
@@ -48,7 +51,7 @@ class ActiveSpan:
         *,
         trace_id: str,
         parent_id: str | None,
-        sink: Callable[[SpanRecord], None],
+        sink: Callable[[SpanRecord], None] | None,
         kind: str = "internal",
         attributes: Mapping[str, Any] | None = None,
         start_ns: int | None = None,
@@ -103,6 +106,8 @@ class ActiveSpan:
         if self.end_ns:
             return
         self.end_ns = time.time_ns() if end_ns is None else end_ns
+        if self.sink is None:
+            return
         self.sink(
             SpanRecord(
                 name=self.name,
@@ -124,7 +129,7 @@ class ActiveSpan:
 
 def begin_trace(
     name: str,
-    sink: Callable[[SpanRecord], None],
+    sink: Callable[[SpanRecord], None] | None,
     *,
     scope: TraceScope,
     attributes: Mapping[str, Any],
