@@ -219,3 +219,29 @@ def test_a_tool_that_wants_to_leave_the_program_fails_its_request_only(
         for kind in ("interrupt", "exit", "interrupt"):
             answer = endpoint.ask("POST", "/score", {"q": kind}, {"accept": accept})
             assert (answer.status, answer.body["error"]["problem"]) == (400, "E601")
+
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PICTURES = {
+    "flow.dag.yaml": """\
+inputs: {picture: {type: image}}
+outputs: {back: {type: image, reference: "${turn.output}"}}
+nodes:
+- {name: turn, type: python, source: {type: code, path: turn.py}, inputs: {picture: "${inputs.picture}"}}
+""",
+    "turn.py": """\
+from promptflow.contracts.multimedia import Image
+from promptflow.core import tool
+
+@tool
+def turn(picture: Image) -> Image:
+    return Image(bytes(picture), mime_type="image/png")
+""",
+}
+
+
+@pytest.mark.parametrize("picture", [{"data:image/png;base64": PIXEL}, f"data:image/png;base64,{PIXEL}"])
+def test_images_go_in_and_come_out_in_base64(tmp_path: Path, picture: Any) -> None:
+    with serving(tmp_path, PICTURES, ["."]) as endpoint:
+        answer = endpoint.ask("POST", "/score", {"picture": picture})
+    assert (answer.status, answer.body) == (200, {"back": {"data:image/png;base64": PIXEL}})
