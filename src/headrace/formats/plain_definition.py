@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -59,10 +60,11 @@ def _as_plain(value: Any) -> Any:
 
 
 def _read_dataclass(kind: type[DefinedT], plain: Mapping[str, Any]) -> DefinedT:
-    types = _types(kind)
+    types = _types(kind)  # type: ignore[arg-type]  # classes are hashable, type variables of them are not
     return kind(**{name: _read(types[name], value) for name, value in plain.items() if name in types})
 
 
+@cache
 def _types(kind: type[Any]) -> dict[str, Any]:
     return get_type_hints(kind)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from threading import Lock
 from typing import Any
 
@@ -26,42 +27,58 @@ class MemoryEvidence:
         self._evidence_lock = Lock()
         self._last_place = 0
         self._evidence: dict[tuple[str, str], dict[str, Any]] = {}
+        self._placed: dict[str, list[dict[str, Any]]] = {}
+        self._waiting: dict[str, list[dict[str, Any]]] = {}
+        self._answered: dict[str, dict[str, Any]] = {}
         self._revisions: dict[str, list[dict[str, Any]]] = {}
 
     def append_evidence(self, records: Sequence[Evidence]) -> int:
         """Keep what is new; see the protocol."""
         rows = [evidence_row(record) for record in records]
+        n_new = 0
         with self._evidence_lock:
-            n_before = len(self._evidence)
             for row in rows:
-                if (row["kind"], row["id"]) not in self._evidence:
-                    self._place(row)
-            self._settle_feedback({row["id"] for row in rows if row["kind"] == "exposure"})
-            return len(self._evidence) - n_before
+                key = (row["kind"], row["id"])
+                if key in self._evidence:
+                    continue
+                self._evidence[key] = row
+                n_new += 1
+                self._place(row)
+            self._settle_feedback(row["id"] for row in rows if row["kind"] == "exposure")
+        return n_new
 
     def _place(self, row: dict[str, Any]) -> None:
-        exposure = self._evidence.get(("exposure", row["exposure"]))
-        test = row["test"] or (exposure["test"] if exposure else "")
+        """Give a row its place; feedback of which the test is not known waits there for its exposure."""
         self._last_place += 1
-        self._evidence[row["kind"], row["id"]] = {**row, "test": test, "place": self._last_place}
+        row["place"] = self._last_place
+        if not row["test"]:
+            exposure = self._evidence.get(("exposure", row["exposure"]))
+            if exposure is None:
+                self._waiting.setdefault(row["exposure"], []).append(row)
+                return
+            row["test"] = exposure["test"]
+        self._placed.setdefault(row["test"], []).append(row)
+        if row["request_id"] is not None:
+            self._answered.setdefault(row["request_id"], row)
 
-    def _settle_feedback(self, exposures: set[str]) -> None:
-        waiting = [row for row in self._evidence.values() if not row["test"] and row["exposure"] in exposures]
-        for row in waiting:
-            del self._evidence[row["kind"], row["id"]]
-            self._place(row)
+    def _settle_feedback(self, exposures: Iterable[str]) -> None:
+        if self._waiting:
+            settled = [row for exposure in exposures for row in self._waiting.pop(exposure, ())]
+            for row in sorted(settled, key=_place_of):
+                self._place(row)
 
     def read_arrivals(self, test: str, *, after: int = 0, limit: int = 10_000) -> tuple[Arrival, ...]:
         """The next records; see the protocol."""
         with self._evidence_lock:
-            rows = [row for row in self._evidence.values() if row["test"] == test and row["place"] > after]
-        return tuple(map(arrival_from_row, rows[:limit]))
+            placed = self._placed.get(test, [])
+            start = bisect_right(placed, after, key=_place_of)
+            rows = placed[start : start + limit]
+        return tuple(map(arrival_from_row, rows))
 
     def find_exposure(self, request_id: str) -> Exposure | None:
         """The exposure of a request; see the protocol."""
-        key = request_key(request_id)
         with self._evidence_lock:
-            found = next((row for row in self._evidence.values() if row["request_id"] == key), None)
+            found = self._answered.get(request_key(request_id))
         exposure = None if found is None else evidence_from_row(found)
         return exposure if isinstance(exposure, Exposure) else None
 
@@ -96,4 +113,11 @@ class MemoryEvidence:
         """Delete a test; see the protocol."""
         with self._evidence_lock:
             self._revisions.pop(test, None)
-            self._evidence = {key: row for key, row in self._evidence.items() if row["test"] != test}
+            for row in self._placed.pop(test, ()):
+                del self._evidence[row["kind"], row["id"]]
+            self._answered = {key: row for key, row in self._answered.items() if row["test"] != test}
+
+
+def _place_of(row: dict[str, Any]) -> int:
+    place: int = row["place"]
+    return place
