@@ -20,7 +20,9 @@ MAX_LOOKS: Final = 240
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _BATCH: Final = 10_000
 _FIRST_BATCH: Final = 500
-"""When a test is read from its beginning there is a look after so many arrivals, so that its course can be seen."""
+"""When a test is read from its beginning there is a look after so many arrivals, so that its course can be seen; after
+twice as many whenever looks are forgotten.
+"""
 
 
 class AbFollower:
@@ -59,7 +61,8 @@ class AbFollower:
             self._begin(traffic)
         analysis = self._analysis or OnlineAnalysis(traffic)
         is_first = self._place == 0
-        while arrivals := self._read(_FIRST_BATCH if is_first and self._keeps_looks else _BATCH):
+        limit = _FIRST_BATCH if is_first and self._keeps_looks else _BATCH
+        while arrivals := self._store.read_arrivals(self._test, after=self._place, limit=limit):
             # Revisions are read after the evidence: whatever has chosen an arm is known by then.
             history = find_revisions(self._store, self._test)
             self._take_revisions(analysis, history)
@@ -67,7 +70,8 @@ class AbFollower:
             self._place = arrivals[-1].place
             if is_first and self._keeps_looks:
                 self._latest_ns = max(self._latest_ns, _latest_ns(arrivals))
-                self._remember(analysis.look(min(self._latest_ns, _nanoseconds(now))))
+                if self._remember(analysis.look(min(self._latest_ns, _nanoseconds(now)))):
+                    limit = min(2 * limit, _BATCH)
         self._take_revisions(analysis, history)
         report = analysis.look(_nanoseconds(now))
         self._remember(report)
@@ -80,22 +84,21 @@ class AbFollower:
         self._place = self._revision = self._latest_ns = 0
         self._looks.clear()
 
-    def _read(self, limit: int) -> tuple[Arrival, ...]:
-        return self._store.read_arrivals(self._test, after=self._place, limit=limit)
-
     def _take_revisions(self, analysis: OnlineAnalysis, history: Iterable[Revision]) -> None:
         for revision in history:
             if revision.number > self._revision:
                 analysis.take_revision(revision)
                 self._revision = revision.number
 
-    def _remember(self, report: AbReport) -> None:
+    def _remember(self, report: AbReport) -> bool:
+        """Keep a look; whether others were forgotten for it."""
         if not self._keeps_looks:
-            self._looks = [report]
-            return
+            self._looks.clear()
         self._looks.append(report)
-        if len(self._looks) > MAX_LOOKS:
-            self._looks = [*self._looks[:-1:2], self._looks[-1]]
+        if len(self._looks) <= MAX_LOOKS:
+            return False
+        self._looks = [*self._looks[:-1:2], self._looks[-1]]
+        return True
 
 
 def _latest_ns(arrivals: Iterable[Arrival]) -> int:

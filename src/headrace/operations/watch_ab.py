@@ -32,7 +32,6 @@ from headrace.providers.variables import Variables
 from headrace.store.base import RunStore
 
 MIN_EVERY_S: Final = 0.5
-_TICK_S: Final = 1.0
 _PAGES: Final = "headrace.serving.page_server:run_pages"
 _MARKS: Final = "webhooks.json"
 
@@ -176,48 +175,61 @@ class Watch:
 
 
 class RunningWatch:
-    """A watch on a thread of its own, until it is closed; its webhooks are on another one.
+    """A watch until it is closed; its webhooks are on a thread of their own.
 
     Args:
-        workspace: For the store, the clock and the secret of webhooks.
+        workspace: For the store, the clock and the key of webhooks.
         watch: What to do.
-        tell: Hears of webhooks that are away.
+        tell: Hears of webhooks that are away, and of a watch that ended by a mistake of ours.
     """
 
     def __init__(self, workspace: Workspace, watch: Watch, tell: Tell) -> None:
         self._workspace = workspace
         self._watch = watch
+        self._tell = tell
         self._deliveries = Deliveries(open_outbox(workspace, tell), workspace.now)
         self._is_over = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True, name="headrace-watch")
+        self._thread = threading.Thread(target=self._run_aside, daemon=True, name="headrace-watch")
+
+    def start(self) -> None:
+        """Watch on a thread of its own."""
         self._thread.start()
 
-    def wait(self) -> None:
-        """Wait until somebody closes the watch."""
-        while not self._is_over.wait(_TICK_S):  # an endless wait would not hear of signals everywhere
-            pass
-
-    def end(self) -> None:
-        """Let :meth:`wait` return."""
-        self._is_over.set()
-
-    def close(self, timeout_s: float = 5.0) -> None:
-        """End both threads after what they are at, but wait no longer for each than ``timeout_s`` seconds."""
-        self._is_over.set()
-        self._thread.join(timeout_s)
-        self._deliveries.close(timeout_s)
-
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Watch until :meth:`end` is called."""
         while True:
             for test in self._watch.step(self._workspace.now()):
                 self._deliveries.ask(test)
             if self._is_over.wait(MIN_EVERY_S):
                 return
 
+    def end(self) -> None:
+        """Let :meth:`run` return."""
+        self._is_over.set()
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """End both threads after what they are at, but wait no longer for each than ``timeout_s`` seconds."""
+        self._is_over.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        self._deliveries.close(timeout_s)
+
+    def _run_aside(self) -> None:
+        try:
+            self.run()
+        finally:
+            if not self._is_over.is_set():
+                self._tell(
+                    "The watch has ended by an error. Guardrails roll nothing back until it is started again.",
+                    (),
+                )
+
 
 def start_watch(workspace: Workspace, tests: Sequence[str], tell: Tell) -> RunningWatch:
     """Watch tests in the background, as a server does that splits traffic; give it back with ``close``."""
-    return RunningWatch(workspace, Watch(workspace.store, tests, tell), tell)
+    running = RunningWatch(workspace, Watch(workspace.store, tests, tell), tell)
+    running.start()
+    return running
 
 
 def open_outbox(workspace: Workspace, tell: Tell) -> Outbox:
@@ -258,8 +270,9 @@ def run_watch(workspace: Workspace, watch: Watch, tell: Tell, *, page_port: int 
     try:
         if run_pages is None:
             with ending_at_signal(running.end):
-                running.wait()
+                running.run()
         else:
+            running.start()
             run_pages(partial(render_online_pages, watch.views), page_port, partial(_say_page, tell))
     finally:
         running.close()

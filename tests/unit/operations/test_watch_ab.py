@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -24,7 +26,7 @@ from headrace.errors import Problem, StateError
 from headrace.operations.ab_revisions import promote, settle_revision, stop
 from headrace.operations.ab_webhook import KEY_VARIABLE, Deliveries, Outbox
 from headrace.operations.follow_ab import AbFollower
-from headrace.operations.watch_ab import Watch, look_once, start_watch
+from headrace.operations.watch_ab import RunningWatch, Watch, look_once, start_watch
 from headrace.operations.workspace import open_workspace
 from headrace.store.base import RunStore
 from headrace.store.memory import MemoryStore
@@ -50,10 +52,12 @@ class Heard:
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.problems: list[Problem] = []
+        self.has_heard = Event()
 
     def __call__(self, text: str, problems: Sequence[Problem] = ()) -> None:
         self.texts.append(text)
         self.problems += problems
+        self.has_heard.set()
 
 
 def reasons(store: RunStore) -> list[str]:
@@ -346,3 +350,36 @@ def test_a_watch_beside_a_server_ends_with_it(tmp_path: Path) -> None:
         running = start_watch(workspace, ["checkout"], heard)
         running.close(10)
         assert reasons(workspace.store) == ["started", "rolled back"]
+
+
+class Broken(Watch):
+    """A watch with a mistake in it."""
+
+    def step(self, now: datetime) -> tuple[str, ...]:
+        raise ZeroDivisionError
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_watch_that_ends_by_a_mistake_says_so(tmp_path: Path) -> None:
+    heard = Heard()
+    with open_workspace(load_settings({"HOME": str(tmp_path)}), tmp_path) as workspace:
+        running = RunningWatch(workspace, Broken(workspace.store, [], heard), heard)
+        running.start()
+        assert heard.has_heard.wait(10)
+        running.close(10)
+
+    assert heard.texts == [
+        "The watch has ended by an error. Guardrails roll nothing back until it is started again."
+    ]
+
+
+def test_of_a_long_test_every_other_look_is_forgotten(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headrace.operations.follow_ab.MAX_LOOKS", 4)
+    settle_revision(store, a_traffic(**RULES), a_time())
+    store.append_evidence(a_trial(600))
+    looks = AbFollower(store, "checkout", keeps_looks=True).look(a_time(5)).looks
+
+    assert 3 <= len(looks) <= 4
+    assert looks[-1].arm("b").units == 600

@@ -108,7 +108,7 @@ def _e_value(log_e: float) -> str:
     value = exp(min(log_e, 40.0))
     if value > _LARGEST:
         return "> 1,000,000"
-    return f"{value:,.0f}" if value >= 100.0 else f"{value:.2g}"
+    return f"{value:,.0f}" if value >= 9.95 else f"{value:.2g}"
 
 
 def split_decision(report: AbReport) -> tuple[str, str]:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from math import log
 
 import pytest
 from tests.support.ab_reports import a_comparison, a_guardrail, a_report, a_view, an_arm
@@ -123,3 +124,7 @@ def test_a_sample_ratio_mismatch_stands_before_everything_else() -> None:
 )
 def test_evidence_is_an_e_value_beside_the_one_that_decides(log_e: float, said: str) -> None:
     assert say_evidence(log_e, 3.0) == said
+
+
+def test_the_evidence_that_decides_at_one_percent_is_a_hundred() -> None:
+    assert say_evidence(4.605, -log(0.01)) == "100 of 100"
