@@ -32,4 +32,14 @@ TRAFFIC_CODES: Mapping[str, Entry] = {
         "Rules that exclude each other",
         "What holds under one of them does not under the other.",
     ),
+    "G986": Entry(
+        "unit-is-request",
+        "Requests that are units of their own",
+        "Without a unit a person may get another arm with each request, and a conversation changes arms in the middle.",
+    ),
+    "G987": Entry(
+        "undecided-test",
+        "A test that may decide nothing",
+        "It runs and is recorded all the same.",
+    ),
 }
