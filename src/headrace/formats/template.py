@@ -137,7 +137,9 @@ def load_template(text: str, file: str, first_line: int = 1) -> Template:
         raise DefinitionError(
             Problem(code="F009", what=what, span=span, fix="Simplify the template.")
         ) from error
-    compiled = CompiledTemplate.from_code(_ENVIRONMENT, code, _ENVIRONMENT.make_globals(None))
+    # A plain dict: jinja2 walks through its globals at every rendering, which takes long in its chain of mappings.
+    names = dict(_ENVIRONMENT.make_globals(None))
+    compiled = CompiledTemplate.from_code(_ENVIRONMENT, code, names)
     return Template(text=text, file=file, first_line=first_line, compiled=compiled)
 
 
