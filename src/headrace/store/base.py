@@ -361,7 +361,7 @@ class RunStore(Protocol):
         ...
 
     def delete_ab_test(self, test: str) -> None:
-        """Delete the revisions of a test and everything that was recorded of it."""
+        """Delete everything that was recorded of a test, piece by piece, and then its revisions."""
         ...
 
     def close(self) -> None:

@@ -377,8 +377,9 @@ SELECT * FROM ab_revision WHERE test = :test ORDER BY number;
 SELECT DISTINCT test FROM ab_revision ORDER BY test;
 
 -- name: delete_evidence
--- Delete what was recorded of a test.
-DELETE FROM evidence WHERE test = :test;
+-- Delete a piece of what was recorded of a test.
+DELETE FROM evidence
+WHERE place IN (SELECT place FROM evidence WHERE test = :test ORDER BY place LIMIT :limit);
 
 -- name: delete_revisions
 -- Delete the revisions of a test.

@@ -21,6 +21,8 @@ from headrace.store.records import Row
 
 ValueT = TypeVar("ValueT")
 
+_DELETED_AT_ONCE = 2000
+
 
 class SqlEvidence:
     """The methods of :class:`~headrace.store.base.RunStore` that keep evidence and revisions."""
@@ -80,12 +82,15 @@ class SqlEvidence:
 
     def delete_ab_test(self, test: str) -> None:
         """Delete a test; see the protocol."""
-
-        def delete(connection: Connection) -> None:
-            connection.execute("delete_evidence", {"test": test})
-            connection.execute("delete_revisions", {"test": test})
-
-        self._database.write(delete, is_repeatable=True)
+        # A piece at a time: a million records take a minute, and servers want to write meanwhile.
+        piece = {"test": test, "limit": _DELETED_AT_ONCE}
+        while self._database.write(
+            lambda connection: connection.execute("delete_evidence", piece), is_repeatable=True
+        ):
+            pass
+        self._database.write(
+            lambda connection: connection.execute("delete_revisions", {"test": test}), is_repeatable=True
+        )
 
     def _decode_all(self, read: Callable[[Row], ValueT], rows: Sequence[Row]) -> tuple[ValueT, ...]:
         try:
