@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from tests.calibration import arms, choices, clusters, equal_arms, graded, labels, plans, races, rates
+from tests.calibration import arms, choices, clusters, equal_arms, graded, labels, online, plans, races, rates
 from tests.calibration.study import Study
 
 #: In the order of the page; the ones that take longest come last.
@@ -28,5 +28,6 @@ STUDIES: Mapping[str, Callable[[], Study]] = {
     "race_costs": races.costs,
     "race_near_ties": races.near_ties,
     "race_populations": races.populations,
+    **online.studies(),
     **equal_arms.studies(),
 }

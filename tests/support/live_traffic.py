@@ -25,7 +25,6 @@ NAME = "checkout"
 SECOND = 1_000_000_000
 START = 1_800_000_000 * SECOND
 FAILURES = OnlineMetric(name="failures", source="failures", direction="lower")
-SUCCESS = OnlineMetric(name="answered", source="failures", direction="lower")
 NO_FAILURES = OnlineGuardrail(metric="failures", max_ratio=1.0)
 
 

@@ -31,6 +31,11 @@ def find_caveats(
                 f"{name} is said of {rates[0]:.1%} of the units of {arm} and of {rates[1]:.1%} of those of {base.arm}: "
                 "a difference may be one of who answers. Say in the file what units count of which nothing was said."
             )
+        found.extend(
+            f"Of {wording.count(metric.lost[arm].arm, 'unit')} of {arm} and {metric.lost[arm].other:,} of {base.arm} "
+            f"it is not known how they ended, which is more often in {arm}: clients went away, or processes died."
+            for arm in metric.loses_more()
+        )
     if split.n_impossible:
         found.append(
             f"{wording.count(split.n_impossible, 'unit')} got an arm that had no share in the revision named; "

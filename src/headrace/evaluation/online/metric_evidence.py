@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import log
 from typing import Final
 
@@ -13,8 +14,10 @@ from headrace.evaluation.stats.betting import OneSidedBets
 from headrace.evaluation.stats.rare_events import RareEvents
 from headrace.evaluation.stats.sequential import Contrast, Moments
 
-ANSWERS_DIFFER_ALPHA: Final = 0.01
-"""Chance of a false warning that units of an arm say something more often than those of the baseline."""
+WARNING_ALPHA: Final = 0.01
+"""Chance of a false warning that more is known of the units of one arm than of those of the baseline."""
+
+_TO_WARN: Final = -log(WARNING_ALPHA)
 
 
 class MetricTally:
@@ -114,6 +117,7 @@ class MetricEvidence:
         self.contrasts = {arm: Contrast(margin) for arm in others}
         is_watched = metric.missing is None and not is_of_answers(metric)
         self.said = {arm: Contrast() for arm in others} if is_watched else {}
+        self.lost = {arm: RareEvents() for arm in others} if metric.source == "failures" else {}
         self._rare = tuple(guard for guard in guards if guard.is_rare and not guard.is_at_once)
         self._means = tuple(guard for guard in guards if not guard.is_rare)
 
@@ -144,22 +148,26 @@ class MetricEvidence:
             tally.n_said += 1
         else:
             tally.n_missing += 1
+            for arm, share in self._pairs(unit, self.lost):
+                self.lost[arm].add(share, is_arm=unit.arm == arm)
         if self.said:
             for arm, share in self._pairs(unit, self.said):
                 self.said[arm].add(float(is_said), share, is_arm=unit.arm == arm)
         return value if is_said else self._missing
 
-    def _pairs(self, unit: Unit, contrasts: dict[str, Contrast]) -> list[tuple[str, float]]:
-        """The comparisons that the unit is part of, with its chance to be on the arm's side."""
+    def _pairs(self, unit: Unit, tests: Mapping[str, object]) -> list[tuple[str, float]]:
+        """The tests that the unit is part of, with its chance to be on the arm's side."""
         pairs = unit.odds.against_baseline
-        if unit.arm != self._baseline:
-            return [(unit.arm, pairs.get(unit.arm, 0.0))]
-        return [(arm, pairs.get(arm, 0.0)) for arm in contrasts]
+        names = tests if unit.arm == self._baseline else (unit.arm,) if unit.arm in tests else ()
+        return [(arm, pairs.get(arm, 0.0)) for arm in names]
 
     def answers_differ(self) -> list[str]:
         """Arms whose units say something more or less often than those of the baseline."""
-        needed = log(1.0 / ANSWERS_DIFFER_ALPHA)
-        return [arm for arm, contrast in self.said.items() if contrast.bets.log_e >= needed]
+        return [arm for arm, contrast in self.said.items() if contrast.bets.log_e >= _TO_WARN]
+
+    def loses_more(self) -> list[str]:
+        """Arms of whose units it is unknown more often how they ended than of those of the baseline."""
+        return [arm for arm, test in self.lost.items() if test.highest >= _TO_WARN]
 
 
 class Evidence:

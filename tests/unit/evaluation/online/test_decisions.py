@@ -330,6 +330,17 @@ def test_arms_whose_units_answer_at_different_rates_are_named() -> None:
     assert caveat.startswith("thumbs is said of 25.0% of the units of new and of 66.6% of those of old")
 
 
+def test_an_arm_whose_requests_never_end_is_named() -> None:
+    test = LiveTest(traffic_of(HALVES))
+    for number in range(200):
+        arm = "new" if number % 2 else "old"
+        test.take(exposed(f"r{number}", arm, at_s=float(number)))
+        if arm == "old" or number % 10 == 1:
+            test.take(completed(f"r{number}", at_s=float(number)))
+    (caveat,) = test.look(2000.0).caveats
+    assert caveat.startswith("Of 80 units of new and 0 of old it is not known how they ended")
+
+
 def test_several_versions_of_an_arm_are_named() -> None:
     test = LiveTest(traffic_of(HALVES))
     test.take(exposed("r1", "new", version="v1"), exposed("r2", "new", version="v2"))
