@@ -56,7 +56,10 @@ def a_comparison(
         "log_e_better": 4.2,
         "log_e_worse": -2.0,
         "threshold": DECIDES,
-        "verdict": Verdict(word=word, reason=f"{arm} is {word}."),
+        "verdict": Verdict(
+            word=word,
+            reason=f"{arm} is {word}: 0.080 higher on 1,780 units (95% interval +0.030 to +0.130, evidence 67 where 20 decide).",
+        ),
     }
     return AbComparison(arm=arm, **{**fields, **changes})
 

@@ -110,6 +110,7 @@ def render_view(view: AbView, terminal: Terminal, now: datetime) -> str:
         _decision(view, terminal),
         _about(view, terminal, now),
         *(_effects(report, metric, terminal) for metric in metric_names(report)),
+        dimmed(_reasons(report), terminal),
         _requests(report, terminal),
         _guardrails(report, terminal),
         _warnings(report, terminal),
@@ -204,6 +205,12 @@ def _effects(report: AbReport, metric: str, terminal: Terminal) -> str:
         if is_wide or not estimates
         else f"{table}\n{dimmed([f'below each effect its {level}'], terminal)}"
     )
+
+
+def _reasons(report: AbReport) -> list[str]:
+    """Why the primary metric says what it says of each arm; the decision says it of the arm that it is about."""
+    primary = [row for metric in metric_names(report)[:1] for row in effect_rows(report, metric)]
+    return [f"{row.arm}: {row.reason}" for row in primary if row.reason not in report.decision.reason]
 
 
 def _effect_cell(row: EffectRow) -> Cell:

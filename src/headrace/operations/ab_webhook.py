@@ -97,6 +97,9 @@ class Outbox:
         """Send one revision; why it was not taken, empty where it was or where there is nobody to tell."""
         if not given:
             return ""
+        missing = [name for name in _REFERENCE.findall(given) if not self._find(name)]
+        if missing:
+            return f"the variable {missing[0]} is not set"
         address = _REFERENCE.sub(lambda found: self._find(found[1]) or "", given)
         if not is_secure(address):
             return "its address is neither https:// nor on this machine"

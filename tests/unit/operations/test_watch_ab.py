@@ -305,7 +305,10 @@ def test_a_webhook_is_not_followed_elsewhere_and_not_asked_without_encryption(
 def test_the_address_of_a_webhook_may_stand_in_a_variable(store: RunStore, tmp_path: Path) -> None:
     with web_server() as server:
         begin(store, "${env:HOOK}")
+        heard = Heard()
+        assert not an_outbox(store, tmp_path, heard).deliver("checkout", a_time(1))
         assert an_outbox(store, tmp_path, Heard(), HOOK=server.url).deliver("checkout", a_time(1))
+        assert "HOOK is not set" in heard.texts[0]
 
     assert server.url not in str(store.list_revisions("checkout")[0].definition)
     assert len(server.asked) == 1

@@ -154,7 +154,7 @@ def _effect_table(report: AbReport, metric: str, number: int) -> str:
         Head(text=f"Against {report.baseline}", css="number"),
         Head(text=level.capitalize(), css="plot"),
         Head(text="Evidence", css="number"),
-        Head(text="Verdict"),
+        Head(text="Verdict", css="verdict"),
     ]
     rows = [
         row(
@@ -166,7 +166,7 @@ def _effect_table(report: AbReport, metric: str, number: int) -> str:
                 _effect_cell(effect),
                 _track(report, effect, metric, scale) or _DASH,
                 effect.evidence or _DASH,
-                f'<span title="{escape(effect.reason)}">{_verdict(effect.word)}</span>',
+                _verdict(effect),
             ],
         )
         for effect in effect_rows(report, metric)
@@ -184,8 +184,9 @@ def _effect_cell(effect: EffectRow) -> str:
     return f'<span class="value">{escape(effect.effect)}</span>{note}'
 
 
-def _verdict(word: str) -> str:
-    return _OPEN if word == "open" else chip(word)
+def _verdict(effect: EffectRow) -> str:
+    word = _OPEN if effect.word == "open" else chip(effect.word)
+    return f'{word}<span class="small">{escape(effect.reason)}</span>' if effect.reason else word
 
 
 def _scale_of(report: AbReport, metric: str) -> Scale:

@@ -10,6 +10,10 @@ ONLINE_STYLE = """
 .course .band { fill: var(--tone); opacity: 0.18; }
 .course .middle { fill: none; stroke: var(--tone); stroke-width: 2; vector-effect: non-scaling-stroke; }
 .course .zero { vector-effect: non-scaling-stroke; }
+td.verdict { min-width: 13rem; }
+.board td.verdict { grid-column: 1 / -1; }
+.board td.verdict .small { display: block; white-space: normal; margin-top: 3px; }
+.board td.plot { grid-column: 1 / -1; }
 .board td .track-cell { min-width: 150px; }
 #history-table-caption + thead + tbody th { min-width: 4rem; }
 """
