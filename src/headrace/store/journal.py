@@ -59,7 +59,7 @@ class EvidenceStore(Protocol):
 
 
 class Journal:
-    """The journal of one process. Safe for use from several threads; made after a process has forked.
+    """The journal of one process. Safe for use from several threads; a process that is forked gets a file of its own.
 
     Args:
         folder: Where its files are; made with the first record.
@@ -76,6 +76,7 @@ class Journal:
         self._force_lock = Lock()
         self._file: int | None = None
         self._size = 0
+        self._process = os.getpid()
         self._is_closed = False
         # How many records were appended, up to which one they are on the disk, and up to which one that is not known.
         self._n_appended = self._n_forced = self._n_failed = 0
@@ -106,6 +107,8 @@ class Journal:
             self._end_file()
 
     def _write(self, line: bytes) -> None:
+        if self._process != os.getpid():
+            self._end_file()
         file = self._begin_file() if self._file is None else self._file
         written = 0
         try:
@@ -141,7 +144,7 @@ class Journal:
             os.close(file)
         if self._is_synced:
             _force_names(self._folder)
-        self._file, self._size = file, 0
+        self._file, self._size, self._process = file, 0, os.getpid()
         return file
 
     def _end_file(self) -> None:

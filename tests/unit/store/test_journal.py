@@ -221,6 +221,31 @@ def test_the_journal_of_a_process_is_moved_while_it_lives_and_deleted_when_it_wa
     assert kept(store) == [an_exposure(number) for number in range(5)]
 
 
+FORKING = """\
+import os, sys
+from pathlib import Path
+from tests.support.evidence import an_exposure
+from headrace.store.journal import Journal
+journal = Journal(Path(sys.argv[1]))
+journal.append(an_exposure("before"))
+child = os.fork()
+journal.append(an_exposure("parent" if child else "child"))
+if child:
+    os.waitpid(child, 0)
+"""
+
+
+def test_a_forked_process_appends_to_a_file_of_its_own(folder: Path, store: RunStore) -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
+    subprocess.run([sys.executable, "-c", FORKING, str(folder)], env=environment, check=True)
+    texts = sorted(path.read_text("utf-8").count("\n") for path in folder.iterdir())
+    assert texts == [1, 2]
+    move(folder, store)
+    assert sorted(map(repr, kept(store))) == sorted(
+        repr(an_exposure(name)) for name in ("before", "parent", "child")
+    )
+
+
 def test_records_that_were_inserted_before_the_mover_could_say_so_are_kept_once(
     folder: Path, store: RunStore
 ) -> None:
