@@ -140,8 +140,8 @@ class Watch:
             made.append(self._allocate(view, now))
         if any(made):
             view = watched.follower.look(now)
-        self._tell_revisions(watched, view)
         watched.view = view
+        self._tell_revisions(watched, view)
         every_s = max(self._every_s or view.traffic.decision.every_s, MIN_EVERY_S)
         watched.next_at = now + timedelta(seconds=every_s)
 
