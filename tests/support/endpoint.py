@@ -18,10 +18,8 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from headrace.config import load_settings
 from headrace.domain.access import AccessRules
-from headrace.operations.serve_flow import load_versions, opened
-from headrace.operations.served_sources import find_sources
-from headrace.operations.served_versions import ServingChoice
-from headrace.operations.workspace import open_workspace
+from headrace.operations.serve_flow import ServeRequest, load_flows, opened
+from headrace.operations.workspace import Workspace, open_workspace
 from headrace.serving.app import run_flow_server
 from headrace.serving.served import Served
 from headrace.serving.server import bind
@@ -46,6 +44,8 @@ class Endpoint:
 
     port: int
     served: Served
+    workspace: Workspace
+    told: list[str]
 
     def ask(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
@@ -77,24 +77,40 @@ def serving(
     *,
     environment: Mapping[str, str] | None = None,
     access: AccessRules | None = None,
+    traffic: Sequence[str] = (),
 ) -> Iterator[Endpoint]:
     """Flows in a server in a thread of its own; they are loaded in this one, for that changes the working directory."""
     write(folder, files)
     settings = load_settings({"HOME": str(folder), **(environment or {})})
     ready = threading.Event()
     running: list[Any] = []
+    told: list[str] = []
     loop = auto_loop_factory()()
 
     async def serve() -> None:
-        async with opened(workspace, loaded, access or AccessRules()) as served:
+        rules = access or AccessRules()
+        async with (
+            opened(workspace, flows.loaded, rules, flows.splits) as served,
+            asyncio.TaskGroup() as group,
+        ):
             running.append(served)
-            await run_flow_server(served, settings, listener, on_ready=ready.set)
+            following = group.create_task(flows.splits.follow(group))
+            try:
+                await run_flow_server(served, settings, listener, on_ready=ready.set)
+            finally:
+                following.cancel()
+                flows.splits.stop()
 
     with ExitStack() as stack:
         stack.enter_context(serving_names(folder))
         workspace = stack.enter_context(open_workspace(settings, folder))
-        found = find_sources([Path(source) for source in sources], folder)
-        loaded = load_versions(workspace, found, ServingChoice(), stack)
+        request = ServeRequest(
+            sources=[Path(source) for source in sources],
+            host="127.0.0.1",
+            port=0,
+            traffic=[Path(file) for file in traffic],
+        )
+        flows = load_flows(workspace, request, stack, lambda text, _: told.append(text))
         listener = stack.enter_context(bind("127.0.0.1", 0))
         port = listener.getsockname()[1]
         task = loop.create_task(serve())
@@ -107,7 +123,7 @@ def serving(
         thread.start()
         assert ready.wait(10)
         try:
-            yield Endpoint(port, running[0])
+            yield Endpoint(port, running[0], workspace, told)
         finally:
             loop.call_soon_threadsafe(task.cancel)
             thread.join(10)

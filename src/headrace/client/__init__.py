@@ -12,7 +12,7 @@ It knows the endpoints of ``headrace flow serve``, of prompt flow's server and o
 
 from headrace.client.answers import Answer
 from headrace.client.async_client import AsyncClient, AsyncStream
-from headrace.client.requests import Call
+from headrace.client.requests import Call, Outcome
 from headrace.client.sync_client import Client, Stream
 
-__all__ = ["Answer", "AsyncClient", "AsyncStream", "Call", "Client", "Stream"]
+__all__ = ["Answer", "AsyncClient", "AsyncStream", "Call", "Client", "Outcome", "Stream"]

@@ -26,6 +26,8 @@ class Answer:
         request_id: Id by which logs and traces of the endpoint know the call.
         traceparent: The span that was sent with it; feedback names it.
         retries: Attempts before the one that was answered.
+        arm: Where an online test splits the requests, the arm that this one was given; else ``None``.
+        exposure_id: Id by which that was recorded, which feedback names; ``None`` where it was not.
     """
 
     outputs: Any = field(repr=False)
@@ -34,6 +36,8 @@ class Answer:
     request_id: str = ""
     traceparent: str = ""
     retries: int = 0
+    arm: str | None = None
+    exposure_id: str | None = None
 
 
 class BodyReader:

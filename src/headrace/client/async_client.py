@@ -15,7 +15,7 @@ from headrace.client.answers import Answer
 from headrace.client.attempts import Attempts
 from headrace.client.failures import unreadable
 from headrace.client.options import authorized, check_key_arguments, read_options
-from headrace.client.requests import Call, Outgoing
+from headrace.client.requests import Call, Outcome, Outgoing
 from headrace.errors import RemoteError, RemoteRequestError
 
 
@@ -119,6 +119,19 @@ class AsyncClient:
             RemoteError: As :meth:`score`.
         """
         await self._fetch(self._options.feedback(feedback, answer, is_flat=is_flat))
+
+    async def report(self, outcome: Outcome, answer: Answer | None = None) -> None:
+        """Say what became of an answer, or of a unit, where an online test splits the requests; counted once.
+
+        Args:
+            outcome: What is said.
+            answer: The answer that it is about; without one, the outcome names a unit.
+
+        Raises:
+            UsageError: As :meth:`score`, and where neither is named.
+            RemoteError: As :meth:`score`; nothing is known to be kept then.
+        """
+        await self._fetch(self._options.report(outcome, answer))
 
     async def health(self) -> Mapping[str, Any]:
         """What the server says of itself at ``/health``.

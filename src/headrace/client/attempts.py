@@ -15,6 +15,8 @@ from headrace.errors import RemoteError
 from headrace.providers.limits import Jitter, RetryPolicy, parse_retry_after
 
 _FLOW_VERSION = "x-headrace-flow-version"
+_ARM = "x-headrace-arm"
+_EXPOSURE_ID = "x-headrace-exposure-id"
 
 
 class Attempts:
@@ -81,4 +83,6 @@ class Attempts:
             request_id=headers.get("x-request-id") or self._call.request_id,
             traceparent=self._call.traceparent,
             retries=self._retries,
+            arm=headers.get(_ARM),
+            exposure_id=headers.get(_EXPOSURE_ID),
         )

@@ -14,9 +14,11 @@ from headrace.client.attempts import Attempts
 from headrace.client.requests import (
     Address,
     Call,
+    Outcome,
     Outgoing,
     check_header,
     feedback_request,
+    outcome_body,
     read_address,
     read_request,
     score_request,
@@ -58,6 +60,11 @@ class Options:
         """The request that says what somebody thinks of an answer."""
         call = Call() if answer is None else Call(traceparent=answer.traceparent)
         return feedback_request(self.address, feedback, call, self.deployment, is_flat=is_flat)
+
+    def report(self, outcome: Outcome, answer: Answer | None) -> Outgoing:
+        """The request that says what became of an answer or a unit."""
+        answer_id = None if answer is None else answer.exposure_id or answer.request_id
+        return self.feedback(outcome_body(outcome, answer_id), answer, is_flat=False)
 
     def health(self) -> Outgoing:
         """The request for the state of the server."""

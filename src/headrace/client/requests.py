@@ -54,6 +54,25 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of an answer, or of whoever the answers are for, as an online test counts it.
+
+    Attributes:
+        metric: What it is about, such as ``thumbs``, ``rating`` or ``resolved``.
+        value: 0 or 1, or another number; ``None`` for a text alone.
+        unit_id: Whoever it is about, where it is about no single answer.
+        text: What was written.
+        id: An endpoint counts an outcome once, however often it is sent; a new id unless given.
+    """
+
+    metric: str
+    value: float | None = None
+    unit_id: str | None = None
+    text: str = ""
+    id: str = field(default_factory=lambda: str(uuid4()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Address:
     """Where a flow answers.
 
@@ -132,6 +151,24 @@ def feedback_request(
     headers["content-type"] = "text/plain; charset=utf-8" if is_text else _JSON
     url = f"{address.flow}/feedback{'?flatten=true' if is_flat else ''}"
     return _outgoing("POST", url, headers, content, call)
+
+
+def outcome_body(outcome: Outcome, answer_id: str | None) -> dict[str, Any]:
+    """An outcome as ``/feedback`` takes it.
+
+    Args:
+        outcome: What is said.
+        answer_id: Id of the answer that it is about; ``None`` where it is about a unit.
+
+    Raises:
+        UsageError: C507 where neither is named.
+    """
+    if answer_id is None and outcome.unit_id is None:
+        what = "The outcome says neither which answer nor which unit it is about."
+        raise UsageError(Problem(code="C507", what=what, fix="Give an answer, or unit_id=… in the outcome."))
+    about = {"unit_id": outcome.unit_id} if answer_id is None else {"exposure_id": answer_id}
+    said = {"metric": outcome.metric, "value": outcome.value, "text": outcome.text or None, "id": outcome.id}
+    return {**about, **{name: value for name, value in said.items() if value is not None}}
 
 
 def read_request(url: str, deployment: str | None) -> Outgoing:

@@ -40,7 +40,9 @@ def with_endpoint_flows(workspace: Workspace, experiment: Experiment) -> Experim
         else replace(
             arm,
             remote=None,
-            flow_path=str(_write(workspace, _with_inputs(experiment, arm.remote), _level(experiment, arm))),
+            flow_path=str(
+                write_endpoint_flow(workspace, _with_inputs(experiment, arm.remote), _level(experiment, arm))
+            ),
         )
         for arm in experiment.arms
     )
@@ -101,8 +103,17 @@ def _inputs_of_others(experiment: Experiment) -> Iterator[str]:
         yield from load_flow(Path(path)).inputs
 
 
-def _write(workspace: Workspace, remote: RemoteFlow, name: str) -> Path:
-    """The folder of the flow; written unless it is there already."""
+def write_endpoint_flow(workspace: Workspace, remote: RemoteFlow, name: str) -> Path:
+    """The folder of a flow that runs elsewhere; written unless it is there already.
+
+    Args:
+        workspace: For its state folder.
+        remote: The address; it names its inputs.
+        name: How the flow is called.
+
+    Raises:
+        StateError: S808 when the file cannot be written.
+    """
     text = remote_file(remote, name)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     folder = workspace.state_folder / "endpoints" / digest / (re.sub(r"[^\w.-]+", "_", name) or "endpoint")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.domain.flow import Flow
+from headrace.domain.variant import Arm
 from headrace.domain.version import parse_version_name
 from headrace.errors import HeadraceError, Problem, UsageError
 from headrace.formats.flow_files import find_flow_files
@@ -38,6 +39,7 @@ class ServedSource:
         loaded: The version that it points to.
         state: What told that version's source from others when it was loaded.
         is_unreadable: Whether the source could not be looked at the last time.
+        arm: What it is as an arm of a test; ``None`` for the flow as its file says.
     """
 
     source: FlowSource
@@ -45,6 +47,7 @@ class ServedSource:
     loaded: LoadedVersion
     state: object
     is_unreadable: bool = False
+    arm: Arm | None = None
 
 
 class Renewals:
@@ -73,9 +76,13 @@ class Renewals:
         """Look at every flow now, and load it anew even where nothing seems to have changed."""
         self._asked.set()
 
-    async def run(self, sources: Iterable[ServedSource], *, is_watching: bool) -> None:
-        """Look whenever it is asked for, and while watching once in :data:`WATCH_EVERY_S`; ends by cancellation."""
-        sources = tuple(sources)
+    async def run(self, sources: Callable[[], Iterable[ServedSource]], *, is_watching: bool) -> None:
+        """Look whenever it is asked for, and while watching once in :data:`WATCH_EVERY_S`; ends by cancellation.
+
+        Args:
+            sources: Says which flows are served at the moment.
+            is_watching: Look without being asked.
+        """
         while True:
             try:
                 async with asyncio.timeout(WATCH_EVERY_S if is_watching else None):
@@ -84,7 +91,7 @@ class Renewals:
                 self._asked.clear()
             except TimeoutError:
                 is_asked = False
-            for source in sources:
+            for source in tuple(sources()):
                 try:
                     await self._look(source, is_asked=is_asked)
                 except Exception as error:
@@ -123,7 +130,7 @@ class Renewals:
 
     async def _renew(self, served: ServedSource) -> None:
         path = chosen_flow(self._workspace, served.source.source)
-        loaded = await asyncio.to_thread(LoadedVersion, self._workspace, path, self._choice)
+        loaded = await asyncio.to_thread(LoadedVersion, self._workspace, path, self._choice, served.arm)
         async with AsyncExitStack() as stack:
             stack.push_async_callback(loaded.close)
             version = await loaded.open()

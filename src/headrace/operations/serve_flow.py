@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
@@ -15,11 +16,14 @@ from typing import Any
 from headrace import __version__
 from headrace.config import Settings, load_settings, serving_variable
 from headrace.domain.access import AccessRules
+from headrace.domain.traffic import Traffic
 from headrace.errors import DefinitionError, Problem, UsageError
 from headrace.operations.renew_flows import Renewals, ServedSource, Tell, source_state
 from headrace.operations.serve_access import AccessChoice, access_rules
+from headrace.operations.serve_traffic import SplitTraffic, read_tests, tests_by_path, watched
 from headrace.operations.served_sources import FlowSource, find_sources
 from headrace.operations.served_versions import LoadedVersion, ServingChoice
+from headrace.operations.traffic_arms import tested_sources
 from headrace.operations.versions import chosen_flow
 from headrace.operations.workspace import Workspace, open_workspace
 from headrace.providers.loading import load_optional
@@ -35,6 +39,7 @@ _SERVED_FLOW = "headrace.serving.served:ServedFlow"
 _ACCESS_LOG = "headrace.serving.access_log:AccessLog"
 _WORKERS = "headrace.serving.workers:Workers"
 _ANY_HOST = "0.0.0.0"  # noqa: S104 - where a server listens that only has the app is not known
+_LOGGER = logging.getLogger(__name__)
 _PROJECT_PATH = "PROMPTFLOW_PROJECT_PATH"
 
 
@@ -53,6 +58,8 @@ class ServeRequest:
         access: Who may ask.
         workers: Processes; ``None`` for what ``PROMPTFLOW_WORKER_NUM`` says, else 1.
         is_watching: Take over new versions as they come.
+        traffic: Files of the tests that split the requests of flows; empty for what ``HEADRACE_TRAFFIC`` says.
+        is_judging: Watch these tests beside the server, and roll back what breaches a guardrail.
     """
 
     sources: Sequence[Path]
@@ -63,6 +70,8 @@ class ServeRequest:
     access: AccessChoice = field(default_factory=AccessChoice)
     workers: int | None = None
     is_watching: bool = False
+    traffic: Sequence[Path] = ()
+    is_judging: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,25 +116,31 @@ def serve_flow(workspace: Workspace, request: ServeRequest, calls: ServeCalls) -
         KeyboardInterrupt: Ctrl-C, after requests in flight have ended.
     """
     settings = workspace.settings
-    sources = chosen_sources(settings, workspace.cwd, request.sources)
+    sources, tests = chosen_flows(settings, workspace.cwd, request)
     access_rules(request.access, settings.environment, request.host)  # refused before anything is started
     n_workers = request.workers or _count(settings, "PROMPTFLOW_WORKER_NUM") or 1
-    with load_optional(_BIND, extra="serve")(request.host, request.port) as listener:
+    with ExitStack() as stack:
+        listener = stack.enter_context(load_optional(_BIND, extra="serve")(request.host, request.port))
         address = load_optional(_ADDRESS_OF, extra="serve")(request.host, listener)
 
         def announce() -> None:
             calls.on_ready(address, sources)
 
+        def announce_all() -> None:
+            announce()
+            if request.is_judging:
+                stack.enter_context(watched(workspace, tests.values(), calls.tell))
+
         if n_workers == 1:
             _serve_on(workspace, request, listener, announce, calls.tell)
             return
         load_optional(_WORKERS, extra="serve")(
-            _WorkerJob(request, settings, workspace.cwd),
+            _WorkerJob(replace(request, is_judging=False), settings, workspace.cwd),
             listener,
             n_workers=n_workers,
             grace_s=settings.grace_s + settings.serving.stop_delay_s,
             tell=calls.tell,
-        ).run(announce)
+        ).run(announce_all)
 
 
 def create_app(engine: str | None = None, **_: Any) -> Any:
@@ -149,16 +164,40 @@ def open_app(settings: Settings, folder: Path, request: ServeRequest) -> Any:
 
     @asynccontextmanager
     async def opening() -> AsyncIterator[Any]:
-        sources = chosen_sources(settings, folder, request.sources)
-        choice = serving_choice(settings, request)
         access = access_rules(request.access, settings.environment, request.host)
         async with AsyncExitStack() as stack:
             workspace = stack.enter_context(open_workspace(settings, folder))
-            loaded = load_versions(workspace, sources, choice, stack.enter_context(ExitStack()))
-            served = await stack.enter_async_context(opened(workspace, loaded, access))
-            yield load_optional(_BUILD_APP, extra="serve")(served, settings.serving)
+            flows = load_flows(workspace, request, stack.enter_context(ExitStack()), _log)
+            served = await stack.enter_async_context(opened(workspace, flows.loaded, access, flows.splits))
+            group = await stack.enter_async_context(asyncio.TaskGroup())
+            following = group.create_task(flows.splits.follow(group))
+            try:
+                yield load_optional(_BUILD_APP, extra="serve")(served, settings.serving)
+            finally:
+                following.cancel()
+                flows.splits.stop()
 
     return load_optional(_OPENED_APP, extra="serve")(opening)
+
+
+def chosen_flows(
+    settings: Settings, folder: Path, request: ServeRequest
+) -> tuple[tuple[FlowSource, ...], Mapping[str, Traffic]]:
+    """The flows that are to be served, and the tests that split their requests, by the path of the flow.
+
+    Args:
+        settings: The environment.
+        folder: Where relative paths begin.
+        request: What to serve; where it names no flow, and neither does the environment, those of the tests.
+
+    Raises:
+        DefinitionError: Everything that is wrong with a traffic file.
+        UsageError: C507 when no flow is named, or what is named does not fit together.
+    """
+    tests = read_tests(settings, folder, request.traffic)
+    is_named = request.sources or serving_variable(settings, _PROJECT_PATH)
+    sources = chosen_sources(settings, folder, request.sources if is_named else tested_sources(tests))
+    return sources, tests_by_path(tests, sources)
 
 
 def chosen_sources(settings: Settings, folder: Path, given: Sequence[Path]) -> tuple[FlowSource, ...]:
@@ -196,6 +235,45 @@ def serving_choice(settings: Settings, request: ServeRequest) -> ServingChoice:
     return replace(chosen, max_threads=n_threads) if n_threads else chosen
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedFlows:
+    """What is going to be served.
+
+    Attributes:
+        sources: All flows.
+        loaded: By path, those whose requests are not split.
+        splits: The others.
+    """
+
+    sources: tuple[FlowSource, ...]
+    loaded: Mapping[str, LoadedVersion]
+    splits: SplitTraffic
+
+
+def load_flows(workspace: Workspace, request: ServeRequest, stack: ExitStack, tell: Tell) -> LoadedFlows:
+    """Load the first version of every flow, and of every arm of those that are split.
+
+    Args:
+        workspace: For connections, stored versions and the store.
+        request: What to serve.
+        stack: Leaves their folders again.
+        tell: Hears what happens to the tests later.
+
+    Raises:
+        DefinitionError: Everything that is wrong with the files of all of them.
+        UsageError: As :func:`serve_flow`.
+        StateError: The store is away, and a test needs it.
+    """
+    settings = workspace.settings
+    sources, tests = chosen_flows(settings, workspace.cwd, request)
+    choice = serving_choice(settings, request)
+    whole = [item for item in sources if item.path not in tests]
+    loaded = load_versions(workspace, whole, choice, stack)
+    splits = SplitTraffic(workspace, choice, tell)
+    splits.load(tests, sources, stack)
+    return LoadedFlows(sources=sources, loaded=loaded, splits=splits)
+
+
 def load_versions(
     workspace: Workspace, sources: Sequence[FlowSource], choice: ServingChoice, stack: ExitStack
 ) -> Mapping[str, LoadedVersion]:
@@ -221,18 +299,30 @@ def load_versions(
 
 @asynccontextmanager
 async def opened(
-    workspace: Workspace, loaded: Mapping[str, LoadedVersion], access: AccessRules
+    workspace: Workspace,
+    loaded: Mapping[str, LoadedVersion],
+    access: AccessRules,
+    splits: SplitTraffic | None = None,
 ) -> AsyncIterator[Any]:
-    """What is served, ready in this event loop: a :class:`~headrace.serving.served.Served`."""
+    """What is served, ready in this event loop: a :class:`~headrace.serving.served.Served`.
+
+    Args:
+        workspace: For settings and telemetry.
+        loaded: Flows by path.
+        access: Who may ask.
+        splits: Flows whose requests are split; ``None`` for none.
+    """
     async with AsyncExitStack() as stack:
         flows = {}
         for path, version in loaded.items():
             stack.push_async_callback(version.close)
             flows[path] = load_optional(_SERVED_FLOW, extra="serve")(path, await version.open())
+        if splits is not None:
+            flows |= await stack.enter_async_context(splits.opened())
         access_log = _open_access_log(workspace)
         if access_log is not None:
             stack.callback(access_log.close)
-        yield load_optional(_SERVED, extra="serve")(
+        served = load_optional(_SERVED, extra="serve")(
             flows=flows,
             headrace_version=__version__,
             build_info=workspace.settings.environment.get("BUILD_INFO", ""),
@@ -240,23 +330,36 @@ async def opened(
             span_sink=workspace.span_sink,
             access_log=access_log,
         )
+        if splits is not None:
+            splits.drain_with(served)
+        yield served
 
 
 def _serve_on(
     workspace: Workspace, request: ServeRequest, listener: socket, on_ready: Callable[[], None], tell: Tell
 ) -> None:
     """Serve in this process."""
-    sources = chosen_sources(workspace.settings, workspace.cwd, request.sources)
     choice = serving_choice(workspace.settings, request)
     access = access_rules(request.access, workspace.settings.environment, request.host)
     with ExitStack() as stack:
-        loaded = load_versions(workspace, sources, choice, stack)
+        flows = load_flows(workspace, request, stack, tell)
+        splits = flows.splits
+        if request.is_judging:
+            stack.enter_context(watched(workspace, splits.tests(), tell))
 
         async def run() -> None:
-            async with opened(workspace, loaded, access) as served, asyncio.TaskGroup() as group:
+            async with (
+                opened(workspace, flows.loaded, access, splits) as served,
+                asyncio.TaskGroup() as group,
+            ):
                 renewals = Renewals(workspace, choice, tell, group)
-                watched = _watched(workspace, sources, loaded, served)
-                renewing = group.create_task(renewals.run(watched, is_watching=request.is_watching))
+                whole = _watched(workspace, flows, served)
+                tasks = [
+                    group.create_task(
+                        renewals.run(lambda: (*whole, *splits.sources()), is_watching=request.is_watching)
+                    ),
+                    group.create_task(splits.follow(group)),
+                ]
                 run_server = load_optional(_RUN_SERVER, extra="serve")
                 try:
                     await run_server(
@@ -267,29 +370,27 @@ def _serve_on(
                         on_reload=renewals.ask,
                     )
                 finally:
-                    renewing.cancel()
+                    for task in tasks:
+                        task.cancel()
                     renewals.stop()
-                    for item in watched:
+                    splits.stop()
+                    for item in whole:
                         await item.loaded.close()
 
         load_optional(_RUN_IN_LOOP, extra="serve")(run())
 
 
-def _watched(
-    workspace: Workspace,
-    sources: Sequence[FlowSource],
-    loaded: Mapping[str, LoadedVersion],
-    served: Any,
-) -> tuple[ServedSource, ...]:
-    """The flows that are served, with what tells their versions from newer ones."""
+def _watched(workspace: Workspace, flows: LoadedFlows, served: Any) -> tuple[ServedSource, ...]:
+    """The flows that are served whole, with what tells their versions from newer ones."""
     return tuple(
         ServedSource(
             source,
             served.flows[source.path],
-            loaded[source.path],
-            source_state(workspace, source, loaded[source.path].flow),
+            flows.loaded[source.path],
+            source_state(workspace, source, flows.loaded[source.path].flow),
         )
-        for source in sources
+        for source in flows.sources
+        if source.path in flows.loaded
     )
 
 
@@ -312,6 +413,11 @@ def _open_access_log(workspace: Workspace) -> Any:
         _write_stderr if word in ("stderr", "both") else None,
         workspace.span_sink if word in ("otlp", "both") else None,
     )
+
+
+def _log(text: str, problems: tuple[Problem, ...]) -> None:
+    """Say what happens where only a log is there to say it."""
+    _LOGGER.warning("%s", " ".join((text, *(problem.headline() for problem in problems))))
 
 
 def _write_stderr(line: str) -> None:

@@ -24,7 +24,8 @@ def packed_app(folder: Path) -> Any:
 
     Args:
         folder: Holds the flow in ``flow``, unless ``FLOW_PATH`` or ``PROMPTFLOW_PROJECT_PATH`` says otherwise, and its
-            connections in ``connections``, which come after those of ``HEADRACE_CONNECTIONS``.
+            connections in ``connections``, which come after those of ``HEADRACE_CONNECTIONS``. A ``traffic.yaml`` in
+            it splits the requests of the flow, unless ``HEADRACE_TRAFFIC`` names other files.
     """
     settings = _settings(folder)
     return open_app(settings, Path.cwd(), _request(settings, folder))
@@ -59,7 +60,11 @@ def _request(settings: Settings, folder: Path) -> ServeRequest:
     if not port.isascii() or not port.isdigit() or int(port) > _MOST_PORT:
         what = "The environment variable PORT must be the number of a port."
         raise UsageError(Problem(code="C506", what=what, fix="Set PORT to a number, or unset it for 8080."))
-    return ServeRequest(sources=[Path(source)], host=host, port=int(port))
+    traffic = folder / "traffic.yaml"
+    is_packed = not environment.get("HEADRACE_TRAFFIC") and traffic.is_file()
+    return ServeRequest(
+        sources=[Path(source)], host=host, port=int(port), traffic=[traffic] if is_packed else []
+    )
 
 
 def _settings(folder: Path) -> Settings:

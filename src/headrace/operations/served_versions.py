@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from headrace.domain.flow import Flow
+from headrace.domain.variant import Arm
 from headrace.errors import DefinitionError, HeadraceError, Problem
 from headrace.formats.flow_identity import served_identity
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
@@ -18,7 +19,7 @@ from headrace.operations.read_version import flow_digest
 from headrace.operations.served_sources import find_served_file
 from headrace.operations.workspace import Workspace
 from headrace.providers.loading import load_optional
-from headrace.telemetry.attributes import FLOW_DIGEST, FLOW_VERSION
+from headrace.telemetry.attributes import ARM, FLOW_DIGEST, FLOW_VERSION
 
 _SERVED_VERSION = "headrace.serving.served:ServedVersion"
 
@@ -48,23 +49,29 @@ class LoadedVersion:
         workspace: For connections.
         source: Flow folder or file.
         choice: What was chosen for it.
+        arm: What it is as an arm of a test; ``None`` for the flow as its file says.
 
     Attributes:
         digest: The id of the version.
 
     Raises:
         DefinitionError: Everything that is wrong with the flow's files.
+        UsageError: The arm does not fit the flow.
     """
 
-    def __init__(self, workspace: Workspace, source: Path, choice: ServingChoice) -> None:
+    def __init__(
+        self, workspace: Workspace, source: Path, choice: ServingChoice, arm: Arm | None = None
+    ) -> None:
         self._workspace = workspace
         self._choice = choice
+        self._arm = {} if arm is None else {ARM: arm.name}
         self._session: FlowSession | None = None
         with ExitStack() as stack:
             self._loaded: LoadedFlow = stack.enter_context(
                 loaded_flow(
                     workspace,
                     find_served_file(source),
+                    arm=arm,
                     environment_variables=choice.environment_variables,
                     keeps_environment=True,
                     init=choice.init,
@@ -87,7 +94,7 @@ class LoadedVersion:
             self._workspace,
             self._loaded,
             max_threads=self._choice.max_threads,
-            attributes={FLOW_VERSION: identity.version, FLOW_DIGEST: identity.digest},
+            attributes={FLOW_VERSION: identity.version, FLOW_DIGEST: identity.digest, **self._arm},
             keeps_nodes=False,
         )
         prepared = await session.__aenter__()

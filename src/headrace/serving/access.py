@@ -46,7 +46,8 @@ _ALWAYS = (
 )
 _OURS = frozenset(name for name, _ in _ALWAYS)
 _EXPOSED = (
-    b"retry-after, ratelimit, ratelimit-policy, x-request-id, x-ms-client-request-id, x-headrace-flow-version"
+    b"retry-after, ratelimit, ratelimit-policy, x-request-id, x-ms-client-request-id, x-headrace-flow-version, "
+    b"x-headrace-arm, x-headrace-exposure-id"
 )
 _Fields = tuple[tuple[bytes, bytes], ...]
 

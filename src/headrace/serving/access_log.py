@@ -27,6 +27,9 @@ _SHOWN = {
     "status": names.HTTP_STATUS,
     "client": names.CLIENT_ADDRESS,
     "user_agent": names.USER_AGENT,
+    "test": names.TEST,
+    "arm": names.ARM,
+    "role": names.ROLE,
     "error": names.ERROR_TYPE,
     "queue_wait_s": names.QUEUE_WAIT,
 }

@@ -24,6 +24,12 @@ from headrace.serving.flow_stream import write_event
 from headrace.serving.load import Load
 from headrace.serving.observed import note_wait
 
+ENDED = "headrace.ended"
+"""Key of the scope of a request that was ended before its answer was whole: :data:`SLOW`, or another word."""
+
+SLOW: Final = "slow"
+"""It took too long, or has said nothing for too long; every other word means that nobody waited for it any more."""
+
 _WATCH_AFTER_S = 0.05
 _MOST_RETRY_AFTER_S = 60
 _WHOLE_BODIES = 8
@@ -31,7 +37,6 @@ _WHOLE_BODIES = 8
 
 _GONE: Final = "gone"
 _SLOW_BODY: Final = "slow body"
-_SLOW: Final = "slow"
 _STUCK: Final = "stuck"
 _WAITED: Final = "waited"
 
@@ -149,7 +154,7 @@ class _Passage:
             await self._refuse_for_now("Too many requests are waiting already.")
             return
         note_wait(self._since_s, self._loop.time())
-        self._within, self._since_s = _SLOW, self._loop.time()
+        self._within, self._since_s = SLOW, self._loop.time()
         try:
             await admission.app(self._scope, self._give_body, self._pass_on)
         finally:
@@ -216,7 +221,7 @@ class _Passage:
         if self._watcher is None and self._within != _SLOW_BODY:
             self._watcher = self._loop.create_task(self._watch())
         limits = self._limits
-        limit_s = {_WAITED: limits.wait_s, _SLOW: limits.request_s}.get(self._within, limits.idle_s)
+        limit_s = {_WAITED: limits.wait_s, SLOW: limits.request_s}.get(self._within, limits.idle_s)
         left_s = self._since_s + limit_s - self._loop.time()
         if self._within == _SLOW_BODY:  # pieces that keep coming slowly do not make it endless
             left_s = min(left_s, self._began_s + limits.request_s - self._loop.time())
@@ -240,6 +245,8 @@ class _Passage:
     def _cancel(self, why: str) -> None:
         if self._why is None and self._task is not None:
             self._why = why
+            is_silent = why == _STUCK and not self._is_sending
+            self._scope[ENDED] = SLOW if is_silent else why
             self._task.cancel()
 
     async def _say_why(self, why: str) -> None:
@@ -255,7 +262,7 @@ class _Passage:
         if why == _SLOW_BODY:
             what = f"The body of the request did not arrive: nothing came for {limits.idle_s:g} s, or it took too long."
             await self._answer(JSONResponse(refusal(408, what), 408, {"connection": "close"}))
-        elif why == _SLOW:
+        elif why == SLOW:
             body = timed_out(f"The flow took longer than {limits.request_s:g} s.")
             await self._answer(JSONResponse(body, 504))
         elif self._is_events and not self._is_sending:

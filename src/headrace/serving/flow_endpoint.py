@@ -22,7 +22,7 @@ from headrace.domain.multimedia import MediaForm, inline_media
 from headrace.domain.run import LineResult
 from headrace.domain.span import NO_SCOPE
 from headrace.engine.outputs import bare_result
-from headrace.errors import HeadraceError, Problem
+from headrace.errors import HeadraceError, Problem, StateError
 from headrace.serving.conversation import conversation_attributes
 from headrace.serving.flow_errors import error_body, failure_status, refusal
 from headrace.serving.flow_inputs import read_inputs
@@ -69,7 +69,13 @@ class _FlowEndpoint:
 
     async def feedback(self, request: Request) -> Response:
         """Keep what somebody thinks of an answer as a span, below the trace that the request names."""
-        text = (await request.body()).decode(errors="replace")
+        body = await request.body()
+        try:
+            await self._flow.hear(body, request.headers)
+        except StateError:
+            what = "The feedback could not be kept; send it again, with the same id."
+            return JSONResponse(refusal(503, what), 503, {"retry-after": "5"})
+        text = body.decode(errors="replace")
         caller, above = read_caller(request.headers), enclosing_span.get()
         with self._flow.use() as version:
             span = ActiveSpan(

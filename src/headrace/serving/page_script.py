@@ -174,10 +174,11 @@ async function ask(inputs, hear) {
   const took = ((performance.now() - began) / 1000).toFixed(1);
   const version = response.headers.get('x-headrace-flow-version') || '';
   const isNamed = isMapping(outputs) && imageAddress(outputs) === null;
-  return {outputs: isNamed ? outputs : {output: outputs}, took, version, traceparent};
+  const exposure = response.headers.get('x-headrace-exposure-id');
+  return {outputs: isNamed ? outputs : {output: outputs}, took, version, traceparent, exposure};
 }
 
-function judge(traceparent) {
+function judge({traceparent, exposure}) {
   const group = make('div', undefined, 'buttons');
   const said = make('span', '', 'hint');
   said.setAttribute('role', 'status');
@@ -186,11 +187,13 @@ function judge(traceparent) {
     button.type = 'button';
     button.setAttribute('aria-pressed', 'false');
     button.onclick = async () => {
-      const body = JSON.stringify({judgement: text});
+      const counted = exposure ? {exposure_id: exposure, thumbs: text === 'Helpful' ? 'up' : 'down'} : {};
+      const body = JSON.stringify({judgement: text, ...counted});
       const sent = headers({'content-type': 'application/json', traceparent});
       const done = await fetch('feedback?flatten=true', {method: 'POST', headers: sent, body}).catch(() => null);
-      said.textContent = done && done.ok ? 'Kept with the trace of this answer.' : 'It could not be kept.';
-      if (done && done.ok) buttons.forEach(other => other.setAttribute('aria-pressed', String(other === button)));
+      const isKept = done && done.ok;
+      said.textContent = isKept ? 'Kept with the trace of this answer.' : 'It could not be kept.';
+      if (isKept) buttons.forEach(other => other.setAttribute('aria-pressed', String(other === button)));
     };
     return button;
   });
@@ -247,7 +250,7 @@ async function runOnce() {
   const inputs = await readInputs();
   await run(inputs, at('result'), showOutputs, answer => {
     showOutputs(answer.outputs);
-    at('outputs').append(judge(answer.traceparent));
+    at('outputs').append(judge(answer));
   });
 }
 
@@ -297,7 +300,7 @@ async function say() {
   };
   const asked = {...inputs, [message]: said, [flow.chat.history]: history};
   const isDone = await run(asked, body.parentElement, put, answer => {
-    const shown = [show(readAnswer(answer.outputs), 'answer'), showOthers(answer.outputs), judge(answer.traceparent)];
+    const shown = [show(readAnswer(answer.outputs), 'answer'), showOthers(answer.outputs), judge(answer)];
     body.replaceChildren(...shown.filter(Boolean));
     history = [...history, ...(flow.chat.hasRoles
       ? [{role: 'user', content: said}, {role: 'assistant', content: readAnswer(answer.outputs)}]

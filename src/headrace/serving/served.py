@@ -197,6 +197,14 @@ class ServedFlow:
         with self.use() as version:
             yield FlowCall(version, self.n_requests)
 
+    async def hear(self, body: bytes, headers: Mapping[str, str]) -> None:
+        """Keep what feedback says beyond what its span does; returns once it would outlive this process.
+
+        Raises:
+            UsageError: What it says cannot be kept.
+            StateError: It could not be kept now.
+        """
+
     async def take_over(self, version: ServedVersion) -> None:
         """Let new requests begin with ``version``; returns when the last request of the one before has ended."""
         before, self._turn = self._turn, _Turn(version)

@@ -51,7 +51,7 @@ async def _renew_twice(folder: Path, tell: Callable[[str, tuple[Problem, ...]], 
         served = ServedSource(source, flow, loaded, source_state(workspace, source, loaded.flow))
         async with asyncio.TaskGroup() as group:
             renewals = Renewals(workspace, ServingChoice(), tell, group)
-            watching = group.create_task(renewals.run([served], is_watching=False))
+            watching = group.create_task(renewals.run(lambda: [served], is_watching=False))
             first = flow.version.name
             write(folder, {"flow/flow.dag.yaml": "inputs: [\n"})
             renewals.ask()

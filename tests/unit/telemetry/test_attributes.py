@@ -55,6 +55,10 @@ ON_SERVER_SPANS = (
     attributes.USER_AGENT,
     attributes.QUEUE_WAIT,
     attributes.REQUEST_ID,
+    attributes.TEST,
+    attributes.REVISION,
+    attributes.ROLE,
+    attributes.PROPENSITY,
     attributes.LOGGER,
 )
 IN_EXPORTS = (

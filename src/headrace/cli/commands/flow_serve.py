@@ -31,6 +31,7 @@ ENGINES = ("flask", "fastapi")
             "headrace flow serve --source ask=flows/ask --source triage=triage@prod",
         ),
         ("For others who have a key", "headrace flow serve --source my_flow --host 0.0.0.0 --keys keys.yaml"),
+        ("With its requests split among arms", "headrace flow serve --traffic flows/triage/traffic.yaml"),
         (
             "Behind a gateway that checks callers",
             "headrace flow serve --source my_flow --host 0.0.0.0 --no-auth",
@@ -68,6 +69,15 @@ ENGINES = ("flask", "fastapi")
 @click.option(
     "--reload", "is_watching", is_flag=True, help="Take over new versions of the flows as they come."
 )
+@path_option(
+    "--traffic",
+    "traffic",
+    multiple=True,
+    help="File of an online test that splits the requests of a flow among arms; once for each flow.",
+)
+@click.option(
+    "--no-watch", "is_unwatched", is_flag=True, help="Leave it to headrace ab watch to judge these tests."
+)
 @variables_option()
 @click.option(
     "--init",
@@ -89,6 +99,8 @@ def command(
     engine: str | None,
     workers: int | None,
     is_watching: bool,
+    traffic: tuple[Path, ...],
+    is_unwatched: bool,
     environment_variables: tuple[str, ...],
     init: tuple[str, ...],
     skip_open_browser: bool,
@@ -115,6 +127,8 @@ def command(
         access=read_access(session, access),
         workers=workers,
         is_watching=is_watching,
+        traffic=traffic,
+        is_judging=not is_unwatched,
     )
 
     def on_ready(base_url: str, served: Sequence[FlowSource]) -> None:
