@@ -24,6 +24,7 @@ WALKS = {
     "races": ((DOCS / "races.md", None),),
     "gates": ((DOCS / "gates.md", None),),
     "planning": ((DOCS / "planning.md", None),),
+    "simulating": ((DOCS / "simulating.md", None),),
     "suggest": ((DOCS / "suggest.md", None),),
     "experiment_file": ((DOCS / "experiment-file.md", None),),
     "versions": ((DOCS / "versions.md", None),),
@@ -63,6 +64,7 @@ FILES = {
     "run.yaml": (DOCS / "quickstart.md", "Keep a run in a file"),
     "factors.yaml": (DOCS / "experiment-file.md", "An example"),
     "labels.json": (DOCS / "judges.md", "Labelling answers"),
+    "scenario.yaml": (DOCS / "simulating.md", "Scenarios"),
 }
 """Files that a page shows before its commands read them: page and heading."""
 

@@ -119,6 +119,7 @@ TREE: Mapping[str, Branch | Place] = {
             "watch": _place("ab_watch", "Look at online tests again and again, and do what their rules say."),
             "check": _place("ab_check", "Check a traffic file and its arms, and say what it does."),
             "assign": _place("ab_assign", "Say which arm units get, and why."),
+            "simulate": _place("ab_simulate", "Play an online test many times, and say when it decides."),
             "schema": _place("ab_schema", "Print the JSON Schema of traffic files, for editors."),
             "revisions": _place("ab_revisions", "List what moved the traffic of an online test, and why."),
             "stop": _place("ab_stop", "End an online test, or take one arm out of it."),

@@ -19,6 +19,7 @@ from headrace.codes.moving import MOVING_CODES
 from headrace.codes.online import ONLINE_CODES
 from headrace.codes.races import RACE_CODES
 from headrace.codes.runs import RUN_CODES
+from headrace.codes.simulation import SIMULATION_CODES
 from headrace.codes.suggestions import SUGGESTION_CODES
 from headrace.codes.traffic import TRAFFIC_CODES
 from headrace.codes.versions import VERSION_CODES
@@ -36,5 +37,6 @@ CATALOGUE: Mapping[str, Entry] = {
     **SUGGESTION_CODES,
     **ONLINE_CODES,
     **TRAFFIC_CODES,
+    **SIMULATION_CODES,
     **EVIDENCE_CODES,
 }

@@ -40,6 +40,7 @@ class AbFollower:
         self._keeps_looks = keeps_looks
         self._looks: list[AbReport] = []
         self._analysis: OnlineAnalysis | None = None
+        self._rules: Traffic | None = None
         self._digest = ""
         self._place = 0
         self._revision = 0
@@ -56,7 +57,7 @@ class AbFollower:
             StateError: The store is away; the next call goes on.
         """
         history = find_revisions(self._store, self._test)
-        traffic = recorded_traffic(history[-1])
+        traffic = self.read_rules(history[-1])
         if self._analysis is None or traffic.digest != self._digest or history[-1].number < self._revision:
             self._begin(traffic)
         analysis = self._analysis or OnlineAnalysis(traffic)
@@ -76,6 +77,12 @@ class AbFollower:
         report = analysis.look(_nanoseconds(now))
         self._remember(report)
         return AbView(traffic=traffic, history=history, report=report, looks=tuple(self._looks))
+
+    def read_rules(self, revision: Revision) -> Traffic:
+        """The rules as the file gave them for a revision; read once as long as they stay the same."""
+        if self._rules is None or self._rules.digest != revision.digest:
+            self._rules = recorded_traffic(revision)
+        return self._rules
 
     def _begin(self, traffic: Traffic) -> None:
         """What is measured may be something else now: everything is read again."""

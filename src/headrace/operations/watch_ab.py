@@ -23,7 +23,7 @@ from headrace.evaluation.online.allocation import thompson_weights
 from headrace.evaluation.report.online import render_online_pages
 from headrace.evaluation.report.online_view import AbView
 from headrace.evaluation.report.revisions import say_revision
-from headrace.operations.ab_revisions import allocate, recorded_traffic, roll_back, settle_revision
+from headrace.operations.ab_revisions import allocate, roll_back, settle_revision
 from headrace.operations.ab_webhook import Deliveries, Outbox
 from headrace.operations.follow_ab import AbFollower
 from headrace.operations.workspace import Workspace
@@ -131,7 +131,7 @@ class Watch:
         latest = self._store.latest_revision(test)
         if latest is not None:
             watched.told = watched.told or latest.number
-            settle_revision(self._store, recorded_traffic(latest), now)
+            settle_revision(self._store, watched.follower.read_rules(latest), now)
         view = watched.follower.look(now)
         made = [
             self._roll_back(view.traffic, rollback, view.report, now) for rollback in view.report.rollbacks
