@@ -74,6 +74,8 @@ class Outbox:
             return False
         history = self._store.list_revisions(test)
         heard = self._read_marks().get(test)
+        if heard is not None and history and heard > history[-1].number:
+            heard = 0  # the test was deleted and has begun anew
         waiting = [
             item for item in history if (now - item.at <= _FRESH if heard is None else item.number > heard)
         ]

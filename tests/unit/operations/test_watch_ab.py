@@ -323,6 +323,21 @@ def test_a_new_watch_does_not_repeat_what_is_long_known(store: RunStore, tmp_pat
     assert [json.loads(asked.body)["revision"] for asked in server.asked] == [2]
 
 
+def test_a_webhook_hears_of_a_test_that_was_deleted_and_has_begun_anew(
+    store: RunStore, tmp_path: Path
+) -> None:
+    with web_server() as server:
+        outbox = an_outbox(store, tmp_path, Heard())
+        begin(store, server.url)
+        stop(store, "checkout", a_time(1), by="ann")
+        outbox.deliver("checkout", a_time(2))
+        store.delete_ab_test("checkout")
+        begin(store, server.url)
+        outbox.deliver("checkout", a_time(3))
+
+    assert [json.loads(asked.body)["revision"] for asked in server.asked] == [1, 2, 1]
+
+
 def test_deliveries_are_sent_before_they_are_closed(store: RunStore, tmp_path: Path) -> None:
     with web_server() as server:
         begin(store, server.url)

@@ -23,7 +23,8 @@ from headrace.operations.ab_revisions import find_revisions
 def command(session: Session, *, test: str, yes: bool) -> int:
     """Delete an online test and everything recorded for it.
 
-    The test has to be over. Asks first; in a script say --yes.
+    The test has to be over, and its servers must no longer serve its traffic file: they would begin it again. Asks
+    first; in a script say --yes.
     """
     with command_workspace(session) as workspace:
         if not find_revisions(workspace.store, test)[-1].is_over:
