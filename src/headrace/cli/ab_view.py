@@ -160,7 +160,7 @@ def _about(view: AbView, terminal: Terminal, now: datetime) -> str:
     latest = view.history[-1]
     since = f"revision {latest.number}: {say_reason(latest)}, {age(latest.at, now)}"
     facts = [view.report.test, view.traffic.experiment, since, say_shares(latest)]
-    return _paragraph(" \N{MIDDLE DOT} ".join(fact for fact in facts if fact), terminal, "dim")
+    return _paragraph(" \N{MIDDLE DOT} ".join(dict.fromkeys(fact for fact in facts if fact)), terminal, "dim")
 
 
 def _paragraph(text: str, terminal: Terminal, *styles: str) -> str:
