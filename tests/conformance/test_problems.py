@@ -38,6 +38,7 @@ from headrace.operations.check_flow import check_flow as check_whole_flow
 from headrace.operations.check_project import check_project
 from headrace.operations.compare_scores import Judgement, compare_scores
 from headrace.operations.run_batch import RunRequest, create_run
+from headrace.operations.sample_traffic import TrafficSample, sample_traffic
 from headrace.operations.track_comparison import track_comparison
 from headrace.operations.workspace import open_workspace
 from headrace.planning.check import check_flow
@@ -181,6 +182,13 @@ def stop_twice(_: Path, __: Case) -> Sequence[Problem]:
     return ()
 
 
+def sample_nothing(folder: Path, _: Case) -> Sequence[Problem]:
+    with open_workspace(load_settings({"HOME": str(folder)}), folder) as workspace:
+        settle_revision(workspace.store, a_traffic(), a_time())
+        sample_traffic(workspace, TrafficSample(test="checkout"), folder / "live.jsonl")
+    return ()
+
+
 def check(folder: Path, case: Case) -> Sequence[Problem]:
     settings = load_settings({"HOME": str(folder), **case.get("environment", {})})
     with chdir(folder), serving_names(folder), open_workspace(settings, folder) as workspace:
@@ -244,6 +252,7 @@ ACTIONS: dict[str, Action] = {
     "journal": journal,
     "track": track,
     "stop_twice": stop_twice,
+    "sample_nothing": sample_nothing,
 }
 
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 COMMANDS = [
     "flow init", "flow save", "flow validate", "flow test", "flow serve", "flow build",
     "flow versions", "flow tag", "flow diff", "flow show", "flow restore",
-    "data versions", "data show", "data restore", "data delete",
+    "data versions", "data show", "data restore", "data from-traffic", "data delete",
     "run create", "run list", "run evaluate", "run show", "run show-details", "run show-metrics", "run stream", "run visualize",
     "run update", "run resume", "run archive", "run restore", "run trace", "run explain", "run export", "run delete",
     "doctor", "certify",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -53,6 +53,7 @@ def data_to_json(view: DataView) -> dict[str, Any]:
         "created_on": version.created_at.isoformat(),
         "is_kept": version.content is not None,
         "runs": list(view.runs),
+        "origin": view.version.origin,
     }
 
 
@@ -67,11 +68,39 @@ def render_data_version(view: DataView, text: str, *, ink: Ink) -> str:
         f"{ink.paint(version.name, 'bold')}  {version.digest}",
         f"{plural(version.n_lines, 'line')}, file {_kept(view)}, {runs}",
     ]
+    if version.origin is not None:
+        parts.append(say_origin(version.origin))
     lines = text.splitlines()
     if lines:
         more = [f"… {len(lines) - _SHOWN_LINES:,} more"] if len(lines) > _SHOWN_LINES else []
         parts.append("\n".join([*lines[:_SHOWN_LINES], *more]))
     return "\n\n".join(parts)
+
+
+def say_origin(origin: Mapping[str, Any]) -> str:
+    """Where data come from that were made of live requests, in a sentence."""
+    revisions = origin["revisions"]
+    numbers = f"revision {revisions[0]}"
+    if len(revisions) > 1:
+        numbers = f"revisions {', '.join(map(str, revisions[:-1]))} and {revisions[-1]}"
+    said = [
+        f"made of {plural(origin['drawn'], 'live request')} of the online test {origin['test']}, {numbers}",
+        f"from {origin['first_at']} to {origin['last_at']}",
+        *_say_filters(origin["filters"]),
+        f"of {origin['fitting']:,} that fit, drawn with seed {origin['seed']}",
+    ]
+    if origin["redacted"]:
+        said.append(f"without {', '.join(origin['redacted'])}")
+    return "; ".join(said)
+
+
+def _say_filters(filters: Mapping[str, Any]) -> Iterator[str]:
+    if "arms" in filters:
+        yield f"arm {' or '.join(filters['arms'])}"
+    yield from filters.get("feedback", ())
+    if "failed" in filters:
+        yield "failed"
+    yield from (f"{name}={value}" for name, value in filters.get("where", {}).items())
 
 
 def _kept(view: DataView) -> str:

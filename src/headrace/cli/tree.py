@@ -68,11 +68,14 @@ TREE: Mapping[str, Branch | Place] = {
         },
     ),
     "data": Branch(
-        help="See which versions of data were read, and bring one back.",
+        help="Look after versions of data, and make data of live requests.",
         commands={
             "versions": _place("data_versions", "List the versions of data that runs have read."),
             "show": _place("data_show", "Show a version of data: its id, its runs and its first lines."),
             "restore": _place("data_restore", "Write the file of a version of data."),
+            "from-traffic": _place(
+                "data_from_traffic", "Make data of logged live requests, for the next experiment."
+            ),
             "delete": _place("data_delete", "Delete the kept file of a version of data."),
         },
     ),
@@ -235,6 +238,9 @@ TREE: Mapping[str, Branch | Place] = {
     ),
 }
 
+ALIASES: Mapping[str, str] = {"dataset": "data"}
+"""Another name of a group, and its name in the table."""
+
 _PURPOSE = """\
 headrace runs prompt flow projects as they are, races their arms (variants and
 models) over your data, and says with statistics which arm to ship.
@@ -280,7 +286,7 @@ class Group(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The group or the command of that name, imported now."""
-        found = self.branch.get(cmd_name)
+        found = self.branch.get(ALIASES.get(cmd_name, cmd_name))
         if isinstance(found, Branch):
             return Group(cmd_name, found.commands, found.help, found.default)
         return load_command(found) if found else None
@@ -295,6 +301,9 @@ class Group(click.Group):
                 what to use instead.
         """
         name = args[0]
+        if name in ALIASES:
+            name = ALIASES[name]
+            args = [name, *args[1:]]
         if name not in self.branch and self.default is not None:
             args = [self.default, *args]
             name = self.default

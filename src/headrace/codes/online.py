@@ -18,4 +18,9 @@ ONLINE_CODES: Mapping[str, Entry] = {
         "What is over cannot be stopped, what runs cannot be resumed, the baseline cannot leave its own test, and arms "
         "that answer nobody cannot be promoted.",
     ),
+    "S843": Entry(
+        "no-live-request",
+        "No live request to make data of",
+        "Data are made of requests that were logged with inputs and outputs, and of those only that may be used.",
+    ),
 }

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+
+from headrace.domain.values import JsonValue
 
 GRAPH = "graph"
 CODE = "code"
@@ -121,6 +124,7 @@ class DataVersion:
         n_lines: Lines that runs take from it.
         content: SHA-256 of the bytes that the store keeps; ``None`` where it keeps none: a folder, or a large file.
         created_at: When it was seen first, UTC-aware.
+        origin: Where it comes from, where headrace itself has written it; else ``None``.
     """
 
     data: str
@@ -129,6 +133,7 @@ class DataVersion:
     n_lines: int
     content: str | None
     created_at: datetime
+    origin: Mapping[str, JsonValue] | None = None
 
     @property
     def name(self) -> str:

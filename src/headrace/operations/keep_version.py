@@ -8,6 +8,7 @@ from pathlib import Path
 from headrace.domain.dataset import Dataset
 from headrace.domain.flow import Flow
 from headrace.domain.run import RunSpec
+from headrace.domain.values import JsonValue
 from headrace.domain.version import DATA, DataVersion, FlowVersion, Manifest
 from headrace.errors import Problem
 from headrace.formats.data_choice import split_choice
@@ -34,13 +35,16 @@ def keep_flow_version(workspace: Workspace, flow: Flow, snapshot: FlowSnapshot) 
     )
 
 
-def keep_data_version(workspace: Workspace, path: Path, dataset: Dataset) -> DataVersion:
+def keep_data_version(
+    workspace: Workspace, path: Path, dataset: Dataset, *, origin: Mapping[str, JsonValue] | None = None
+) -> DataVersion:
     """The version of data in the store; a file of up to :data:`MOST_DATA_BYTES` is kept with it.
 
     Args:
         workspace: For its store.
         path: Absolute path of the data.
         dataset: What was read there.
+        origin: Where it comes from, where headrace itself has written it.
 
     Raises:
         StateError: The store failed.
@@ -53,6 +57,7 @@ def keep_data_version(workspace: Workspace, path: Path, dataset: Dataset) -> Dat
         n_lines=len(dataset.lines),
         content=_small_file(split_choice(path)[0]),
         at=workspace.now(),
+        origin=origin,
     )
 
 

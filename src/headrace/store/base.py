@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from headrace.domain.label import Label
 from headrace.domain.run import LineOutcome, LineResult, NodeResult, Run, RunSpec
 from headrace.domain.span import SpanRecord
+from headrace.domain.values import JsonValue
 from headrace.errors import Problem, UsageError, nearest
 
 if TYPE_CHECKING:  # a single test of a flow opens no store
@@ -240,7 +241,14 @@ class RunStore(Protocol):
         ...
 
     def keep_data_version(
-        self, data: str, *, digest: str, n_lines: int, content: bytes | None, at: datetime
+        self,
+        data: str,
+        *,
+        digest: str,
+        n_lines: int,
+        content: bytes | None,
+        at: datetime,
+        origin: Mapping[str, JsonValue] | None = None,
     ) -> DataVersion:
         """Keep a version of data under the next number, or return it as it is kept already.
 
@@ -250,6 +258,7 @@ class RunStore(Protocol):
             n_lines: Its lines.
             content: The file to keep, if it is kept.
             at: When it is seen.
+            origin: Where it comes from, where headrace itself has written it.
         """
         ...
 

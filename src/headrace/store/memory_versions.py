@@ -8,6 +8,7 @@ from hashlib import sha256
 from threading import Lock
 from typing import Any
 
+from headrace.domain.values import JsonValue
 from headrace.domain.version import DataVersion, FlowVersion, Manifest, TagMove
 from headrace.store.version_records import (
     data_version_from_row,
@@ -65,11 +66,18 @@ class MemoryVersions:
         return tuple(map(tag_from_row, sorted(rows, key=lambda row: str(row["at"]))))
 
     def keep_data_version(
-        self, data: str, *, digest: str, n_lines: int, content: bytes | None, at: datetime
+        self,
+        data: str,
+        *,
+        digest: str,
+        n_lines: int,
+        content: bytes | None,
+        at: datetime,
+        origin: Mapping[str, JsonValue] | None = None,
     ) -> DataVersion:
         """Keep a version of data; see the protocol."""
         name = None if content is None else sha256(content).hexdigest()
-        row = data_version_row(data, digest, n_lines, name, at)
+        row = data_version_row(data, digest, n_lines, name, at, origin)
         with self._versions_lock:
             if name is not None and content is not None:
                 self._files.setdefault(name, content)

@@ -257,10 +257,10 @@ SELECT * FROM tag_move WHERE CAST(:flow AS TEXT) IS NULL OR flow = :flow ORDER B
 
 -- name: keep_data_version
 -- Keep a version of data under the next number; no row is changed when it is kept already, or somebody took the number.
-INSERT INTO data_version (data, number, digest, n_lines, content, created_at)
+INSERT INTO data_version (data, number, digest, n_lines, content, created_at, origin)
 SELECT
     CAST(:data AS TEXT), COALESCE(MAX(number), 0) + 1, CAST(:digest AS TEXT), CAST(:n_lines AS BIGINT),
-    CAST(:content AS TEXT), CAST(:created_at AS TEXT)
+    CAST(:content AS TEXT), CAST(:created_at AS TEXT), CAST(:origin AS TEXT)
 FROM data_version WHERE data = :data
 ON CONFLICT DO NOTHING;
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from hashlib import sha256
 from typing import TypeVar
 
+from headrace.domain.values import JsonValue
 from headrace.domain.version import DataVersion, FlowVersion, Manifest, TagMove
 from headrace.store.database import Connection, Database
 from headrace.store.failures import DAMAGED, store_failure
@@ -70,11 +71,18 @@ class SqlVersions:
         return self._listed("list_tag_moves", {"flow": flow}, tag_from_row)
 
     def keep_data_version(
-        self, data: str, *, digest: str, n_lines: int, content: bytes | None, at: datetime
+        self,
+        data: str,
+        *,
+        digest: str,
+        n_lines: int,
+        content: bytes | None,
+        at: datetime,
+        origin: Mapping[str, JsonValue] | None = None,
     ) -> DataVersion:
         """Keep a version of data; see the protocol."""
         name = None if content is None else sha256(content).hexdigest()
-        row = data_version_row(data, digest, n_lines, name, at)
+        row = data_version_row(data, digest, n_lines, name, at, origin)
 
         def keep(connection: Connection) -> Row:
             if content is not None:

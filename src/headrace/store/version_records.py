@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from headrace.domain.values import JsonValue
 from headrace.domain.version import DataVersion, FlowVersion, Manifest, SkippedFile, TagMove, VersionFile
 from headrace.store.records import Row, decode_json, encode_json, encode_time
 
@@ -74,7 +75,12 @@ def tag_from_row(row: Row) -> TagMove:
 
 
 def data_version_row(
-    data: str, digest: str, n_lines: int, content: str | None, created_at: datetime
+    data: str,
+    digest: str,
+    n_lines: int,
+    content: str | None,
+    created_at: datetime,
+    origin: Mapping[str, JsonValue] | None,
 ) -> dict[str, Any]:
     """Columns of a version of data, but for its number."""
     return {
@@ -83,6 +89,7 @@ def data_version_row(
         "n_lines": n_lines,
         "content": content,
         "created_at": encode_time(created_at),
+        "origin": None if origin is None else encode_json(origin),
     }
 
 
@@ -95,4 +102,5 @@ def data_version_from_row(row: Row) -> DataVersion:
         n_lines=row["n_lines"],
         content=row["content"],
         created_at=datetime.fromisoformat(row["created_at"]),
+        origin=None if row["origin"] is None else decode_json(row["origin"]),
     )

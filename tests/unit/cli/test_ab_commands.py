@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.evidence import a_traffic, a_trial
+from tests.support.evidence import a_completion, a_feedback, a_traffic, a_trial, an_exposure
 from tests.support.runs import a_time
 
 from headrace.cli.main import run_command_line
@@ -149,3 +149,30 @@ def test_a_wrong_call_is_told_what_to_do(run: Call, line: str, fix: str) -> None
 
     assert code == 2
     assert fix in err
+
+
+@pytest.mark.parametrize("group", ["data", "dataset"])
+def test_data_are_made_of_live_requests_and_shown_with_where_they_come_from(
+    run: Call, store: RunStore, tmp_path: Path, group: str
+) -> None:
+    logged = [
+        record
+        for number in range(5)
+        for record in (
+            an_exposure(number),
+            a_completion(number, inputs={"text": f"text {number}"}, outputs={"label": "x"}),
+            a_feedback(number, value=float(number > 1)),
+        )
+    ]
+    store.append_evidence(logged)
+    code, out, err = run(f"{group} from-traffic checkout live.jsonl --feedback thumbs=1 --limit 2")
+
+    assert code == 0
+    assert out == "2 lines written to live.jsonl, version live.jsonl@1.\n"
+    assert "2 live requests of the online test checkout, revision 1" in err
+    assert len((tmp_path / "live.jsonl").read_text().splitlines()) == 2
+    code, out, _ = run(f"{group} show live.jsonl@1")
+    assert code == 0
+    assert "thumbs=1; of 3 that fit, drawn with seed 0" in out
+    code, _, err = run(f"{group} from-traffic checkout live.jsonl")
+    assert (code, "S806" in err) == (2, True)
