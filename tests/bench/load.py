@@ -3,11 +3,13 @@
 Each connection sends the same bytes again as soon as its answer is whole, on a plain asyncio protocol: a request costs
 some 40 microseconds here, a fraction of what the leanest server takes. Prints JSON: how many answers, how many were
 wrong, and the times from request to answer (and, with ``--first``, to the first byte that completes that text),
-milliseconds. What was asked in the first ``--warmup`` seconds is not counted.
+milliseconds. What was asked in the first ``--warmup`` seconds is not counted. With ``--rate R`` requests come R times a second,
+whatever becomes of those before, and their times begin when they were due.
 """
 
 import argparse
 import asyncio
+import collections
 import json
 import resource
 import sys
@@ -26,11 +28,11 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport):
         self.transport = transport
-        self.send()
+        self.load.offer(self)
 
-    def send(self):
+    def send(self, due=None):
         self.buffer, self.head_end, self.length, self.first, self.is_whole = b"", -1, -1, 0.0, False
-        self.began = time.perf_counter()
+        self.began = due or time.perf_counter()
         self.transport.write(self.load.request)
 
     def data_received(self, data):
@@ -53,7 +55,7 @@ class Connection(asyncio.Protocol):
         if is_whole:
             self.is_whole = True
             if self.load.take(self) and b"connection: close" not in self.buffer[: self.head_end].lower():
-                self.send()
+                self.load.offer(self)
             else:
                 self.transport.close()
 
@@ -78,6 +80,29 @@ class Load:
         self.start = time.perf_counter() + options.warmup
         self.end = self.start + options.seconds
         self.tasks = []
+        self.rate = options.rate
+        self.idle, self.due = [], collections.deque()
+
+    def offer(self, connection):
+        """A connection that can send: at once, or what is due."""
+        if not self.rate:
+            connection.send()
+        elif self.due:
+            connection.send(self.due.popleft())
+        else:
+            self.idle.append(connection)
+
+    async def come_due(self):
+        due = time.perf_counter()
+        while due < self.end:
+            now = time.perf_counter()
+            while due <= now:
+                if self.idle:
+                    self.idle.pop().send(due)
+                else:
+                    self.due.append(due)
+                due += 1 / self.rate
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
 
     def take(self, connection):
         """Count one answer; whether to ask again."""
@@ -93,6 +118,8 @@ class Load:
 
     def lose(self, connection):
         """A connection has ended, because the server closes each or in the middle of an answer; make another one."""
+        if connection in self.idle:
+            self.idle.remove(connection)
         if time.perf_counter() < self.end:
             self.n_wrong += not connection.is_whole
             self.tasks.append(asyncio.get_running_loop().create_task(self.connect()))
@@ -104,6 +131,8 @@ class Load:
     async def run(self, n):
         for _ in range(n):
             await self.connect()
+        if self.rate:
+            await self.come_due()
         await asyncio.sleep(max(0.0, self.end - time.perf_counter()))
 
 
@@ -118,6 +147,9 @@ def main():
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--warmup", type=float, default=1.0)
+    parser.add_argument(
+        "--rate", type=float, default=0.0, help="requests per second; 0 asks as fast as answers come"
+    )
     parser.add_argument("--body", default='{"text": "water turns the wheel"}')
     parser.add_argument("--accept", default="application/json")
     parser.add_argument("--expects", default="")

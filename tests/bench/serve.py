@@ -105,7 +105,7 @@ class Servers:
         """Ours first, then those that it is measured against."""
         source = str(HERE / flow)
         found = [
-            self._serve(
+            self.serve(
                 "headrace flow serve",
                 f"{flow}_ours",
                 [*HEADRACE, "flow", "serve", "--source", source],
@@ -113,19 +113,19 @@ class Servers:
             )
         ]
         bare = [sys.executable, str(HERE / "bare_app.py")]
-        found.append(self._serve("bare Starlette", f"{flow}_bare", bare, "", model_url, path=bare_path))
+        found.append(self.serve("bare Starlette", f"{flow}_bare", bare, "", model_url, path=bare_path))
         if self.stock:
             pf = [str(self.stock / "pf"), "flow", "serve", "--skip-open-browser", "--source", source]
-            found.append(self._serve("pf flow serve", f"{flow}_pf", pf, "--port"))
+            found.append(self.serve("pf flow serve", f"{flow}_pf", pf, "--port"))
             gunicorn = self.stock / "gunicorn"
             if gunicorn.exists():
                 app = "promptflow.core._serving.app:create_app(engine='flask')"
                 words = [str(gunicorn), "-w", str(STOCK_WORKERS), "--threads", "1", "--timeout", "300", app]
                 name = f"stock in gunicorn, {STOCK_WORKERS} workers"
-                found.append(self._serve(name, f"{flow}_gunicorn", words, "-b", source=source))
+                found.append(self.serve(name, f"{flow}_gunicorn", words, "-b", source=source))
         return found
 
-    def _serve(
+    def serve(
         self,
         name: str,
         log: str,
@@ -135,6 +135,7 @@ class Servers:
         path: str = "",
         source: str = "",
     ) -> Server:
+        """Start a server on a free port, and wait until it answers."""
         port = free_port()
         address = [f"127.0.0.1:{port}"] if flag == "-b" else [str(port)]
         is_stock = self.stock is not None and str(self.stock) in command[0]
