@@ -217,3 +217,45 @@ def test_nothing_that_was_acknowledged_is_lost_or_counted_twice_when_workers_are
     assert load.answered <= set(completions)
     assert load.heard <= set(feedback)
     assert {*exposures.values(), *feedback.values(), *completions.values()} == {1}
+
+
+def test_a_server_rolls_an_arm_back_that_fails_and_leaves_nobody_behind(tmp_path: Path) -> None:
+    files = dict(FILES)
+    files["f/say.py"] = files["f/say.py"].replace(
+        "    await", '    if style == "loud":\n        raise ValueError("no")\n    await'
+    )
+    files["f/traffic.yaml"] += (
+        "metrics: [{name: latency_ms, range: [0, 1000]}]\n"
+        "guardrails: [{metric: failures, max_ratio: 1.5}]\ndecision: {every: 1s}\n"
+    )
+    write(tmp_path, files)
+    with running(tmp_path, source=SOURCE) as served:
+        caller = Caller(served.port)
+        arms: list[str] = []
+
+        def is_rolled_back() -> bool:
+            for number in range(len(arms), len(arms) + 20):
+                _, headers, _ = caller.post("/score", {"q": "a"}, {"x-user": f"u{number}"})
+                arms.append(headers["x-headrace-arm"])
+            return "loud" in arms and "loud" not in arms[-20:]
+
+        until(is_rolled_back, seconds=60)
+        watch = [line for line in processes_of(served.process.pid) if "spawn_main" in line]
+        caller.close()
+        until(lambda: any("rolled back" in line for line in served.said))
+    assert watch
+    until(lambda: not any(Path(f"/proc/{line.split()[0]}").exists() for line in watch))
+
+
+def processes_of(parent: int) -> list[str]:
+    """Id and command line of the processes that a process has started."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (path / "stat").read_text().rpartition(")")[2].split()
+            words = (path / "cmdline").read_text().replace("\0", " ")
+        except OSError:  # it has ended meanwhile
+            continue
+        if int(fields[1]) == parent:
+            found.append(f"{path.name} {words}")
+    return found

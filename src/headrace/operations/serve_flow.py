@@ -129,7 +129,7 @@ def serve_flow(workspace: Workspace, request: ServeRequest, calls: ServeCalls) -
         def announce_all() -> None:
             announce()
             if request.is_judging:
-                stack.enter_context(watched(workspace, tests.values(), calls.tell))
+                stack.enter_context(watched(workspace, tests.values()))
 
         if n_workers == 1:
             _serve_on(workspace, request, listener, announce, calls.tell)
@@ -345,7 +345,7 @@ def _serve_on(
         flows = load_flows(workspace, request, stack, tell)
         splits = flows.splits
         if request.is_judging:
-            stack.enter_context(watched(workspace, splits.tests(), tell))
+            stack.enter_context(watched(workspace, splits.tests()))
 
         async def run() -> None:
             async with (

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextma
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,11 @@ FOLLOW_EVERY_S = 1.0
 """How often traffic files and revisions are looked at, seconds."""
 
 _FLUSH_S = 5.0
+_END_WATCH_S = 10.0
 _SPLIT_FLOW = "headrace.serving.traffic:SplitFlow"
 _RULES = "headrace.serving.traffic_rules:TrafficRules"
 _EVIDENCE_LOG = "headrace.serving.evidence_log:EvidenceLog"
-_WATCH = "headrace.operations.watch_ab:start_watch"
+_WATCH = "headrace.operations.watch_ab:watch_beside"
 _MIRRORS = "headrace.serving.mirrors:Mirrors"
 _LOGGER = logging.getLogger(__name__)
 
@@ -303,8 +305,10 @@ class SplitTraffic:
 
 
 @contextmanager
-def watched(workspace: Workspace, tests: Iterable[Traffic], tell: Tell) -> Iterator[None]:
-    """Watch tests during the block, as ``headrace ab watch`` does; images, which have no statistics, do without.
+def watched(workspace: Workspace, tests: Iterable[Traffic]) -> Iterator[None]:
+    """Watch tests during the block, as ``headrace ab watch`` does, in a process beside this one.
+
+    Images, which have no statistics, do without.
 
     Raises:
         StateError: The store is away.
@@ -317,11 +321,22 @@ def watched(workspace: Workspace, tests: Iterable[Traffic], tell: Tell) -> Itera
     if not names or find_spec(_WATCH.partition(":")[0]) is None:
         yield
         return
-    watch = load_by_name(_WATCH)(workspace, names, tell)
+    watch = get_context("spawn").Process(
+        target=_watch, args=(workspace.settings, workspace.cwd, names), daemon=True
+    )
+    watch.start()
     try:
         yield
     finally:
-        watch.close()
+        watch.terminate()
+        watch.join(_END_WATCH_S)
+        if watch.is_alive():
+            watch.kill()
+            watch.join()
+
+
+def _watch(settings: Settings, folder: Path, tests: Sequence[str]) -> None:
+    load_by_name(_WATCH)(settings, folder, tests)
 
 
 async def _retire(before: Sequence[Any], dropped: Sequence[ServedSource]) -> None:

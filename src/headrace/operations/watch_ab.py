@@ -6,15 +6,21 @@ A store that is away is waited for. Nothing here promotes an arm.
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from multiprocessing import parent_process
+from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Final
 
+from headrace.config import Settings
 from headrace.domain.ab_report import AbReport, Rollback
 from headrace.domain.traffic import Revision, Traffic
 from headrace.domain.values import JsonValue
@@ -26,7 +32,7 @@ from headrace.evaluation.report.revisions import say_revision
 from headrace.operations.ab_revisions import allocate, roll_back, settle_revision
 from headrace.operations.ab_webhook import Deliveries, Outbox
 from headrace.operations.follow_ab import AbFollower
-from headrace.operations.workspace import Workspace
+from headrace.operations.workspace import Workspace, open_workspace
 from headrace.providers.loading import load_optional
 from headrace.providers.variables import Variables
 from headrace.store.base import RunStore
@@ -225,11 +231,35 @@ class RunningWatch:
                 )
 
 
-def start_watch(workspace: Workspace, tests: Sequence[str], tell: Tell) -> RunningWatch:
-    """Watch tests in the background, as a server does that splits traffic; give it back with ``close``."""
-    running = RunningWatch(workspace, Watch(workspace.store, tests, tell), tell)
-    running.start()
-    return running
+def watch_beside(settings: Settings, folder: Path, tests: Sequence[str]) -> None:
+    """Watch tests for a server that splits traffic, in a process that it has started for that.
+
+    Looking at evidence computes for seconds, for which requests would wait in the same process. Returns when the
+    process is asked to stop, which it is when the server has gone.
+
+    Args:
+        settings: Those of the server.
+        folder: Its working directory.
+        tests: Names of the tests.
+    """
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C goes to every process of a terminal; the server passes it on
+    server = parent_process()
+    if server is not None:
+        threading.Thread(target=_end_with, args=(server,), daemon=True).start()
+    with open_workspace(settings, folder) as workspace:
+        run_watch(workspace, Watch(workspace.store, tests, _write_stderr), _write_stderr)
+
+
+def _end_with(server: BaseProcess) -> None:
+    server.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _write_stderr(text: str, problems: Sequence[Problem]) -> None:
+    lines = (text, *(f"{problem.headline()} {problem.fix or ''}".rstrip() for problem in problems))
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
 
 
 def open_outbox(workspace: Workspace, tell: Tell) -> Outbox:

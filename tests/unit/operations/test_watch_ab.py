@@ -26,7 +26,7 @@ from headrace.errors import Problem, StateError
 from headrace.operations.ab_revisions import promote, settle_revision, stop
 from headrace.operations.ab_webhook import KEY_VARIABLE, Deliveries, Outbox
 from headrace.operations.follow_ab import AbFollower
-from headrace.operations.watch_ab import RunningWatch, Watch, look_once, start_watch
+from headrace.operations.watch_ab import RunningWatch, Watch, look_once
 from headrace.operations.workspace import open_workspace
 from headrace.store.base import RunStore
 from headrace.store.memory import MemoryStore
@@ -360,12 +360,13 @@ def test_one_look_from_a_scheduler_rolls_back_and_tells_the_hook(tmp_path: Path)
     assert [json.loads(asked.body)["reason"] for asked in server.asked] == ["started", "rolled back"]
 
 
-def test_a_watch_beside_a_server_ends_with_it(tmp_path: Path) -> None:
+def test_a_watch_that_is_closed_ends_after_what_it_is_at(tmp_path: Path) -> None:
     heard = Heard()
     with open_workspace(load_settings({"HOME": str(tmp_path)}), tmp_path) as workspace:
         settle_revision(workspace.store, a_traffic(**RULES), workspace.now())
         workspace.store.append_evidence(a_trial(60, failing=3))
-        running = start_watch(workspace, ["checkout"], heard)
+        running = RunningWatch(workspace, Watch(workspace.store, ["checkout"], heard), heard)
+        running.start()
         running.close(10)
         assert reasons(workspace.store) == ["started", "rolled back"]
 
