@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
-from headrace.ab import SplitMiddleware
+from headrace.ab import Split, SplitMiddleware
 from headrace.domain.evidence import Completion
+from headrace.errors import DefinitionError
 from headrace.store.opening import open_store
+from tests.support.endpoint import serving
 from tests.support.reference_docs import DOCS
 from tests.support.split_elsewhere import Asked, completions, exposures, feedbacks
 from tests.support.web_server import WebServer, web_server
@@ -98,6 +100,44 @@ def test_the_script_of_the_page_asks_an_arm(
     exposure, completion, feedback = records()
     assert (exposure.arm, completion.cost_usd, feedback.exposure) == (arm, 0.002, exposure.id)
     assert len(arms[arm].asked) == 1
+
+
+def test_a_server_without_a_flow_splits_what_the_page_says_and_shares_the_test_with_its_script(
+    arms: dict[str, WebServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(tmp_path, {}, [], traffic=["traffic.yaml"]) as endpoint:
+        answers = {
+            user: endpoint.ask("POST", "/score", {"question": "why?"}, {"x-user-id": user})
+            for user in (f"user-{number}" for number in range(20))
+        }
+        # A server works in the folder of its flow.
+        monkeypatch.chdir(tmp_path)
+        with Split.open("traffic.yaml") as split:
+            assert {user: split.choose(user).arm for user in answers} == {
+                user: answer.headers["x-headrace-arm"] for user, answer in answers.items()
+            }
+            assert split.revision.number == 1
+            assert split.flush(30)
+    assert {answer.body["answer"].split()[-1] for answer in answers.values()} == {"old", "new"}
+    assert all(
+        answer.body["answer"] == f"of {answer.headers['x-headrace-arm']}" for answer in answers.values()
+    )
+    scored = [asked for server in arms.values() for asked in server.asked if asked.path == "/score"]
+    assert len(scored) == 20
+    kept = exposures(records())
+    assert len(kept) == 40
+    assert len({exposure.unit for exposure in kept}) == 20
+
+
+def test_a_server_without_a_flow_has_to_know_what_it_sends(
+    arms: dict[str, WebServer], tmp_path: Path
+) -> None:
+    text = Path("traffic.yaml").read_text(encoding="utf-8").replace(", inputs: [question]", "")
+    Path("traffic.yaml").write_text(text, encoding="utf-8")
+    with pytest.raises(DefinitionError) as caught, serving(tmp_path, {}, [], traffic=["traffic.yaml"]):
+        pass
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.span and problem.span.line) == ("F006", 5)
 
 
 def ask(app: Any, unit: str) -> Asked:

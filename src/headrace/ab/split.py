@@ -101,7 +101,9 @@ class Split:
         if store is not None:
             settings = replace(settings, store=str(store))
         with ExitStack() as stack:
-            split = cls(Path(path), Workspace(settings, Path.cwd(), stack), stack, follow_s=follow_s)
+            split = cls(
+                Path(path).absolute(), Workspace(settings, Path.cwd(), stack), stack, follow_s=follow_s
+            )
             split._stack = stack.pop_all()
         return split
 
@@ -293,7 +295,10 @@ class Split:
         return True
 
 
-def _mark(path: Path) -> tuple[int, int, int]:
-    """What changes when a file does."""
-    found = path.stat()
+def _mark(path: Path) -> tuple[int, int, int] | None:
+    """What changes when a file does; ``None`` where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
     return found.st_mtime_ns, found.st_size, found.st_ino

@@ -116,7 +116,7 @@ def serve_flow(workspace: Workspace, request: ServeRequest, calls: ServeCalls) -
         KeyboardInterrupt: Ctrl-C, after requests in flight have ended.
     """
     settings = workspace.settings
-    sources, tests = chosen_flows(settings, workspace.cwd, request)
+    sources, tests = chosen_flows(workspace, request)
     access_rules(request.access, settings.environment, request.host)  # refused before anything is started
     n_workers = request.workers or _count(settings, "PROMPTFLOW_WORKER_NUM") or 1
     with ExitStack() as stack:
@@ -181,22 +181,23 @@ def open_app(settings: Settings, folder: Path, request: ServeRequest) -> Any:
 
 
 def chosen_flows(
-    settings: Settings, folder: Path, request: ServeRequest
+    workspace: Workspace, request: ServeRequest
 ) -> tuple[tuple[FlowSource, ...], Mapping[str, Traffic]]:
     """The flows that are to be served, and the tests that split their requests, by the path of the flow.
 
     Args:
-        settings: The environment.
-        folder: Where relative paths begin.
+        workspace: For the environment, and the folder where relative paths begin.
         request: What to serve; where it names no flow, and neither does the environment, those of the tests.
 
     Raises:
         DefinitionError: Everything that is wrong with a traffic file.
         UsageError: C507 when no flow is named, or what is named does not fit together.
     """
+    settings, folder = workspace.settings, workspace.cwd
     tests = read_tests(settings, folder, request.traffic)
     is_named = request.sources or serving_variable(settings, _PROJECT_PATH)
-    sources = chosen_sources(settings, folder, request.sources if is_named else tested_sources(tests))
+    given = request.sources if is_named else tested_sources(workspace, tests)
+    sources = chosen_sources(settings, folder, given)
     return sources, tests_by_path(tests, sources)
 
 
@@ -265,7 +266,7 @@ def load_flows(workspace: Workspace, request: ServeRequest, stack: ExitStack, te
         StateError: The store is away, and a test needs it.
     """
     settings = workspace.settings
-    sources, tests = chosen_flows(settings, workspace.cwd, request)
+    sources, tests = chosen_flows(workspace, request)
     choice = serving_choice(settings, request)
     whole = [item for item in sources if item.path not in tests]
     loaded = load_versions(workspace, whole, choice, stack)

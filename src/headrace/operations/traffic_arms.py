@@ -104,14 +104,30 @@ def find_tested(traffic: Traffic, sources: Sequence[FlowSource]) -> FlowSource:
     raise UsageError(Problem(code="C507", what=what, fix="Name one of them: flow: NAME."))
 
 
-def tested_sources(tests: Sequence[Traffic]) -> tuple[Path, ...]:
-    """The flows that traffic files name, to be served where nobody says which."""
-    return tuple(
-        item.source
-        for traffic in tests
-        if traffic.flow
-        for item in find_sources([Path(traffic.flow)], _folder(traffic))
-    )
+def tested_sources(workspace: Workspace, tests: Sequence[Traffic]) -> tuple[Path, ...]:
+    """The flows that traffic files are about, to be served where nobody says which.
+
+    A file that names none is about its baseline where that runs elsewhere: then no flow is needed here.
+
+    Raises:
+        DefinitionError: F006 where such a baseline does not say which inputs it takes.
+    """
+    found: list[Path] = []
+    for traffic in tests:
+        baseline = traffic.arm(traffic.baseline)
+        if traffic.flow:
+            found += (item.source for item in find_sources([Path(traffic.flow)], _folder(traffic)))
+        elif baseline is not None and baseline.arm.remote is not None:
+            found.append(_write_baseline(workspace, traffic, baseline, baseline.arm.remote))
+    return tuple(found)
+
+
+def _write_baseline(workspace: Workspace, traffic: Traffic, arm: TrafficArm, remote: RemoteFlow) -> Path:
+    if not remote.inputs:
+        what = f"Nothing says which inputs {remote.url} is sent: {traffic.name} has no flow here."
+        fix = f"Name them: flow: {{url: {remote.url}, inputs: [question]}}."
+        raise DefinitionError(Problem(code="F006", what=what, span=arm.span, fix=fix))
+    return write_endpoint_flow(workspace, remote, traffic.name)
 
 
 def _arm_source(workspace: Workspace, traffic: Traffic, arm: TrafficArm, flow: FlowSource) -> FlowSource:

@@ -164,6 +164,9 @@ def test_a_changed_file_is_followed_and_a_broken_one_is_not(tmp_path: Path) -> N
             split.follow()
         assert split.choose("17", forced="new").role == "forced"
         split.follow()
+        (tmp_path / "traffic.yaml").unlink()
+        with pytest.raises(DefinitionError):
+            split.follow()
         assert split.revision.number == 2
 
 
@@ -214,5 +217,6 @@ def test_a_closed_split_still_chooses_and_refuses_feedback(tmp_path: Path) -> No
 
 def test_a_wrong_file_begins_nothing(tmp_path: Path) -> None:
     path = write_traffic(tmp_path, more="nonsense: 1\n")
-    with pytest.raises(DefinitionError):
-        Split.open(path, store=tmp_path / "store.sqlite")
+    for wrong in (path, tmp_path / "missing.yaml"):
+        with pytest.raises(DefinitionError):
+            Split.open(wrong, store=tmp_path / "store.sqlite")
