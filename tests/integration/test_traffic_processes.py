@@ -6,6 +6,8 @@ import http.client
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.bench.serve import free_port
 from tests.support.endpoint import write
 from tests.support.new_stores import new_postgresql, new_sqlite
 from tests.support.postgresql import Server, running_server
@@ -259,3 +262,36 @@ def processes_of(parent: int) -> list[str]:
         if int(fields[1]) == parent:
             found.append(f"{path.name} {words}")
     return found
+
+
+def test_a_packed_flow_is_split_by_the_traffic_file_beside_it(tmp_path: Path) -> None:
+    packed = {name.replace("f/", "packed/flow/"): text for name, text in FILES.items()}
+    packed["packed/traffic.yaml"] = packed.pop("packed/flow/traffic.yaml").replace("flow: .", "flow: flow")
+    write(tmp_path, packed)
+    code = "import sys, pathlib, headrace.operations.served_app as app; sys.exit(app.serve_packed(pathlib.Path('packed')))"
+    port = free_port()
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "HOME": str(tmp_path), "HOST": "127.0.0.1", "PORT": str(port)},
+    )
+    answers: list[Mapping[str, str]] = []
+
+    def is_answered() -> bool:
+        caller = Caller(port)
+        try:
+            answers.append(caller.post("/score", {"q": "a"}, {"x-user": "u1"})[1])
+        except OSError:
+            return False
+        finally:
+            caller.close()
+        return True
+
+    try:
+        until(is_answered, seconds=60)
+    finally:
+        process.terminate()
+        process.wait(20)
+    assert answers[0]["x-headrace-arm"] in {"plain", "loud"}
+    found = all_evidence(str(tmp_path / ".headrace" / "headrace.sqlite"))
+    assert [item.id for item in found if isinstance(item, Exposure)] == [answers[0]["x-headrace-exposure-id"]]

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
 from tests.support.endpoint import Endpoint, serving
+from tests.support.split_flow import FLOW as SPLIT
+from tests.support.split_flow import traffic, wait_for
 
-from headrace.client import AsyncClient, Client
+from headrace.client import Answer, AsyncClient, Call, Client, Outcome
 from headrace.domain.access import AccessRules, known_key
-from headrace.errors import AccessDeniedError, RemoteRequestError, RemoteTimeoutError
+from headrace.domain.evidence import Exposure, Feedback
+from headrace.errors import AccessDeniedError, RemoteRequestError, RemoteTimeoutError, UsageError
 
 FLOW = """\
 inputs: {q: {type: string}}
@@ -90,3 +94,31 @@ def test_leaving_a_stream_ends_the_work_of_the_flow(endpoint: Endpoint) -> None:
         list(stream)
     wait_for_gone(endpoint, before + 2)
     assert endpoint.served.load.n_running == 0
+
+
+def test_an_answer_says_its_arm_and_what_became_of_it_is_counted_once(tmp_path: Path) -> None:
+    files = SPLIT | traffic()
+    files["f/traffic.yaml"] = files["f/traffic.yaml"].replace("x-user", "x-headrace-unit-id")
+
+    async def ask(url: str) -> Answer:
+        async with AsyncClient(url) as client:
+            answer = await client.score({"q": "hi"}, Call(unit_id="u1"))
+            liked = Outcome(metric="thumbs", value=1)
+            await client.report(liked, answer)
+            await client.report(liked, answer)
+            await client.report(Outcome(metric="note", text="fine", unit_id="u1"))
+            with pytest.raises(UsageError, match="neither which answer nor which unit"):
+                await client.report(liked)
+            return answer
+
+    with serving(tmp_path, files, [], traffic=["f/traffic.yaml"]) as endpoint:
+        answer = asyncio.run(ask(f"http://127.0.0.1:{endpoint.port}"))
+        (exposure,) = wait_for(endpoint, Exposure, 1)
+        said = wait_for(endpoint, Feedback, 2)
+    assert (answer.arm, answer.exposure_id) == (exposure.arm, exposure.id)
+    assert answer.outputs == {"r": f"{answer.arm}:hi"}
+    assert [(item.metric, item.value, item.text) for item in said] == [
+        ("thumbs", 1.0, ""),
+        ("note", None, "fine"),
+    ]
+    assert (said[0].exposure, said[1].unit) == (exposure.id, exposure.unit)

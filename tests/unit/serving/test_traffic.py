@@ -442,3 +442,13 @@ def test_an_arm_at_an_address_answers_with_what_is_known_of_it(tmp_path: Path) -
             (completion,) = wait_for(endpoint, Completion, 1)
     assert answer.headers["x-headrace-arm"] == "there"
     assert (completion.prompt_tokens, completion.cost_usd) == (None, None)
+
+
+def test_the_access_log_says_test_arm_and_role(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    environment = {"HEADRACE_ACCESS_LOG": "stderr"}
+    with serving(
+        tmp_path, FLOW | traffic(), [], traffic=["f/traffic.yaml"], environment=environment
+    ) as endpoint:
+        arm = ask(endpoint, "u1").headers["x-headrace-arm"]
+    (line,) = [json.loads(line) for line in capfd.readouterr().err.splitlines() if '"/score"' in line]
+    assert (line["test"], line["arm"], line["role"], line["status"]) == ("styles", arm, "assigned", 200)
