@@ -67,7 +67,7 @@ def bench_servers(folder: Path, rate: float, rounds: int, seconds: float) -> Non
     whole = figures["whole"]
     for name, one in figures.items():
         added = (
-            f"+{one['p50_ms'] - whole['p50_ms']:.2f} ms p50, {one['p99_ms'] - whole['p99_ms']:+.2f} ms p99"
+            f"{one['p50_ms'] - whole['p50_ms']:+.2f} ms p50, {one['p99_ms'] - whole['p99_ms']:+.2f} ms p99"
         )
         print(
             f"  {name:<6} {one['rps']:7.0f} rps  p50 {one['p50_ms']:6.2f} ms  p99 {one['p99_ms']:6.2f} ms"
