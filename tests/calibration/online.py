@@ -13,7 +13,7 @@ from headrace.domain.evidence import Arrival, Completion, Evidence, Exposure
 from headrace.domain.traffic import AllocationRule, BucketRange, DecisionRule, Revision, Traffic
 from headrace.evaluation.online.allocation import thompson_weights
 from headrace.evaluation.online.analysis import OnlineAnalysis
-from tests.calibration.study import Check, Study, number
+from tests.calibration.study import Check, Study, noise, number
 from tests.support.live_traffic import (
     NAME,
     NO_FAILURES,
@@ -214,7 +214,9 @@ def verdicts_of(name: str, play: Callable[[Random], bool], runs: int, seed: int)
     """One row of the table of false verdicts."""
     share = share_of(play, runs, seed)
     is_naive = name.startswith("z test")
-    low, high = (0.3, 1.0) if is_naive else (0.0, 0.05)
+    # Boundaries of planned looks err exactly as often as they may; bets err less.
+    most = 0.05 + noise(0.05, runs) if "planned" in name else 0.05
+    low, high = (0.3, 1.0) if is_naive else (0.0, most)
     return Study(
         "Live traffic: equal arms called different",
         "A look after every request, alpha .05: how often equal arms are ever called better or worse. The z test stands here "
@@ -270,8 +272,7 @@ def rollback_after(random: Random, bad: float, n: int) -> int | None:
 
 
 def false_rollbacks(runs: int = 150, n: int = 20_000) -> Study:
-    random = Random(73)
-    share = sum(rollback_after(random, 0.01, n) is not None for _ in range(runs)) / runs
+    share = sum(rollback_after(Random(7300 + run), 0.01, n) is not None for run in range(runs)) / runs
     return _rollbacks(
         ("1 %", f"{n:,}", f"{runs:,}", number(share), ""), Check("false rollbacks", share, high=0.01)
     )
@@ -356,7 +357,7 @@ def studies() -> dict[str, Callable[[], Study]]:
     scenes: tuple[tuple[str, str, Callable[[Random], bool], int], ...] = (
         ("z", "z test, success .70 | 10,000", naive(0.3, 10_000), 300),
         ("plain", "success .70 | 10,000", plain(0.3, 10_000), 120),
-        ("rare", "success .98 | 20,000", plain(0.02, 20_000), 40),
+        ("rare", "success .98 | 20,000", plain(0.02, 20_000), 80),
         ("sticky", "people who come back, thumbs within 10 minutes | 8,000", sticky(4000), 80),
         ("ramp", "people who come back, ramp 10 to 100 % | 16,000", ramped(8000), 60),
         (
@@ -365,7 +366,7 @@ def studies() -> dict[str, Callable[[], Study]]:
             thompson(10_000, {"old": 0.3, "new": 0.3}),
             60,
         ),
-        ("planned", "success .70, 5 planned looks | 4,000", planned(0.3, 4000), 150),
+        ("planned", "success .70, 5 planned looks | 4,000", planned(0.3, 4000), 400),
     )
     for seed, (key, name, play, runs) in enumerate(scenes, start=710):
         made[f"online_{key}"] = partial(verdicts_of, name, play, runs, seed)
