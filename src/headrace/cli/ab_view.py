@@ -15,7 +15,9 @@ from headrace.cli.table import Cell, Column, render_table
 from headrace.cli.terminal import Terminal
 from headrace.domain.ab_report import AbReport
 from headrace.domain.comparison import Estimate
+from headrace.domain.offline_beside import JoinedResults
 from headrace.domain.traffic import Reason, Revision
+from headrace.evaluation.report.offline_text import joined_reasons, joined_rows
 from headrace.evaluation.report.online_text import (
     ARM_HEADER,
     GUARDRAIL_HEADER,
@@ -43,6 +45,11 @@ _STYLES: Mapping[Reason, tuple[str, ...]] = {
 WIDE = 100
 """Columns from which on intervals stand beside their effects and not below them."""
 
+_AGREEMENTS: Mapping[str, tuple[str, ...]] = {
+    "agree": ("green", "bold"),
+    "disagree": ("red", "bold"),
+    "cannot say yet": ("yellow",),
+}
 _ARM = Column(title="arm", least=12, wraps=True)
 _WORDS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "better": ("\N{BLACK UP-POINTING TRIANGLE}", "^", ("green", "bold")),
@@ -100,6 +107,7 @@ def view_to_json(view: AbView) -> dict[str, Any]:
         "test": view.report.test,
         "report": asdict(view.report),
         "revision": revision_to_json(view.history[-1]),
+        "offline": None if view.offline is None else asdict(view.offline),
     }
 
 
@@ -113,6 +121,7 @@ def render_view(view: AbView, terminal: Terminal, now: datetime) -> str:
         dimmed(_reasons(report), terminal),
         _requests(report, terminal),
         _guardrails(report, terminal),
+        *_offline(view.offline, terminal),
         _warnings(report, terminal),
         dimmed(_sentences(report), terminal),
     ]
@@ -255,6 +264,25 @@ def _guardrails(report: AbReport, terminal: Terminal) -> str:
         for row in guardrail_rows(report)
     ]
     return render_table(columns, rows, ink=terminal.out, width=_width(terminal))
+
+
+def _offline(joined: JoinedResults | None, terminal: Terminal) -> Iterator[str]:
+    if joined is None:
+        return
+    if joined.effects:
+        columns = [
+            _ARM,
+            Column(title="metric", least=8, wraps=True),
+            Column(title="offline", is_right=True, least=10, wraps=True),
+            Column(title="online", is_right=True, least=10, wraps=True),
+            Column(title="both", least=8, wraps=True),
+        ]
+        rows = [
+            [*(Cell(text) for text in row[:-1]), Cell(row[-1], _AGREEMENTS[row[-1]])]
+            for row in joined_rows(joined)
+        ]
+        yield render_table(columns, rows, ink=terminal.out, width=_width(terminal))
+    yield dimmed(joined_reasons(joined), terminal)
 
 
 def _warnings(report: AbReport, terminal: Terminal) -> str:

@@ -123,6 +123,7 @@ class OnlineMetric:
         missing: What a unit counts of which nothing was said; ``None`` leaves it out, and arms are watched for
             answering at different rates.
         margin: How much worse is still as good, in units of the metric; ``None`` asks for better.
+        offline: Metric of the offline experiment that it is shown beside; empty for that of the same name.
     """
 
     name: str
@@ -134,6 +135,7 @@ class OnlineMetric:
     window_s: float = 0.0
     missing: float | None = None
     margin: float | None = None
+    offline: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

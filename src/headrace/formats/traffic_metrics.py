@@ -23,7 +23,7 @@ MEASURED: Final[Mapping[str, tuple[MetricKind, Direction]]] = {
 }
 """What is known of every request with its answer: what it is, and which way is better."""
 
-METRIC_KEYS: Final = ("name", "from", "kind", "direction", "range", "window", "missing", "margin")
+METRIC_KEYS: Final = ("name", "from", "kind", "direction", "range", "window", "missing", "margin", "offline")
 GUARDRAIL_KEYS: Final = ("metric", "max_ratio", "margin", "alpha")
 _KINDS, _DIRECTIONS = get_args(MetricKind), get_args(Direction)
 
@@ -97,6 +97,7 @@ def _read_metric(pointer: Pointer, value: Any, findings: Findings) -> OnlineMetr
         window_s=read_duration(block, "window", default=0.0),
         missing=None if missing is None else float(missing),
         margin=margin or None,
+        offline=block.text("offline") or "",
     )
 
 

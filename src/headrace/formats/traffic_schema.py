@@ -178,6 +178,7 @@ def _metric() -> Schema:
         "window": _DURATION,
         "missing": {"type": "number"},
         "margin": ABOVE_ZERO,
+        "offline": TEXT,
     }
     return an_object(properties, required=("name",))
 

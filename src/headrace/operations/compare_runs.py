@@ -115,11 +115,18 @@ def evaluate_run(
     return found
 
 
-def compare_experiment_again(workspace: Workspace, experiment_id: str) -> ComparisonResult:
+def compare_experiment_again(
+    workspace: Workspace, experiment_id: str, *, baseline: str | None = None
+) -> ComparisonResult:
     """Compare the recorded runs of an experiment once more; nothing is run. Tags that moved since are warned of.
 
+    Args:
+        workspace: For the store.
+        experiment_id: The experiment.
+        baseline: Compare with this arm in place of the baseline of the experiment.
+
     Raises:
-        UsageError: S801 when no run belongs to the experiment.
+        UsageError: S801 when no run belongs to the experiment, V305 when it has no such baseline.
     """
     runs = workspace.store.list_runs(experiment=experiment_id)
     arms = [run for run in reversed(runs) if run.spec.source_run is None]
@@ -133,8 +140,18 @@ def compare_experiment_again(workspace: Workspace, experiment_id: str) -> Compar
         )
     judged = [judged_run(workspace, run) for run in arms]
     judgement = {"name": experiment_id, "baseline": judged[0].arm, **arms[0].spec.judgement}
+    if baseline is not None:
+        _check_baseline(judged, baseline, experiment_id)
+        judgement["baseline"] = baseline
     workspace.warn(moved_tags(workspace, recorded_versions(judgement)))
     return compare_judged(workspace, judged, judgement, experiment_id)
+
+
+def _check_baseline(judged: Sequence[JudgedRun], baseline: str, experiment_id: str) -> None:
+    names = list(dict.fromkeys(item.arm for item in judged))
+    if baseline not in names:
+        what = f'The experiment {experiment_id!r} has no arm "{baseline}" to compare with.'
+        raise UsageError(Problem(code="V305", what=what, fix=f"Its arms are: {', '.join(names)}."))
 
 
 def compare_runs(

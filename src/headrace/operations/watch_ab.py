@@ -64,6 +64,7 @@ class Watch:
         tell: Hears of revisions that were made, and of a store that is away.
         every_s: Seconds between two looks at a test; ``None`` for what its rules say.
         keeps_looks: Whether the course of each test is wanted.
+        beside: Puts beside a look what else is to be shown; called once for each.
     """
 
     def __init__(
@@ -74,8 +75,10 @@ class Watch:
         *,
         every_s: float | None = None,
         keeps_looks: bool = False,
+        beside: Callable[[AbView], AbView] | None = None,
     ) -> None:
         self._store = store
+        self._beside = beside
         self._tests = tuple(tests)
         self._tell = tell
         self._every_s = every_s
@@ -146,7 +149,7 @@ class Watch:
             made.append(self._allocate(view, now))
         if any(made):
             view = watched.follower.look(now)
-        watched.view = view
+        watched.view = view if self._beside is None else self._beside(view)
         self._tell_revisions(watched, view)
         every_s = max(self._every_s or view.traffic.decision.every_s, MIN_EVERY_S)
         watched.next_at = now + timedelta(seconds=every_s)

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.support.evidence import a_completion, a_feedback, a_traffic, a_trial, an_exposure
+from tests.support.racing import make_racers
 from tests.support.runs import a_time
 
 from headrace.cli.main import run_command_line
 from headrace.cli.session import Session
+from headrace.config import load_settings
+from headrace.domain.evidence import Exposure
 from headrace.domain.traffic import OnlineGuardrail, OnlineMetric
+from headrace.formats.experiment import load_experiment
 from headrace.operations.ab_revisions import settle_revision
+from headrace.operations.run_experiment import run_experiment
+from headrace.operations.workspace import open_workspace
 from headrace.store.base import RunStore
 from headrace.store.opening import open_store
 
@@ -176,3 +183,32 @@ def test_data_are_made_of_live_requests_and_shown_with_where_they_come_from(
     assert "thumbs=1; of 3 that fit, drawn with seed 0" in out
     code, _, err = run(f"{group} from-traffic checkout live.jsonl")
     assert (code, "S806" in err) == (2, True)
+
+
+def test_a_status_has_the_offline_results_beside_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_racers(tmp_path, 20)
+    monkeypatch.chdir(tmp_path)
+    with open_workspace(load_settings({"HOME": str(tmp_path)}), tmp_path) as workspace:
+        run_experiment(workspace, load_experiment(Path("experiment.yaml")))
+        metric = OnlineMetric(name="helpful", source="thumbs", window_s=10, offline="passed")
+        weights = {"worst": 0.5, "best": 0.5}
+        traffic = a_traffic(weights, baseline="worst", metrics=(metric,), experiment="race")
+        settle_revision(workspace.store, traffic, a_time())
+        trial = a_trial(200, is_liked=True)
+        arms = {"a": "worst", "b": "best"}
+        workspace.store.append_evidence(
+            [replace(item, arm=arms[item.arm]) if isinstance(item, Exposure) else item for item in trial]
+        )
+
+    def status(form: str) -> str:
+        line = f"ab status checkout --output {form}"
+        assert run_command_line(line.split(), Session(tmp_path, {"HOME": str(tmp_path)})) == 0
+        return capsys.readouterr().out
+
+    table = status("table")
+    assert "best, helpful: agree, because better offline and online." in table
+    (effect,) = json.loads(status("json"))["offline"]["effects"]
+    assert (effect["arm"], effect["offline_metric"], effect["agreement"]) == ("best", "passed", "agree")
+    assert effect["offline"]["interval"]["low"] > 0

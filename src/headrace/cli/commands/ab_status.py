@@ -17,6 +17,7 @@ from headrace.evaluation.report.online_text import render_online_markdown
 from headrace.evaluation.report.revisions import say_shares
 from headrace.operations.ab_revisions import latest_revisions
 from headrace.operations.follow_ab import AbFollower
+from headrace.operations.read_offline import OfflineReader
 
 
 @click.command(
@@ -42,11 +43,13 @@ def command(session: Session, *, test: str | None, form: str | None) -> int:
         if test is None:
             _list(session, latest_revisions(workspace.store), form, now)
             return ExitCode.OK
-        view = AbFollower(workspace.store, test).look(now)
+        view = OfflineReader(workspace).beside(AbFollower(workspace.store, test).look(now))
     if form == "json":
         session.write_json(view_to_json(view))
     elif form == "markdown":
-        session.write(render_online_markdown(view.report, say_shares(view.history[-1])).rstrip("\n"))
+        session.write(
+            render_online_markdown(view.report, say_shares(view.history[-1]), view.offline).rstrip("\n")
+        )
     else:
         session.write(render_view(view, session.terminal, now))
     return ExitCode.OK

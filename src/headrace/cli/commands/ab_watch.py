@@ -11,6 +11,7 @@ from headrace.cli.session import Session, fail_usage
 from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode, Problem
 from headrace.operations.ab_revisions import find_revisions
+from headrace.operations.read_offline import OfflineReader
 from headrace.operations.watch_ab import MIN_EVERY_S, Watch, look_once, run_watch
 
 
@@ -67,7 +68,10 @@ def command(
     with command_workspace(session) as workspace:
         for test in tests:
             find_revisions(workspace.store, test)
-        watch = Watch(workspace.store, tests, tell, every_s=every, keeps_looks=page is not None)
+        beside = None if page is None else OfflineReader(workspace).beside
+        watch = Watch(
+            workspace.store, tests, tell, every_s=every, keeps_looks=page is not None, beside=beside
+        )
         if once:
             look_once(workspace, watch, tell)
             return ExitCode.OK

@@ -10,10 +10,12 @@ from urllib.parse import quote, unquote
 
 from headrace.domain.ab_report import AbReport
 from headrace.domain.comparison import Estimate
+from headrace.domain.offline_beside import JoinedResults
 from headrace.domain.traffic import Revision
 from headrace.evaluation.report.board_style import BOARD_STYLE
 from headrace.evaluation.report.course import course_of, course_plot
 from headrace.evaluation.report.elements import Head, bullets, chip, lead, name, row, table
+from headrace.evaluation.report.offline_text import JOINED_HEADER, OFFLINE_TITLE, joined_reasons, joined_rows
 from headrace.evaluation.report.online_style import ONLINE_STYLE
 from headrace.evaluation.report.online_text import (
     ARM_HEADER,
@@ -81,6 +83,7 @@ def render_online_page(view: AbView) -> str:
         *_metric_sections(view),
         _request_section(report),
         *_guardrail_section(report),
+        *_offline_section(view.offline),
         _history_section(view.history),
         "</main>",
     ]
@@ -259,6 +262,21 @@ def _guardrail_section(report: AbReport) -> Iterator[str]:
     ]
     caption = "An arm that breaches one gives its traffic to the baseline."
     yield render_section("guardrails", "Guardrails", table("guardrails-table", caption, heads, rows))
+
+
+def _offline_section(joined: JoinedResults | None) -> Iterator[str]:
+    if joined is None:
+        return
+    content = ""
+    if joined.effects:
+        titles = [text.capitalize() for text in JOINED_HEADER]
+        heads = [Head(text=text, css="number" if at in (2, 3) else "") for at, text in enumerate(titles)]
+        rows = [
+            row(heads, name(cells[0]), [escape(text) for text in cells[1:]]) for cells in joined_rows(joined)
+        ]
+        caption = f"Against the baseline, in the experiment {joined.experiment} and by live requests."
+        content = table("offline-table", caption, heads, rows)
+    yield render_section("offline", OFFLINE_TITLE, content + bullets(joined_reasons(joined)))
 
 
 def _history_section(history: Sequence[Revision]) -> str:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from math import exp
 
 from headrace.domain.ab_report import AbArm, AbComparison, AbGuardrail, AbReport
+from headrace.domain.offline_beside import JoinedResults
 from headrace.evaluation import wording
 from headrace.evaluation.report.board import MARKS, UNKNOWN
+from headrace.evaluation.report.offline_text import JOINED_HEADER, OFFLINE_TITLE, joined_reasons, joined_rows
 from headrace.evaluation.report.revisions import percent
 
 ARM_HEADER = ("arm", "share", "units", "requests", "failed", "latency", "cost")
@@ -171,8 +173,8 @@ def direction_of(report: AbReport, metric: str) -> str:
     return "" if found is None or found.direction == "higher" else " (lower is better)"
 
 
-def render_online_markdown(report: AbReport, shares: str) -> str:
-    """A look as Markdown, for a comment or a chat."""
+def render_online_markdown(report: AbReport, shares: str, offline: JoinedResults | None = None) -> str:
+    """A look as Markdown, for a comment or a chat; with what an experiment said of the arms."""
     lines = [f"## {report.test}", "", f"**{_cell(report.decision.reason)}**", "", _cell(shares)]
     for metric in metric_names(report):
         lines += ["", f"### {_cell(metric)}{direction_of(report, metric)}", ""]
@@ -186,6 +188,10 @@ def render_online_markdown(report: AbReport, shares: str) -> str:
     lines += ["", "### Requests", "", *_table(ARM_HEADER, arm_rows(report))]
     if report.guardrails:
         lines += ["", "### Guardrails", "", *_table(GUARDRAIL_HEADER, guardrail_rows(report))]
+    if offline is not None:
+        rows = joined_rows(offline)
+        lines += ["", f"### {_cell(OFFLINE_TITLE)}", "", *(_table(JOINED_HEADER, rows) if rows else ())]
+        lines += ["", *(f"- {_cell(sentence)}" for sentence in joined_reasons(offline))]
     sentences = [say_sample_ratio(report), say_horizon(report), *say_facts(report), *report.caveats]
     lines += ["", *(f"- {_cell(sentence)}" for sentence in sentences if sentence)]
     return "\n".join(lines) + "\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from headrace.domain.ab_report import AbReport
+from headrace.domain.offline_beside import JoinedResults
 from headrace.domain.traffic import Revision, Traffic
 
 
@@ -17,9 +18,11 @@ class AbView:
         history: Revisions, oldest first; at least one.
         report: The look.
         looks: Looks so far, oldest first, this one last.
+        offline: What an experiment said of the arms; ``None`` where the rules name none.
     """
 
     traffic: Traffic
     history: tuple[Revision, ...]
     report: AbReport
     looks: tuple[AbReport, ...]
+    offline: JoinedResults | None = None

@@ -8,7 +8,8 @@ import pytest
 from tests.support.ab_reports import a_comparison, a_guardrail, a_report, a_view, an_arm
 
 from headrace.domain.ab_report import AbDecision, AbReport, HorizonState
-from headrace.domain.comparison import Interval, Verdict
+from headrace.domain.comparison import Estimate, Interval, Verdict
+from headrace.domain.offline_beside import JoinedEffect, JoinedResults
 from headrace.evaluation.report.course import course_of, course_plot
 from headrace.evaluation.report.online import render_online_page, render_online_pages
 from headrace.evaluation.report.online_text import (
@@ -128,3 +129,31 @@ def test_evidence_is_an_e_value_beside_the_one_that_decides(log_e: float, said: 
 
 def test_the_evidence_that_decides_at_one_percent_is_a_hundred() -> None:
     assert say_evidence(4.605, -log(0.01)) == "100 of 100"
+
+
+def test_offline_results_stand_on_the_page_and_in_markdown_beside_those_of_live_requests() -> None:
+    interval = Interval(low=0.1, high=0.3, level=0.95, method="t")
+    effect = JoinedEffect(
+        arm="few_shot",
+        metric="thumbs",
+        offline_metric="accuracy",
+        offline=Estimate(value=0.2, interval=interval, n=40),
+        online=None,
+        agreement="cannot say yet",
+        reason="there is no interval online yet",
+    )
+    joined = JoinedResults(experiment="triage-1", effects=(effect,), notes=("b was no arm of <triage-1>.",))
+    view = a_view(offline=joined)
+    page = render_online_page(view)
+    text = render_online_markdown(view.report, "", joined)
+
+    for part in (
+        "Offline and online",
+        "thumbs (offline accuracy)",
+        "+0.200 (+0.100 to +0.300)",
+        "cannot say yet",
+    ):
+        assert part in page
+        assert part in text
+    assert "b was no arm of &lt;triage-1&gt;." in page
+    assert "Offline and online" not in render_online_page(a_view())
