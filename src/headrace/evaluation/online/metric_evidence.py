@@ -19,6 +19,9 @@ WARNING_ALPHA: Final = 0.01
 
 _TO_WARN: Final = -log(WARNING_ALPHA)
 
+_RESERVE: Final = 0.2
+"""Share of a guardrail's capital that is bet on arms that go bad later: docs/online-statistics.md has what it gains."""
+
 
 class MetricTally:
     """What the units of one arm say; see :class:`~headrace.domain.ab_report.AbMetric`."""
@@ -81,7 +84,7 @@ class Guard:
 
     def new_test(self) -> RareEvents | OneSidedBets:
         """A test that knows nothing yet."""
-        return RareEvents(self.slack_ratio) if self.is_rare else OneSidedBets()
+        return RareEvents(self.slack_ratio, _RESERVE) if self.is_rare else OneSidedBets(_RESERVE)
 
     def bad_event(self, arm: str, odds: Odds) -> None:
         """Take a unit with a bad event."""

@@ -10,12 +10,13 @@ from functools import lru_cache
 from math import cos, exp, fsum, log, pi
 from typing import Final
 
-from headrace.evaluation.stats.betting import bounded_log
+from headrace.evaluation.stats.betting import Reserve, bounded_log
 
 N_NODES: Final = 64
 """Ratios of rates that are mixed; any choice of them is exact, and so many lose no power that could be seen."""
 
 _WEIGHT_OF_PRIOR: Final = 4.0
+_PACE_OF_EVENTS: Final = 16.0
 
 
 class RareEvents:
@@ -28,6 +29,7 @@ class RareEvents:
 
     Args:
         max_ratio: The largest ratio of rates that is accepted, above 0.
+        reserve: Share of the capital that is put in later; 0 bets everything from the start.
 
     Attributes:
         arm, other: Bad events of either.
@@ -39,14 +41,16 @@ class RareEvents:
     41:1397.
     """
 
-    __slots__ = ("_max_ratio", "_most", "_ratios", "_won", "arm", "other")
+    __slots__ = ("_amounts", "_max_ratio", "_most", "_ratios", "_reserve", "_won", "arm", "other")
 
-    def __init__(self, max_ratio: float = 1.0) -> None:
+    def __init__(self, max_ratio: float = 1.0, reserve: float = 0.0) -> None:
         if max_ratio <= 0.0:
             msg = "the ratio has to be positive"
             raise ValueError(msg)
         self._max_ratio = max_ratio
+        self._reserve = Reserve(reserve, _PACE_OF_EVENTS)
         self._ratios: tuple[float, ...] = ()
+        self._amounts: tuple[float, ...] = ()
         self._won: list[float] = []
         self._most = 1.0
         self.arm = 0
@@ -62,8 +66,9 @@ class RareEvents:
         if not 0.0 < share < 1.0:
             return
         if not self._ratios:
-            self._ratios, weights = _ratios(share, self._max_ratio)
-            self._won = list(weights)
+            self._ratios, self._amounts = _ratios(share, self._max_ratio)
+            self._won = [amount * (1.0 - self._reserve.left) for amount in self._amounts]
+        drawn = self._reserve.draw()
         odds = share / (1.0 - share)
         accepted = odds * self._max_ratio
         if is_arm:
@@ -74,13 +79,16 @@ class RareEvents:
         else:
             self.other += 1
             factors = [(1.0 + accepted) / (1.0 + ratio * odds) for ratio in self._ratios]
-        self._won = [won * factor for won, factor in zip(self._won, factors, strict=True)]
-        self._most = max(self._most, fsum(self._won))
+        self._won = [
+            (won + drawn * amount) * factor
+            for won, amount, factor in zip(self._won, self._amounts, factors, strict=True)
+        ]
+        self._most = max(self._most, fsum(self._won) + self._reserve.left)
 
     @property
     def log_e(self) -> float:
         """The evidence now, as a natural logarithm, within ±690."""
-        return bounded_log(fsum(self._won)) if self._won else 0.0
+        return bounded_log(fsum(self._won) + self._reserve.left) if self._won else 0.0
 
     @property
     def highest(self) -> float:

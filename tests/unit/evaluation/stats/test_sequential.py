@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log
 from random import Random
 
 import pytest
@@ -130,6 +131,46 @@ def test_bad_events_are_weighed_by_the_share_that_each_was_drawn_with() -> None:
         share = 0.1 if place < 100 else 0.9
         events.add(share, is_arm=(place % 10 == 0) == (place < 100))
     assert events.log_e < 0.0
+
+
+def events_until_seen(reserve: float) -> int:
+    """Bad events after a long good while until evidence of 100, of which the arm has half in place of a tenth."""
+    events = RareEvents(reserve=reserve)
+    for place in range(300):
+        events.add(0.1, is_arm=place % 10 == 0)
+    for place in range(1000):
+        events.add(0.1, is_arm=place % 2 == 0)
+        if events.highest >= log(100.0):
+            return place
+    return 1000
+
+
+def test_what_begins_late_is_seen_sooner_with_a_reserve() -> None:
+    assert events_until_seen(0.2) < 0.6 * events_until_seen(0.0)
+
+
+def test_bets_with_a_reserve_see_a_late_change_sooner() -> None:
+    seen = {}
+    for reserve in (0.0, 0.2):
+        bets = OneSidedBets(reserve)
+        for place in range(5000):
+            bets.add(0.1 if place % 2 else -0.2)
+        seen[reserve] = 0
+        while bets.highest < log(100.0):
+            bets.add(0.2)
+            seen[reserve] += 1
+    assert seen[0.2] < 0.6 * seen[0.0]
+
+
+@pytest.mark.parametrize("reserve", [0.0, 0.2])
+def test_a_reserve_makes_no_false_alarms(reserve: float) -> None:
+    rng, alarms = Random(5), 0
+    for _ in range(400):
+        events = RareEvents(reserve=reserve)
+        for _ in range(150):
+            events.add(0.3, is_arm=rng.random() < 0.3)
+        alarms += events.highest >= log(20.0)
+    assert alarms <= 28  # 5 % of 400 and two standard errors
 
 
 def test_a_ratio_of_zero_is_refused() -> None:
