@@ -97,7 +97,7 @@ class _WorkerJob:
 
     def __call__(self, listener: socket, parent: Any) -> None:
         with open_workspace(self.settings, self.folder) as workspace:
-            _serve_on(workspace, self.request, listener, parent.say_ready, parent.tell)
+            _serve_on(workspace, self.request, listener, parent.say_ready, parent.tell, is_worker=True)
 
 
 def serve_flow(workspace: Workspace, request: ServeRequest, calls: ServeCalls) -> None:
@@ -135,7 +135,7 @@ def serve_flow(workspace: Workspace, request: ServeRequest, calls: ServeCalls) -
             _serve_on(workspace, request, listener, announce, calls.tell)
             return
         load_optional(_WORKERS, extra="serve")(
-            _WorkerJob(replace(request, is_judging=False), settings, workspace.cwd),
+            _WorkerJob(request, settings, workspace.cwd),
             listener,
             n_workers=n_workers,
             grace_s=settings.grace_s + settings.serving.stop_delay_s,
@@ -251,7 +251,9 @@ class LoadedFlows:
     splits: SplitTraffic
 
 
-def load_flows(workspace: Workspace, request: ServeRequest, stack: ExitStack, tell: Tell) -> LoadedFlows:
+def load_flows(
+    workspace: Workspace, request: ServeRequest, stack: ExitStack, tell: Tell, *, is_watched: bool = False
+) -> LoadedFlows:
     """Load the first version of every flow, and of every arm of those that are split.
 
     Args:
@@ -259,6 +261,7 @@ def load_flows(workspace: Workspace, request: ServeRequest, stack: ExitStack, te
         request: What to serve.
         stack: Leaves their folders again.
         tell: Hears what happens to the tests later.
+        is_watched: Whether the tests are watched beside this process.
 
     Raises:
         DefinitionError: Everything that is wrong with the files of all of them.
@@ -270,7 +273,7 @@ def load_flows(workspace: Workspace, request: ServeRequest, stack: ExitStack, te
     choice = serving_choice(settings, request)
     whole = [item for item in sources if item.path not in tests]
     loaded = load_versions(workspace, whole, choice, stack)
-    splits = SplitTraffic(workspace, choice, tell)
+    splits = SplitTraffic(workspace, choice, tell, is_watched=is_watched)
     splits.load(tests, sources, stack)
     return LoadedFlows(sources=sources, loaded=loaded, splits=splits)
 
@@ -337,15 +340,21 @@ async def opened(
 
 
 def _serve_on(
-    workspace: Workspace, request: ServeRequest, listener: socket, on_ready: Callable[[], None], tell: Tell
+    workspace: Workspace,
+    request: ServeRequest,
+    listener: socket,
+    on_ready: Callable[[], None],
+    tell: Tell,
+    *,
+    is_worker: bool = False,
 ) -> None:
-    """Serve in this process."""
+    """Serve in this process; a worker's tests are watched beside its parent."""
     choice = serving_choice(workspace.settings, request)
     access = access_rules(request.access, workspace.settings.environment, request.host)
     with ExitStack() as stack:
-        flows = load_flows(workspace, request, stack, tell)
+        flows = load_flows(workspace, request, stack, tell, is_watched=request.is_judging)
         splits = flows.splits
-        if request.is_judging:
+        if request.is_judging and not is_worker:
             stack.enter_context(watched(workspace, splits.tests()))
 
         async def run() -> None:

@@ -31,6 +31,7 @@ FOLLOW_EVERY_S = 1.0
 """How often traffic files and revisions are looked at, seconds."""
 
 _FLUSH_S = 5.0
+_BACKUP_EVERY_S = 5.0
 _END_WATCH_S = 10.0
 _SPLIT_FLOW = "headrace.serving.traffic:SplitFlow"
 _RULES = "headrace.serving.traffic_rules:TrafficRules"
@@ -120,12 +121,16 @@ class SplitTraffic:
         workspace: For the store, connections and stored versions.
         choice: What was chosen for what is served.
         tell: Hears what was taken over and what was not, and why.
+        is_watched: Whether :func:`watched` runs beside, which moves the journals.
     """
 
-    def __init__(self, workspace: Workspace, choice: ServingChoice, tell: Tell) -> None:
+    def __init__(
+        self, workspace: Workspace, choice: ServingChoice, tell: Tell, *, is_watched: bool = False
+    ) -> None:
         self._workspace = workspace
         self._choice = choice
         self._tell = tell
+        self._is_watched = is_watched and _has_watch()
         self._splits: list[_Split] = []
         self._retiring: set[asyncio.Task[None]] = set()
         self._mirrors: Any = None
@@ -178,7 +183,11 @@ class SplitTraffic:
         sink = workspace.span_sink
         async with AsyncExitStack() as stack:
             folder, is_synced = workspace.journal_folder, workspace.settings.syncs_journal
-            mover = JournalMover(folder, workspace.store)
+            mover = (
+                JournalMover(folder, workspace.store, _BACKUP_EVERY_S, is_backup=True)
+                if self._is_watched
+                else JournalMover(folder, workspace.store)
+            )
             stack.callback(_end_mover, mover)
             journal = Journal(folder, is_synced=is_synced)
             stack.callback(journal.close)
@@ -308,7 +317,7 @@ class SplitTraffic:
 def watched(workspace: Workspace, tests: Iterable[Traffic]) -> Iterator[None]:
     """Watch tests during the block, as ``headrace ab watch`` does, in a process beside this one.
 
-    Images, which have no statistics, do without.
+    It moves journals as well. Images, which have no statistics, do without.
 
     Raises:
         StateError: The store is away.
@@ -318,7 +327,7 @@ def watched(workspace: Workspace, tests: Iterable[Traffic]) -> Iterator[None]:
         now = workspace.now()
         settle_revision(workspace.store, traffic, now, read_at=now)
         names.append(traffic.name)
-    if not names or find_spec(_WATCH.partition(":")[0]) is None:
+    if not names or not _has_watch():
         yield
         return
     watch = get_context("spawn").Process(
@@ -333,6 +342,10 @@ def watched(workspace: Workspace, tests: Iterable[Traffic]) -> Iterator[None]:
         if watch.is_alive():
             watch.kill()
             watch.join()
+
+
+def _has_watch() -> bool:
+    return find_spec(_WATCH.partition(":")[0]) is not None
 
 
 def _watch(settings: Settings, folder: Path, tests: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -36,10 +36,12 @@ from headrace.operations.workspace import Workspace, open_workspace
 from headrace.providers.loading import load_optional
 from headrace.providers.variables import Variables
 from headrace.store.base import RunStore
+from headrace.store.journal import JournalMover
 
 MIN_EVERY_S: Final = 0.5
 _PAGES: Final = "headrace.serving.page_server:run_pages"
 _MARKS: Final = "webhooks.json"
+_LESS_URGENT: Final = 5
 
 Tell = Callable[[str, Sequence[Problem]], None]
 """Hears what happened, and the problems behind it."""
@@ -235,10 +237,10 @@ class RunningWatch:
 
 
 def watch_beside(settings: Settings, folder: Path, tests: Sequence[str]) -> None:
-    """Watch tests for a server that splits traffic, in a process that it has started for that.
+    """Watch tests for a server that splits traffic, in a process that it has started for that, and move its journals.
 
-    Looking at evidence computes for seconds, for which requests would wait in the same process. Returns when the
-    process is asked to stop, which it is when the server has gone.
+    Looking at evidence computes for seconds, for which requests would wait in the same process. Where a processor is
+    short, those go first. Returns when the process is asked to stop, which it is when the server has gone.
 
     Args:
         settings: Those of the server.
@@ -251,7 +253,11 @@ def watch_beside(settings: Settings, folder: Path, tests: Sequence[str]) -> None
     server = parent_process()
     if server is not None:
         threading.Thread(target=_end_with, args=(server,), daemon=True).start()
-    with open_workspace(settings, folder) as workspace:
+    os.nice(_LESS_URGENT)
+    with (
+        open_workspace(settings, folder) as workspace,
+        closing(JournalMover(workspace.journal_folder, workspace.store, is_aside=True)),
+    ):
         run_watch(workspace, Watch(workspace.store, tests, _write_stderr), _write_stderr)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # a single test of a flow opens no store
     from headrace.domain.recorded_experiment import RecordedExperiment
     from headrace.domain.traffic import Revision
     from headrace.domain.version import DataVersion, FlowVersion, Manifest, TagMove
+    from headrace.store.evidence_records import EvidenceRow
 
 AGGREGATION_LINE = -1
 """The line number under which the spans of the aggregation nodes are kept."""
@@ -324,7 +325,7 @@ class RunStore(Protocol):
         """Experiments, newest first."""
         ...
 
-    def append_evidence(self, records: Sequence[Evidence]) -> int:
+    def append_evidence(self, records: Sequence[Evidence | EvidenceRow]) -> int:
         """Keep what live traffic left behind, in one transaction, at the next places in the order of arrival.
 
         A record whose id is kept already is left out, whatever else it says. Feedback may come before its exposure.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
@@ -30,6 +30,24 @@ def _usual_values(kind: type[Evidence]) -> tuple[tuple[str, Any], ...]:
 
 
 _FIELDS: Final = {kind: _usual_values(kind) for kind in _KINDS.values()}
+_NAMES: Final = {word: frozenset(field.name for field in fields(kind)) for word, kind in _KINDS.items()}
+_NEEDED: Final = {
+    word: frozenset(
+        field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING
+    )
+    for word, kind in _KINDS.items()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceRow:
+    """A record that is a row already, because a journal holds the same text.
+
+    Attributes:
+        columns: As :func:`evidence_row` gives them.
+    """
+
+    columns: Mapping[str, Any]
 
 
 def kind_of(record: Evidence) -> str:
@@ -70,18 +88,37 @@ def journal_line(record: Evidence) -> bytes:
     return f'["{kind_of(record)}",{record_text(record)}]\n'.encode("utf-8", "backslashreplace")
 
 
-def evidence_from_line(line: bytes) -> Evidence:
-    """A record from :func:`journal_line`.
+def row_from_line(line: bytes) -> EvidenceRow:
+    """The row of a record from :func:`journal_line`, which holds the text of the record as the table does.
 
     Raises:
         ValueError, KeyError, TypeError: The line is something else.
     """
-    kind, values = json.loads(line)
-    return _KINDS[kind](**values)
+    text = line.decode("utf-8")
+    kind, values = json.loads(text)
+    record = text[len(kind) + 4 : -2]
+    is_whole = isinstance(values, dict) and _NEEDED[kind] <= values.keys() <= _NAMES[kind]
+    if not is_whole or record[:1] + record[-1:] != "{}":
+        what = "the line is no record"
+        raise ValueError(what)
+    identity, test = values["exposure" if kind == "completion" else "id"], values.get("test", "")
+    exposure = values.get("exposure", "") if kind == "feedback" else ""
+    request = values.get("request_id", "") if values.get("role") != "shadow" else ""
+    columns = {
+        "kind": kind,
+        "id": _key(identity),
+        "test": _plain_text(test),
+        "request_id": _key(request) if request else None,
+        "exposure": _key(exposure) if exposure else None,
+        "record": record,
+    }
+    return EvidenceRow(columns)
 
 
-def evidence_row(record: Evidence) -> dict[str, Any]:
+def evidence_row(record: Evidence | EvidenceRow) -> Mapping[str, Any]:
     """Columns of a record, without its place."""
+    if isinstance(record, EvidenceRow):
+        return record.columns
     exposure = record.exposure if isinstance(record, Feedback) and record.exposure else None
     # A mirror has the request in common with the exposure that was answered, which is the one that is asked for.
     request = record.request_id if isinstance(record, Exposure) and record.role != "shadow" else None
@@ -113,7 +150,18 @@ def request_key(request_id: str) -> str:
 
 def _key(text: str) -> str:
     # Indexes take some 2,700 bytes at most, and what callers name their feedback by may be longer.
-    return text if len(text) <= _LONGEST_KEY else sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return (
+        _plain_text(text)
+        if len(text) <= _LONGEST_KEY
+        else sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    )
+
+
+def _plain_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    what = f"a {type(value).__name__} is no text"
+    raise TypeError(what)
 
 
 def revision_row(revision: Revision) -> dict[str, Any]:

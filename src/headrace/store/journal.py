@@ -13,7 +13,7 @@ import errno
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 from headrace.domain.evidence import Evidence
 from headrace.errors import Problem, StateError
-from headrace.store.evidence_records import evidence_from_line, journal_line
+from headrace.store.evidence_records import EvidenceRow, journal_line, row_from_line
 from headrace.store.folders import make_folder
 
 _LOGGER = logging.getLogger("headrace.store")
@@ -31,7 +31,7 @@ _LOGGER = logging.getLogger("headrace.store")
 _JOURNAL, _MOVED, _DAMAGED = ".jsonl", ".moved", ".damaged"
 _FILE_BYTES = 16_000_000
 _CHUNK_BYTES = 262_144
-_BATCH = 100
+_BATCH, _LARGE_BATCH = 100, 1000
 # A thread that computes holds up those that answer requests: it does a few lines at a time, for a fraction of a
 # millisecond, and sleeps in between.
 _LINES_AT_ONCE = 20
@@ -53,7 +53,7 @@ _fcntl = _import_locks()
 class EvidenceStore(Protocol):
     """The part of :class:`~headrace.store.base.RunStore` that journals are moved to."""
 
-    def append_evidence(self, records: Sequence[Evidence]) -> int:
+    def append_evidence(self, records: Sequence[Evidence | EvidenceRow]) -> int:
         """Keep what is new, and return how many that were."""
         ...
 
@@ -192,12 +192,27 @@ class JournalMover:
         folder: The folder of the journals.
         store: Where they go; used from the thread.
         every_s: How often to look, seconds.
+        is_backup: Whether another process moves these journals: then only those are moved that nobody has moved a piece
+            of since the last time, and those that :meth:`flush` asks for.
+        is_aside: Whether nobody waits for this process: then it does not rest in between.
     """
 
-    def __init__(self, folder: Path, store: EvidenceStore, every_s: float = 0.5) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        store: EvidenceStore,
+        every_s: float = 0.5,
+        *,
+        is_backup: bool = False,
+        is_aside: bool = False,
+    ) -> None:
         self._folder = folder
         self._store = store
         self._every_s = every_s
+        self._is_backup = is_backup
+        self._is_aside = is_aside
+        self._n_flushing = 0
+        self._seen: Mapping[Path, float] = {}
         self._wake = Event()
         self._is_closed = False
         self._moved = Condition()
@@ -211,7 +226,13 @@ class JournalMover:
         Returns:
             Whether it is.
         """
-        end = time.monotonic() + timeout_s
+        self._n_flushing += 1
+        try:
+            return self._is_flushed(time.monotonic() + timeout_s)
+        finally:
+            self._n_flushing -= 1
+
+    def _is_flushed(self, end: float) -> bool:
         sizes = dict(_sizes(self._folder))
         with self._moved:
             while sizes := {path: size for path, size in sizes.items() if _n_moved(path) < size}:
@@ -257,6 +278,9 @@ class JournalMover:
 
     def _move_all(self) -> None:
         paths = sorted(_journals(self._folder))
+        if self._is_backup and not self._n_flushing:
+            before, self._seen = self._seen, {path: _n_moved(path) for path in paths}
+            paths = [path for path in paths if self._seen[path] == before.get(path)]
         while paths and not self._is_closed:
             # A piece of each in turn: what is recorded now does not wait for what a dead process left behind.
             paths = [path for path in paths if self._move(path)]
@@ -275,8 +299,9 @@ class JournalMover:
                 has_ended = _lock(file)  # before reading: nothing comes behind what is read then
                 offset = _read_offset(progress)
                 lines = _read_lines(file, offset)
-                for start in range(0, len(lines), _BATCH):
-                    batch = lines[start : start + _BATCH]
+                size = _LARGE_BATCH if self._is_aside else _BATCH
+                for start in range(0, len(lines), size):
+                    batch = lines[start : start + size]
                     self._store.append_evidence(self._records(path, batch))
                     offset += sum(map(len, batch))
                     os.pwrite(progress, b"%020d" % offset, 0)
@@ -287,13 +312,13 @@ class JournalMover:
             finally:
                 os.close(file)
 
-    def _records(self, path: Path, lines: Sequence[bytes]) -> list[Evidence]:
+    def _records(self, path: Path, lines: Sequence[bytes]) -> list[EvidenceRow]:
         records = []
         for number, line in enumerate(lines):
-            if number % _LINES_AT_ONCE == 0:
+            if number % _LINES_AT_ONCE == 0 and not self._is_aside:
                 time.sleep(_REST_S)
             try:
-                records.append(evidence_from_line(line))
+                records.append(row_from_line(line))
             except (ValueError, KeyError, TypeError):
                 damaged = path.with_suffix(_DAMAGED)
                 _LOGGER.error("A line of %s cannot be read; it is kept in %s.", path, damaged)

@@ -10,6 +10,7 @@ from typing import Any
 from headrace.domain.evidence import Arrival, Evidence, Exposure
 from headrace.domain.traffic import Revision
 from headrace.store.evidence_records import (
+    EvidenceRow,
     arrival_from_row,
     evidence_from_row,
     evidence_row,
@@ -32,9 +33,9 @@ class MemoryEvidence:
         self._answered: dict[str, dict[str, Any]] = {}
         self._revisions: dict[str, list[dict[str, Any]]] = {}
 
-    def append_evidence(self, records: Sequence[Evidence]) -> int:
+    def append_evidence(self, records: Sequence[Evidence | EvidenceRow]) -> int:
         """Keep what is new; see the protocol."""
-        rows = [evidence_row(record) for record in records]
+        rows = [dict(evidence_row(record)) for record in records]
         n_new = 0
         with self._evidence_lock:
             for row in rows:

@@ -9,6 +9,7 @@ from headrace.domain.evidence import Arrival, Evidence, Exposure
 from headrace.domain.traffic import Revision
 from headrace.store.database import Connection, Database
 from headrace.store.evidence_records import (
+    EvidenceRow,
     arrival_from_row,
     evidence_from_row,
     evidence_row,
@@ -29,7 +30,7 @@ class SqlEvidence:
 
     _database: Database
 
-    def append_evidence(self, records: Sequence[Evidence]) -> int:
+    def append_evidence(self, records: Sequence[Evidence | EvidenceRow]) -> int:
         """Keep what is new; see the protocol."""
         rows = [evidence_row(record) for record in records]
 

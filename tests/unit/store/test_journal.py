@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,13 @@ from tests.support.evidence import a_completion, a_feedback, an_exposure
 from headrace.domain.evidence import Completion, Evidence, Exposure
 from headrace.errors import Problem, StateError
 from headrace.store.base import RunStore
-from headrace.store.evidence_records import evidence_from_line, journal_line
+from headrace.store.evidence_records import (
+    EvidenceRow,
+    evidence_from_row,
+    evidence_row,
+    journal_line,
+    row_from_line,
+)
 from headrace.store.journal import EvidenceStore, Journal, JournalMover
 from headrace.store.opening import open_store
 
@@ -74,7 +80,7 @@ class Away:
         self._store = store
         self.n_calls = n_calls
 
-    def append_evidence(self, records: Sequence[Evidence]) -> int:
+    def append_evidence(self, records: Sequence[Evidence | EvidenceRow]) -> int:
         if self.n_calls > 0:
             self.n_calls -= 1
             raise StateError(Problem(code="S803", what="The store cannot be used."))
@@ -88,7 +94,7 @@ class Refusing:
         self._store = store
         self.n_calls = 0
 
-    def append_evidence(self, records: Sequence[Evidence]) -> int:
+    def append_evidence(self, records: Sequence[Evidence | EvidenceRow]) -> int:
         self._store.append_evidence(records)
         self.n_calls += 1
         raise StateError(Problem(code="S803", what="The connection was lost."))
@@ -106,7 +112,9 @@ def test_a_record_is_one_line_and_reads_back(record: Evidence) -> None:
     line = journal_line(record)
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")
-    assert evidence_from_line(line) == record
+    row = row_from_line(line).columns
+    assert evidence_from_row(row) == record
+    assert {**row, "record": ""} == {**evidence_row(record), "record": ""}
 
 
 def test_what_is_appended_reaches_the_store_in_its_order(folder: Path, store: RunStore) -> None:
@@ -184,6 +192,26 @@ def test_several_threads_append_and_several_movers_move_each_record_once(
         if writer % 2:
             mine = [name for name in found if name.startswith(f"r{writer} ")]
             assert mine == [f"r{writer} {number}" for number in range(300)]
+
+
+def test_a_backup_moves_what_nobody_else_moves(folder: Path, store: RunStore) -> None:
+    journal = Journal(folder)
+    journal.append(an_exposure())
+    backup = JournalMover(folder, store, 0.01, is_backup=True)
+    with closing(backup):
+        wait_for(lambda: kept(store) == [an_exposure()])
+
+
+def test_a_backup_leaves_what_is_new_to_the_other_mover_until_it_is_asked(
+    folder: Path, store: RunStore
+) -> None:
+    journal = Journal(folder)
+    journal.append(an_exposure())
+    with closing(JournalMover(folder, store, LONG_S, is_backup=True)) as backup:
+        time.sleep(0.05)
+        assert kept(store) == []
+        assert backup.flush(LONG_S)
+    assert kept(store) == [an_exposure()]
 
 
 DYING = """\
@@ -288,7 +316,17 @@ def test_a_line_that_cannot_be_read_is_kept_aside(
     journal = Journal(folder)
     journal.append(an_exposure())
     (path,) = folder.iterdir()
-    odd = [b"\0\0\0\n", b"[1]\n", b'["exposure",{"id":"x"}]\n', b'["other",{}]\n', b"\xff\n"]
+    odd = [
+        b"\0\0\0\n",
+        b"[1]\n",
+        b'["exposure",{"id":"x"}]\n',
+        b'["other",{}]\n',
+        b'[["exposure"],{}]\n',
+        b'["exposure",[]]\n',
+        b'["exposure",{"id":1,"test":"checkout","revision":1,"at_ns":1,"unit":"u","arm":"a","propensity":1}]\n',
+        b'["exposure",{"id":"y","test":"checkout","revision":1,"at_ns":1,"unit":"u","arm":"a","propensity":1,"no":1}]\n',
+        b"\xff\n",
+    ]
     with path.open("ab") as file:
         file.write(b"".join(odd))
     journal.append(an_exposure(2))
