@@ -18,7 +18,7 @@ from headrace.evaluation.online.metric_evidence import Evidence, MetricEvidence
 from headrace.evaluation.online.metric_scores import metric_score
 from headrace.evaluation.online.odds import Odds, OddsBook
 from headrace.evaluation.online.unit_flow import UnitFlow
-from headrace.evaluation.online.unit_values import is_of_answers
+from headrace.evaluation.online.unit_values import is_of_answers, window_ns
 from headrace.evaluation.online.verdict import Rules, compare, is_decided
 from headrace.evaluation.stats.group_sequential import obrien_fleming_boundaries
 from headrace.evaluation.stats.sample_ratio import SampleRatioTest
@@ -50,10 +50,13 @@ class OnlineAnalysis:
         self._tallies = {arm.name: ArmTally() for arm in traffic.arms}
         self._split = SampleRatioTest()
         self._evidence = Evidence(traffic, self._boundaries)
-        said = (metric.source for metric in traffic.metrics if not is_of_answers(metric))
+        said: dict[str, set[int]] = {}
+        for metric in traffic.metrics:
+            if not is_of_answers(metric):
+                said.setdefault(metric.source, set()).add(window_ns(metric))
         self._flow = UnitFlow(
             windows_ns=self._evidence.windows_ns,
-            feedback=frozenset(said),
+            feedback=said,
             book=self._book,
             tallies=self._tallies,
             on_first=self._count_unit,

@@ -8,7 +8,7 @@ their arrival alone. Reading all of them again gives the same.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from typing import Final, TypeAlias
 
@@ -28,6 +28,9 @@ ANSWER_NS: Final = 600 * SECOND_NS
 ORPHAN_NS: Final = 3600 * SECOND_NS
 """How long records wait for their exposure."""
 
+Said: TypeAlias = dict[tuple[str, int], tuple[int, float]]
+"""Metric and window to when it was last said within that window, and what."""
+
 
 class Request:
     """One exposure that may still hear something.
@@ -35,7 +38,7 @@ class Request:
     Attributes:
         unit: The unit that it is evidence about; ``None`` for none.
         tally: Counts of the arm that was asked; ``None`` where nobody counts them.
-        said: Metric to when it was last said and what.
+        said: See :data:`Said`.
     """
 
     __slots__ = ("answer", "at_ns", "expires_ns", "said", "tally", "unit")
@@ -46,7 +49,7 @@ class Request:
         self.unit = unit
         self.tally = tally
         self.answer: Answer | None = None
-        self.said: dict[str, tuple[int, float]] | None = None
+        self.said: Said | None = None
 
 
 class Unit:
@@ -57,7 +60,7 @@ class Unit:
         at_ns: When.
         first: What it was shown first.
         requests: Those that this arm was asked, by their ids, the first one among them.
-        said: Metric to when it was last said of the unit as a whole, and what.
+        said: Of the unit as a whole; see :data:`Said`.
         failed_for: Guardrails that have counted its failure, as bits.
     """
 
@@ -73,7 +76,7 @@ class Unit:
         self.due_ns = due_ns
         self.n_open = n_open
         self.requests: dict[str, Request] = {}
-        self.said: dict[str, tuple[int, float]] | None = None
+        self.said: Said | None = None
         self.failed_for = 0
 
     def within(self, window_ns: int) -> Iterator[Request]:
@@ -95,7 +98,7 @@ class UnitFlow:
 
     Args:
         windows_ns: Different lengths of windows, in order.
-        feedback: Names of the metrics that feedback may say something about; other feedback is not kept.
+        feedback: What feedback may be about, each with the windows in which that counts; other feedback is not kept.
         book: The odds of units.
         tallies: Arm to its counts, those of shadows among them.
         on_first: Called with a unit when it is shown its arm.
@@ -107,7 +110,7 @@ class UnitFlow:
         self,
         *,
         windows_ns: Sequence[int],
-        feedback: frozenset[str],
+        feedback: Mapping[str, Collection[int]],
         book: OddsBook,
         tallies: dict[str, ArmTally],
         on_first: Callable[[str, Odds], None],
@@ -150,6 +153,10 @@ class UnitFlow:
 
     def _advance(self, at_ns: int) -> None:
         if at_ns > self._mark:
+            if not self._mark:
+                self._orphans = {
+                    key: (at_ns + ORPHAN_NS, records) for key, (_, records) in self._orphans.items()
+                }
             self._mark = at_ns
             if at_ns >= self._next_sweep:
                 self._sweep()
@@ -242,18 +249,30 @@ class UnitFlow:
             request = self._requests.get(feedback.exposure)
             if request is None:
                 self._wait(feedback.exposure, feedback)
-            else:
-                request.said = _later(request.said, feedback, value)
+            elif request.unit is not None:
+                request.said = self._later(request.said, request.unit, feedback, value)
             return
         unit = self._live.get(feedback.unit)
         if unit is None:
             self._wait(f"unit {feedback.unit}", feedback)
-        else:
-            unit.said = _later(unit.said, feedback, value)
+        elif feedback.at_ns >= unit.at_ns - SETTLE_NS:  # else it was said of what came before the test
+            unit.said = self._later(unit.said, unit, feedback, value)
+
+    def _later(self, said: Said | None, unit: Unit, feedback: Feedback, value: float) -> Said:
+        """What was said in each window, with what is said now where that is no older.
+
+        What is said after a window hides nothing that was said in it.
+        """
+        known = {} if said is None else said
+        for window in self._feedback[feedback.metric]:
+            key = (feedback.metric, window)
+            before = known.get(key)
+            is_newest = before is None or before[0] <= feedback.at_ns
+            if is_newest and feedback.at_ns <= unit.at_ns + window:
+                known[key] = (feedback.at_ns, value)
+        return known
 
     def _wait(self, key: str, record: Completion | Feedback) -> None:
-        if not self._mark:
-            self._advance(record.at_ns)
         self._orphans.setdefault(key, (self._mark + ORPHAN_NS, []))[1].append(record)
         self.n_orphans += 1
 
@@ -317,14 +336,3 @@ class UnitFlow:
             self.n_orphans -= len(records)
         for key in lost:
             del self._orphans[key]
-
-
-def _later(
-    said: dict[str, tuple[int, float]] | None, feedback: Feedback, value: float
-) -> dict[str, tuple[int, float]]:
-    """What was said, with what is said now where that is no older."""
-    known = {} if said is None else said
-    before = known.get(feedback.metric)
-    if before is None or before[0] <= feedback.at_ns:
-        known[feedback.metric] = (feedback.at_ns, value)
-    return known

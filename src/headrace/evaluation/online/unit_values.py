@@ -82,13 +82,8 @@ def _folded(unit: Unit, window: int, read: _ReadRequest, fold: str) -> float | N
 
 
 def _said(unit: Unit, metric: str, window: int) -> float | None:
-    end = unit.at_ns + window
-    values = []
-    sources = [request.said for request in unit.within(window) if request.said is not None]
-    if unit.said is not None:
-        sources.append(unit.said)
-    for said in sources:
-        found = said.get(metric)
-        if found is not None and found[0] <= end:
-            values.append(found[1])
+    sources = [request.said for request in unit.within(window)]
+    sources.append(unit.said)
+    key = (metric, window)
+    values = [said[key][1] for said in sources if said is not None and key in said]
     return sum(values) / len(values) if values else None

@@ -184,6 +184,34 @@ def test_what_is_said_after_the_window_does_not_count() -> None:
     assert (score.n, score.n_missing, score.said_rate) == (1, 1, 0.5)
 
 
+def test_what_is_said_after_a_window_hides_nothing_that_was_said_in_it() -> None:
+    longer = OnlineMetric(name="later", source="thumbs", window_s=600.0)
+    test = halves(thumbs(60.0), longer)
+    test.take(exposed("r1", "new"), exposed("r2", "new", unit="bob"))
+    test.take(said("r1", 1.0, at_s=59.0), said("r1", 0.0, at_s=61.0, key="changed"))
+    test.take(said("", 1.0, unit="bob", at_s=59.0), said("", 0.0, unit="bob", at_s=61.0, key="of bob"))
+    assert (scored(test, "new", at_s=1000.0).n, scored(test, "new", at_s=1000.0).mean) == (2, 1.0)
+    assert scored(test, "new", "later", at_s=1000.0).mean == 0.0
+
+
+def test_what_was_said_of_a_unit_before_the_test_does_not_count() -> None:
+    test = halves(thumbs(60.0))
+    test.take(said("", 1.0, unit="ann", at_s=-300.0), said("", 1.0, unit="bob", at_s=-5.0))
+    test.take(exposed("r1", "new", unit="ann"), exposed("r2", "new", unit="bob"))
+    score = scored(test, "new", at_s=1000.0)
+    assert (score.n, score.n_missing) == (1, 1)
+
+
+def test_feedback_of_another_century_moves_no_window() -> None:
+    test = halves(thumbs(60.0))
+    test.take(said("", 1.0, unit="nobody", at_s=2e9), said("r1", 1.0, at_s=1.0))
+    assert test.look().orphans == 2
+    test.take(exposed("r1", "new"))
+    assert scored(test, "new", at_s=1000.0).n == 1
+    test.take(exposed("r2", "new", at_s=4000.0))
+    assert test.look().orphans == 0
+
+
 def test_a_unit_of_which_nothing_is_said_counts_as_the_metric_says() -> None:
     test = halves(thumbs(60.0, missing=0.0))
     test.take(exposed("r1", "new"), exposed("r2", "new"), said("r1", 1.0))
