@@ -79,7 +79,7 @@ def hash_share(seed: str, value: str) -> float:
 
 def bucket(seed: str, unit: str) -> int:
     """The bucket of a unit, from 0 to 9,999; see :func:`hash_share`."""
-    return _fnv1a(str(_fnv1a(seed + unit))) % RESOLUTION
+    return _again(_fnv1a(seed + unit)) % RESOLUTION
 
 
 def coarse_share(seed: str, value: str) -> float:
@@ -113,6 +113,7 @@ class Assigner:
         "_buckets",
         "_conditions",
         "_propensities",
+        "_seeded",
         "_shadows",
         "revision",
         "traffic",
@@ -126,6 +127,7 @@ class Assigner:
         self._buckets = Buckets(known)
         whole = sum(revision.share(name) for name in known)
         self._propensities = {name: revision.share(name) / whole if whole else 0.0 for name in known}
+        self._seeded = _fnv1a(traffic.seed)
         self._answering = revision.answering if revision.answering in self._arms else traffic.baseline
         self._conditions = tuple((item.attribute, condition_test(item)) for item in traffic.target)
         self._shadows = tuple(
@@ -142,15 +144,12 @@ class Assigner:
             return Assignment(arm=self._answering, role="outside", settled_by="over", unit=unit)
         if traffic.forced_by and facts.forced in self._arms:
             return Assignment(arm=facts.forced or "", role="forced", settled_by="forced", unit=unit)
-        found = [(source, facts.find(source), is_met) for source, is_met in self._conditions]
-        attributes = {
-            f"{source.place}:{source.name}": value[:MAX_ATTRIBUTE_CHARS]
-            for source, value, _ in found
-            if value is not None
-        }
+        attributes: Mapping[str, str] = {}
         hashed = unit or facts.request_id
-        if not all(is_met(value) for _, value, is_met in found):
-            return self._outside("condition", unit, attributes)
+        if self._conditions:
+            is_in, attributes = self._ask(facts)
+            if not is_in:
+                return self._outside("condition", unit, attributes)
         if traffic.namespace is not None and not is_in_namespace(traffic.namespace, hashed):
             return self._outside("namespace", unit, attributes)
         if traffic.holdout and hash_share(f"{traffic.seed}:holdout", hashed) < traffic.holdout:
@@ -161,7 +160,7 @@ class Assigner:
                 unit=unit,
                 attributes=attributes,
             )
-        place = bucket(traffic.seed, hashed)
+        place = _again(_fnv1a(hashed, self._seeded)) % RESOLUTION
         arm = self._buckets.arm(place)
         if not arm:
             return self._outside("bucket", unit, attributes, place)
@@ -171,10 +170,23 @@ class Assigner:
             settled_by="bucket",
             propensity=self._propensities[arm],
             unit=unit,
-            shadows=tuple(name for name, seed, share in self._shadows if hash_share(seed, hashed) < share),
+            shadows=self._mirrors(hashed) if self._shadows else (),
             attributes=attributes,
             bucket=place,
         )
+
+    def _ask(self, facts: RequestFacts) -> tuple[bool, Mapping[str, str]]:
+        """Whether a request meets all conditions, and what they looked at."""
+        found = [(source, facts.find(source), is_met) for source, is_met in self._conditions]
+        attributes = {
+            f"{source.place}:{source.name}": value[:MAX_ATTRIBUTE_CHARS]
+            for source, value, _ in found
+            if value is not None
+        }
+        return all(is_met(value) for _, value, is_met in found), attributes
+
+    def _mirrors(self, hashed: str) -> tuple[str, ...]:
+        return tuple(name for name, seed, share in self._shadows if hash_share(seed, hashed) < share)
 
     def _outside(
         self, question: Question, unit: str, attributes: Mapping[str, str], place: int | None = None
@@ -191,7 +203,11 @@ class Assigner:
 
 def find_unit(sources: Iterable[UnitSource], facts: RequestFacts) -> str:
     """The unit of a request by the first place that has one; empty where none has."""
-    return next((found for source in sources if (found := facts.find(source))), "")
+    for source in sources:
+        found = facts.find(source)
+        if found:
+            return found
+    return ""
 
 
 def condition_test(condition: Condition) -> Callable[[str | None], bool]:
@@ -233,12 +249,17 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _fnv1a(text: str) -> int:
+def _again(value: int) -> int:
+    """The hash of the digits of a hash."""
+    return _fnv1a(str(value))
+
+
+def _fnv1a(text: str, value: int = _OFFSET) -> int:
+    """FNV-1a; what a text before this one came to is its ``value``."""
     if text.isascii():
         units: Iterable[int] = text.encode("ascii")
     else:
         units = (unit for (unit,) in iter_unpack("<H", text.encode("utf-16-le", "surrogatepass")))
-    value = _OFFSET
     for unit in units:
         value = ((value ^ unit) * _PRIME) & _WORD
     return value

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
 from datetime import datetime
 from hashlib import sha256
+from json.encoder import encode_basestring as _quoted
 from typing import Any, Final
 
 from headrace.domain.evidence import Arrival, Completion, Evidence, Exposure, Feedback
@@ -22,14 +23,6 @@ _WORDS: Final = {kind: word for word, kind in _KINDS.items()}
 _LONGEST_KEY = 200
 
 
-def _usual_values(kind: type[Evidence]) -> tuple[tuple[str, Any], ...]:
-    return tuple(
-        (field.name, field.default_factory() if field.default_factory is not MISSING else field.default)
-        for field in fields(kind)
-    )
-
-
-_FIELDS: Final = {kind: _usual_values(kind) for kind in _KINDS.values()}
 _NAMES: Final = {word: frozenset(field.name for field in fields(kind)) for word, kind in _KINDS.items()}
 _NEEDED: Final = {
     word: frozenset(
@@ -61,12 +54,67 @@ def record_text(record: Evidence) -> str:
     Raises:
         TypeError: Attributes, inputs or outputs are not plain data.
     """
-    values = {}
-    for name, usual in _FIELDS[type(record)]:
-        value = getattr(record, name)
-        if value != usual:
-            values[name] = value
-    return encode_json(values)
+    if isinstance(record, Exposure):
+        return _exposure_text(record)
+    if isinstance(record, Completion):
+        return _completion_text(record)
+    named = ((field.name, field.default, getattr(record, field.name)) for field in fields(record))
+    return encode_json({name: value for name, usual, value in named if value != usual})
+
+
+# Written one by one, since requests wait for it: a third of the time that JSON of a dict takes.
+
+
+def _exposure_text(record: Exposure) -> str:
+    text = (
+        f'{{"id":{_quoted(record.id)},"test":{_quoted(record.test)},"revision":{_number(record.revision)},'
+        f'"at_ns":{_number(record.at_ns)},"unit":{_quoted(record.unit)},"arm":{_quoted(record.arm)},'
+        f'"propensity":{_number(record.propensity)}'
+    )
+    if record.role != "assigned":
+        text += f',"role":{_quoted(record.role)}'
+    if record.version:
+        text += f',"version":{_quoted(record.version)}'
+    if record.request_id:
+        text += f',"request_id":{_quoted(record.request_id)}'
+    if record.trace_id:
+        text += f',"trace_id":{_quoted(record.trace_id)}'
+    if record.attributes:
+        text += f',"attributes":{encode_json(record.attributes)}'
+    return text + "}"
+
+
+def _completion_text(record: Completion) -> str:
+    text = (
+        f'{{"exposure":{_quoted(record.exposure)},"test":{_quoted(record.test)},"at_ns":{_number(record.at_ns)},'
+        f'"answered_by":{_quoted(record.answered_by)}'
+    )
+    if record.problem:
+        text += f',"problem":{_quoted(record.problem)}'
+    if record.is_gone:
+        text += ',"is_gone":true'
+    if record.latency_ms:
+        text += f',"latency_ms":{_number(record.latency_ms)}'
+    for name, value in (
+        ("first_token_ms", record.first_token_ms),
+        ("prompt_tokens", record.prompt_tokens),
+        ("completion_tokens", record.completion_tokens),
+        ("cost_usd", record.cost_usd),
+    ):
+        if value is not None:
+            text += f',"{name}":{_number(value)}'
+    if record.inputs is not None:
+        text += f',"inputs":{encode_json(record.inputs)}'
+    if record.outputs is not None:
+        text += f',"outputs":{encode_json(record.outputs)}'
+    if record.has_consent:
+        text += ',"has_consent":true'
+    return text + "}"
+
+
+def _number(value: float) -> str:
+    is_plain = type(value) in (int, float) and value - value == 0  # not infinite, and a number
+    return repr(value) if is_plain else encode_json(value)
 
 
 def evidence_from_text(kind: str, text: str) -> Evidence:

@@ -12,12 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from tests.support.evidence import a_completion, a_feedback, an_exposure
 
-from headrace.domain.evidence import Completion, Evidence, Exposure
+from headrace.domain.evidence import Completion, Evidence, Exposure, Feedback
 from headrace.errors import Problem, StateError
 from headrace.store.base import RunStore
 from headrace.store.evidence_records import (
@@ -115,6 +116,37 @@ def test_a_record_is_one_line_and_reads_back(record: Evidence) -> None:
     row = row_from_line(line).columns
     assert evidence_from_row(row) == record
     assert {**row, "record": ""} == {**evidence_row(record), "record": ""}
+
+
+ALL_OF_IT = [
+    Exposure(
+        id="e", test="checkout", revision=2, at_ns=1, unit="u", arm="a", propensity=0.5, role="forced", version="f@1",
+        request_id="r", trace_id="t", attributes={"header:x": "y"},
+    ),
+    Completion(
+        exposure="e", test="checkout", at_ns=1, answered_by="a", problem="E603", is_gone=True, latency_ms=1e-7,
+        first_token_ms=2.5, prompt_tokens=0, completion_tokens=3, cost_usd=float("inf"), inputs={"a": [1]},
+        outputs={"b": None}, has_consent=True,
+    ),
+    Feedback(
+        id="f", at_ns=1, metric="thumbs", value=-0.0, test="checkout", exposure="e", unit="u", source="judge", text="x",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("record", ALL_OF_IT)
+def test_nothing_that_a_record_says_is_left_out(record: Evidence) -> None:
+    said = row_from_line(journal_line(record)).columns["record"]
+    names = {field.name for field in fields(record)}
+    assert json.loads(said).keys() == names
+    assert evidence_from_row(evidence_row(record)) == record
+
+
+def test_what_is_no_plain_data_is_refused() -> None:
+    with pytest.raises(TypeError):
+        journal_line(an_exposure(at_ns=Path()))
+    with pytest.raises(TypeError):
+        journal_line(a_completion(outputs={"text": Path()}))
 
 
 def test_what_is_appended_reaches_the_store_in_its_order(folder: Path, store: RunStore) -> None:
