@@ -20,7 +20,7 @@ from typing import Any
 from headrace.domain.evidence import Completion, Exposure, unit_digest
 from headrace.formats.traffic import read_traffic
 from headrace.operations.ab_revisions import settle_revision
-from headrace.serving.asked_facts import AskedFacts
+from headrace.planning.asked_facts import AskedFacts
 from headrace.serving.traffic_rules import TrafficRules
 from headrace.store.journal import Journal, JournalMover
 from headrace.store.opening import open_store
@@ -109,11 +109,8 @@ async def bench_work(folder: Path, rate: float, seconds: float) -> None:
 
 def work(rules: TrafficRules, journal: Journal, request_id: str) -> None:
     """What splitting does for one request."""
-    scope = {
-        "headers": [(b"host", b"bench"), (b"x-user", request_id.encode())],
-        "headrace.request_id": request_id,
-    }
-    facts = AskedFacts(scope, b"{}", rules.traffic)
+    scope = {"headers": [(b"host", b"bench"), (b"x-user", request_id.encode())]}
+    facts = AskedFacts(scope, b"{}", rules.traffic, request_id)
     chosen = rules.assign(facts)
     journal.append(
         Exposure(

@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
 
-from headrace.ab.asked import Asked, needs_body
 from headrace.ab.choice import Choice
 from headrace.ab.split import Split
 from headrace.errors import StateError, UsageError
+from headrace.planning.asked_facts import MAX_FACT_CHARS, AskedFacts, needs_body
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -28,6 +28,7 @@ Keep: TypeAlias = Callable[[Callable[[], None]], Awaitable[None]]
 CHOICE: Final = "headrace.choice"
 """Key of the request's scope under which the program finds its :class:`Choice`."""
 
+_REQUEST_IDS = (b"x-request-id", b"x-ms-client-request-id")
 _MOST_BYTES = 1_000_000
 _FIRST_FAILURE = 500
 _BAD_REQUEST, _TOO_LARGE, _UNAVAILABLE = 400, 413, 503
@@ -77,12 +78,12 @@ class SplitMiddleware:
         body = b""
         if needs_body(self._split.traffic):
             body, receive = await _read_ahead(receive)
-        asked = Asked(scope, body, self._split.traffic)
+        asked = AskedFacts(scope, body, self._split.traffic, _request_id(scope))
         choice = await self._choose(asked, began)
         async with _Exchange(choice, asked, receive, send, began, self._keep) as exchange:
             await self._app({**scope, CHOICE: choice}, exchange.receive, exchange.send)
 
-    async def _choose(self, asked: Asked, began: float) -> Choice:
+    async def _choose(self, asked: AskedFacts, began: float) -> Choice:
         exposure_id = str(uuid4())
         if self._split.is_synced:
             return await asyncio.to_thread(self._split.choose_for, asked, exposure_id, began)
@@ -115,7 +116,7 @@ class _Exchange:
     """One request and its answer as they pass by."""
 
     def __init__(
-        self, choice: Choice, asked: Asked, receive: Receive, send: Send, began: float, keep: Keep
+        self, choice: Choice, asked: AskedFacts, receive: Receive, send: Send, began: float, keep: Keep
     ) -> None:
         self._choice = choice
         self._keep = keep
@@ -172,6 +173,12 @@ class _Exchange:
 
     def _elapsed_ms(self) -> float:
         return (time.perf_counter() - self._began) * 1000
+
+
+def _request_id(scope: Scope) -> str:
+    """As the request says, else a new one."""
+    given = [value for name in _REQUEST_IDS for key, value in scope["headers"] if key == name]
+    return given[0].decode("latin-1")[:MAX_FACT_CHARS] if given and given[0] else str(uuid4())
 
 
 async def _read_ahead(receive: Receive) -> tuple[bytes, Receive]:

@@ -22,7 +22,10 @@ from uuid import uuid4
 
 from headrace.domain.evidence import Feedback, unit_digest
 from headrace.errors import Problem, UsageError
-from headrace.serving.asked_facts import MAX_FACT_CHARS, UNIT_ID
+from headrace.planning.asked_facts import MAX_FACT_CHARS
+
+UNIT_ID = "x-headrace-unit-id"
+"""Header with the unit that feedback is about, where its body names none."""
 
 MAX_TEXT_CHARS = 10_000
 """Characters of a text that are kept."""
@@ -37,7 +40,7 @@ def read_feedback(body: bytes, headers: Mapping[str, str], test: str) -> tuple[F
 
     Args:
         body: Of the request.
-        headers: Of the request; :data:`~headrace.serving.asked_facts.UNIT_ID` names a unit where the body does not.
+        headers: Of the request; :data:`UNIT_ID` names a unit where the body does not.
         test: Name of the test.
 
     Raises:

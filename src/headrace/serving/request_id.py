@@ -32,7 +32,7 @@ class RequestIds:
             await self._app(scope, receive, send)
             return
         given = {name: value for name, value in scope["headers"] if name in _NAMES and _FORM.fullmatch(value)}
-        chosen = given.get(_NAMES[0]) or given.get(_NAMES[1]) or _new_id()
+        chosen = given.get(_NAMES[0]) or given.get(_NAMES[1]) or new_id().encode()
         answered = [(_NAMES[0], chosen)]
         if _NAMES[1] in given:
             answered.append((_NAMES[1], given[_NAMES[1]]))
@@ -46,8 +46,8 @@ class RequestIds:
         await self._app(scope, receive, send_with_id)
 
 
-def _new_id() -> bytes:
+def new_id() -> str:
     """A UUID of version 4, written without the class, whose objects cost more than all the rest."""
     bits = f"{_ids.getrandbits(122):031x}"
     variant = "89ab"[int(bits[0], 16)]
-    return f"{bits[1:9]}-{bits[9:13]}-4{bits[13:16]}-{variant}{bits[16:19]}-{bits[19:]}".encode()
+    return f"{bits[1:9]}-{bits[9:13]}-4{bits[13:16]}-{variant}{bits[16:19]}-{bits[19:]}"

@@ -20,12 +20,13 @@ from headrace.domain.flow import ENDPOINT
 from headrace.domain.run import LineResult
 from headrace.engine.line import OnOutputs, OnText, run_line
 from headrace.errors import UsageError
+from headrace.planning.asked_facts import AskedFacts
 from headrace.planning.assignment import Assignment
 from headrace.serving.admission import ENDED, SLOW
-from headrace.serving.asked_facts import AskedFacts
 from headrace.serving.evidence_log import EvidenceLog
 from headrace.serving.feedback import read_feedback
 from headrace.serving.mirrors import Mirrors
+from headrace.serving.request_id import REQUEST_ID, new_id
 from headrace.serving.served import FLOW_VERSION, Fit, FlowCall, ServedFlow, ServedVersion
 from headrace.serving.traffic_rules import TrafficRules
 from headrace.telemetry import attributes as names
@@ -71,7 +72,7 @@ class SplitFlow(ServedFlow):
     def call(self, scope: Scope, body: Any) -> Iterator[FlowCall]:
         """One request, and the arm that answers it; see :meth:`ServedFlow.call`."""
         rules = self.rules
-        facts = AskedFacts(scope, body, rules.traffic)
+        facts = AskedFacts(scope, body, rules.traffic, scope.get(REQUEST_ID) or new_id())
         assignment = rules.assign(facts)
         self.n_requests += 1
         with rules.hold(), rules.arms[assignment.arm].use() as version:

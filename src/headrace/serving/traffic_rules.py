@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 from headrace.domain.traffic import Revision, Traffic
 from headrace.errors import Problem, UsageError
+from headrace.planning.asked_facts import AskedFacts
 from headrace.planning.assignment import Assigner, Assignment
-from headrace.serving.asked_facts import AskedFacts
 from headrace.serving.request_log import RequestLogRule
 from headrace.serving.served import ServedFlow
 

@@ -1,22 +1,15 @@
-"""What a request says of itself, as the assignment of an arm asks for it."""
+"""What an HTTP request says of itself, as the assignment of an arm asks for it."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 from uuid import uuid4
 
-from starlette.types import Scope
-
 from headrace.domain.traffic import Traffic, UnitSource
-from headrace.errors import HeadraceError
-from headrace.serving.flow_inputs import read_json
-from headrace.serving.request_id import REQUEST_ID
-
-UNIT_ID: Final = "x-headrace-unit-id"
-"""Header with the unit that feedback is about, where its body names none."""
 
 MAX_FACT_CHARS: Final = 1_000
 """Texts that are longer count as absent: every character of a unit is hashed."""
@@ -28,12 +21,13 @@ class AskedFacts:
     """The facts of one request, each looked for when it is asked for.
 
     Args:
-        scope: The request.
+        scope: The request, as ASGI has it.
         body: Its body: bytes, or the object that was read of them.
         traffic: The rules of the test.
+        request_id: Its id.
 
     Attributes:
-        request_id: Its id.
+        request_id: See above.
         cookie: The ``set-cookie`` field of the answer, for a browser that gets a unit; empty for every other request.
     """
 
@@ -43,55 +37,57 @@ class AskedFacts:
         "_fields",
         "_given",
         "_headers",
-        "_scope",
+        "_is_secure",
         "_traffic",
         "cookie",
         "request_id",
     )
 
-    def __init__(self, scope: Scope, body: Any, traffic: Traffic) -> None:
-        self._scope = scope
+    def __init__(self, scope: Mapping[str, Any], body: Any, traffic: Traffic, request_id: str) -> None:
+        # The first one of a name counts.
+        self._headers: Mapping[bytes, bytes] = dict(reversed([*scope["headers"]]))
+        self._is_secure = scope.get("scheme") == "https"
         self._body = body
         self._traffic = traffic
-        self._headers: list[tuple[bytes, bytes]] = scope["headers"]
         self._fields: Mapping[str, Any] | None = None
         self._cookies: Mapping[str, str] | None = None
         self._given: tuple[UnitSource, str] | None = None
-        self.request_id = str(scope.get(REQUEST_ID) or uuid4())
+        self.request_id = request_id
         self.cookie = ""
-        self._give_unit()
+        for unit in traffic.units:
+            if unit.place == "cookie":
+                self._give_unit(unit)
+                break
 
     @property
     def forced(self) -> str | None:
         """The arm that a tester asks for; ``None`` where nobody may, or does."""
-        return self.header(self._traffic.forced_by) if self._traffic.forced_by else None
+        name = self._traffic.forced_by
+        return self._header(name) if name else None
 
     def find(self, source: UnitSource) -> str | None:
         """The text at a place of the request; ``None`` where there is none, or more than anybody would hash."""
         if self._given is not None and source == self._given[0]:
             return self._given[1]
         if source.place == "header":
-            found = self.header(source.name)
+            found = self._header(source.name)
         elif source.place == "cookie":
             found = self._read_cookies().get(source.name)
         else:
             found = _as_text(self._find_field(source.name))
         return found if found and len(found) <= MAX_FACT_CHARS else None
 
-    def header(self, name: str) -> str | None:
-        """The value of a header field; ``None`` where the request has none of the name."""
-        wanted = name.lower().encode("latin-1", "replace")
-        return next((value.decode("latin-1") for key, value in self._headers if key == wanted), None)
+    def _header(self, name: str) -> str | None:
+        value = self._headers.get(_header_key(name))
+        return None if value is None else value.decode("latin-1")
 
-    def _give_unit(self) -> None:
-        """Give a browser without a unit one that it brings along from now on, where the test asks for a cookie."""
-        units = self._traffic.units
-        source = next((unit for unit in units if unit.place == "cookie"), None)
-        if source is None or any(self.find(unit) for unit in units):
+    def _give_unit(self, source: UnitSource) -> None:
+        """Give a browser without a unit one that it brings along from now on."""
+        if any(self.find(unit) for unit in self._traffic.units):
             return
         unit = str(uuid4())
         self._given = source, unit
-        secure = "; Secure" if self._scope.get("scheme") == "https" else ""
+        secure = "; Secure" if self._is_secure else ""
         self.cookie = f"{source.name}={unit}; Path=/; Max-Age={_COOKIE_AGE_S}; HttpOnly; SameSite=Lax{secure}"
 
     def _find_field(self, name: str) -> Any:
@@ -106,19 +102,30 @@ class AskedFacts:
     def _read_cookies(self) -> Mapping[str, str]:
         if self._cookies is None:
             try:
-                read = SimpleCookie(self.header("cookie") or "")
+                read = SimpleCookie(self._header("cookie") or "")
             except CookieError:
                 read = SimpleCookie()
             self._cookies = {name: morsel.value for name, morsel in read.items()}
         return self._cookies
 
 
+def needs_body(traffic: Traffic) -> bool:
+    """Whether the rules look into bodies of requests."""
+    sources = [*traffic.units, *(condition.attribute for condition in traffic.target)]
+    return any(source.place in ("field", "session") for source in sources)
+
+
+@lru_cache(maxsize=64)
+def _header_key(name: str) -> bytes:
+    return name.lower().encode("latin-1", "replace")
+
+
 def _read_fields(body: Any) -> Mapping[str, Any]:
     if isinstance(body, Mapping):
         return body
     try:
-        fields = read_json(body)
-    except (ValueError, RecursionError, HeadraceError):
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
         return {}
     return fields if isinstance(fields, dict) else {}
 
