@@ -9,6 +9,10 @@ from typing import Final
 from headrace.domain.evidence import Completion, Evidence, Exposure, Feedback
 from headrace.store.base import RunStore
 
+CLAIM: Final = "claim"
+COST: Final = "cost_usd"
+"""Behind the name of an evaluator and a dot: that it is at a request, and what its score cost. No scores."""
+
 _BATCH: Final = 10_000
 
 
@@ -66,7 +70,7 @@ def read_logged(store: RunStore, test: str) -> tuple[LoggedRequest, ...]:
 
 def _remember(last: dict[tuple[str, str, str], tuple[int, float]], record: Feedback) -> None:
     """Keep the value that was said last; of two at the same time that which came last."""
-    if record.value is None:
+    if record.value is None or record.metric == f"{record.source}.{COST}":
         return
     key = ("exposure", record.exposure, record.metric)
     if not record.exposure:

@@ -32,6 +32,7 @@ from headrace.evaluation.report.revisions import say_revision
 from headrace.operations.ab_revisions import allocate, roll_back, settle_revision
 from headrace.operations.ab_webhook import Deliveries, Outbox
 from headrace.operations.follow_ab import AbFollower
+from headrace.operations.score_traffic import Scoring, TrafficScorer
 from headrace.operations.workspace import Workspace, open_workspace
 from headrace.providers.loading import load_optional
 from headrace.providers.variables import Variables
@@ -186,7 +187,7 @@ class Watch:
 
 
 class RunningWatch:
-    """A watch until it is closed; its webhooks are on a thread of their own.
+    """A watch until it is closed; its webhooks and its evaluators are on threads of their own.
 
     Args:
         workspace: For the store, the clock and the key of webhooks.
@@ -199,6 +200,7 @@ class RunningWatch:
         self._watch = watch
         self._tell = tell
         self._deliveries = Deliveries(open_outbox(workspace, tell), workspace.now)
+        self._scoring = Scoring(workspace, tell)
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run_aside, daemon=True, name="headrace-watch")
 
@@ -211,6 +213,7 @@ class RunningWatch:
         while True:
             for test in self._watch.step(self._workspace.now()):
                 self._deliveries.ask(test)
+                self._scoring.ask(test)
             if self._is_over.wait(MIN_EVERY_S):
                 return
 
@@ -219,10 +222,11 @@ class RunningWatch:
         self._is_over.set()
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """End both threads after what they are at, but wait no longer for each than ``timeout_s`` seconds."""
+        """End all threads after what they are at, but wait no longer for each than ``timeout_s`` seconds."""
         self._is_over.set()
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
+        self._scoring.close(timeout_s)
         self._deliveries.close(timeout_s)
 
     def _run_aside(self) -> None:
@@ -288,6 +292,7 @@ def look_once(workspace: Workspace, watch: Watch, tell: Tell) -> None:
     outbox = open_outbox(workspace, tell)
     for test in watch.step(workspace.now()):
         outbox.deliver(test, workspace.now())
+        TrafficScorer(workspace, test, tell).step()
     watch.raise_if_away()
 
 
