@@ -328,7 +328,8 @@ class RunStore(Protocol):
     def append_evidence(self, records: Sequence[Evidence | EvidenceRow]) -> int:
         """Keep what live traffic left behind, in one transaction, at the next places in the order of arrival.
 
-        A record whose id is kept already is left out, whatever else it says. Feedback may come before its exposure.
+        A record whose id is kept already in its test is left out, whatever else it says. Feedback may come before its
+        exposure.
         Feedback that names no test belongs to that of its exposure; it arrives in that test when both are there.
 
         Returns:

@@ -27,7 +27,8 @@ class MemoryEvidence:
         super().__init__()
         self._evidence_lock = Lock()
         self._last_place = 0
-        self._evidence: dict[tuple[str, str], dict[str, Any]] = {}
+        self._evidence: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._exposed: dict[str, str] = {}
         self._placed: dict[str, list[dict[str, Any]]] = {}
         self._waiting: dict[str, list[dict[str, Any]]] = {}
         self._answered: dict[str, dict[str, Any]] = {}
@@ -39,33 +40,35 @@ class MemoryEvidence:
         n_new = 0
         with self._evidence_lock:
             for row in rows:
-                key = (row["kind"], row["id"])
-                if key in self._evidence:
-                    continue
-                self._evidence[key] = row
-                n_new += 1
-                self._place(row)
+                row["test"] = row["test"] or self._exposed.get(row["exposure"], "")
+                n_new += self._place(row)
             self._settle_feedback(row["id"] for row in rows if row["kind"] == "exposure")
         return n_new
 
-    def _place(self, row: dict[str, Any]) -> None:
-        """Give a row its place; feedback of which the test is not known waits there for its exposure."""
+    def _place(self, row: dict[str, Any]) -> bool:
+        """Give a new row its place; feedback of which the test is not known waits there for its exposure."""
+        key = (row["test"], row["kind"], row["id"])
+        if key in self._evidence:
+            return False
+        self._evidence[key] = row
         self._last_place += 1
         row["place"] = self._last_place
         if not row["test"]:
-            exposure = self._evidence.get(("exposure", row["exposure"]))
-            if exposure is None:
-                self._waiting.setdefault(row["exposure"], []).append(row)
-                return
-            row["test"] = exposure["test"]
+            self._waiting.setdefault(row["exposure"], []).append(row)
+            return True
         self._placed.setdefault(row["test"], []).append(row)
+        if row["kind"] == "exposure":
+            self._exposed.setdefault(row["id"], row["test"])
         if row["request_id"] is not None:
             self._answered.setdefault(row["request_id"], row)
+        return True
 
     def _settle_feedback(self, exposures: Iterable[str]) -> None:
         if self._waiting:
             settled = [row for exposure in exposures for row in self._waiting.pop(exposure, ())]
             for row in sorted(settled, key=_place_of):
+                del self._evidence["", row["kind"], row["id"]]
+                row["test"] = self._exposed[row["exposure"]]
                 self._place(row)
 
     def read_arrivals(self, test: str, *, after: int = 0, limit: int = 10_000) -> tuple[Arrival, ...]:
@@ -115,7 +118,8 @@ class MemoryEvidence:
         with self._evidence_lock:
             self._revisions.pop(test, None)
             for row in self._placed.pop(test, ()):
-                del self._evidence[row["kind"], row["id"]]
+                del self._evidence[test, row["kind"], row["id"]]
+            self._exposed = {key: of for key, of in self._exposed.items() if of != test}
             self._answered = {key: row for key, row in self._answered.items() if row["test"] != test}
 
 

@@ -329,22 +329,31 @@ SELECT
     CAST(:place AS BIGINT), CAST(:kind AS TEXT), CAST(:id AS TEXT),
     CASE
         WHEN CAST(:test AS TEXT) <> '' THEN :test
-        ELSE COALESCE((SELECT test FROM evidence WHERE id = :exposure AND kind = 'exposure'), '')
+        ELSE COALESCE(
+            (SELECT test FROM evidence WHERE id = :exposure AND kind = 'exposure' ORDER BY place LIMIT 1), ''
+        )
     END,
     CAST(:request_id AS TEXT), CAST(:exposure AS TEXT), CAST(:record AS TEXT)
 WHERE TRUE
-ON CONFLICT (id, kind) DO NOTHING;
+ON CONFLICT (id, kind, test) DO NOTHING;
 
 -- name: find_awaited
 -- Feedback that waited for one of the exposures behind a place, with the test of that.
 SELECT feedback.place, exposure.test FROM evidence AS exposure
 JOIN evidence AS feedback ON feedback.exposure = exposure.id AND feedback.test = ''
-WHERE exposure.place > :after AND exposure.kind = 'exposure'
+WHERE exposure.place > :after AND exposure.kind = 'exposure' AND NOT EXISTS (
+    SELECT 1 FROM evidence AS first
+    WHERE first.id = exposure.id AND first.kind = exposure.kind AND first.place < exposure.place
+)
 ORDER BY feedback.place;
 
 -- name: settle_feedback
 -- Let feedback that has found its test arrive now: readers of the test may be past the place where it waited.
-UPDATE evidence SET test = :test, place = :new_place WHERE place = :place;
+UPDATE evidence SET test = :test, place = :new_place
+WHERE place = :place AND NOT EXISTS (
+    SELECT 1 FROM evidence AS known
+    WHERE known.id = evidence.id AND known.kind = evidence.kind AND known.test = :test
+);
 
 -- name: read_arrivals
 -- The next records of a test after a place, in order of arrival.

@@ -74,11 +74,24 @@ def test_a_record_that_comes_again_is_ignored_even_with_another_content(store: R
     records: list[Evidence] = [an_exposure(), a_completion(), a_feedback()]
     assert store.append_evidence([*records, records[0]]) == 3
     last = store.read_arrivals("checkout")[-1].place
-    again = [an_exposure(arm="a"), a_completion(problem="E601"), a_feedback(value=0.0, test="other")]
+    again = [an_exposure(arm="a"), a_completion(problem="E601"), a_feedback(value=0.0)]
     assert store.append_evidence([*again, an_exposure(2)]) == 1
     assert arrived(store) == [*records, an_exposure(2)]
     assert arrived(store, after=last) == [an_exposure(2)]
-    assert arrived(store, "other") == []
+
+
+def test_one_request_is_evidence_in_each_test_that_it_is_part_of(store: RunStore) -> None:
+    ours: list[Evidence] = [an_exposure(), a_completion(), a_feedback()]
+    theirs: list[Evidence] = [replace(record, test="other") for record in ours]
+    assert store.append_evidence([ours[0], *theirs, *ours]) == 6
+    assert store.append_evidence([*ours, *theirs]) == 0
+    assert (arrived(store), arrived(store, "other")) == (ours, theirs)
+    waits = a_feedback(2, test="")
+    assert store.append_evidence([waits, a_feedback(2), an_exposure(2), an_exposure(2, test="other")]) == 4
+    assert arrived(store)[3:] == [a_feedback(2), an_exposure(2)]
+    assert arrived(store, "other")[3:] == [an_exposure(2, test="other")]
+    store.delete_ab_test("checkout")
+    assert arrived(store, "other")[:3] == theirs
 
 
 def test_feedback_that_names_no_test_gets_that_of_its_exposure(store: RunStore) -> None:
