@@ -38,6 +38,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from hashlib import sha256
+from os.path import relpath
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlsplit
@@ -109,7 +110,7 @@ def _read(root: Block, file: Path) -> Traffic:
         path=str(file),
         arms=arms,
         baseline=_read_baseline(root, arms),
-        digest=_digest(root.data, arms),
+        digest=_digest(root.data, arms, file.parent),
         flow=_read_flow(root, file, offered),
         units=_read_units(root),
         seed=root.text("seed") or name,
@@ -232,9 +233,18 @@ def _read_webhook(root: Block) -> str:
     return text
 
 
-def _digest(said: Mapping[str, Any], arms: tuple[TrafficArm, ...]) -> str:
-    """SHA-256 over what the file says, with what an experiment says of its arms."""
+def _digest(said: Mapping[str, Any], arms: tuple[TrafficArm, ...], folder: Path) -> str:
+    """SHA-256 over what the file says, with what an experiment says of its arms; the same wherever the files lie."""
     counted = {key: value for key, value in said.items() if key not in _NOTES}
-    plain = [asdict(replace(arm, span=None)) for arm in arms]
+    plain = [asdict(_unplaced(arm, folder)) for arm in arms]
     text = json.dumps([counted, plain], sort_keys=True, ensure_ascii=True, default=str)
     return sha256(text.encode("ascii")).hexdigest()
+
+
+def _unplaced(arm: TrafficArm, folder: Path) -> TrafficArm:
+    """An arm with its path as seen from a folder."""
+    path = arm.arm.flow_path
+    if path is None or parse_version_name(path) is not None:
+        return replace(arm, span=None)
+    path = Path(relpath(path, folder)).as_posix()
+    return replace(arm, span=None, source=path, arm=replace(arm.arm, flow_path=path))

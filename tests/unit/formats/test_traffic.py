@@ -252,6 +252,20 @@ def test_the_digest_is_over_what_is_said_and_not_how(tmp_path: Path) -> None:
     assert read(f"{BASE}seed: s\n", tmp_path).digest != digest
 
 
+def test_the_digest_is_the_same_wherever_the_files_lie(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "name: t\nexperiment: experiment.yaml\narms: [zero, {name: own, flow: other}, {name: old, flow: other@1}]\n"
+    elsewhere = tmp_path / "else where"
+    elsewhere.mkdir()
+    digest = read(text, tmp_path).digest
+    assert read(text, elsewhere).digest == digest
+    monkeypatch.chdir(tmp_path)
+    assert read_traffic(Path("traffic.yaml")).digest == digest
+    (tmp_path / "another").mkdir()
+    assert read(text.replace("flow: other}", "flow: another}"), tmp_path).digest != digest
+
+
 def test_the_digest_follows_the_arms_of_the_experiment(tmp_path: Path) -> None:
     text = "name: t\nexperiment: experiment.yaml\narms: [zero, few]\n"
     changed = EXPERIMENT.replace("a.few", "{name: few, choices: {a: many}}")
