@@ -222,7 +222,9 @@ def test_nothing_that_was_acknowledged_is_lost_or_counted_twice_when_workers_are
     assert {*exposures.values(), *feedback.values(), *completions.values()} == {1}
 
 
-def test_a_server_rolls_an_arm_back_that_fails_and_leaves_nobody_behind(tmp_path: Path) -> None:
+def test_a_server_rolls_an_arm_back_that_fails_though_its_watch_was_killed_and_leaves_nobody_behind(
+    tmp_path: Path,
+) -> None:
     files = dict(FILES)
     files["f/say.py"] = files["f/say.py"].replace(
         "    await", '    if style == "loud":\n        raise ValueError("no")\n    await'
@@ -233,6 +235,9 @@ def test_a_server_rolls_an_arm_back_that_fails_and_leaves_nobody_behind(tmp_path
     )
     write(tmp_path, files)
     with running(tmp_path, source=SOURCE) as served:
+        [first] = [line for line in processes_of(served.process.pid) if "spawn_main" in line]
+        os.kill(int(first.split()[0]), signal.SIGKILL)
+        until(lambda: any("watches styles has ended with -9" in line for line in served.said))
         caller = Caller(served.port)
         arms: list[str] = []
 

@@ -129,7 +129,7 @@ def serve_flow(workspace: Workspace, request: ServeRequest, calls: ServeCalls) -
         def announce_all() -> None:
             announce()
             if request.is_judging:
-                stack.enter_context(watched(workspace, tests.values()))
+                stack.enter_context(watched(workspace, tests.values(), calls.tell))
 
         if n_workers == 1:
             _serve_on(workspace, request, listener, announce, calls.tell)
@@ -355,7 +355,7 @@ def _serve_on(
         flows = load_flows(workspace, request, stack, tell, is_watched=request.is_judging)
         splits = flows.splits
         if request.is_judging and not is_worker:
-            stack.enter_context(watched(workspace, splits.tests()))
+            stack.enter_context(watched(workspace, splits.tests(), tell))
 
         async def run() -> None:
             async with (

@@ -6,11 +6,10 @@ import asyncio
 import logging
 import os
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.util import find_spec
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from headrace.domain.traffic import Revision, Traffic
 from headrace.errors import HeadraceError, Problem, UsageError
 from headrace.formats.traffic import read_traffic
 from headrace.operations.ab_revisions import settle_revision
+from headrace.operations.kept_process import KeptProcess
 from headrace.operations.renew_flows import ServedSource, Tell
 from headrace.operations.served_sources import FlowSource
 from headrace.operations.served_versions import LoadedVersion, ServingChoice
@@ -32,7 +32,6 @@ FOLLOW_EVERY_S = 1.0
 
 _FLUSH_S = 5.0
 _BACKUP_EVERY_S = 5.0
-_END_WATCH_S = 10.0
 _SPLIT_FLOW = "headrace.serving.traffic:SplitFlow"
 _RULES = "headrace.serving.traffic_rules:TrafficRules"
 _EVIDENCE_LOG = "headrace.serving.evidence_log:EvidenceLog"
@@ -314,10 +313,10 @@ class SplitTraffic:
 
 
 @contextmanager
-def watched(workspace: Workspace, tests: Iterable[Traffic]) -> Iterator[None]:
+def watched(workspace: Workspace, tests: Iterable[Traffic], tell: Tell) -> Iterator[None]:
     """Watch tests during the block, as ``headrace ab watch`` does, in a process beside this one.
 
-    It moves journals as well. Images, which have no statistics, do without.
+    It moves journals as well, and is started again when it dies. Images, which have no statistics, do without.
 
     Raises:
         StateError: The store is away.
@@ -330,18 +329,9 @@ def watched(workspace: Workspace, tests: Iterable[Traffic]) -> Iterator[None]:
     if not names or not _has_watch():
         yield
         return
-    watch = get_context("spawn").Process(
-        target=_watch, args=(workspace.settings, workspace.cwd, names), daemon=True
-    )
-    watch.start()
-    try:
+    args = (workspace.settings, workspace.cwd, names)
+    with closing(KeptProcess(_watch, args, f"watches {', '.join(names)}", lambda text: tell(text, ()))):
         yield
-    finally:
-        watch.terminate()
-        watch.join(_END_WATCH_S)
-        if watch.is_alive():
-            watch.kill()
-            watch.join()
 
 
 def _has_watch() -> bool:
