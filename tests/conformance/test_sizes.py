@@ -52,6 +52,7 @@ CATCH_ALL: Mapping[str, str] = {
     "operations/track_wandb.py": "what wandb raises has no family; likewise",
     "operations/renew_flows.py": "whatever happens while looking for a new version, the server goes on with the last one",
     "operations/serve_traffic.py": "likewise: what held of a test before goes on",
+    "operations/kept_requests.py": "a request that cannot be recorded is left out, and the next ones are kept",
     "serving/observed.py": "whatever ends a request is on its span; the exception is raised again",
     "cli/main.py": "the outer edge: a fault of ours becomes a report",
     "tools/user_code.py": "importing the user's file may raise anything; it becomes a problem of that file",

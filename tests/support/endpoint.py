@@ -18,7 +18,8 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from headrace.config import load_settings
 from headrace.domain.access import AccessRules
-from headrace.operations.serve_flow import ServeRequest, load_flows, opened
+from headrace.operations.kept_requests import kept_requests
+from headrace.operations.serve_flow import ServeRequest, load_flows, opened, serving_choice
 from headrace.operations.workspace import Workspace, open_workspace
 from headrace.serving.app import run_flow_server
 from headrace.serving.served import Served
@@ -78,6 +79,7 @@ def serving(
     environment: Mapping[str, str] | None = None,
     access: AccessRules | None = None,
     traffic: Sequence[str] = (),
+    keep: str | None = None,
 ) -> Iterator[Endpoint]:
     """Flows in a server in a thread of its own; they are loaded in this one, for that changes the working directory."""
     write(folder, files)
@@ -110,7 +112,8 @@ def serving(
             port=0,
             traffic=[Path(file) for file in traffic],
         )
-        flows = load_flows(workspace, request, stack, lambda text, _: told.append(text))
+        choice = serving_choice(settings, request, stack.enter_context(kept_requests(workspace, keep)))
+        flows = load_flows(workspace, request, choice, stack, lambda text, _: told.append(text))
         listener = stack.enter_context(bind("127.0.0.1", 0))
         port = listener.getsockname()[1]
         task = loop.create_task(serve())

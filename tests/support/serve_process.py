@@ -32,10 +32,10 @@ class Served:
         assert self.process.stderr is not None
         self.said.extend(iter(self.process.stderr.readline, ""))
 
-    def ask(self, q: str = "0", path: str = "/score", method: str = "POST") -> tuple[int, Any]:
+    def ask(self, q: str = "0", path: str = "/score", method: str = "POST", **more: Any) -> tuple[int, Any]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
-            connection.request(method, path, json.dumps({"q": q}))
+            connection.request(method, path, json.dumps({"q": q, **more}))
             response = connection.getresponse()
             return response.status, json.loads(response.read())
         finally:

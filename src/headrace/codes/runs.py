@@ -152,7 +152,7 @@ RUN_CODES: Mapping[str, Entry] = {
     "S811": Entry(
         "not-resumable",
         "A run that cannot be gone on with",
-        "The run does not know what data it was made with: it was read from a folder.",
+        "The run does not know what data it was made with: it was read from a folder, or a server kept its requests.",
     ),
     "S812": Entry(
         "not-a-run-folder",

@@ -206,6 +206,8 @@ class RunSpec:
         environment_names: Which variables the run was given; their values may be secret and are not kept.
         sources: Node to digests of what its tool is made of: files and templates by their names, versions of packages.
             Nodes whose results the run neither keeps nor takes are not among them.
+        is_served: Whether its lines are requests that a server has answered: nobody asked for them line by line, and
+            nobody can go on with them.
     """
 
     name: str
@@ -234,6 +236,7 @@ class RunSpec:
     sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     flow_version: int | None = None
     data_version: int | None = None
+    is_served: bool = False
 
     @property
     def version_name(self) -> str | None:
@@ -250,7 +253,7 @@ class Run:
         metrics: What aggregation nodes logged.
         aggregation: Results of the aggregation nodes.
         problem: Why the run as a whole failed, or the aggregation.
-        n_lines: Lines that the run was asked to do.
+        n_lines: Lines that the run was asked to do; of a run of served requests those that are recorded so far.
         n_completed, n_failed: Lines recorded so far.
         usage: Sum over the recorded lines.
         is_archived: Whether lists leave it out.

@@ -124,7 +124,9 @@ def _find_earlier(
     found = [
         other
         for other in workspace.store.list_runs()
-        if (other.spec.flow_path, other.spec.flow_name) == flow and other.created_at < run.created_at
+        if (other.spec.flow_path, other.spec.flow_name) == flow
+        and other.created_at < run.created_at
+        and not (run.spec.is_served or other.spec.is_served)  # there, equal numbers mean nothing
     ]
     for other in sorted(found, key=lambda other: arm_of(other) != arm_of(run)):  # stable: the newest first
         line = workspace.store.read_line(other.spec.name, line_number)

@@ -26,7 +26,8 @@ from headrace.operations.find_effects import known_arm
 from headrace.operations.judge_versions import check_judge_versions
 from headrace.operations.keep_version import data_name
 from headrace.operations.named_versions import recorded_versions
-from headrace.operations.run_batch import GIT_BRANCH, GIT_COMMIT, variant_text
+from headrace.operations.recorded_choices import variant_text
+from headrace.operations.run_batch import GIT_BRANCH, GIT_COMMIT
 from headrace.operations.stored_comparison import StoredArms
 from headrace.operations.versions import find_version
 from headrace.operations.workspace import Workspace
@@ -241,7 +242,12 @@ def _made(
 
 def _is_of(run: Run, baseline: NamedBaseline, sought: Sought) -> bool:
     spec, version = run.spec, baseline.version
-    if spec.source_run is not None or run.status != COMPLETED or spec.name in sought.excluded:
+    if (
+        spec.source_run is not None
+        or spec.is_served
+        or run.status != COMPLETED
+        or spec.name in sought.excluded
+    ):
         return False
     if version is not None:
         return (spec.flow_name, spec.flow_digest) == (version.flow, version.digest)

@@ -64,6 +64,8 @@ def resume_run(workspace: Workspace, request: ResumeRequest, on_event: OnEvent |
     name, given = request.name, request.environment_variables
     base = workspace.store.read_run(name)
     spec = base.spec
+    if spec.is_served:
+        check_resumable(spec)
     if is_at_work(base, workspace.now()):
         raise UsageError(taken_over(name))
     _check_left(base, retries_failed=request.retries_failed)

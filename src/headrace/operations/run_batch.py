@@ -31,6 +31,7 @@ from headrace.operations.keep_version import keep_data_version, keep_flow_versio
 from headrace.operations.line_runners import check_on, make_spread
 from headrace.operations.prepare_flow import FlowChoice, LoadedFlow
 from headrace.operations.read_version import FlowSnapshot, read_snapshot
+from headrace.operations.recorded_choices import asked_models, variant_text
 from headrace.operations.run_lines import make_lines
 from headrace.operations.run_names import default_name, expand_title
 from headrace.operations.run_owner import is_at_work, new_owner
@@ -202,6 +203,15 @@ def check_resumable(spec: RunSpec) -> None:
     Raises:
         UsageError: S811; C507 when the run was given a key, which is not recorded.
     """
+    if spec.is_served:
+        raise UsageError(
+            Problem(
+                code="S811",
+                what=f"The run {spec.name!r} holds requests that a server has answered; there is none left to do.",
+                fix="Let a flow answer the same inputs in a new run: headrace run create --flow FLOW "
+                f"--run {spec.name} --column-mapping NAME='${{run.inputs.NAME}}'",
+            )
+        )
     if spec.data_path is None and spec.source_run is None:
         raise UsageError(
             Problem(
@@ -254,7 +264,7 @@ def unlimited(cap: Cap | None, loaded: LoadedFlow) -> Problem | None:
         what = f"The {limited} cannot be limited: {why}."
         fix = "Leave the limit away, and choose fewer lines: data: {sample: {n: 50}}."
         return Problem(code="C507", what=what, fix=fix)
-    models = _models(loaded.flow)
+    models = asked_models(loaded.flow)
     if cap.cost_usd is None or loaded.price is not None or not models:
         return None
     what = f"The cost cannot be limited: the price of {', '.join(models)} is not known."
@@ -311,7 +321,7 @@ def make_spec(
         resume_from=request.resume_from,
         variant=variant_text(choices),
         arm=arm.name if arm else None,
-        model=", ".join(_models(flow)) or None,
+        model=", ".join(asked_models(flow)) or None,
         chosen_model=arm.model if arm else None,
         connections=recorded_overrides(request, arm),
         init=mask_settings(request.init),
@@ -328,11 +338,6 @@ def make_spec(
     )
 
 
-def variant_text(choices: Mapping[str, str]) -> str | None:
-    """Choices as a run records them: ``${node.variant}`` texts, joined by commas; ``None`` for none."""
-    return ",".join(f"${{{node}.{name}}}" for node, name in choices.items()) or None
-
-
 def _checkout(workspace: Workspace, flow: Path) -> dict[str, str]:
     """Branch and commit of the repository that a flow lies in; of a version that was written to be run, neither."""
     if flow.is_relative_to(workspace.state_folder.resolve()):
@@ -340,24 +345,3 @@ def _checkout(workspace: Workspace, flow: Path) -> dict[str, str]:
     found = read_checkout(flow if flow.is_dir() else flow.parent)
     known = {} if found is None else {GIT_BRANCH: found.branch, GIT_COMMIT: found.commit}
     return {name: value for name, value in known.items() if value is not None}
-
-
-def _models(flow: Flow) -> tuple[str, ...]:
-    """``connection/model`` of every llm node, each once; of a prompty its type where it names no connection.
-
-    A flow that runs elsewhere may ask any model: its address stands here.
-    """
-    if flow.remote is not None:
-        return (flow.remote.url,)
-    if flow.prompt is not None:
-        asked = flow.prompt.configuration
-        model = asked.get("azure_deployment") or asked.get("model") or ""
-        return (f"{asked.get('connection') or asked.get('type')}/{model}",)
-    if flow.model is not None:
-        return (f"{flow.model.connection}/{flow.model.model}",)
-    found = {
-        f"{node.connection}/{node.inputs.get('deployment_name') or node.inputs.get('model') or ''}": None
-        for node in flow.nodes
-        if node.type == "llm"
-    }
-    return tuple(found)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,8 @@ def make_lines(
             _check_alignment(dataset, base, base_data)
         if base_data is not None:
             base_data = place_images(base_data, Path(base_data.path), flow.message_format)
-        source = LazyLines(lambda: _source_lines(workspace, base, base_data), base.n_completed)
+        n_known = base.n_completed  # a server may add lines behind these meanwhile
+        source = LazyLines(lambda: islice(_source_lines(workspace, base, base_data), n_known), n_known)
         source = source if only is None else tuple(source)  # read once: it is gone through twice
     elif dataset is None:
         raise DefinitionError(

@@ -7,9 +7,10 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from headrace.domain.run import RUNNING, Run
+from headrace.domain.run import CANCELED, RUNNING, Run
 from headrace.errors import HeadraceError
 
 BEAT_S = 5.0
@@ -26,6 +27,13 @@ def new_owner() -> str:
 def is_at_work(run: Run, now: datetime) -> bool:
     """Whether a process works on the run, as far as can be told from its heartbeat and, on this host, its process."""
     return run.status == RUNNING and is_owner_at_work(run.owner, run.heartbeat_at, now)
+
+
+def as_of(run: Run, now: datetime) -> Run:
+    """A run as it is now: one of served requests has ended with its server, also where that could not say so."""
+    if not run.spec.is_served or run.status != RUNNING or is_at_work(run, now):
+        return run
+    return replace(run, status=CANCELED, finished_at=run.heartbeat_at or run.created_at)
 
 
 def is_owner_at_work(owner: str | None, heartbeat_at: datetime | None, now: datetime) -> bool:

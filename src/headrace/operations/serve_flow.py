@@ -18,6 +18,7 @@ from headrace.config import Settings, load_settings, serving_variable
 from headrace.domain.access import AccessRules
 from headrace.domain.traffic import Traffic
 from headrace.errors import DefinitionError, Problem, UsageError
+from headrace.operations.kept_requests import KeptRequests, keep_rule, kept_requests
 from headrace.operations.renew_flows import Renewals, ServedSource, Tell, source_state
 from headrace.operations.serve_access import AccessChoice, access_rules
 from headrace.operations.serve_traffic import SplitTraffic, read_tests, tests_by_path, watched
@@ -60,6 +61,7 @@ class ServeRequest:
         is_watching: Take over new versions as they come.
         traffic: Files of the tests that split the requests of flows; empty for what ``HEADRACE_TRAFFIC`` says.
         is_judging: Watch these tests beside the server, and roll back what breaches a guardrail.
+        keep: Which requests are kept in the store; see :func:`~headrace.operations.kept_requests.keep_rule`.
     """
 
     sources: Sequence[Path]
@@ -72,6 +74,7 @@ class ServeRequest:
     is_watching: bool = False
     traffic: Sequence[Path] = ()
     is_judging: bool = True
+    keep: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +121,7 @@ def serve_flow(workspace: Workspace, request: ServeRequest, calls: ServeCalls) -
     settings = workspace.settings
     sources, tests = chosen_flows(workspace, request)
     access_rules(request.access, settings.environment, request.host)  # refused before anything is started
+    keep_rule(settings, request.keep)
     n_workers = request.workers or _count(settings, "PROMPTFLOW_WORKER_NUM") or 1
     with ExitStack() as stack:
         listener = stack.enter_context(load_optional(_BIND, extra="serve")(request.host, request.port))
@@ -167,7 +171,9 @@ def open_app(settings: Settings, folder: Path, request: ServeRequest) -> Any:
         access = access_rules(request.access, settings.environment, request.host)
         async with AsyncExitStack() as stack:
             workspace = stack.enter_context(open_workspace(settings, folder))
-            flows = load_flows(workspace, request, stack.enter_context(ExitStack()), _log)
+            kept = stack.enter_context(kept_requests(workspace, request.keep))
+            choice = serving_choice(settings, request, kept)
+            flows = load_flows(workspace, request, choice, stack.enter_context(ExitStack()), _log)
             served = await stack.enter_async_context(opened(workspace, flows.loaded, access, flows.splits))
             group = await stack.enter_async_context(asyncio.TaskGroup())
             following = group.create_task(flows.splits.follow(group))
@@ -221,8 +227,15 @@ def chosen_sources(settings: Settings, folder: Path, given: Sequence[Path]) -> t
     return sources
 
 
-def serving_choice(settings: Settings, request: ServeRequest) -> ServingChoice:
+def serving_choice(
+    settings: Settings, request: ServeRequest, kept: KeptRequests | None = None
+) -> ServingChoice:
     """What the request and the environment choose for all flows together.
+
+    Args:
+        settings: The environment.
+        request: What was asked for.
+        kept: Keeps requests; ``None`` where none are kept.
 
     Raises:
         UsageError: C506 for a variable that cannot be read.
@@ -231,6 +244,7 @@ def serving_choice(settings: Settings, request: ServeRequest) -> ServingChoice:
         environment_variables=request.environment_variables,
         init={**_read_json(settings, "PF_FLOW_INIT_CONFIG", dict, {}), **request.init},
         fields=_read_json(settings, "PROMPTFLOW_RESPONSE_INCLUDED_FIELDS", list, None),
+        kept=kept,
     )
     n_threads = _count(settings, "PROMPTFLOW_WORKER_THREADS")
     return replace(chosen, max_threads=n_threads) if n_threads else chosen
@@ -252,13 +266,20 @@ class LoadedFlows:
 
 
 def load_flows(
-    workspace: Workspace, request: ServeRequest, stack: ExitStack, tell: Tell, *, is_watched: bool = False
+    workspace: Workspace,
+    request: ServeRequest,
+    choice: ServingChoice,
+    stack: ExitStack,
+    tell: Tell,
+    *,
+    is_watched: bool = False,
 ) -> LoadedFlows:
     """Load the first version of every flow, and of every arm of those that are split.
 
     Args:
         workspace: For connections, stored versions and the store.
         request: What to serve.
+        choice: What was chosen for all of them.
         stack: Leaves their folders again.
         tell: Hears what happens to the tests later.
         is_watched: Whether the tests are watched beside this process.
@@ -268,9 +289,7 @@ def load_flows(
         UsageError: As :func:`serve_flow`.
         StateError: The store is away, and a test needs it.
     """
-    settings = workspace.settings
     sources, tests = chosen_flows(workspace, request)
-    choice = serving_choice(settings, request)
     whole = [item for item in sources if item.path not in tests]
     loaded = load_versions(workspace, whole, choice, stack)
     splits = SplitTraffic(workspace, choice, tell, is_watched=is_watched)
@@ -349,10 +368,11 @@ def _serve_on(
     is_worker: bool = False,
 ) -> None:
     """Serve in this process; a worker's tests are watched beside its parent."""
-    choice = serving_choice(workspace.settings, request)
     access = access_rules(request.access, workspace.settings.environment, request.host)
     with ExitStack() as stack:
-        flows = load_flows(workspace, request, stack, tell, is_watched=request.is_judging)
+        kept = stack.enter_context(kept_requests(workspace, request.keep))
+        choice = serving_choice(workspace.settings, request, kept)
+        flows = load_flows(workspace, request, choice, stack, tell, is_watched=request.is_judging)
         splits = flows.splits
         if request.is_judging and not is_worker:
             stack.enter_context(watched(workspace, splits.tests(), tell))

@@ -6,21 +6,28 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
 from headrace.domain.flow import Flow
+from headrace.domain.run import RunSpec
 from headrace.domain.variant import Arm
+from headrace.engine.masking import mask_settings
+from headrace.engine.runtime import PreparedFlow
 from headrace.errors import DefinitionError, HeadraceError, Problem
 from headrace.formats.flow_identity import served_identity
+from headrace.operations.kept_requests import KeptRequests, KeptRun
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
 from headrace.operations.project_needs import connection_needs, python_sources
-from headrace.operations.read_version import flow_digest
+from headrace.operations.read_version import read_snapshot
+from headrace.operations.recorded_choices import asked_models, variant_text
 from headrace.operations.served_sources import find_served_file
 from headrace.operations.workspace import Workspace
 from headrace.providers.loading import load_optional
 from headrace.telemetry.attributes import ARM, FLOW_DIGEST, FLOW_VERSION
 
+_LINE_KEEPER = "headrace.serving.kept_lines:LineKeeper"
 _SERVED_VERSION = "headrace.serving.served:ServedVersion"
 
 
@@ -34,12 +41,14 @@ class ServingChoice:
         init: What the constructor of a flex flow's class is given.
         fields: Names of the outputs that are answered; ``None`` for all but those for evaluation only.
         max_threads: Threads of one flow for ordinary Python tools.
+        kept: Keeps requests; ``None`` where none are kept.
     """
 
     environment_variables: Mapping[str, str] = field(default_factory=dict)
     init: Mapping[str, Any] = field(default_factory=dict)
     fields: Sequence[str] | None = None
     max_threads: int = 16
+    kept: KeptRequests | None = None
 
 
 class LoadedVersion:
@@ -64,8 +73,10 @@ class LoadedVersion:
     ) -> None:
         self._workspace = workspace
         self._choice = choice
-        self._arm = {} if arm is None else {ARM: arm.name}
+        self._arm = arm
+        self._path = str(source.resolve())  # before the working directory becomes the flow's
         self._session: FlowSession | None = None
+        self._run: KeptRun | None = None
         with ExitStack() as stack:
             self._loaded: LoadedFlow = stack.enter_context(
                 loaded_flow(
@@ -77,7 +88,9 @@ class LoadedVersion:
                     init=choice.init,
                 )
             )
-            self.digest = flow_digest(self._loaded.flow)
+            snapshot = read_snapshot(self._loaded.flow)
+            self.digest = snapshot.digest
+            self._snapshot = snapshot if choice.kept is not None else None
             workspace.warn(self._loaded.warnings)
             self._stack = stack.pop_all()
 
@@ -94,7 +107,11 @@ class LoadedVersion:
             self._workspace,
             self._loaded,
             max_threads=self._choice.max_threads,
-            attributes={FLOW_VERSION: identity.version, FLOW_DIGEST: identity.digest, **self._arm},
+            attributes={
+                FLOW_VERSION: identity.version,
+                FLOW_DIGEST: identity.digest,
+                **({} if self._arm is None else {ARM: self._arm.name}),
+            },
             keeps_nodes=False,
         )
         prepared = await session.__aenter__()
@@ -106,10 +123,39 @@ class LoadedVersion:
             fields=self._choice.fields,
             example=_read_example(self._loaded.folder),
             find_missing=_missing_connections(self._workspace, self._loaded),
+            keeper=self._open_keeper(prepared),
+        )
+
+    def _open_keeper(self, prepared: PreparedFlow) -> Any:
+        """What keeps lines of this version, a :class:`~headrace.serving.kept_lines.LineKeeper`, if any are kept."""
+        kept, snapshot = self._choice.kept, self._snapshot
+        if kept is None or snapshot is None:
+            return None
+        run = self._run = kept.begin(self._make_spec(), snapshot)
+        return load_optional(_LINE_KEEPER, extra="serve")(prepared, kept.rule, partial(kept.take, run))
+
+    def _make_spec(self) -> RunSpec:
+        """What the run of this version's requests says of itself, but for its name."""
+        flow, arm = self._loaded.flow, self._arm
+        return RunSpec(
+            name="",
+            flow_path=self._path,
+            flow_name=flow.name,
+            flow_digest=self.digest,
+            variant=variant_text(arm.variant.choices if arm is not None and arm.variant else {}),
+            arm=None if arm is None else arm.name,
+            model=", ".join(asked_models(flow)) or None,
+            chosen_model=None if arm is None else arm.model,
+            connections={} if arm is None else arm.overrides,
+            init=mask_settings(self._choice.init),
+            environment_names=tuple(sorted(self._choice.environment_variables)),
         )
 
     async def close(self) -> None:
         """Close its clients and leave its folder; once is enough, and more often does no harm."""
+        run, self._run = self._run, None
+        if run is not None and self._choice.kept is not None:
+            self._choice.kept.end(run)
         session, self._session = self._session, None
         if session is not None:
             await session.__aexit__(None, None, None)

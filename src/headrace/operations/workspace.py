@@ -68,11 +68,20 @@ class Workspace:
             StateError: S803 or S804 when it cannot be opened.
         """
         if self._store is None:
-            given = self.settings.store
-            location = given or str(self.state_folder / "headrace.sqlite")
-            self._store = open_store(location, self.cwd, makes_folder=given is None)
+            self._store = self.open_store()
             self._stack.callback(self._close_store, self._store)
         return self._store
+
+    def open_store(self) -> RunStore:
+        """The run store opened once more, for a thread that nobody else is to wait for; its caller closes it.
+
+        Raises:
+            UsageError: C505, C506 when its location makes no sense here.
+            StateError: S803 or S804 when it cannot be opened.
+        """
+        given = self.settings.store
+        location = given or str(self.state_folder / "headrace.sqlite")
+        return open_store(location, self.cwd, makes_folder=given is None)
 
     @property
     def journal_folder(self) -> Path:

@@ -7,7 +7,7 @@ has ended.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,11 +19,12 @@ from starlette.types import Scope
 from headrace.domain.access import AccessRules
 from headrace.domain.flow import DAG, FLEX, Flow
 from headrace.domain.run import LineResult
-from headrace.engine.line import OnOutputs, OnText, run_line
+from headrace.engine.line import NO_ATTRIBUTES, OnOutputs, OnText, run_line
 from headrace.engine.runtime import PreparedFlow
 from headrace.errors import Problem
 from headrace.planning.chat import ChatPorts, find_chat_ports
 from headrace.serving.access_log import AccessLog
+from headrace.serving.kept_lines import LineKeeper
 from headrace.serving.load import Load
 from headrace.telemetry.setup import SilentSink, SpanSink
 
@@ -48,6 +49,7 @@ class ServedVersion:
         fields: Names of the outputs that are answered; ``None`` for all but those for evaluation only.
         example: An example of the inputs.
         find_missing: Says what keeps the flow from answering, such as a key that is not set; never shows a value.
+        keeper: Keeps some of its lines; ``None`` where none is kept.
     """
 
     flow: PreparedFlow
@@ -55,6 +57,30 @@ class ServedVersion:
     fields: Sequence[str] | None = None
     example: Mapping[str, Any] = field(default_factory=dict)
     find_missing: Callable[[], tuple[Problem, ...]] = tuple
+    keeper: LineKeeper | None = None
+
+    def run_line(
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        line_number: int,
+        on_outputs: OnOutputs | None = None,
+        on_text: OnText | None = None,
+        attributes: Mapping[str, Any] = NO_ATTRIBUTES,
+    ) -> Coroutine[Any, Any, LineResult]:
+        """Run one line, and keep it where that is asked for; see :func:`~headrace.engine.line.run_line`."""
+        if self.keeper is None:
+            return run_line(
+                self.flow,
+                inputs,
+                line_number=line_number,
+                on_outputs=on_outputs,
+                on_text=on_text,
+                attributes=attributes,
+            )
+        return self.keeper.run(
+            inputs, line_number=line_number, on_outputs=on_outputs, on_text=on_text, attributes=attributes
+        )
 
     @cached_property
     def header(self) -> str:
@@ -126,8 +152,7 @@ class FlowCall:
             on_outputs: Hears the outputs that do not stream.
             on_text: Hears the pieces of the others.
         """
-        return await run_line(
-            self.version.flow,
+        return await self.version.run_line(
             self.inputs,
             line_number=self.line_number,
             on_outputs=on_outputs,

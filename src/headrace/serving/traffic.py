@@ -18,7 +18,7 @@ from starlette.types import Scope
 from headrace.domain.evidence import Completion, Exposure, Role, unit_digest
 from headrace.domain.flow import ENDPOINT
 from headrace.domain.run import LineResult
-from headrace.engine.line import OnOutputs, OnText, run_line
+from headrace.engine.line import OnOutputs, OnText
 from headrace.errors import UsageError
 from headrace.planning.asked_facts import AskedFacts
 from headrace.planning.assignment import Assignment
@@ -157,8 +157,8 @@ class SplitCall(FlowCall):
         self, version: ServedVersion, on_outputs: OnOutputs | None, on_text: OnText | None
     ) -> LineResult:
         hear = None if on_text is None else partial(self._hear, on_text)
-        return await run_line(
-            version.flow, self.inputs, line_number=self.line_number, on_outputs=on_outputs, on_text=hear
+        return await version.run_line(
+            self.inputs, line_number=self.line_number, on_outputs=on_outputs, on_text=hear
         )
 
     def _hear(self, on_text: OnText, name: str, piece: str) -> None:
@@ -181,8 +181,8 @@ class SplitCall(FlowCall):
                 return line, self._assignment.arm
             if on_outputs is not None:
                 on_outputs({}, ())  # what the arm had to say is not said
-            answer = await run_line(
-                version.flow, inputs, line_number=self.line_number, on_outputs=on_outputs, on_text=on_text
+            answer = await version.run_line(
+                inputs, line_number=self.line_number, on_outputs=on_outputs, on_text=on_text
             )
         self.version = version
         self.headers[FLOW_VERSION] = version.header
@@ -234,7 +234,7 @@ class SplitCall(FlowCall):
                 return
             began_s = time.perf_counter()
             try:
-                line = await run_line(version.flow, inputs, line_number=self.line_number)
+                line = await version.run_line(inputs, line_number=self.line_number)
             except asyncio.CancelledError:
                 await evidence.try_keep(
                     _cut(exposure, "", is_gone=True, took_s=time.perf_counter() - began_s)

@@ -17,12 +17,12 @@ INSERT INTO run (
     name, status, created_at, n_lines, flow_path, flow_name, flow_digest, data_path, data_digest,
     column_mapping, source_run, resume_from, variant, arm, model, chosen_model, connections, init, experiment,
     judgement, repeat, display_name, description, tags, properties, owner, heartbeat_at, environment_names,
-    sources, flow_version, data_version
+    sources, flow_version, data_version, is_served
 ) VALUES (
     :name, :status, :created_at, :n_lines, :flow_path, :flow_name, :flow_digest, :data_path, :data_digest,
     :column_mapping, :source_run, :resume_from, :variant, :arm, :model, :chosen_model, :connections, :init,
     :experiment, :judgement, :repeat, :display_name, :description, :tags, :properties, :owner, :heartbeat_at,
-    :environment_names, :sources, :flow_version, :data_version
+    :environment_names, :sources, :flow_version, :data_version, :is_served
 )
 ON CONFLICT (name) DO NOTHING;
 

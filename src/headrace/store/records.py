@@ -122,6 +122,7 @@ def run_row(spec: RunSpec, *, n_lines: int, created_at: datetime, owner: str | N
         "heartbeat_at": encode_time(created_at) if owner is not None else None,
         "environment_names": encode_json(spec.environment_names),
         "sources": encode_json(spec.sources),
+        "is_served": int(spec.is_served),
     }
 
 
@@ -173,6 +174,7 @@ def finish_row(
 
 def run_from_row(row: Row) -> Run:
     """A run from its columns and the totals of its lines."""
+    n_completed, n_failed, is_served = row["n_completed"] or 0, row["n_failed"] or 0, bool(row["is_served"])
     return Run(
         spec=RunSpec(
             name=row["name"],
@@ -201,12 +203,13 @@ def run_from_row(row: Row) -> Run:
             properties=decode_json(row["properties"]),
             environment_names=tuple(decode_json(row["environment_names"])),
             sources=decode_json(row["sources"]),
+            is_served=is_served,
         ),
         status=row["status"],
         created_at=datetime.fromisoformat(row["created_at"]),
-        n_lines=row["n_lines"],
-        n_completed=row["n_completed"] or 0,
-        n_failed=row["n_failed"] or 0,
+        n_lines=n_completed + n_failed if is_served else row["n_lines"],
+        n_completed=n_completed,
+        n_failed=n_failed,
         finished_at=datetime.fromisoformat(row["finished_at"]) if row["finished_at"] else None,
         metrics=decode_json(row["metrics"]),
         aggregation=tuple(_node_from_json(item) for item in decode_json(row["aggregation"])),

@@ -1,6 +1,6 @@
-"""Which traces leave: by a share of all when they begin, and by what came of them when they end. Pure.
+"""Which traces leave or are kept: by a share of all when they begin, and by what came of them when they end. Pure.
 
-The store keeps every span, and metrics count every span, whatever leaves.
+The store keeps every span of a run over data, and metrics count every span, whatever leaves.
 """
 
 from __future__ import annotations
@@ -19,6 +19,12 @@ SHARE_VARIABLE: Final = "OTEL_TRACES_SAMPLER_ARG"
 TAIL_VARIABLE: Final = "HEADRACE_TRACE_KEEP"
 _SAMPLERS = ("always_on", "always_off", "traceidratio")
 _PARENT_BASED = "parentbased_"
+RULE_FORM: Final = (
+    "Write errors, slow=SECONDS and share=NUMBER, which is from 0 to 1, separated by commas, "
+    "such as errors,slow=2,share=0.1."
+)
+"""How to write a rule, as a fix."""
+
 _MAX_SPANS = 50_000
 _MAX_AGE_NS = 120 * 10**9
 _MAX_DECIDED = 8_192
@@ -61,7 +67,7 @@ def head_sampler(environment: Mapping[str, str]) -> HeadSampler:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TailRule:
-    """Which traces leave once they have ended; a trace that fits one of them does.
+    """Which traces leave, or are kept, once they have ended; a trace that fits one of them is.
 
     Attributes:
         errors: Those with a span that failed.
@@ -73,6 +79,22 @@ class TailRule:
     slow_s: float | None = None
     share: float = 0.0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no trace ever fits."""
+        return not self.looks_back and self.share <= 0.0
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether a trace that is not in the share may fit by what comes of it."""
+        return self.errors or self.slow_s is not None
+
+    def fits_outcome(self, *, is_failed: bool, took_ns: int) -> bool:
+        """Whether a trace fits by what came of it, whatever its id."""
+        if self.errors and is_failed:
+            return True
+        return self.slow_s is not None and took_ns >= self.slow_s * 1e9
+
 
 def tail_rule(environment: Mapping[str, str]) -> TailRule | None:
     """The rule in ``HEADRACE_TRACE_KEEP``, such as ``errors,slow=2,share=0.1``; ``None`` keeps every trace.
@@ -83,18 +105,28 @@ def tail_rule(environment: Mapping[str, str]) -> TailRule | None:
     text = environment.get(TAIL_VARIABLE, "").strip()
     if not text:
         return None
+    rule = read_rule(text)
+    if rule is None:
+        what = f"The environment variable {TAIL_VARIABLE} has a rule of the wrong form."
+        raise UsageError(Problem(code="C506", what=what, fix=RULE_FORM))
+    return rule
+
+
+def read_rule(text: str) -> TailRule | None:
+    """A rule such as ``errors,slow=2,share=0.1``; ``None`` for a text of another form."""
     given: dict[str, str] = {}
     for entry in text.split(","):
         name, _, value = entry.strip().partition("=")
         given[name.strip()] = value.strip()
     if set(given) - {"errors", "slow", "share"} or given.get("errors"):
-        raise UsageError(_bad_rule())
+        return None
     try:
         slow_s = float(given["slow"].removesuffix("s")) if "slow" in given else None
+        share = float(given.get("share", "0"))
     except ValueError:
-        raise UsageError(_bad_rule()) from None
-    share = _share(given["share"], TAIL_VARIABLE) if "share" in given else 0.0
-    return TailRule(errors="errors" in given, slow_s=slow_s, share=share)
+        return None
+    is_share = 0.0 <= share <= 1.0
+    return TailRule(errors="errors" in given, slow_s=slow_s, share=share) if is_share else None
 
 
 @dataclass(slots=True)
@@ -154,13 +186,10 @@ class TailSampler:
         return []
 
     def _fits(self, trace_id: str, spans: list[SpanRecord]) -> bool:
-        rule = self._rule
-        if rule.errors and any(span.status == "error" for span in spans):
-            return True
+        is_failed = any(span.status == "error" for span in spans)
         took_ns = max(span.end_ns for span in spans) - min(span.start_ns for span in spans)
-        if rule.slow_s is not None and took_ns >= rule.slow_s * 1e9:
-            return True
-        return is_in_share(trace_id, rule.share)
+        rule = self._rule
+        return rule.fits_outcome(is_failed=is_failed, took_ns=took_ns) or is_in_share(trace_id, rule.share)
 
 
 def _is_root(span: SpanRecord) -> bool:
@@ -176,11 +205,3 @@ def _share(text: str, variable: str) -> float:
         what = f"The environment variable {variable} must name a share from 0 to 1."
         raise UsageError(Problem(code="C506", what=what, fix="Write a number such as 0.1."))
     return share
-
-
-def _bad_rule() -> Problem:
-    return Problem(
-        code="C506",
-        what=f"The environment variable {TAIL_VARIABLE} has a rule of the wrong form.",
-        fix="Write errors, slow=SECONDS and share=NUMBER, separated by commas, such as errors,slow=2,share=0.1.",
-    )

@@ -120,6 +120,14 @@ def test_a_model_without_a_price_reads_back(store: RunStore) -> None:
     )
 
 
+def test_a_run_of_served_requests_has_as_many_lines_as_are_recorded(store: RunStore) -> None:
+    created = store.create_run(a_spec(is_served=True), n_lines=0, created_at=a_time(), owner="me")
+    assert (created.spec.is_served, created.n_lines) == (True, 0)
+    store.append_lines("first", [a_line(0), a_line(1, status=FAILED)])
+    assert store.read_run("first").n_lines == 2
+    assert [(run.spec.is_served, run.n_lines) for run in store.list_runs()] == [(True, 2)]
+
+
 def test_times_come_back_in_utc(store: RunStore) -> None:
     elsewhere = a_time().astimezone(timezone(timedelta(hours=5, minutes=30)))
     run = store.create_run(a_spec(), n_lines=1, created_at=elsewhere)

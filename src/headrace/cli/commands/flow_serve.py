@@ -31,6 +31,10 @@ ENGINES = ("flask", "fastapi")
             "headrace flow serve --source ask=flows/ask --source triage=triage@prod",
         ),
         ("For others who have a key", "headrace flow serve --source my_flow --host 0.0.0.0 --keys keys.yaml"),
+        (
+            "With a tenth of its requests, and all that fail, kept as lines of a run",
+            "headrace flow serve --source my_flow --keep errors,share=0.1",
+        ),
         ("With its requests split among arms", "headrace flow serve --traffic flows/triage/traffic.yaml"),
         (
             "Behind a gateway that checks callers",
@@ -78,6 +82,14 @@ ENGINES = ("flask", "fastapi")
 @click.option(
     "--no-watch", "is_unwatched", is_flag=True, help="Leave it to headrace ab watch to judge these tests."
 )
+@click.option(
+    "--keep",
+    is_flag=False,
+    flag_value="1",
+    metavar="[SHARE]",
+    help="Keep this share of the requests, with inputs and outputs, as lines of a run; or those of a rule, such as "
+    "errors,slow=2,share=0.1. Alone: all. Default: HEADRACE_SERVE_KEEP, else none.",
+)
 @variables_option()
 @click.option(
     "--init",
@@ -101,6 +113,7 @@ def command(
     is_watching: bool,
     traffic: tuple[Path, ...],
     is_unwatched: bool,
+    keep: str | None,
     environment_variables: tuple[str, ...],
     init: tuple[str, ...],
     skip_open_browser: bool,
@@ -129,6 +142,7 @@ def command(
         is_watching=is_watching,
         traffic=traffic,
         is_judging=not is_unwatched,
+        keep=keep,
     )
 
     def on_ready(base_url: str, served: Sequence[FlowSource]) -> None:

@@ -15,6 +15,7 @@ from headrace.cli.wording import plural
 from headrace.cli.workspace import command_workspace
 from headrace.domain.run import Run
 from headrace.errors import ExitCode
+from headrace.operations.run_owner import as_of
 
 
 class Listing(NamedTuple):
@@ -68,6 +69,7 @@ def command(
         read = partial(workspace.store.list_runs, experiment=experiment, is_archived=is_archived)
         listing = read_listing(read, limit, folds=not evaluations)
         now = workspace.now()
+    listing = listing._replace(runs=tuple(as_of(run, now) for run in listing.runs))
     if choose_form(form, session) == "json":
         session.write_json([run_to_json(run) for run in listing.runs])
     elif not listing.runs and archived_only:

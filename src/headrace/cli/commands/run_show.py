@@ -10,6 +10,7 @@ from headrace.cli.run_view import run_to_json
 from headrace.cli.session import Session
 from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode
+from headrace.operations.run_owner import as_of
 from headrace.operations.workspace import Workspace
 
 
@@ -32,6 +33,6 @@ def command(session: Session, *, name: str) -> int:
 
 def show_run(session: Session, workspace: Workspace, name: str) -> ExitCode:
     """Print the run of that name as JSON."""
-    run = workspace.store.read_run(name)
+    run = as_of(workspace.store.read_run(name), workspace.now())
     session.write_json(run_to_json(run, find_failure(workspace, run)))
     return ExitCode.OK
