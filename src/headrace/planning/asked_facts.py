@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final
 from uuid import uuid4
 
@@ -79,7 +78,7 @@ class AskedFacts:
 
     def _header(self, name: str) -> str | None:
         value = self._headers.get(_header_key(name))
-        return None if value is None else value.decode("latin-1")
+        return None if value is None else header_text(value)
 
     def _give_unit(self, source: UnitSource) -> None:
         """Give a browser without a unit one that it brings along from now on."""
@@ -101,12 +100,18 @@ class AskedFacts:
 
     def _read_cookies(self) -> Mapping[str, str]:
         if self._cookies is None:
-            try:
-                read = SimpleCookie(self._header("cookie") or "")
-            except CookieError:
-                read = SimpleCookie()
-            self._cookies = {name: morsel.value for name, morsel in read.items()}
+            # Not SimpleCookie, which drops all cookies where one has a value such as {"a": 1}, as browsers send them.
+            pairs = [part.partition("=") for part in (self._header("cookie") or "").split(";")]
+            self._cookies = {name.strip(): value.strip().strip('"') for name, _, value in pairs}
         return self._cookies
+
+
+def header_text(value: bytes) -> str:
+    """The text of a header: UTF-8, as bodies are, and where it is none Latin-1, in which everything is something."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def needs_body(traffic: Traffic) -> bool:

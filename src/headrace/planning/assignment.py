@@ -176,12 +176,12 @@ class Assigner:
         )
 
     def _ask(self, facts: RequestFacts) -> tuple[bool, Mapping[str, str]]:
-        """Whether a request meets all conditions, and what they looked at."""
+        """Whether a request meets all conditions, and what they looked at; not the unit, whose name nobody keeps."""
         found = [(source, facts.find(source), is_met) for source, is_met in self._conditions]
         attributes = {
             f"{source.place}:{source.name}": value[:MAX_ATTRIBUTE_CHARS]
             for source, value, _ in found
-            if value is not None
+            if value is not None and source not in self.traffic.units
         }
         return all(is_met(value) for _, value, is_met in found), attributes
 

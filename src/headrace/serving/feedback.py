@@ -22,7 +22,7 @@ from uuid import uuid4
 
 from headrace.domain.evidence import Feedback, unit_digest
 from headrace.errors import Problem, UsageError
-from headrace.planning.asked_facts import MAX_FACT_CHARS
+from headrace.planning.asked_facts import MAX_FACT_CHARS, header_text
 
 UNIT_ID = "x-headrace-unit-id"
 """Header with the unit that feedback is about, where its body names none."""
@@ -86,7 +86,9 @@ def _read_target(said: Mapping[str, Any], headers: Mapping[str, str], test: str)
             if not _is_id(said[name]) or len(said[name]) > _LONGEST_ID:
                 _refuse(name, "the id that came with the answer")
             return said[name], ""
-    unit = said.get("unit_id", headers.get(UNIT_ID))
+    unit = said.get("unit_id")
+    if unit is None and UNIT_ID in headers:
+        unit = header_text(headers[UNIT_ID].encode("latin-1"))
     if unit is None:
         return None
     if not _is_id(unit):

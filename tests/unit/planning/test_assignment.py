@@ -282,6 +282,12 @@ def test_conditions(
     assert [is_in(found) for found in unmet] == [False] * len(unmet)
 
 
+def test_a_unit_that_a_condition_looks_at_is_not_among_what_is_recorded() -> None:
+    staff = Condition(attribute=USER, operator="matches", value="^staff-")
+    found = make_assigner(target=(staff,)).assign(user("staff-7"))
+    assert (found.role, found.attributes) == ("assigned", {})
+
+
 def test_an_assignment_says_what_conditions_looked_at_and_cuts_what_is_long() -> None:
     condition = Condition(attribute=COUNTRY, operator="exists", value=True)
     absent = Condition(attribute=UnitSource(place="cookie", name="c"), operator="exists", value=False)
