@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -227,13 +227,35 @@ class Bars(_Names):
 
 
 @contextmanager
+def show_count(session: Session, label: str, total: int) -> Iterator[Callable[[], None]]:
+    """Count towards a number for the duration of a block: one call, one more. Shown at a terminal only.
+
+    Args:
+        session: For its streams.
+        label: What is counted.
+        total: How many there are.
+    """
+    if session.is_quiet or not session.terminal.has_tty_err:
+        yield lambda: None
+        return
+    with _open_display(session) as display:
+        task = display.add_task(label, total=total, note="")
+        yield lambda: display.advance(task)
+
+
+@contextmanager
 def _open_bars(session: Session) -> Iterator[Bars]:
+    with _open_display(session) as display:
+        yield Bars(session, display)
+
+
+def _open_display(session: Session) -> Any:
     rich = import_module("rich.progress")
     terminal = session.terminal
     console = import_module("rich.console").Console(
         stderr=True, no_color=not terminal.err.has_color, highlight=False, width=min(terminal.width, 120)
     )
-    display = rich.Progress(
+    return rich.Progress(
         rich.TextColumn("{task.description}", table_column=import_module("rich.table").Column(no_wrap=True)),
         rich.BarColumn(bar_width=28, style="dim", complete_style="cyan", finished_style="green"),
         rich.MofNCompleteColumn(),
@@ -246,5 +268,3 @@ def _open_bars(session: Session) -> Iterator[Bars]:
         redirect_stdout=terminal.has_tty_out,
         redirect_stderr=True,
     )
-    with display:
-        yield Bars(session, display)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -51,6 +51,7 @@ def simulate_ab(
     look_s: float | None = None,
     planned_units: int | None = None,
     workers: int | None = None,
+    on_played: Callable[[], None] | None = None,
 ) -> Simulation:
     """Play a scenario many times through the code that serves and decides live tests.
 
@@ -64,6 +65,7 @@ def simulate_ab(
         planned_units: Units at the end of the fixed horizon that is played beside; ``None`` for what the rules say,
             else as many as find the scenario's difference with 90 % power.
         workers: Processes; ``None`` for as many as there are cores.
+        on_played: Hears of every run that is over.
 
     Raises:
         UsageError: G991 for a test without anything to decide, G992 for more requests than can be played.
@@ -78,7 +80,7 @@ def simulate_ab(
         planned_looks=traffic.decision.looks,
         seed=seed,
     )
-    plays = _play_all(plan, runs, workers or os.cpu_count() or 1)
+    plays = list(_play_all(plan, runs, workers or os.cpu_count() or 1, on_played))
     return Simulation(
         test=traffic.name,
         metric=traffic.metrics[0].name,
@@ -126,12 +128,22 @@ def _check(traffic: Traffic, scenario: Scenario) -> None:
         raise UsageError(Problem(code="G992", what=what, fix=fix))
 
 
-def _play_all(plan: PlayPlan, runs: int, workers: int) -> list[Play]:
+def _play_all(
+    plan: PlayPlan, runs: int, workers: int, on_played: Callable[[], None] | None
+) -> Iterator[Play]:
+    for play in _plays(plan, runs, workers):
+        if on_played is not None:
+            on_played()
+        yield play
+
+
+def _plays(plan: PlayPlan, runs: int, workers: int) -> Iterator[Play]:
     play = partial(play_scenario, plan)
     if workers == 1 or runs < _FEW_RUNS:
-        return [play(number) for number in range(runs)]
+        yield from map(play, range(runs))
+        return
     with ProcessPoolExecutor(min(workers, runs), mp_context=get_context("spawn")) as pool:
-        return list(pool.map(play, range(runs), chunksize=max(1, runs // (8 * workers))))
+        yield from pool.map(play, range(runs), chunksize=max(1, runs // (8 * workers)))
 
 
 def needed_units(traffic: Traffic, scenario: Scenario) -> int:

@@ -163,10 +163,8 @@ def row_from_line(line: bytes) -> EvidenceRow:
     return EvidenceRow(columns)
 
 
-def evidence_row(record: Evidence | EvidenceRow) -> Mapping[str, Any]:
-    """Columns of a record, without its place."""
-    if isinstance(record, EvidenceRow):
-        return record.columns
+def evidence_keys(record: Evidence) -> dict[str, Any]:
+    """Columns by which a record is found."""
     exposure = record.exposure if isinstance(record, Feedback) and record.exposure else None
     # A mirror has the request in common with the exposure that was answered, which is the one that is asked for.
     request = record.request_id if isinstance(record, Exposure) and record.role != "shadow" else None
@@ -176,8 +174,14 @@ def evidence_row(record: Evidence | EvidenceRow) -> Mapping[str, Any]:
         "test": record.test,
         "request_id": _key(request) if request else None,
         "exposure": _key(exposure) if exposure else None,
-        "record": record_text(record),
     }
+
+
+def evidence_row(record: Evidence | EvidenceRow) -> Mapping[str, Any]:
+    """Columns of a record, without its place."""
+    if isinstance(record, EvidenceRow):
+        return record.columns
+    return {**evidence_keys(record), "record": record_text(record)}
 
 
 def evidence_from_row(row: Row) -> Evidence:

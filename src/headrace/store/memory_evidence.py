@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from threading import Lock
 from typing import Any
 
-from headrace.domain.evidence import Arrival, Evidence, Exposure
+from headrace.domain.evidence import Arrival, Completion, Evidence, Exposure, Feedback
 from headrace.domain.traffic import Revision
 from headrace.store.evidence_records import (
     EvidenceRow,
-    arrival_from_row,
     evidence_from_row,
+    evidence_keys,
     evidence_row,
     request_key,
     revision_from_row,
@@ -27,64 +28,63 @@ class MemoryEvidence:
         super().__init__()
         self._evidence_lock = Lock()
         self._last_place = 0
-        self._evidence: dict[tuple[str, str, str], dict[str, Any]] = {}
+        self._known: set[tuple[str, str, str]] = set()
         self._exposed: dict[str, str] = {}
-        self._placed: dict[str, list[dict[str, Any]]] = {}
-        self._waiting: dict[str, list[dict[str, Any]]] = {}
-        self._answered: dict[str, dict[str, Any]] = {}
+        self._placed: dict[str, list[Arrival]] = {}
+        self._waiting: dict[str, list[tuple[int, Feedback]]] = {}
+        self._answered: dict[str, Exposure] = {}
         self._revisions: dict[str, list[dict[str, Any]]] = {}
 
     def append_evidence(self, records: Sequence[Evidence | EvidenceRow]) -> int:
         """Keep what is new; see the protocol."""
-        rows = [dict(evidence_row(record)) for record in records]
+        given = [_plain(record) for record in records]
+        keyed = [(evidence_keys(record), record) for record in given]
         n_new = 0
         with self._evidence_lock:
-            for row in rows:
-                row["test"] = row["test"] or self._exposed.get(row["exposure"], "")
-                n_new += self._place(row)
-            self._settle_feedback(row["id"] for row in rows if row["kind"] == "exposure")
+            for keys, record in keyed:
+                n_new += self._place(keys, record)
+            self._settle_feedback(keys["id"] for keys, _ in keyed if keys["kind"] == "exposure")
         return n_new
 
-    def _place(self, row: dict[str, Any]) -> bool:
-        """Give a new row its place; feedback of which the test is not known waits there for its exposure."""
-        key = (row["test"], row["kind"], row["id"])
-        if key in self._evidence:
+    def _place(self, keys: Mapping[str, Any], record: Evidence) -> bool:
+        """Give a new record its place; feedback of which the test is not known waits there for its exposure."""
+        test = record.test or self._exposed.get(keys["exposure"], "")
+        key = (test, keys["kind"], keys["id"])
+        if key in self._known:
             return False
-        self._evidence[key] = row
+        self._known.add(key)
         self._last_place += 1
-        row["place"] = self._last_place
-        if not row["test"]:
-            self._waiting.setdefault(row["exposure"], []).append(row)
-            return True
-        self._placed.setdefault(row["test"], []).append(row)
-        if row["kind"] == "exposure":
-            self._exposed.setdefault(row["id"], row["test"])
-        if row["request_id"] is not None:
-            self._answered.setdefault(row["request_id"], row)
+        if isinstance(record, Feedback) and not record.test:
+            if not test:
+                self._waiting.setdefault(keys["exposure"], []).append((self._last_place, record))
+                return True
+            record = replace(record, test=test)
+        self._placed.setdefault(test, []).append(Arrival(place=self._last_place, evidence=record))
+        if isinstance(record, Exposure):
+            self._exposed.setdefault(keys["id"], test)
+            if keys["request_id"] is not None:
+                self._answered.setdefault(keys["request_id"], record)
         return True
 
     def _settle_feedback(self, exposures: Iterable[str]) -> None:
         if self._waiting:
-            settled = [row for exposure in exposures for row in self._waiting.pop(exposure, ())]
-            for row in sorted(settled, key=_place_of):
-                del self._evidence["", row["kind"], row["id"]]
-                row["test"] = self._exposed[row["exposure"]]
-                self._place(row)
+            settled = [item for exposure in exposures for item in self._waiting.pop(exposure, ())]
+            for _, record in sorted(settled, key=lambda item: item[0]):
+                keys = evidence_keys(record)
+                self._known.remove(("", keys["kind"], keys["id"]))
+                self._place(keys, record)
 
     def read_arrivals(self, test: str, *, after: int = 0, limit: int = 10_000) -> tuple[Arrival, ...]:
         """The next records; see the protocol."""
         with self._evidence_lock:
             placed = self._placed.get(test, [])
             start = bisect_right(placed, after, key=_place_of)
-            rows = placed[start : start + limit]
-        return tuple(map(arrival_from_row, rows))
+            return tuple(placed[start : start + limit])
 
     def find_exposure(self, request_id: str) -> Exposure | None:
         """The exposure of a request; see the protocol."""
         with self._evidence_lock:
-            found = self._answered.get(request_key(request_id))
-        exposure = None if found is None else evidence_from_row(found)
-        return exposure if isinstance(exposure, Exposure) else None
+            return self._answered.get(request_key(request_id))
 
     def append_revision(self, revision: Revision) -> bool:
         """Make the next revision; see the protocol."""
@@ -117,12 +117,24 @@ class MemoryEvidence:
         """Delete a test; see the protocol."""
         with self._evidence_lock:
             self._revisions.pop(test, None)
-            for row in self._placed.pop(test, ()):
-                del self._evidence[test, row["kind"], row["id"]]
+            for arrival in self._placed.pop(test, ()):
+                keys = evidence_keys(arrival.evidence)
+                self._known.remove((test, keys["kind"], keys["id"]))
             self._exposed = {key: of for key, of in self._exposed.items() if of != test}
-            self._answered = {key: row for key, row in self._answered.items() if row["test"] != test}
+            self._answered = {key: found for key, found in self._answered.items() if found.test != test}
 
 
-def _place_of(row: dict[str, Any]) -> int:
-    place: int = row["place"]
-    return place
+def _plain(record: Evidence | EvidenceRow) -> Evidence:
+    """A record as other stores give it back; what nobody can change any more is kept as it is."""
+    if isinstance(record, EvidenceRow):
+        return evidence_from_row(record.columns)
+    holds_data = (
+        bool(record.attributes)
+        if isinstance(record, Exposure)
+        else isinstance(record, Completion) and not (record.inputs is None and record.outputs is None)
+    )
+    return evidence_from_row(evidence_row(record)) if holds_data else record
+
+
+def _place_of(arrival: Arrival) -> int:
+    return arrival.place

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from headrace.cli.progress import Bars, Tally, label_run, show_progress
+from headrace.cli.progress import Bars, Tally, label_run, show_count, show_progress
 from headrace.cli.session import Session
+from headrace.cli.terminal import Terminal
 from headrace.domain.run import COMPLETED, FAILED, Usage
 from headrace.engine.events import LineFinished, OnEvent, RunFinished, RunStarted
 
@@ -51,6 +52,21 @@ def test_quiet_shows_nothing_but_learns_the_names(tmp_path: Path, capsys: pytest
         a_run(on_event, "first", 3)
     assert capsys.readouterr() == ("", "")
     assert session.started_runs == ["first"]
+
+
+def test_a_count_is_seen_at_a_terminal_and_nowhere_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = Session(tmp_path, {})
+    with show_count(session, "runs", 3) as count:
+        count()
+    assert capsys.readouterr() == ("", "")
+    session.terminal = Terminal(has_tty_err=True)
+    with show_count(session, "runs", 3) as count:
+        count()
+        count()
+    out, err = capsys.readouterr()
+    assert (out, "2/3" in err) == ("", True)
 
 
 class _Display:

@@ -47,6 +47,12 @@ def a_scenario(traffic: Traffic, *, days: float, effect: float = 0.0) -> Scenari
     return with_first_metric(traffic, usual, base=0.5, effect=effect)
 
 
+def test_every_run_that_is_over_is_told(even: Traffic) -> None:
+    told: list[int] = []
+    simulate_ab(even, a_scenario(even, days=0.1), runs=3, workers=1, on_played=lambda: told.append(1))
+    assert len(told) == 3
+
+
 def test_a_large_effect_is_found_and_a_small_test_says_nothing(even: Traffic) -> None:
     large = simulate_ab(even, a_scenario(even, days=2, effect=0.3), runs=4, workers=1)
     (arm,) = large.arms

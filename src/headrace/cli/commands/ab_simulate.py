@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from headrace.cli.options import Verb, choose_form, form_option
+from headrace.cli.progress import show_count
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.simulation_view import render_simulation, simulation_to_json
 from headrace.domain.scenario import Scenario
@@ -122,9 +123,16 @@ def command(
     scenario = replace(scenario, **known)  # type: ignore[arg-type]
     if base is not None or effect is not None:
         scenario = _with_effect(traffic, scenario, base, effect)
-    simulation = simulate_ab(
-        traffic, scenario, runs=runs, seed=seed, look_s=look_s, planned_units=planned_units
-    )
+    with show_count(session, "runs", runs) as count:
+        simulation = simulate_ab(
+            traffic,
+            scenario,
+            runs=runs,
+            seed=seed,
+            look_s=look_s,
+            planned_units=planned_units,
+            on_played=count,
+        )
     if choose_form(form, session) == "json":
         session.write_json(simulation_to_json(simulation))
     else:

@@ -42,6 +42,7 @@ class OnlineAnalysis:
         rule = traffic.decision
         n_comparisons = len(traffic.answering) - 1
         self._traffic = traffic
+        self._unchanging = (traffic, rule, *traffic.metrics, *traffic.guardrails)
         self._boundaries: tuple[float, ...] = ()
         if rule.horizon == "fixed" and rule.n_units:
             self._boundaries = obrien_fleming_boundaries(rule.looks, rule.alpha / max(1, n_comparisons))
@@ -109,7 +110,7 @@ class OnlineAnalysis:
         evidence = self._evidence
         due = list(self._flow.due(now_ns))
         if due:
-            evidence = deepcopy(evidence, {id(self._traffic): self._traffic})
+            evidence = deepcopy(evidence, {id(rule): rule for rule in self._unchanging})
             for unit, window in due:
                 evidence.end(unit, window)
         traffic, rules = self._traffic, self._rules
