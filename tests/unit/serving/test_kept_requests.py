@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.endpoint import serving as serving_split
 from tests.support.endpoint import write
 from tests.support.serve_process import Served, running, until
+from tests.support.split_flow import FLOW, traffic
 
 TOOL = """\
 import os
@@ -269,3 +271,16 @@ def test_what_cannot_be_kept_is_refused_before_anything_is_served(
         serving(tmp_path, *options, environment=environment),
     ):
         pass
+
+
+def test_each_arm_of_a_split_keeps_a_run_of_its_own(tmp_path: Path) -> None:
+    with serving_split(tmp_path, FLOW | traffic(), [], traffic=["f/traffic.yaml"], keep="1") as endpoint:
+        store, answered = endpoint.workspace.store, {"plain": 0, "loud": 0}
+        for number in range(30):
+            answer = endpoint.ask("POST", "/score", {"q": "hi"}, {"x-user": f"u{number}"})
+            answered[answer.headers["x-headrace-arm"]] += 1
+        until(lambda: {run.spec.arm: run.n_lines for run in store.list_runs()} == answered)
+        for run in store.list_runs():
+            (root,) = (span for span in store.read_spans(run.spec.name, 0) if span.name.startswith("invoke_"))
+            assert root.attributes["headrace.arm"] == run.spec.arm
+            assert run.spec.connections == ({"say.style": "loud"} if run.spec.arm == "loud" else {})
