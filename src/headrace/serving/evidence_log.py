@@ -51,17 +51,25 @@ class EvidenceLog:
         else:
             self._append(record)
         if self._is_failing:
-            self._is_failing = False
-            self._tell("Evidence of live traffic is kept again.", ())
+            self._recover()
 
     async def try_keep(self, record: Evidence) -> bool:
         """Keep a record if that is possible; whether it was."""
         try:
-            await self.keep(record)
+            if self._is_slow:
+                await asyncio.to_thread(self._append, record)
+            else:
+                self._append(record)
         except StateError as error:
             self._lose(record, error)
             return False
+        if self._is_failing:
+            self._recover()
         return True
+
+    def _recover(self) -> None:
+        self._is_failing = False
+        self._tell("Evidence of live traffic is kept again.", ())
 
     def _lose(self, record: Evidence, error: StateError) -> None:
         self.n_lost += 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -163,11 +163,21 @@ class FlowCall:
 
 @dataclass(slots=True, eq=False)
 class _Turn:
-    """A version, and how many requests are at it."""
+    """A version, and how many requests are at it; each is a block of it."""
 
     version: ServedVersion
     n_requests: int = 0
+    is_over: bool = False
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __enter__(self) -> ServedVersion:
+        self.n_requests += 1
+        return self.version
+
+    def __exit__(self, *_: object) -> None:
+        self.n_requests -= 1
+        if self.is_over and not self.n_requests:
+            self.ended.set()
 
 
 class ServedFlow:
@@ -194,18 +204,10 @@ class ServedFlow:
         """The version that the next request begins with."""
         return self._turn.version
 
-    @contextmanager
-    def use(self) -> Iterator[ServedVersion]:
-        """The version for one request, which is kept open during the block."""
-        turn = self._turn
-        turn.n_requests += 1
+    def use(self) -> AbstractContextManager[ServedVersion]:
+        """The version for one request, which is kept open during the block that begins with it."""
         self.n_requests += 1
-        try:
-            yield turn.version
-        finally:
-            turn.n_requests -= 1
-            if not turn.n_requests and turn is not self._turn:
-                turn.ended.set()
+        return self._turn
 
     @contextmanager
     def call(self, scope: Scope, body: Any) -> Iterator[FlowCall]:
@@ -234,6 +236,7 @@ class ServedFlow:
         """Let new requests begin with ``version``; returns when the last request of the one before has ended."""
         before, self._turn = self._turn, _Turn(version)
         self.refused = ()
+        before.is_over = True
         if before.n_requests:
             await before.ended.wait()
 

@@ -65,7 +65,7 @@ class SplitFlow(ServedFlow):
     @contextmanager
     def use(self) -> Iterator[ServedVersion]:
         """The baseline's version, which is kept open during the block."""
-        with self.rules.hold(), self.rules.baseline.use() as version:
+        with self.rules, self.rules.baseline.use() as version:
             yield version
 
     @contextmanager
@@ -75,7 +75,7 @@ class SplitFlow(ServedFlow):
         facts = AskedFacts(scope, body, rules.traffic, scope.get(REQUEST_ID) or new_id())
         assignment = rules.assign(facts)
         self.n_requests += 1
-        with rules.hold(), rules.arms[assignment.arm].use() as version:
+        with rules, rules.arms[assignment.arm].use() as version:
             yield SplitCall(self, rules, facts, assignment, version, scope)
 
     async def hear(self, body: bytes, headers: Any) -> None:
@@ -126,9 +126,11 @@ class SplitCall(FlowCall):
         Raises:
             UsageError: They do not fit.
         """
-        flow, baseline = version.flow.plan.flow, self._rules.baseline.version.flow.plan.flow
-        is_known = baseline.kind != ENDPOINT and flow.inputs.keys() <= baseline.inputs.keys()
-        if flow.kind != ENDPOINT or not is_known:
+        flow = version.flow.plan.flow
+        if flow.kind != ENDPOINT:
+            return self._fit(flow)
+        baseline = self._rules.baseline.version.flow.plan.flow
+        if baseline.kind == ENDPOINT or not flow.inputs.keys() <= baseline.inputs.keys():
             return self._fit(flow)
         return {name: value for name, value in self._fit(baseline).items() if name in flow.inputs}
 
@@ -224,7 +226,7 @@ class SplitCall(FlowCall):
         rules, evidence, assignment = self._rules, self._split.evidence, self._assignment
         arm = rules.traffic.arm(name)
         share = (arm.shadow_share if arm else None) or 1.0
-        with rules.hold(), rules.arms[name].use() as version:
+        with rules, rules.arms[name].use() as version:
             try:
                 inputs = self._fitted(version)
             except UsageError:  # an arm with other inputs: it cannot be asked this

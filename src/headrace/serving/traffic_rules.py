@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 from headrace.domain.traffic import Revision, Traffic
 from headrace.errors import Problem, UsageError
@@ -15,7 +14,7 @@ from headrace.serving.served import ServedFlow
 
 
 class TrafficRules:
-    """One state of a test; another one takes its place when anything changes.
+    """One state of a test; another one takes its place when anything changes. Its arms stay open during a block of it.
 
     Args:
         traffic: The rules.
@@ -43,16 +42,16 @@ class TrafficRules:
         """The arm that the others are compared with."""
         return self.arms[self.traffic.baseline]
 
-    @contextmanager
-    def hold(self) -> Iterator[None]:
+    def __enter__(self) -> TrafficRules:
         """Keep the arms open during the block."""
         self._n_held += 1
-        try:
-            yield
-        finally:
-            self._n_held -= 1
-            if not self._n_held:
-                self._idle.set()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Need them no longer."""
+        self._n_held -= 1
+        if not self._n_held:
+            self._idle.set()
 
     @property
     def is_held(self) -> bool:

@@ -67,8 +67,8 @@ def record_text(record: Evidence) -> str:
 
 def _exposure_text(record: Exposure) -> str:
     text = (
-        f'{{"id":{_quoted(record.id)},"test":{_quoted(record.test)},"revision":{_number(record.revision)},'
-        f'"at_ns":{_number(record.at_ns)},"unit":{_quoted(record.unit)},"arm":{_quoted(record.arm)},'
+        f'{{"id":{_quoted(record.id)},"test":{_quoted(record.test)},"revision":{record.revision:d},'
+        f'"at_ns":{record.at_ns:d},"unit":{_quoted(record.unit)},"arm":{_quoted(record.arm)},'
         f'"propensity":{_number(record.propensity)}'
     )
     if record.role != "assigned":
@@ -86,7 +86,7 @@ def _exposure_text(record: Exposure) -> str:
 
 def _completion_text(record: Completion) -> str:
     text = (
-        f'{{"exposure":{_quoted(record.exposure)},"test":{_quoted(record.test)},"at_ns":{_number(record.at_ns)},'
+        f'{{"exposure":{_quoted(record.exposure)},"test":{_quoted(record.test)},"at_ns":{record.at_ns:d},'
         f'"answered_by":{_quoted(record.answered_by)}'
     )
     if record.problem:
