@@ -8,7 +8,7 @@ from typing import Final
 
 from headrace.domain.traffic import OnlineGuardrail, OnlineMetric, Traffic
 from headrace.evaluation.online.odds import Odds
-from headrace.evaluation.online.unit_flow import Request, Unit
+from headrace.evaluation.online.unit_flow import Unit
 from headrace.evaluation.online.unit_values import is_of_answers, reader, window_ns
 from headrace.evaluation.stats.betting import OneSidedBets
 from headrace.evaluation.stats.rare_events import RareEvents
@@ -57,13 +57,9 @@ def is_about_rare_events(guardrail: OnlineGuardrail, metric: OnlineMetric) -> bo
 class Guard:
     """A guardrail over all arms but the baseline."""
 
-    def __init__(
-        self, traffic: Traffic, guardrail: OnlineGuardrail, metric: OnlineMetric, number: int
-    ) -> None:
+    def __init__(self, traffic: Traffic, guardrail: OnlineGuardrail, metric: OnlineMetric) -> None:
         self.rule = guardrail
         self.metric = metric
-        self.window_ns = window_ns(metric)
-        self.bit = 1 << number
         self.is_rare = is_about_rare_events(guardrail, metric)
         self.is_at_once = self.is_rare and metric.source == "failures"
         self.slack_ratio = guardrail.max_ratio or 1.0
@@ -187,8 +183,8 @@ class Evidence:
     def __init__(self, traffic: Traffic, boundaries: tuple[float, ...]) -> None:
         by_name = {metric.name: metric for metric in traffic.metrics}
         self.guards = tuple(
-            Guard(traffic, rule, by_name[rule.metric], number)
-            for number, rule in enumerate(traffic.guardrails)
+            Guard(traffic, rule, by_name[rule.metric])
+            for rule in traffic.guardrails
             if rule.metric in by_name
         )
         self.metrics = tuple(
@@ -213,19 +209,10 @@ class Evidence:
         if self._boundaries:
             self._look_as_planned()
 
-    def failure(self, unit: Unit, request: Request) -> None:
-        """Take a failed request of a unit; only the first one in a window counts."""
+    def failure(self, arm: str, odds: Odds) -> None:
+        """Take the first failure of a unit, whenever that is: an arm may go bad when all units are long known."""
         for guard in self._at_once:
-            if unit.failed_for & guard.bit:
-                continue
-            is_within = (
-                request is unit.first
-                if guard.window_ns == 0
-                else request.at_ns <= unit.at_ns + guard.window_ns
-            )
-            if is_within:
-                unit.failed_for |= guard.bit
-                guard.bad_event(unit.arm, unit.odds)
+            guard.bad_event(arm, odds)
 
     @property
     def n_primary(self) -> int:

@@ -38,16 +38,25 @@ class Request:
     Attributes:
         unit: The unit that it is evidence about; ``None`` for none.
         tally: Counts of the arm that was asked; ``None`` where nobody counts them.
+        chosen: The unit, whether it is new or not, with its arm and odds now; ``None`` where no bucket chose.
         said: See :data:`Said`.
     """
 
-    __slots__ = ("answer", "at_ns", "expires_ns", "said", "tally", "unit")
+    __slots__ = ("answer", "at_ns", "chosen", "expires_ns", "said", "tally", "unit")
 
-    def __init__(self, at_ns: int, expires_ns: int, unit: Unit | None, tally: ArmTally | None) -> None:
+    def __init__(
+        self,
+        at_ns: int,
+        expires_ns: int,
+        unit: Unit | None,
+        tally: ArmTally | None,
+        chosen: tuple[str, str, Odds] | None = None,
+    ) -> None:
         self.at_ns = at_ns
         self.expires_ns = expires_ns
         self.unit = unit
         self.tally = tally
+        self.chosen = chosen
         self.answer: Answer | None = None
         self.said: Said | None = None
 
@@ -61,10 +70,9 @@ class Unit:
         first: What it was shown first.
         requests: Those that this arm was asked, by their ids, the first one among them.
         said: Of the unit as a whole; see :data:`Said`.
-        failed_for: Guardrails that have counted its failure, as bits.
     """
 
-    __slots__ = ("arm", "at_ns", "due_ns", "failed_for", "first", "key", "n_open", "odds", "requests", "said")
+    __slots__ = ("arm", "at_ns", "due_ns", "first", "key", "n_open", "odds", "requests", "said")
 
     first: Request
 
@@ -77,7 +85,6 @@ class Unit:
         self.n_open = n_open
         self.requests: dict[str, Request] = {}
         self.said: Said | None = None
-        self.failed_for = 0
 
     def within(self, window_ns: int) -> Iterator[Request]:
         """Its requests in a window; in one of no length the first one alone."""
@@ -102,7 +109,8 @@ class UnitFlow:
         book: The odds of units.
         tallies: Arm to its counts, those of shadows among them.
         on_first: Called with a unit when it is shown its arm.
-        on_failure: Called with a unit and the request of it that failed, as soon as that is known.
+        on_failure: Called when a unit has failed for the first time, new or long known, with the arm that it was shown
+            and the odds of that.
         on_end: Called with a unit and the number of a window when that is over.
     """
 
@@ -114,7 +122,7 @@ class UnitFlow:
         book: OddsBook,
         tallies: dict[str, ArmTally],
         on_first: Callable[[str, Odds], None],
-        on_failure: Callable[[Unit, Request], None],
+        on_failure: Callable[[str, Odds], None],
         on_end: Callable[[Unit, int], None],
     ) -> None:
         self.roles = {"forced": 0, "holdout": 0, "outside": 0}
@@ -130,6 +138,7 @@ class UnitFlow:
         self._mark = 0
         self._next_sweep = 0
         self._seen = SeenUnits()
+        self._failed: set[str] = set()
         self._live: dict[str, Unit] = {}
         self._requests: dict[str, Request] = {}
         self._orphans: dict[str, _Orphan] = {}
@@ -167,17 +176,21 @@ class UnitFlow:
             return
         tally = self._tallies.get(exposure.arm)
         unit: Unit | None = None
+        chosen: tuple[str, str, Odds] | None = None
         if exposure.role in ("assigned", "shadow"):
             if tally is None:
                 self.unknown_arms[exposure.arm] = None
             else:
                 tally.expose(exposure.version)
             if exposure.role == "assigned":
-                unit = self._unit_of(exposure, tally)
+                key = exposure.unit or exposure.id
+                odds = self._book.find(exposure.revision, exposure.arm, exposure.propensity)
+                unit = self._unit_of(key, odds, exposure, tally)
+                chosen = (key, exposure.arm, odds)
         else:
             self.roles[exposure.role] += 1
             tally = None
-        request = Request(exposure.at_ns, self._mark + self._keep_ns, unit, tally)
+        request = Request(exposure.at_ns, self._mark + self._keep_ns, unit, tally, chosen)
         self._requests[exposure.id] = request
         if unit is not None:
             if not unit.requests:
@@ -188,15 +201,13 @@ class UnitFlow:
             if unit is not None:
                 self._adopt(f"unit {unit.key}")
 
-    def _unit_of(self, exposure: Exposure, tally: ArmTally | None) -> Unit | None:
+    def _unit_of(self, key: str, odds: Odds, exposure: Exposure, tally: ArmTally | None) -> Unit | None:
         """The unit, where it is one whose windows are not over and whose arm this is."""
-        key = exposure.unit or exposure.id
         unit = self._live.get(key)
         if unit is not None:
             return unit if unit.arm == exposure.arm else None
         if not self._seen.add(key):
             return None
-        odds = self._book.find(exposure.revision, exposure.arm, exposure.propensity)
         self._on_first(exposure.arm, odds)
         if tally is None:
             return None
@@ -238,8 +249,11 @@ class UnitFlow:
         unit = request.unit
         if unit is None or not unit.n_open:
             del self._requests[completion.exposure]
-        if unit is not None and is_failed and not completion.is_gone:
-            self._on_failure(unit, request)
+        if is_failed and not completion.is_gone and request.chosen is not None:
+            key, arm, odds = request.chosen
+            if key not in self._failed:
+                self._failed.add(key)
+                self._on_failure(arm, odds)
 
     def _hear(self, feedback: Feedback) -> None:
         value = feedback.value

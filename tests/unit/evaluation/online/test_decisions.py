@@ -236,6 +236,20 @@ def test_a_breach_stays_a_breach_and_an_arm_without_traffic_is_not_rolled_back_a
     assert test.look().arm("new").share == 0.0
 
 
+def test_an_arm_that_goes_bad_when_all_units_are_long_known_is_due_for_a_rollback() -> None:
+    test = LiveTest(traffic_of(HALVES, guardrails=[NO_FAILURES]), revision_of(1, HALVES))
+    for number in range(200):
+        arm = ("old", "new")[number % 2]
+        test.take(exposed(f"r{number}", arm, unit=f"u{number}"), completed(f"r{number}"))
+    for number in range(40):
+        arm, again = ("old", "new")[number % 2], f"again {number}"
+        for name in (again, f"once more {number}"):
+            test.take(exposed(name, arm, unit=f"u{number}", at_s=90_000.0))
+            test.take(completed(name, fails=arm == "new", at_s=90_001.0))
+    (guardrail,) = test.look(90_002.0).guardrails
+    assert (guardrail.n, guardrail.n_baseline, guardrail.is_breached) == (20, 0, True)
+
+
 def test_a_test_that_was_resumed_begins_its_guardrails_anew() -> None:
     test = LiveTest(
         traffic_of(HALVES, guardrails=[NO_FAILURES]),
