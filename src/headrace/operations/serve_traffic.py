@@ -263,6 +263,7 @@ class SplitTraffic:
         now = self._workspace.now()
         try:
             traffic = await asyncio.to_thread(read_traffic, split.file)
+            _check_name(traffic, split.traffic)
             arms = dict(split.arms)
             for arm in traffic.arms:
                 known = arms.get(arm.name)
@@ -332,6 +333,14 @@ def watched(workspace: Workspace, tests: Iterable[Traffic], tell: Tell) -> Itera
     args = (workspace.settings, workspace.cwd, names)
     with closing(KeptProcess(_watch, args, f"watches {', '.join(names)}", lambda text: tell(text, ()))):
         yield
+
+
+def _check_name(traffic: Traffic, before: Traffic) -> None:
+    """Refuse another test in the place of one that is served, because nobody watches it."""
+    if traffic.name != before.name:
+        what = f"The test {before.name} would become {traffic.name} while it is served."
+        fix = "Give it its old name, or start the server again."
+        raise UsageError(Problem(code="C507", what=what, fix=fix))
 
 
 def _has_watch() -> bool:

@@ -320,6 +320,10 @@ def test_a_changed_file_and_a_rollback_are_followed_and_a_broken_file_is_not(tmp
         wait_until(lambda: any("cannot be followed" in text for text in endpoint.told))
         assert ask(endpoint, user).body == {"r": "loud:hi"}
         assert endpoint.ask("GET", "/readyz").body["flows"]["/"]["refused"]
+        renamed = {name: f"name: renamed\n{text.partition(chr(10))[2]}" for name, text in traffic().items()}
+        write(tmp_path, renamed)
+        wait_until(lambda: endpoint.ask("GET", "/readyz").body["flows"]["/"]["refused"] == ["C507"])
+        assert ask(endpoint, user).body == {"r": "loud:hi"}
 
         other = "[{name: plain, weight: 0.5}, {name: loud, weight: 0.5, overrides: {say.style: LOUD}}]"
         write(tmp_path, traffic(arms=other))

@@ -154,7 +154,10 @@ def say_facts(report: AbReport) -> Iterator[str]:
     if parts:
         yield f"Requests that are no evidence: {', '.join(parts)}."
     if report.orphans:
-        yield f"{wording.count(report.orphans, 'record')} came without an exposure and wait for it."
+        yield (
+            f"{wording.count(report.orphans, 'record')} came late, are about requests that are no evidence, or wait "
+            "for their exposure."
+        )
 
 
 def find_interval_level(report: AbReport) -> str:
