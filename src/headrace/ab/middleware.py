@@ -220,22 +220,27 @@ def _read_feedback(body: bytes) -> dict[str, Any]:
     texts = {name: given.get(name, "") for name in ("metric", "text", "exposure_id", "unit_id", "id", "at")}
     wrong = [name for name, text in texts.items() if not isinstance(text, str)]
     value = given.get("value")
-    if isinstance(value, bool):
-        value = float(value)
-    if value is not None and not (isinstance(value, int | float) and math.isfinite(value)):
+    if value is not None and not _is_finite(value):
         wrong.append("value")
     if wrong or not texts["metric"]:
         message = f"Correct {', '.join(wrong)}." if wrong else "Name the metric."
         raise ValueError(message)
     return {
         "metric": texts["metric"],
-        "value": value,
+        "value": None if value is None else float(value),
         "text": texts["text"],
         "exposure_id": texts["exposure_id"],
         "unit": texts["unit_id"],
         "feedback_id": texts["id"] or str(uuid4()),
         "at": _time(texts["at"]),
     }
+
+
+def _is_finite(value: Any) -> bool:
+    try:
+        return isinstance(value, bool | int | float) and math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False
 
 
 def _time(text: str) -> datetime | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -16,7 +17,7 @@ from uuid import uuid4
 
 from headrace.ab.choice import Choice
 from headrace.config import load_settings
-from headrace.domain.evidence import Evidence, Exposure, Feedback, unit_digest
+from headrace.domain.evidence import Evidence, Exposure, Feedback, feedback_key, unit_digest
 from headrace.domain.traffic import Revision, Traffic, UnitSource
 from headrace.errors import HeadraceError, Problem, StateError, UsageError
 from headrace.formats.traffic import read_traffic
@@ -197,26 +198,37 @@ class Split:
             exposure_id: :attr:`Choice.exposure_id` of the request.
             unit: The unit, where it is about one.
             text: What was written.
-            feedback_id: Unique: what is sent twice counts once. Empty for a new one.
+            feedback_id: The same id for the same metric of the same request or unit counts once. Empty for a new one.
             at: When it was said; ``None`` for now.
             source: ``user``, or the name of whoever judges.
 
         Raises:
-            UsageError: D401 for feedback about neither a request nor a unit, or about both.
+            UsageError: D401 for feedback about neither a request nor a unit, or about both, and for a value that is no
+                finite number.
             StateError: It could not be kept.
         """
         if bool(exposure_id) == bool(unit):
             what = "Feedback is about one request or about one unit."
             raise UsageError(Problem(code="D401", what=what, fix="Give either exposure_id or unit."))
+        if value is not None and not math.isfinite(value):
+            what = "The value of feedback is a finite number."
+            raise UsageError(Problem(code="D401", what=what, fix="Leave out what is not known."))
         test = self._traffic.name
+        about = unit_digest(test, unit) if unit else ""
         record = Feedback(
-            id=feedback_id or str(uuid4()),
+            id=feedback_key(
+                test=test,
+                exposure=exposure_id,
+                unit=about,
+                metric=metric,
+                given=feedback_id or str(uuid4()),
+            ),
             test=test,
             at_ns=time.time_ns() if at is None else int(at.timestamp() * 1e9),
             metric=metric,
             value=value,
             exposure=exposure_id,
-            unit=unit_digest(test, unit) if unit else "",
+            unit=about,
             source=source,
             text=text,
         )

@@ -130,3 +130,17 @@ def unit_digest(test: str, unit: str) -> str:
     Source: the first half of SHA-256 over the name of the test, a zero byte and the unit, in UTF-8.
     """
     return sha256(f"{test}\0{unit}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def feedback_key(*, test: str, exposure: str, unit: str, metric: str, given: str) -> str:
+    """What feedback is kept by: the same for what comes again under one id, another one for all that differs.
+
+    Args:
+        test: Name of the test.
+        exposure: As in :class:`Feedback`.
+        unit: Likewise.
+        metric: What it is about.
+        given: The id that whoever says it has given.
+    """
+    parts = (test, exposure, unit, metric, given)
+    return sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]

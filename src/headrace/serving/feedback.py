@@ -16,11 +16,10 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any, NoReturn
 from uuid import uuid4
 
-from headrace.domain.evidence import Feedback, unit_digest
+from headrace.domain.evidence import Feedback, feedback_key, unit_digest
 from headrace.errors import Problem, UsageError
 from headrace.planning.asked_facts import MAX_FACT_CHARS, header_text
 
@@ -66,7 +65,13 @@ def read_feedback(body: bytes, headers: Mapping[str, str], test: str) -> tuple[F
         scores = (("text", None),)
     return tuple(
         Feedback(
-            id=_record_id(test, *about, metric, str(uuid4() if given is None else given)),
+            id=feedback_key(
+                test=test,
+                exposure=about[0],
+                unit=about[1],
+                metric=metric,
+                given=str(uuid4() if given is None else given),
+            ),
             test=test,
             at_ns=at_ns,
             metric=metric,
@@ -143,11 +148,6 @@ def _read_time(said: Any) -> int:
 
 def _is_id(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= MAX_FACT_CHARS
-
-
-def _record_id(*parts: str) -> str:
-    """The id of a record: the same for one that comes again, another one for another metric, or what it is about."""
-    return sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _refuse(name: str, wanted: str) -> NoReturn:

@@ -126,14 +126,18 @@ def test_feedback_is_about_a_request_or_a_unit(tmp_path: Path) -> None:
         choice = split.choose("17")
         for _ in range(2):
             split.feedback("helpful", 1.0, exposure_id=choice.exposure_id, feedback_id="f1")
-        split.feedback("helpful", 0.0, unit="17", text="no")
+        split.feedback("helpful", 0.0, unit="17", text="no", feedback_id="f1")
+        split.feedback("rating", 4.0, unit="17", feedback_id="f1")
         with pytest.raises(UsageError):
             split.feedback("helpful", 1.0)
         with pytest.raises(UsageError):
             split.feedback("helpful", 1.0, exposure_id="x", unit="17")
+        with pytest.raises(UsageError):
+            split.feedback("helpful", float("nan"), unit="17")
         records = recorded(split, tmp_path)
-    of_request, of_unit = feedbacks(records)
-    assert (of_request.exposure, of_request.value, of_request.id) == (choice.exposure_id, 1.0, "f1")
+    of_request, of_unit, rating = feedbacks(records)
+    assert (of_request.exposure, of_request.value) == (choice.exposure_id, 1.0)
+    assert (rating.unit, rating.value) == (of_unit.unit, 4.0)
     assert (of_unit.unit, of_unit.text) == (exposures(records)[0].unit, "no")
 
 
