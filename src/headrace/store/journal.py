@@ -122,9 +122,17 @@ class Journal:
             self._end_file()
 
     def _take_back(self, file: int) -> None:
-        """Remove what there is of a line; a file in which it stays is not appended to."""
+        """Remove what there is of a line; a file in which it stays is not appended to.
+
+        Neither is one that holds records: once these are in the store it can be deleted, which makes room.
+        """
         try:
             os.ftruncate(file, self._size)
+            if self._size:
+                if self._is_synced:
+                    os.fsync(file)
+                    self._n_forced = self._n_appended
+                self._end_file()
         except OSError:
             self._n_failed = self._n_appended
             self._end_file()
@@ -356,7 +364,12 @@ def _moving(path: Path) -> Iterator[int | None]:
     """What says how far a journal has been moved, locked for the block; ``None`` where another mover is at it."""
     progress = os.open(path.with_suffix(_MOVED), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        yield progress if _lock(progress) else None
+        is_ours = _lock(progress)
+        if is_ours and not os.fstat(progress).st_size:
+            # Takes its room while there is some: on a disk that journals have filled it would never be said that they
+            # can be deleted.
+            os.pwrite(progress, b"%020d" % 0, 0)
+        yield progress if is_ours else None
     finally:
         os.close(progress)
 

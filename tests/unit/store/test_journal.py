@@ -342,6 +342,19 @@ def test_a_store_that_is_away_is_tried_again_and_that_is_said_once(
     assert "waits in" in caplog.text
 
 
+def test_how_far_a_journal_was_moved_has_its_room_before_the_store_is_there(
+    folder: Path, store: RunStore
+) -> None:
+    away = Away(store, 10_000)
+    journal = Journal(folder)
+    journal.append(an_exposure())
+    with moving(folder, away):
+        wait_for(lambda: away.n_calls < 10_000)
+        sizes = [path.stat().st_size for path in folder.glob("*.moved")]
+    journal.close()
+    assert sizes == [20]
+
+
 def test_a_line_that_cannot_be_read_is_kept_aside(
     folder: Path, store: RunStore, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -379,9 +392,10 @@ def no_file_above(n_bytes: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.parametrize("is_synced", [False, True])
 @pytest.mark.parametrize("can_shrink", [True, False])
 def test_on_a_full_disk_nothing_half_is_kept_and_it_goes_on_when_there_is_room(
-    can_shrink: bool, folder: Path, store: RunStore, monkeypatch: pytest.MonkeyPatch
+    can_shrink: bool, is_synced: bool, folder: Path, store: RunStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(file: int, size: int) -> None:
         del file, size
@@ -389,7 +403,7 @@ def test_on_a_full_disk_nothing_half_is_kept_and_it_goes_on_when_there_is_room(
 
     if not can_shrink:
         monkeypatch.setattr(os, "ftruncate", refuse)
-    journal = Journal(folder)
+    journal = Journal(folder, is_synced=is_synced)
     journal.append(an_exposure())
     (path,) = folder.iterdir()
     with no_file_above(path.stat().st_size + 40), pytest.raises(StateError) as caught:
@@ -399,6 +413,7 @@ def test_on_a_full_disk_nothing_half_is_kept_and_it_goes_on_when_there_is_room(
     journal.append(an_exposure(3))
     move(folder, store)
     assert sorted(kept(store), key=repr) == [an_exposure(), an_exposure(3)]
+    assert not path.exists(), "what was moved makes room, though its process lives"
 
 
 def test_forced_records_of_several_threads_are_all_kept(folder: Path, store: RunStore) -> None:
