@@ -42,7 +42,7 @@ from headrace.store.journal import JournalMover
 MIN_EVERY_S: Final = 0.5
 _PAGES: Final = "headrace.serving.page_server:run_pages"
 _MARKS: Final = "webhooks.json"
-_LESS_URGENT: Final = 5
+_LESS_URGENT: Final = 10
 
 Tell = Callable[[str, Sequence[Problem]], None]
 """Hears what happened, and the problems behind it."""
