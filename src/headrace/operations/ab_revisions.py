@@ -18,7 +18,11 @@ from headrace.formats.plain_definition import read_traffic_definition, traffic_a
 from headrace.planning.ranges import RangeChange, first_ranges, moved_ranges
 from headrace.store.base import RunStore
 
+MIN_STEP = 0.02
+"""A bandit moves units only where the share of an arm changes by so much: less is not worth that people change arms."""
+
 _FILE = "traffic file"
+_ROUNDING = 1e-9
 _LEAVES: frozenset[Reason] = frozenset({"rolled back", "stopped"})
 
 MadeT = TypeVar("MadeT", Revision, Revision | None)
@@ -125,7 +129,8 @@ def allocate(
         seen: Number of the revision that the shares were found under.
 
     Returns:
-        The revision; ``None`` where no unit would move, the test is over, or somebody else has made a revision since.
+        The revision; ``None`` where no share would change by :data:`MIN_STEP`, the test is over, or somebody else has
+        made a revision since.
 
     Raises:
         StateError: The store is away.
@@ -136,7 +141,8 @@ def allocate(
         if not history or history[-1].is_over or history[-1].number != seen:
             return None
         made = _next(history, traffic, act, now)
-        return None if made.ranges == history[-1].ranges else made
+        steps = (abs(made.propensity(name) - history[-1].propensity(name)) for name in weights)
+        return made if max(steps, default=0.0) > MIN_STEP - _ROUNDING else None
 
     return _append(store, traffic.name, plan)
 

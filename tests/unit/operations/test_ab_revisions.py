@@ -162,6 +162,15 @@ def test_a_bandit_moves_shares_unless_somebody_else_has_moved_them_since(store: 
     assert shares(rolled) == {"a": 0.8, "b": 0.2}
 
 
+def test_a_bandit_moves_nobody_for_less_than_two_hundredths_of_the_test(store: RunStore) -> None:
+    traffic = a_traffic(THREE, allocation=AllocationRule(method="thompson"))
+    settle_revision(store, traffic, a_time())
+
+    assert allocate(store, traffic, {"a": 0.515, "b": 0.3, "c": 0.185}, {}, a_time(1), seen=1) is None
+    moved = allocate(store, traffic, {"a": 0.52, "b": 0.3, "c": 0.18}, {}, a_time(2), seen=1)
+    assert shares(moved) == {"a": 0.52, "b": 0.3, "c": 0.18}
+
+
 def test_a_ramp_keeps_what_a_bandit_has_said(store: RunStore) -> None:
     ramp = (RampStep(after_s=0, coverage=0.5), RampStep(after_s=600, coverage=1.0))
     traffic = a_traffic({"a": 0.5, "b": 0.5}, allocation=AllocationRule(method="thompson"), ramp=ramp)

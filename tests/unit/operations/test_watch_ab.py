@@ -210,6 +210,17 @@ def test_a_bandit_gives_the_better_arm_more_as_often_as_it_may(store: RunStore) 
     assert allocated.share("b") == pytest.approx(0.9, abs=0.01)
 
 
+def test_a_bandit_moves_nobody_between_arms_that_are_as_good_as_each_other(store: RunStore) -> None:
+    rule = AllocationRule(method="thompson", every_s=60)
+    settle_revision(store, a_traffic(allocation=rule, **RULES), a_time())
+    watch = Watch(store, [], Heard())
+    for minute in range(1, 40):
+        store.append_evidence(a_trial(10, first=10 * minute))
+        watch.step(a_time(minute))
+
+    assert reasons(store) == ["started"]
+
+
 def test_a_test_that_is_over_is_still_read_but_moves_nothing(store: RunStore) -> None:
     settle_revision(store, a_traffic(**RULES), a_time())
     stop(store, "checkout", a_time(1), by="ann")

@@ -7,13 +7,12 @@ from headrace.domain.traffic import OnlineMetric, Traffic
 from headrace.evaluation.stats.bandit import Posterior, best_chances, with_floor
 
 
-def thompson_weights(traffic: Traffic, report: AbReport, *, seed: int | None = None) -> dict[str, float]:
+def thompson_weights(traffic: Traffic, report: AbReport) -> dict[str, float]:
     """Weights in proportion to each arm's chance to be the best on the primary metric, none below the floor.
 
     Args:
         traffic: For the metric and the floor.
         report: The look. Arms that have no share any more, because they were rolled back, get none.
-        seed: Of the draws; by default the place of the last arrival, so that the same evidence gives the same weights.
 
     Returns:
         The arms that answer and their weights, which add up to 1.
@@ -24,8 +23,7 @@ def thompson_weights(traffic: Traffic, report: AbReport, *, seed: int | None = N
     if not traffic.metrics:
         shares = (1.0 / len(alive),) * len(alive)
     else:
-        posteriors = [_posterior(arm, traffic.metrics[0]) for arm in alive]
-        chances = best_chances(posteriors, report.place if seed is None else seed)
+        chances = best_chances([_posterior(arm, traffic.metrics[0]) for arm in alive])
         shares = with_floor(chances, traffic.allocation.floor)
     weights.update((arm.arm, share) for arm, share in zip(alive, shares, strict=True))
     return weights

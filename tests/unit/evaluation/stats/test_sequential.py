@@ -222,19 +222,42 @@ def test_looks_and_alpha_out_of_range_are_refused(n_looks: int, alpha: float) ->
 
 def test_the_better_arm_gets_more_traffic_and_none_less_than_the_floor() -> None:
     arms = [Posterior(n=400, mean=0.5), Posterior(n=400, mean=0.6), Posterior(n=10, mean=0.5)]
-    chances = best_chances(arms, seed=1)
+    chances = best_chances(arms)
     assert sum(chances) == pytest.approx(1.0)
     assert chances[1] > chances[0]
     assert chances[2] > 0.02, "an arm that is hardly known may still be the best"
     shares = with_floor(chances, 0.05)
     assert min(shares) >= 0.05
     assert sum(shares) == pytest.approx(1.0)
-    assert best_chances(arms, seed=1) == chances
 
 
-def test_graded_values_are_drawn_around_their_mean() -> None:
+@pytest.mark.parametrize(
+    ("arms", "chance"),
+    [
+        ([Posterior(n=0, mean=0.5), Posterior(n=1, mean=1.0)], 2 / 3),
+        ([Posterior(n=1, mean=0.0), Posterior(n=1, mean=1.0)], 5 / 6),
+        ([Posterior(n=3, mean=2 / 3), Posterior(n=2, mean=0.5)], 13 / 35),
+    ],
+)
+def test_chances_to_be_the_best_are_those_of_the_integral(arms: list[Posterior], chance: float) -> None:
+    assert best_chances(arms)[1] == pytest.approx(chance, abs=1e-4)
+
+
+@pytest.mark.parametrize("n", [0, 7, 10**6])
+@pytest.mark.parametrize("variance", [None, 0.04])
+def test_arms_of_which_the_same_is_known_are_equally_likely_to_be_the_best(
+    n: int, variance: float | None
+) -> None:
+    same = Posterior(n=n, mean=0.3, variance=variance)
+    assert best_chances([same, same]) == (0.5, 0.5)
+    rare = Posterior(n=5, mean=0.1, variance=variance)
+    chances = best_chances([same, rare, same])
+    assert chances[0] == pytest.approx(chances[2], abs=1e-12)
+
+
+def test_graded_values_are_spread_around_their_mean() -> None:
     arms = [Posterior(n=200, mean=0.5, variance=0.01), Posterior(n=200, mean=0.53, variance=0.01)]
-    assert best_chances(arms, seed=1)[1] > 0.95
+    assert best_chances(arms)[1] > 0.95
 
 
 def test_a_floor_that_leaves_nothing_splits_evenly() -> None:
