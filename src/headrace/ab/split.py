@@ -21,7 +21,7 @@ from headrace.domain.evidence import Evidence, Exposure, Feedback, feedback_key,
 from headrace.domain.traffic import Revision, Traffic, UnitSource
 from headrace.errors import HeadraceError, Problem, StateError, UsageError
 from headrace.formats.traffic import read_traffic
-from headrace.operations.ab_revisions import settle_revision
+from headrace.operations.ab_revisions import check_answering, settle_revision
 from headrace.operations.workspace import Workspace
 from headrace.planning.assignment import Assigner, RequestFacts
 from headrace.store.journal import Journal, JournalMover
@@ -95,7 +95,7 @@ class Split:
 
         Raises:
             DefinitionError: The file is wrong; all that is wrong with it.
-            UsageError: The store's location makes no sense here.
+            UsageError: The store's location makes no sense here, or the arm that answers everybody is not in the file.
             StateError: The store cannot be reached. Once a split is open, that no longer matters to requests.
         """
         settings = load_settings()
@@ -239,6 +239,7 @@ class Split:
 
         Raises:
             DefinitionError: The changed file is wrong; what held goes on.
+            UsageError: It does not have the arm that answers everybody; likewise.
             StateError: The store cannot be reached; likewise.
         """
         with self._follow_lock:
@@ -247,7 +248,9 @@ class Split:
                 if mark != self._mark:
                     self._mark = mark
                     read_at = datetime.now(UTC)
-                    self._traffic = read_traffic(self._path)
+                    traffic = read_traffic(self._path)
+                    check_answering(self.revision, traffic)
+                    self._traffic = traffic
                     self._read_at = read_at
             finally:
                 self._assigner = self._settle()

@@ -15,8 +15,8 @@ ONLINE_CODES: Mapping[str, Entry] = {
     "S842": Entry(
         "refused-step",
         "A step that an online test cannot take",
-        "What is over cannot be stopped, what runs cannot be resumed, the baseline cannot leave its own test, and arms "
-        "that answer nobody cannot be promoted.",
+        "What is over cannot be stopped, what runs cannot be resumed, the baseline cannot leave its own test, arms "
+        "that answer nobody cannot be promoted, and the arm that answers everybody cannot leave the file.",
     ),
     "S843": Entry(
         "no-live-request",

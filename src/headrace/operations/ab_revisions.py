@@ -61,6 +61,7 @@ def settle_revision(
             took effect does not replace that one: servers that follow different files would fight otherwise.
 
     Raises:
+        UsageError: S842 for a changed file without the arm that answers everybody.
         StateError: The store is away.
     """
     latest = store.latest_revision(traffic.name)
@@ -222,6 +223,19 @@ def resume(store: RunStore, test: str, now: datetime, *, by: str, arm: str = "")
     return _append(store, test, plan)
 
 
+def check_answering(revision: Revision, traffic: Traffic) -> None:
+    """Refuse rules that would give everybody another arm than the one that answers since the test is over.
+
+    Raises:
+        UsageError: S842 where that arm does not answer any more.
+    """
+    arm = revision.answering
+    if revision.is_over and all(item.name != arm for item in traffic.answering):
+        what = f"{arm} answers everybody since {traffic.name} is over, and the traffic file has no such arm any more."
+        fix = f"Keep it in the file, or let another arm answer first: headrace ab promote {traffic.name} ARM"
+        _refuse(what, fix)
+
+
 def arms_out(history: Sequence[Revision]) -> frozenset[str]:
     """The arms that were rolled back or stopped and not resumed since, whatever the weights of the file say."""
     out: set[str] = set()
@@ -295,9 +309,8 @@ def _due(history: Sequence[Revision], traffic: Traffic, now: datetime, read_at: 
     if latest.digest != traffic.digest:
         if read_at < _took_effect_at(history):
             return None
-        answering = ""
-        if latest.is_over:
-            answering = latest.answering if traffic.arm(latest.answering) else traffic.baseline
+        check_answering(latest, traffic)
+        answering = latest.answering if latest.is_over else ""
         act = _Act(reason="changed", by=_FILE, weights=file_weights(traffic), answering=answering)
         return _next(history, traffic, act, now)
     if latest.is_over or coverage_at(history, traffic, now) == coverage_at(history, traffic, latest.at):

@@ -64,6 +64,7 @@ def preview_revision(store: RunStore, traffic: Traffic, now: datetime) -> Previe
         now: In UTC.
 
     Raises:
+        UsageError: S842 for a file that a server would not follow.
         StateError: The store is away.
     """
     history = store.list_revisions(traffic.name)

@@ -17,7 +17,7 @@ from headrace.config import Settings
 from headrace.domain.traffic import Revision, Traffic
 from headrace.errors import HeadraceError, Problem, UsageError
 from headrace.formats.traffic import read_traffic
-from headrace.operations.ab_revisions import settle_revision
+from headrace.operations.ab_revisions import check_answering, settle_revision
 from headrace.operations.kept_process import KeptProcess
 from headrace.operations.renew_flows import ServedSource, Tell
 from headrace.operations.served_sources import FlowSource
@@ -144,7 +144,7 @@ class SplitTraffic:
 
         Raises:
             DefinitionError: Everything that is wrong with the files of a test's arms.
-            UsageError: An arm does not fit its flow.
+            UsageError: An arm does not fit its flow, or the one that answers everybody is not there any more.
             StateError: The store is away, which says what holds.
         """
         for source in sources:
@@ -264,6 +264,7 @@ class SplitTraffic:
         try:
             traffic = await asyncio.to_thread(read_traffic, split.file)
             _check_name(traffic, split.traffic)
+            check_answering(split.flow.rules.revision, traffic)
             arms = dict(split.arms)
             for arm in traffic.arms:
                 known = arms.get(arm.name)

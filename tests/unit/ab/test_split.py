@@ -174,6 +174,23 @@ def test_a_changed_file_is_followed_and_a_broken_one_is_not(tmp_path: Path) -> N
         assert split.revision.number == 2
 
 
+def test_a_file_without_the_arm_that_answers_everybody_is_not_followed(tmp_path: Path) -> None:
+    with splitting(tmp_path) as split:
+        store = open_store(tmp_path / "store.sqlite")
+        promote(store, "elsewhere", "new", NOW, by="anna")
+        store.close()
+        split.follow()
+        path = tmp_path / "traffic.yaml"
+        path.write_text(
+            path.read_text(encoding="utf-8").replace("name: new", "name: newer"), encoding="utf-8"
+        )
+        with pytest.raises(UsageError, match="new answers everybody"):
+            split.follow()
+        split.follow()
+        assert (split.choose("17").arm, split.revision.reason) == ("new", "promoted")
+        assert split.traffic.arm("new") is not None
+
+
 def test_changes_are_looked_for_in_the_background(tmp_path: Path) -> None:
     path = write_traffic(tmp_path)
     with Split.open(path, store=tmp_path / "store.sqlite", follow_s=0.01) as split:

@@ -133,15 +133,19 @@ def test_a_stopped_test_gives_everybody_the_baseline_and_goes_on_where_it_was(st
     assert (resumed.is_over, resumed.ranges) == (False, first.ranges)
 
 
-def test_a_promoted_arm_answers_everybody_also_after_the_file_has_changed(store: RunStore) -> None:
+def test_a_promoted_arm_answers_everybody_after_the_file_has_changed_and_does_not_leave_it(
+    store: RunStore,
+) -> None:
     settle_revision(store, a_traffic(THREE), a_time())
     promoted = promote(store, "checkout", "c", a_time(1), by="ann")
     changed = settle_revision(store, a_traffic(THREE, digest="e" * 64), a_time(2))
-    without = settle_revision(store, a_traffic({"a": 0.5, "b": 0.5}, digest="f" * 64), a_time(3))
+    with pytest.raises(UsageError, match="c answers everybody") as raised:
+        settle_revision(store, a_traffic({"a": 0.5, "b": 0.5}, digest="f" * 64), a_time(3))
 
     assert (promoted.answering, promoted.is_over, promoted.by) == ("c", True, "ann")
     assert (changed.reason, changed.answering, changed.is_over) == ("changed", "c", True)
-    assert (without.answering, without.is_over) == ("a", True)
+    assert raised.value.problems[0].code == "S842"
+    assert store.latest_revision("checkout") == changed
 
 
 def test_one_arm_can_be_stopped_while_the_test_goes_on(store: RunStore) -> None:

@@ -355,6 +355,22 @@ def test_a_promoted_arm_answers_everybody_and_nothing_more_is_counted(tmp_path: 
     assert late.status == 200
 
 
+def test_a_promoted_arm_is_not_taken_out_of_the_file_while_it_answers_everybody(tmp_path: Path) -> None:
+    with serving(tmp_path, FLOW | traffic(), [], traffic=["f/traffic.yaml"]) as endpoint:
+        split: Any = endpoint.served.flows[""]
+        promote(endpoint.workspace.store, "styles", "loud", endpoint.workspace.now(), by="Ada")
+        wait_until(lambda: split.rules.revision.is_over)
+        write(tmp_path, traffic(arms="[{name: plain, weight: 1}]"))
+        wait_until(lambda: endpoint.ask("GET", "/readyz").body["flows"]["/"].get("refused") == ["S842"])
+        assert ask(endpoint, "u1").body == {"r": "loud:hi"}
+        promote(endpoint.workspace.store, "styles", "plain", endpoint.workspace.now(), by="Ada")
+        wait_until(lambda: split.rules.revision.number == 3)
+        assert ask(endpoint, "u1").body == {"r": "plain:hi"}
+        reasons = [item.reason for item in endpoint.workspace.store.list_revisions("styles")]
+    assert len([text for text in endpoint.told if "cannot be followed" in text]) == 1
+    assert reasons == ["started", "promoted", "promoted"]
+
+
 def test_a_request_that_has_begun_ends_at_its_arm_though_the_arm_is_dropped(tmp_path: Path) -> None:
     files = FLOW | traffic(
         arms="[{name: plain, weight: 0}, {name: dark, weight: 1, overrides: {say.style: dark}}]"
