@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from headrace.domain.ab_report import AbArm
+from headrace.domain.traffic import Traffic
+from headrace.errors import nearest
 from headrace.evaluation import wording
 from headrace.evaluation.online.metric_evidence import Evidence
 from headrace.evaluation.online.odds import OddsBook
+from headrace.evaluation.online.unit_values import is_of_answers
 from headrace.evaluation.stats.sample_ratio import SampleRatioTest
+
+_MOST_UNREAD: Final = 3
 
 
 def find_caveats(
@@ -54,3 +61,24 @@ def find_caveats(
     if unknown_arms:
         found.append(f"Left out, because the file does not name them any more: {', '.join(unknown_arms)}.")
     return tuple(found)
+
+
+def say_unread(unread: Mapping[str, int], traffic: Traffic) -> Iterator[str]:
+    """Name what people talk about most often and no metric reads, as a misspelling would be.
+
+    Args:
+        unread: Name to how often it was said.
+        traffic: The rules.
+    """
+    read = [metric.source for metric in traffic.metrics if not is_of_answers(metric)]
+    for name, n in Counter(unread).most_common(_MOST_UNREAD):
+        near = nearest(name, read)
+        if near is None and len(read) == 1:
+            near = read[0]
+        more = (
+            f"; did you mean {near}?"
+            if near
+            else ". Name it in the file, from: of a metric, to have it read."
+        )
+        is_are = "piece of feedback is" if n == 1 else "pieces of feedback are"
+        yield f"{n:,} {is_are} about {name}, which no metric reads{more}"

@@ -28,6 +28,9 @@ ANSWER_NS: Final = 600 * SECOND_NS
 ORPHAN_NS: Final = 3600 * SECOND_NS
 """How long records wait for their exposure."""
 
+MAX_UNREAD: Final = 100
+"""Different names that no metric reads and that are counted; clients may send any."""
+
 Said: TypeAlias = dict[tuple[str, int], tuple[int, float]]
 """Metric and window to when it was last said within that window, and what."""
 
@@ -112,6 +115,13 @@ class UnitFlow:
         on_failure: Called when a unit has failed for the first time, new or long known, with the arm that it was shown
             and the odds of that.
         on_end: Called with a unit and the number of a window when that is over.
+
+    Attributes:
+        roles: Role to its exposures that are no evidence.
+        unknown_arms: Arms that the rules do not name.
+        place: Of the last arrival that was taken.
+        n_orphans: Records whose exposure has not arrived.
+        unread: What people have said that no metric reads, to how often.
     """
 
     def __init__(
@@ -129,6 +139,7 @@ class UnitFlow:
         self.unknown_arms: dict[str, None] = {}
         self.place = 0
         self.n_orphans = 0
+        self.unread: dict[str, int] = {}
         self._windows = tuple(windows_ns)
         self._keep_ns = max(self._windows, default=0) + SETTLE_NS + ANSWER_NS
         self._feedback = feedback
@@ -257,7 +268,10 @@ class UnitFlow:
 
     def _hear(self, feedback: Feedback) -> None:
         value = feedback.value
-        if value is None or feedback.metric not in self._feedback:
+        if value is None:
+            return
+        if feedback.metric not in self._feedback:
+            self._count_unread(feedback)
             return
         if feedback.exposure:
             request = self._requests.get(feedback.exposure)
@@ -271,6 +285,12 @@ class UnitFlow:
             self._wait(f"unit {feedback.unit}", feedback)
         elif feedback.at_ns >= unit.at_ns - SETTLE_NS:  # else it was said of what came before the test
             unit.said = self._later(unit.said, unit, feedback, value)
+
+    def _count_unread(self, feedback: Feedback) -> None:
+        """Count what people said and no metric reads; evaluators say more than is read."""
+        name = feedback.metric
+        if feedback.source == "user" and (name in self.unread or len(self.unread) < MAX_UNREAD):
+            self.unread[name] = self.unread.get(name, 0) + 1
 
     def _later(self, said: Said | None, unit: Unit, feedback: Feedback, value: float) -> Said:
         """What was said in each window, with what is said now where that is no older.

@@ -23,6 +23,7 @@ from headrace.domain.ab_report import AbArm, AbMetric
 from headrace.domain.evidence import Evidence
 from headrace.domain.traffic import OnlineMetric
 from headrace.evaluation.online.seen_units import SeenUnits
+from headrace.evaluation.online.unit_flow import MAX_UNREAD
 
 HALVES = {"old": 0.5, "new": 0.5}
 
@@ -223,6 +224,40 @@ def test_text_alone_and_feedback_about_other_things_count_nothing() -> None:
     test = halves(thumbs(60.0))
     test.take(exposed("r1", "new"), said("r1", None), said("r1", 1.0, metric="other", key="other"))
     assert scored(test, "new", at_s=1000.0).n == 0
+
+
+def test_feedback_that_no_metric_reads_is_said_with_what_may_be_meant() -> None:
+    test = halves(thumbs(60.0), OnlineMetric(name="rating", source="rating", kind="mean", window_s=60.0))
+    test.take(exposed("r1", "new"))
+    for key in ("a", "b", "c"):
+        test.take(said("r1", 1.0, metric="tumbs", key=key))
+    test.take(
+        said("r1", 1.0), said("r1", 4.0, metric="helpful", key="d"), said("r1", None, metric="text", key="e")
+    )
+    test.take(replace(said("r1", 1.0, metric="judge.length", key="f"), source="judge"))
+    assert test.look().caveats == (
+        "3 pieces of feedback are about tumbs, which no metric reads; did you mean thumbs?",
+        "1 piece of feedback is about helpful, which no metric reads. Name it in the file, from: of a metric, to have it "
+        "read.",
+    )
+    one = halves(thumbs(60.0))
+    one.take(exposed("r1", "new"), said("r1", 1.0, metric="helpful"))
+    assert one.look().caveats == (
+        "1 piece of feedback is about helpful, which no metric reads; did you mean thumbs?",
+    )
+
+
+def test_only_so_many_names_that_no_metric_reads_are_counted_and_the_most_frequent_are_said() -> None:
+    test = halves(thumbs(60.0))
+    test.take(*(said("r1", 1.0, metric=f"often{n % 2}", key=f"often {n}") for n in range(10)))
+    test.take(*(said("r1", 1.0, metric=f"name{n}", key=f"name {n}") for n in range(MAX_UNREAD)))
+    test.take(*(said("r1", 1.0, metric="late", key=f"late {n}") for n in range(20)))
+    starts = [caveat.partition(",")[0] for caveat in test.look().caveats]
+    assert starts == [
+        "5 pieces of feedback are about often0",
+        "5 pieces of feedback are about often1",
+        "1 piece of feedback is about name0",
+    ]
 
 
 def test_values_beyond_the_limits_are_taken_for_these() -> None:
