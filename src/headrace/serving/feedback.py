@@ -84,6 +84,21 @@ def read_feedback(body: bytes, headers: Mapping[str, str], test: str) -> tuple[F
     )
 
 
+def without_unit(body: bytes) -> bytes:
+    """The body without the name of its unit, of which nothing but a digest is kept; unchanged where it names none."""
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return body
+    if not isinstance(said, dict) or "unit_id" not in said:
+        return body
+    del said["unit_id"]
+    try:
+        return json.dumps(said, ensure_ascii=False).encode(errors="replace")
+    except RecursionError:
+        return b"nested too deep"
+
+
 def _read_target(said: Mapping[str, Any], headers: Mapping[str, str], test: str) -> tuple[str, str] | None:
     """The exposure, or the digest of the unit; the other one is empty."""
     for name in ("exposure_id", "request_id"):
@@ -142,7 +157,7 @@ def _read_time(said: Any) -> int:
     except (ValueError, OverflowError):
         _refuse("at", "a time such as 2026-01-31T12:00:00Z, or seconds since 1970")
     if not 0 <= at_ns < 2**63:
-        _refuse("at", "a time after 1970")
+        _refuse("at", "a time from 1970 to 2262")
     return at_ns
 
 

@@ -75,7 +75,7 @@ class _FlowEndpoint:
         except StateError:
             what = "The feedback could not be kept; send it again, with the same id."
             return JSONResponse(refusal(503, what), 503, {"retry-after": "5"})
-        text = body.decode(errors="replace")
+        text = self._flow.shown_feedback(body).decode(errors="replace")
         caller, above = read_caller(request.headers), enclosing_span.get()
         with self._flow.use() as version:
             span = ActiveSpan(

@@ -224,6 +224,10 @@ class ServedFlow:
         with self.use() as version:
             yield FlowCall(version, self.n_requests)
 
+    def shown_feedback(self, body: bytes) -> bytes:
+        """What the span of a feedback may show of its body."""
+        return body
+
     async def hear(self, body: bytes, headers: Mapping[str, str]) -> None:
         """Keep what feedback says beyond what its span does; returns once it would outlive this process.
 

@@ -24,7 +24,7 @@ from headrace.planning.asked_facts import AskedFacts
 from headrace.planning.assignment import Assignment
 from headrace.serving.admission import ENDED, SLOW
 from headrace.serving.evidence_log import EvidenceLog
-from headrace.serving.feedback import read_feedback
+from headrace.serving.feedback import read_feedback, without_unit
 from headrace.serving.mirrors import Mirrors
 from headrace.serving.request_id import REQUEST_ID, new_id
 from headrace.serving.served import FLOW_VERSION, Fit, FlowCall, ServedFlow, ServedVersion
@@ -77,6 +77,10 @@ class SplitFlow(ServedFlow):
         self.n_requests += 1
         with rules, rules.arms[assignment.arm].use() as version:
             yield SplitCall(self, rules, facts, assignment, version, scope)
+
+    def shown_feedback(self, body: bytes) -> bytes:
+        """Everything but who it is about; see :meth:`ServedFlow.shown_feedback`."""
+        return without_unit(body)
 
     async def hear(self, body: bytes, headers: Any) -> None:
         """Keep what feedback says of requests and units of the test; see :meth:`ServedFlow.hear`."""
