@@ -44,7 +44,7 @@ def transport_failure(endpoint: Endpoint, error: BaseException, model: str, time
 def _not_connected(endpoint: Endpoint, causes: tuple[BaseException, ...], kind: str) -> RemoteError:
     """What kept a connection from being made: the system says it, deeper than the client libraries."""
     reasons = [cause for cause in causes if isinstance(cause, OSError)]
-    if any(isinstance(reason, ssl.SSLEOFError) for reason in reasons):
+    if any(isinstance(reason, ssl.SSLEOFError | ssl.SSLZeroReturnError) for reason in reasons):
         return broken_off(endpoint, kind)
     untrusting = next((reason for reason in reasons if isinstance(reason, ssl.SSLError)), None)
     if untrusting is not None:

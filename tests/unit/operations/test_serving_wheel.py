@@ -117,6 +117,7 @@ def test_a_module_that_needs_what_is_left_out_is_left_out_itself(tmp_path: Path)
 def test_the_wheel_asks_for_the_packages_of_serving_and_its_extras() -> None:
     names = requirements(serving_wheel(()))
     assert names == {
+        "httptools",
         "jinja2",
         "openai",
         "opentelemetry-sdk",
@@ -124,6 +125,7 @@ def test_the_wheel_asks_for_the_packages_of_serving_and_its_extras() -> None:
         "pyyaml",
         "starlette",
         "uvicorn",
+        "uvloop",
     }
     assert requirements(serving_wheel(("azure",))) - names == {"azure-identity"}
 
