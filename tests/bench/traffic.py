@@ -1,4 +1,4 @@
-"""``python -m tests.bench.traffic [--rate R] [--rounds N] [--seconds S]``.
+"""``python -m tests.bench.traffic [--rate R] [--rounds N] [--seconds S] [--workers N]``.
 
 What splitting adds to a request: one trivial flow with and without ``--traffic``, both up at once, asked in turn at a fixed
 rate, whatever becomes of the requests before. Figures are medians of the rounds. Then the same work of a request in this
@@ -51,11 +51,11 @@ decision: {every: 10s}
 }
 
 
-def bench_servers(folder: Path, rate: float, rounds: int, seconds: float) -> None:
+def bench_servers(folder: Path, rate: float, rounds: int, seconds: float, workers: int) -> None:
     """Both servers, asked in turn."""
     (folder / "home").mkdir()
     with Servers(folder / "home", None) as servers:
-        serve = [*HEADRACE, "flow", "serve"]
+        serve = [*HEADRACE, "flow", "serve", "--workers", str(workers)]
         found = [
             servers.serve("whole", "whole", [*serve, "--source", str(folder)], "--port"),
             servers.serve("split", "split", [*serve, "--traffic", str(folder / "traffic.yaml")], "--port"),
@@ -135,6 +135,7 @@ def main() -> None:
     """Run both."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rate", type=float, default=1000.0)
+    parser.add_argument("--workers", type=int, default=1, help="processes of each server")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5.0)
     options = parser.parse_args()
@@ -143,7 +144,7 @@ def main() -> None:
         for file, text in FLOW.items():
             (folder / file).write_text(text)
         asyncio.run(bench_work(folder, options.rate, options.seconds))
-        bench_servers(folder, options.rate, options.rounds, options.seconds)
+        bench_servers(folder, options.rate, options.rounds, options.seconds, options.workers)
 
 
 if __name__ == "__main__":

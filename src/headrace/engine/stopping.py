@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 from headrace.errors import Problem
 
@@ -42,6 +43,7 @@ class Stop:
             end = asyncio.get_running_loop().time() + self.grace_s
             when = limit.when()
             if when is None or end < when:
-                limit.reschedule(end)
+                with suppress(RuntimeError):  # the batch has ended meanwhile
+                    limit.reschedule(end)
 
         self.on_ask(bring_forward)

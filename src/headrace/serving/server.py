@@ -116,7 +116,9 @@ def bind(host: str, port: int) -> socket.socket:
     """
     bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
-        if os.name == "posix":  # elsewhere it would take the port from another server
+        # Elsewhere it would take the port from another server; and a free port could be that of somebody who has bound
+        # it so and does not listen yet.
+        if os.name == "posix" and port:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         bound.bind((host, port))
