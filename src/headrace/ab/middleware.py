@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, TypeAlias
 from uuid import uuid4
@@ -16,6 +14,7 @@ from headrace.ab.choice import Choice
 from headrace.ab.split import Split
 from headrace.errors import StateError, UsageError
 from headrace.planning.asked_facts import MAX_FACT_CHARS, AskedFacts, needs_body
+from headrace.planning.feedback import read_feedback
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Message: TypeAlias = MutableMapping[str, Any]
@@ -44,8 +43,8 @@ class SplitMiddleware:
     Args:
         app: The program.
         split: The test; whoever opened it closes it.
-        feedback_path: Where feedback is posted as JSON: ``metric``, ``value`` or ``text``, ``exposure_id`` or
-            ``unit_id``, and optionally ``id`` and ``at`` (ISO 8601); empty for nowhere.
+        feedback_path: Where feedback is posted, as a served flow takes it: see :mod:`headrace.planning.feedback`; empty
+            for nowhere.
         is_split: Whether a request is split, by its scope; ``None`` for all of them.
     """
 
@@ -67,7 +66,7 @@ class SplitMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif self._feedback_path and scope["path"] == self._feedback_path and scope["method"] == "POST":
-            await _answer(send, *await self._take_feedback(receive))
+            await _answer(send, *await self._take_feedback(scope, receive))
         elif self._is_split is not None and not self._is_split(scope):
             await self._app(scope, receive, send)
         else:
@@ -95,21 +94,22 @@ class SplitMiddleware:
         else:
             act()
 
-    async def _take_feedback(self, receive: Receive) -> tuple[int, Mapping[str, Any]]:
+    async def _take_feedback(self, scope: Scope, receive: Receive) -> tuple[int, Mapping[str, Any]]:
         body, _ = await _read_ahead(receive)
         if len(body) > _MOST_BYTES:
             return _TOO_LARGE, {"error": "Feedback is too long."}
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         try:
-            given = _read_feedback(body)
-        except ValueError as error:
-            return _BAD_REQUEST, {"error": str(error)}
-        try:
-            await self._keep(lambda: self._split.feedback(**given))
+            records = read_feedback(body, headers, self._split.traffic.name)
         except UsageError as error:
             return _BAD_REQUEST, {"error": error.problems[0].headline()}
+        if not records:
+            return _BAD_REQUEST, {"error": "Send a JSON object that says something of a request or a unit."}
+        try:
+            await self._keep(lambda: self._split.keep_feedback(records))
         except StateError:
             return _UNAVAILABLE, {"error": "Feedback cannot be kept at the moment."}
-        return 200, {"id": given["feedback_id"]}
+        return 200, {"status": "Feedback received."}
 
 
 class _Exchange:
@@ -202,52 +202,6 @@ async def _read_ahead(receive: Receive) -> tuple[bytes, Receive]:
         return await receive() if piece is None else piece
 
     return body, receive_again
-
-
-def _read_feedback(body: bytes) -> dict[str, Any]:
-    """What :meth:`Split.feedback` takes.
-
-    Raises:
-        ValueError: The body is something else; says what.
-    """
-    try:
-        given = json.loads(body)
-    except (ValueError, RecursionError):
-        given = None
-    if not isinstance(given, dict):
-        message = "Send a JSON object."
-        raise ValueError(message)
-    texts = {name: given.get(name, "") for name in ("metric", "text", "exposure_id", "unit_id", "id", "at")}
-    wrong = [name for name, text in texts.items() if not isinstance(text, str)]
-    value = given.get("value")
-    if value is not None and not _is_finite(value):
-        wrong.append("value")
-    if wrong or not texts["metric"]:
-        message = f"Correct {', '.join(wrong)}." if wrong else "Name the metric."
-        raise ValueError(message)
-    return {
-        "metric": texts["metric"],
-        "value": None if value is None else float(value),
-        "text": texts["text"],
-        "exposure_id": texts["exposure_id"],
-        "unit": texts["unit_id"],
-        "feedback_id": texts["id"] or str(uuid4()),
-        "at": _time(texts["at"]),
-    }
-
-
-def _is_finite(value: Any) -> bool:
-    try:
-        return isinstance(value, bool | int | float) and math.isfinite(value)
-    except OverflowError:  # an integer beyond every float
-        return False
-
-
-def _time(text: str) -> datetime | None:
-    if not text:
-        return None
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 async def _answer(send: Send, status: int, said: Mapping[str, Any]) -> None:

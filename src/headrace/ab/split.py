@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -232,7 +232,16 @@ class Split:
             source=source,
             text=text,
         )
-        self._journal.append(record)
+        self.keep_feedback([record])
+
+    def keep_feedback(self, records: Iterable[Feedback]) -> None:
+        """Record what was said, as :meth:`feedback` does.
+
+        Raises:
+            StateError: It could not be kept.
+        """
+        for record in records:
+            self._journal.append(record)
 
     def follow(self) -> None:
         """Look for a changed file and a new revision now; this is done in the background as well.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final
 
 JsonValue = None | bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
 """Plain data as JSON knows it."""
@@ -28,3 +28,10 @@ ANY: Final = "any"
 
 MAX_INTEGER_BITS: Final = 14_000
 """Python refuses to write integers of more than 4,300 digits; 2 ** 14,000 has 4,215."""
+
+
+def without_fields(value: Any, names: Collection[str]) -> Any:
+    """A copy of plain data without the fields of some names, at any depth."""
+    if isinstance(value, Mapping):
+        return {name: without_fields(item, names) for name, item in value.items() if name not in names}
+    return [without_fields(item, names) for item in value] if isinstance(value, list | tuple) else value

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from headrace.domain.traffic import Traffic
-from headrace.domain.values import JsonValue
+from headrace.domain.values import JsonValue, without_fields
 from headrace.domain.version import DataVersion
 from headrace.errors import Problem, UsageError, nearest
 from headrace.formats.lines import read_dataset
@@ -195,19 +195,13 @@ def _rows(drawn: Sequence[LoggedRequest], redacted: Collection[str]) -> Iterator
         }
         kept = {name: given.get(name) for name in inputs if name not in redacted}
         yield {
-            name: _without(value, redacted)
+            name: without_fields(value, redacted)
             for name, value in {**kept, **{k: v for k, v in live.items() if k not in kept}}.items()
         }
 
 
 def _names(mappings: Iterable[Mapping[str, Any]]) -> list[str]:
     return sorted({name for mapping in mappings for name in mapping})
-
-
-def _without(value: Any, redacted: Collection[str]) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _without(item, redacted) for name, item in value.items() if name not in redacted}
-    return [_without(item, redacted) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _origin(

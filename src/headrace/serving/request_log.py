@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from headrace.domain.flow import Flow
 from headrace.domain.run import LineResult
 from headrace.domain.traffic import Traffic
+from headrace.domain.values import without_fields
 from headrace.engine.masking import mask_content, secret_inputs
 from headrace.engine.runtime import PreparedFlow
 from headrace.planning.assignment import RequestFacts, condition_test, hash_share
@@ -44,7 +45,8 @@ class RequestLogRule:
     def inputs(self, flow: Flow, line: LineResult) -> dict[str, Any]:
         """The inputs that are kept: none that the flow calls secret, and nothing that is redacted at any depth."""
         secret = {name for name, item in flow.inputs.items() if item.type == "secret"}
-        return _without(line.inputs, {*secret, *self._log.redact})
+        kept: dict[str, Any] = without_fields(line.inputs, {*secret, *self._log.redact})
+        return kept
 
     def outputs(
         self, flow: PreparedFlow, line: LineResult, inputs: Mapping[str, Any]
@@ -59,14 +61,5 @@ class RequestLogRule:
         if line.problem is not None:
             return None
         secrets = (*flow.secrets(), *secret_inputs(flow.plan.flow, inputs))
-        return _without(mask_content(line.outputs, secrets), set(self._log.redact))
-
-
-def _without(values: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
-    return {name: _cleaned(value, names) for name, value in values.items() if name not in names}
-
-
-def _cleaned(value: Any, names: Collection[str]) -> Any:
-    if isinstance(value, Mapping):
-        return _without(value, names)
-    return [_cleaned(item, names) for item in value] if isinstance(value, list | tuple) else value
+        kept: dict[str, Any] = without_fields(mask_content(line.outputs, secrets), self._log.redact)
+        return kept

@@ -22,9 +22,9 @@ from headrace.engine.line import OnOutputs, OnText
 from headrace.errors import UsageError
 from headrace.planning.asked_facts import AskedFacts
 from headrace.planning.assignment import Assignment
+from headrace.planning.feedback import read_feedback, without_unit
 from headrace.serving.admission import ENDED, SLOW
 from headrace.serving.evidence_log import EvidenceLog
-from headrace.serving.feedback import read_feedback, without_unit
 from headrace.serving.mirrors import Mirrors
 from headrace.serving.request_id import REQUEST_ID, new_id
 from headrace.serving.served import FLOW_VERSION, Fit, FlowCall, ServedFlow, ServedVersion

@@ -13,7 +13,7 @@ from tests.support.split_flow import FLOW, traffic, wait_for
 from headrace.domain.evidence import Feedback
 from headrace.domain.span import SpanRecord
 from headrace.errors import UsageError
-from headrace.serving.feedback import read_feedback, without_unit
+from headrace.planning.feedback import read_feedback, without_unit
 
 UNIT = "ada@home.example"
 
