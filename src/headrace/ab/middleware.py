@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from headrace.ab.choice import Choice
 from headrace.ab.split import Split
+from headrace.domain.evidence import ARM_FIELD, EXPOSURE_FIELD
 from headrace.errors import StateError, UsageError
 from headrace.planning.asked_facts import MAX_FACT_CHARS, AskedFacts, needs_body
 from headrace.planning.feedback import read_feedback
@@ -123,9 +124,9 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._began = began
-        self._added = [(b"x-headrace-arm", choice.arm.encode())]
+        self._added = [(ARM_FIELD.encode(), choice.arm.encode())]
         if choice.exposure_id:
-            self._added.append((b"x-headrace-exposure-id", choice.exposure_id.encode()))
+            self._added.append((EXPOSURE_FIELD.encode(), choice.exposure_id.encode()))
         if asked.cookie:
             self._added.append((b"set-cookie", asked.cookie.encode()))
         self._has_ended = self._is_stream = False

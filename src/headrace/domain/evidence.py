@@ -15,6 +15,12 @@ Role: TypeAlias = Literal["assigned", "forced", "shadow", "holdout", "outside"]
 """Why an arm was chosen: by its buckets; by a tester; as a mirror; because the unit is held out; because the request is
 not in the test. Only the first is evidence about an effect."""
 
+ARM_FIELD: Final = "x-headrace-arm"
+"""Header of an answer: the arm that the request was given."""
+
+EXPOSURE_FIELD: Final = "x-headrace-exposure-id"
+"""Header of an answer whose exposure was kept: what feedback is about."""
+
 ROLES: Final[tuple[Role, ...]] = ("assigned", "forced", "shadow", "holdout", "outside")
 
 

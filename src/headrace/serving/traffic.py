@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from starlette.types import Scope
 
-from headrace.domain.evidence import Completion, Exposure, Role, unit_digest
+from headrace.domain.evidence import ARM_FIELD, EXPOSURE_FIELD, Completion, Exposure, Role, unit_digest
 from headrace.domain.flow import ENDPOINT
 from headrace.domain.run import LineResult
 from headrace.engine.line import OnOutputs, OnText
@@ -31,12 +31,6 @@ from headrace.serving.served import FLOW_VERSION, Fit, FlowCall, ServedFlow, Ser
 from headrace.serving.traffic_rules import TrafficRules
 from headrace.telemetry import attributes as names
 from headrace.telemetry.spans import enclosing_span
-
-ARM: Final = "x-headrace-arm"
-"""Header of an answer: the arm that the request was given."""
-
-EXPOSURE_ID: Final = "x-headrace-exposure-id"
-"""Header of an answer whose exposure was kept: what feedback is about."""
 
 _TIMED_OUT = "E603"
 
@@ -114,7 +108,7 @@ class SplitCall(FlowCall):
         self._exposure: Exposure | None = None
         self._first_s: float | None = None
         self._is_logged = False
-        self.headers[ARM] = assignment.arm
+        self.headers[ARM_FIELD] = assignment.arm
         if facts.cookie:
             self.headers["set-cookie"] = facts.cookie
         self._note_span()
@@ -203,7 +197,7 @@ class SplitCall(FlowCall):
         exposure = self._make_exposure(assignment.arm, assignment.role, assignment.propensity, self.version)
         if await self._split.evidence.try_keep(exposure):
             self._exposure = exposure
-            self.headers[EXPOSURE_ID] = exposure.id
+            self.headers[EXPOSURE_FIELD] = exposure.id
         for name in assignment.shadows:
             self._split.mirrors.start(partial(self._mirror, name), test=rules.traffic.name, arm=name)
 
