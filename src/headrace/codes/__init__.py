@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from headrace.codes.connections import CONNECTION_CODES
+from headrace.codes.deploying import DEPLOY_CODES
 from headrace.codes.entry import Entry
 from headrace.codes.evaluators import EVALUATOR_CODES
 from headrace.codes.evidence import EVIDENCE_CODES
@@ -39,4 +40,5 @@ CATALOGUE: Mapping[str, Entry] = {
     **TRAFFIC_CODES,
     **SIMULATION_CODES,
     **EVIDENCE_CODES,
+    **DEPLOY_CODES,
 }
