@@ -280,6 +280,19 @@ class Endpoint:
         """Where something stands in the file."""
         return self.source_map.span(pointer) if self.source_map is not None else None
 
+    def own_settings(self) -> dict[str, JsonValue]:
+        """What of the endpoint itself is compared with :attr:`EndpointState.settings`.
+
+        Its words are ``authentication``, ``identities``, ``public``, ``description`` and ``tags``.
+        """
+        return {
+            "authentication": self.authentication,
+            "identities": [*self.identities],
+            "public": self.is_public,
+            "description": self.description,
+            "tags": {**self.tags},
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentState:
@@ -320,9 +333,11 @@ class EndpointState:
         deployments: In order of name.
         traffic: Deployment to percent; without those that get none.
         mirror: Deployment to percent; without those that get none.
-        previous: Traffic before the last move; empty where nobody noted it.
+        previous: Traffic before the last move, as :func:`read_previous` has it; empty where nobody noted it.
+        previous_specs: Deployment to the first 8 digits of what it was made from then.
         is_busy: Whether an operation on the endpoint is under way.
-        settings: What of the endpoint itself a plan compares: authentication, identities, network, tags.
+        settings: What of the endpoint itself a plan compares, in the words of :meth:`Endpoint.own_settings`; what the
+            target does not know is left out. Tags without our own.
     """
 
     exists: bool = False
@@ -331,6 +346,7 @@ class EndpointState:
     traffic: Mapping[str, int] = field(default_factory=dict)
     mirror: Mapping[str, int] = field(default_factory=dict)
     previous: Mapping[str, int] = field(default_factory=dict)
+    previous_specs: Mapping[str, str] = field(default_factory=dict)
     is_busy: bool = False
     settings: Mapping[str, JsonValue] = field(default_factory=dict)
 
@@ -343,12 +359,25 @@ class EndpointState:
 class Change:
     """One step of a plan; made twice, it does no more than made once.
 
+    ``before`` and ``after`` are plain data without secrets:
+
+    - ``create endpoint``, ``update endpoint``: as :meth:`Endpoint.own_settings`; ``before`` only what differs
+    - ``prepare``, ``create deployment``, ``update deployment``, ``delete deployment``: ``version``, ``spec`` and
+      ``health``, as far as known
+    - ``move traffic``, ``set mirror``: deployment to percent, without those that get none; ``after`` is all that there
+      will be, not only what changes
+    - ``set scale``: ``minimum``, ``maximum``, ``requests_at_once``, ``cpu_percent``
+
+    ``wait`` ends when nothing is under way on what it names and a copy has stopped starting, however it ended.
+
     Attributes:
         action: What is done.
         deployment: Whom it is done to; empty for the endpoint.
         what: One line for people.
         before: What holds now, for machines; no secrets.
         after: What will hold.
+        tags: What is noted at the target with it: on the copy that is created or updated, and on the endpoint for
+            everything else. They are added to the tags of the file.
         pointer: Where the file says so.
     """
 
@@ -357,6 +386,7 @@ class Change:
     deployment: str = ""
     before: JsonValue = None
     after: JsonValue = None
+    tags: Mapping[str, str] = field(default_factory=dict)
     pointer: Pointer = ()
 
 
@@ -381,3 +411,41 @@ class DeployPlan:
     hourly_usd: float | None = None
     most_hourly_usd: float | None = None
     notes: tuple[str, ...] = ()
+
+
+_LONGEST_TAG = 256
+_SPEC_DIGITS = 8
+
+
+def render_previous(traffic: Mapping[str, int], specs: Mapping[str, str]) -> str:
+    """The tag :data:`PREVIOUS_TAG`: who had which share, and what each was made from.
+
+    Args:
+        traffic: Deployment to percent.
+        specs: Deployment to the digest that it was made from.
+
+    Returns:
+        JSON such as ``{"blue":[90,"1f2e3d4c"]}``, of at most 256 characters, which is what Azure takes: without the
+        digests where they are too long, and empty where that is too long as well.
+    """
+    full = {name: [percent, specs.get(name, "")[:_SPEC_DIGITS]] for name, percent in traffic.items()}
+    texts = (json.dumps(data, separators=(",", ":")) for data in (full, dict(traffic)))
+    return next((text for text in texts if len(text) <= _LONGEST_TAG), "")
+
+
+def read_previous(text: str) -> tuple[dict[str, int], dict[str, str]]:
+    """Shares and digests of a tag that :func:`render_previous` wrote; both empty for anything else."""
+    try:
+        data = json.loads(text or "{}")
+    except ValueError:
+        return {}, {}
+    traffic: dict[str, int] = {}
+    specs: dict[str, str] = {}
+    for name, said in data.items() if isinstance(data, dict) else ():
+        percent, spec = said if isinstance(said, list) and len(said) == 2 else (said, "")
+        if not isinstance(percent, int) or isinstance(percent, bool) or not isinstance(spec, str):
+            return {}, {}
+        traffic[name] = percent
+        if spec:
+            specs[name] = spec
+    return traffic, specs
