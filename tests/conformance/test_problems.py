@@ -25,6 +25,8 @@ from headrace.evaluation.evaluators.packages import load_evaluator_package
 from headrace.evaluation.evaluators.registry import BUILTINS, make_judge
 from headrace.formats.arms import parse_model
 from headrace.formats.connection_file import load_connection
+from headrace.formats.deployment import read_deployment
+from headrace.formats.deployment_secrets import plain_secrets
 from headrace.formats.experiment import load_experiment
 from headrace.formats.flow_file import load_flow, read_flow
 from headrace.formats.includes import open_includes
@@ -125,6 +127,10 @@ def traffic(folder: Path, case: Case) -> Sequence[Problem]:
     del case
     read_traffic(folder / "traffic.yaml")
     return ()
+
+
+def deployment(folder: Path, case: Case) -> Sequence[Problem]:
+    return plain_secrets(read_deployment(folder, None, case.get("environment", {})))
 
 
 def arm(folder: Path, case: Case) -> Sequence[Problem]:
@@ -241,6 +247,7 @@ ACTIONS: dict[str, Action] = {
     "connection": connection,
     "experiment": experiment,
     "traffic": traffic,
+    "deployment": deployment,
     "arm": arm,
     "evaluator": evaluator,
     "tools": tools,

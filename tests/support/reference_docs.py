@@ -50,6 +50,7 @@ _FAMILIES = {
         "Moving from prompt flow",
         "What in a project depends on the retiring service or on stock prompt flow.",
     ),
+    "X": ("Deployments", "Flows that run elsewhere for everybody: their file, their plan and their target."),
 }
 
 _EXITS: tuple[tuple[ExitCode, str], ...] = (

@@ -25,7 +25,7 @@ PLACE = Span(file="flow.dag.yaml", line=11, column=14, end_line=11, end_column=2
 
 
 def test_codes_have_a_family_a_number_and_a_unique_kebab_name() -> None:
-    assert all(re.fullmatch(r"[FRTVDCEPSGM]\d{3}", code) for code in CATALOGUE)
+    assert all(re.fullmatch(r"[FRTVDCEPSGMX]\d{3}", code) for code in CATALOGUE)
     names = [entry.name for entry in CATALOGUE.values()]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", name) for name in names)

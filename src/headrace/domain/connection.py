@@ -39,3 +39,9 @@ class Connection:
     configs: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, Secret] = field(default_factory=dict)
     origin: str = ""
+
+
+def override_variable(name: str, field_name: str) -> str:
+    """The process variable that overrides a field, as in prompt flow: ``<CONNECTION>_<KEY>``."""
+    text = f"{name}_{field_name}".upper()
+    return text.replace(" ", "_").replace("-", "_")

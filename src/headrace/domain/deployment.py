@@ -11,13 +11,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from headrace.domain.values import JsonValue
 from headrace.errors import Problem
 from headrace.source import Pointer, SourceMap, Span
 
-LOCAL, AZUREML, ACA = "local", "azureml", "aca"
+LOCAL: Final = "local"
+AZUREML: Final = "azureml"
+ACA: Final = "aca"
 
 TargetName: TypeAlias = Literal["local", "azureml", "aca"]
 Authentication: TypeAlias = Literal["key", "entra", "none"]
@@ -151,7 +153,7 @@ class FlowChoice:
     """Which flow a deployment serves.
 
     Attributes:
-        source: Folder, file or name of a stored version, as the file says.
+        source: Path of a folder or file, or the name of a stored version.
         version: Name of the version with the first 12 digits of its digest, ``triage@3 (1f2e…)``; empty before it is
             looked up.
         digest: SHA-256 of the version, hexadecimal; empty before it is looked up.

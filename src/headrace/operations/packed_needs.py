@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
-from headrace.domain.connection import Connection, Secret
+from headrace.domain.connection import Connection, Secret, override_variable
 from headrace.domain.flow import Flow
 from headrace.errors import UsageError
 from headrace.formats.paths import is_file
@@ -15,7 +15,6 @@ from headrace.formats.requirements import Requirement, parse_requirement
 from headrace.operations.project_needs import connection_needs, python_sources
 from headrace.operations.workspace import Workspace
 from headrace.planning.flow_version import secret_values
-from headrace.providers.authorization import override_variable
 
 _REFERENCE = re.compile(r"\$\{env:([^}]+)\}")
 _INCLUDE = re.compile(r"(?:-r|--requirement)[ =]\s*(\S+)")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from headrace.domain.connection import Connection
+from headrace.domain.connection import Connection, override_variable
 from headrace.errors import DefinitionError, Problem
 from headrace.providers.endpoint import OPENAI_BASE_URL, Endpoint, make_endpoint
 from headrace.providers.entra import EntraTokens
@@ -117,9 +117,3 @@ def how_to_set_key(connection: Connection) -> str:
     if connection.origin in ("", "environment", "built in"):
         return f"Set the environment variable {variable} to a valid key."
     return f"Set api_key in {connection.origin}, or the environment variable {variable}, to a valid key."
-
-
-def override_variable(name: str, field_name: str) -> str:
-    """The process variable that overrides a field, as in prompt flow: ``<CONNECTION>_<KEY>``."""
-    text = f"{name}_{field_name}".upper()
-    return text.replace(" ", "_").replace("-", "_")

@@ -28,10 +28,9 @@ from functools import cached_property
 from pathlib import Path
 
 from headrace.config import STATE_FOLDER, Settings, user_folder
-from headrace.domain.connection import Connection, Secret
+from headrace.domain.connection import Connection, Secret, override_variable
 from headrace.errors import DefinitionError, Problem, UsageError, nearest
 from headrace.formats.connection_file import CONNECTION_TYPES, load_connection
-from headrace.providers.authorization import override_variable
 from headrace.providers.connection_files import FILE_NAME, delete_file, find_file, stored_names, write_file
 from headrace.providers.connections_json import ENCODED_CONNECTIONS, decode_connections, read_connections_json
 from headrace.providers.variables import Variables, is_unresolved, unresolved
