@@ -53,6 +53,7 @@ from headrace.store.memory import open_memory
 from headrace.tools.failure import describe_failure
 from headrace.tools.registry import load_tool
 from tests.support.commands import run_command
+from tests.support.deployment_cases import plan_case, step_case
 from tests.support.evidence import a_traffic, an_exposure
 from tests.support.runs import a_time
 from tests.support.scoring_server import Answer, scoring_server
@@ -260,6 +261,8 @@ ACTIONS: dict[str, Action] = {
     "track": track,
     "stop_twice": stop_twice,
     "sample_nothing": sample_nothing,
+    "deploy_plan": plan_case,
+    "deploy_step": step_case,
 }
 
 

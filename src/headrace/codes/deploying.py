@@ -57,4 +57,25 @@ DEPLOY_CODES: Mapping[str, Entry] = {
         "An arm that no deployment can be",
         "A deployment serves one flow with at most one variant and one model; some arms of experiments are more.",
     ),
+    "X141": Entry(
+        "no-free-place",
+        "A new version without a place",
+        "A file without arms has two places, blue and green. A third version has to wait until one of the two that "
+        "are there has no traffic any more.",
+    ),
+    "X142": Entry(
+        "too-many-deployments",
+        "More deployments than the target takes",
+        "A target takes a number of deployments behind one endpoint; what is no longer needed is deleted first.",
+    ),
+    "X143": Entry(
+        "unknown-deployment",
+        "A deployment that does not exist",
+        "An endpoint or a deployment that was named is not there; the message says which ones are.",
+    ),
+    "X159": Entry(
+        "step-refused",
+        "A step of a plan that was not made",
+        "The target did not do what a step says; what was done before stays done, and applying again goes on there.",
+    ),
 }
