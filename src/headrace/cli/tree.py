@@ -232,6 +232,12 @@ TREE: Mapping[str, Branch | Place] = {
             "revoke": _place("serve_key_revoke", "Take a key out of its file."),
         },
     ),
+    "deploy": Branch(
+        help="Bring flows to where everybody reaches them.",
+        commands={
+            "schema": _place("deploy_schema", "Print the JSON Schema of deployment files, for editors."),
+        },
+    ),
     "model": Branch(
         help="Offer models to other programs.",
         commands={"serve": _place("model_serve", "Serve a model on an OpenAI-compatible address.")},

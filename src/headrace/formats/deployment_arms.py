@@ -124,6 +124,8 @@ def _read_arm(pointer: Pointer, value: Any, findings: Findings, reader: _Reader)
 
 def _from_experiment(block: Block, name: str, start: Deployment, offered: OfferedArms) -> Deployment:
     """What an experiment says of the arm of a name; the file need not say it again."""
+    if not start.flow.source:
+        start = replace(start, flow=replace(start.flow, source=offered.flow_path))
     names = [arm.name for arm in offered.arms]
     if name not in names:
         if any(block.data.get(key) is not None for key in ("flow", "variant", "model", "image")):
@@ -133,8 +135,6 @@ def _from_experiment(block: Block, name: str, start: Deployment, offered: Offere
         fix = f'Did you mean "{near}"?' if near else f"Its arms are: {', '.join(names)}. Or say what it runs."
         block.findings.add("V305", block.at("name"), what, fix)
         return start
-    if not start.flow.source:
-        start = replace(start, flow=replace(start.flow, source=offered.flow_path))
     arm = offered.arms[names.index(name)]
     return replace(start, flow=_choose(arm, start.flow, block.pointer, block.findings))
 

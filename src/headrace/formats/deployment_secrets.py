@@ -46,7 +46,10 @@ _PLAIN_WORDS = re.compile(
 """Long words that are no keys: identifiers, and digests of commits and images."""
 _LEAST_CHANGES = 0.4
 """Share of neighbours of different kinds in a long word that was drawn at random: 0.64 is expected of base64, words in
-capitals and small letters stay below 0.3."""
+capitals and small letters seldom reach it, and have few digits."""
+
+_LEAST_DIGITS = 2
+"""Places in such a word where digits begin."""
 
 
 def looks_secret(name: str, value: str) -> str | None:
@@ -119,11 +122,12 @@ def _split(value: str) -> SplitResult | None:
 
 def _is_random(word: str) -> bool:
     """Whether a word of small and capital letters and digits changes among them as only a drawn one does."""
-    kinds = [_kind(sign) for sign in word]
-    if _PLAIN_WORDS.fullmatch(word) or not {"small", "capital", "digit"} <= set(kinds):
+    if _PLAIN_WORDS.fullmatch(word):
         return False
-    n_changes = sum(before != after for before, after in pairwise(kinds))
-    return n_changes >= _LEAST_CHANGES * (len(word) - 1)
+    pairs = [(_kind(before), _kind(after)) for before, after in pairwise(word)]
+    changes = [pair for pair in pairs if "other" not in pair and pair[0] != pair[1]]
+    n_digits = sum(after == "digit" for _, after in changes)
+    return n_digits >= _LEAST_DIGITS and len(changes) >= _LEAST_CHANGES * len(pairs)
 
 
 def _kind(sign: str) -> str:

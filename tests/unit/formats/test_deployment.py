@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from headrace.domain.deployment import AzurePlace, Endpoint, Probe, Scale, Setting, Size
 from headrace.errors import DefinitionError, Problem, UsageError
 from headrace.formats.deployment import read_deployment
+from headrace.formats.deployment_arms import whole_percent
+from headrace.formats.positions import dump_yaml
 
 AZUREML = """\
 name: triage
@@ -23,6 +29,7 @@ target: aca
 flow: triage@3
 azure: {subscription: s, resource_group: rg, environment: cae, registry: acr}
 """
+IMAGE = "acr.azurecr.io/triage@sha256:" + "0" * 64
 LOCAL = "name: triage\ntarget: local\nflow: triage@3\n"
 
 
@@ -193,3 +200,179 @@ scale: {min: 0, max: 60}
         ("X103", 6, 14),
         ("X103", 6, 22),
     ]
+
+
+def test_arms_of_an_experiment_are_named_and_need_not_be_said_again(tmp_path: Path) -> None:
+    (tmp_path / "flow").mkdir()
+    (tmp_path / "experiment.yaml").write_text(
+        "flow: flow\ndata: gone.jsonl\nvariants: [classify.zero_shot, classify.few_shot]\nmodels: [my_aoai/gpt-4o]\n",
+        encoding="utf-8",
+    )
+    text = "name: triage\ntarget: local\nexperiment: experiment.yaml\n"
+    endpoint = read(tmp_path, text)
+    assert [(item.name, item.flow.variant, item.flow.model) for item in endpoint.deployments] == [
+        ("zero-shot", "${classify.zero_shot}", "my_aoai/gpt-4o"),
+        ("few-shot", "${classify.few_shot}", "my_aoai/gpt-4o"),
+    ]
+    assert {item.flow.source for item in endpoint.deployments} == {str(tmp_path / "flow")}
+    chosen = read(
+        tmp_path, text + "arms: [{name: few_shot, traffic: 100}, {name: old, flow: triage@1, traffic: 0}]\n"
+    )
+    assert [(item.arm, item.flow.source, item.flow.variant) for item in chosen.deployments] == [
+        ("few_shot", str(tmp_path / "flow"), "${classify.few_shot}"),
+        ("old", "triage@1", ""),
+    ]
+    (problem,) = problems(tmp_path, text + "arms: [few_shoot]\n")
+    assert (problem.code, problem.fix) == ("V305", 'Did you mean "few_shot"?')
+
+
+def test_an_online_test_says_the_traffic_in_whole_percent(tmp_path: Path) -> None:
+    (tmp_path / "traffic.yaml").write_text(
+        "flow: triage@2\narms:\n- {name: a, weight: 0.333}\n- {name: b, weight: 0.333, variant: classify.few}\n"
+        "- {name: c, weight: 0.334, flow: triage@3}\n- {name: d, shadow: 0.2}\n",
+        encoding="utf-8",
+    )
+    endpoint = read(tmp_path, "name: triage\ntarget: local\ntraffic: traffic.yaml\n")
+    assert [
+        (item.name, item.flow.source, item.traffic_percent, item.mirror_percent)
+        for item in endpoint.deployments
+    ] == [
+        ("a", "triage@2", 33, 0),
+        ("b", "triage@2", 33, 0),
+        ("c", "triage@3", 34, 0),
+        ("d", "triage@2", 0, 20),
+    ]
+    assert endpoint.traffic_file == str(tmp_path / "traffic.yaml")
+    assert found(tmp_path, "name: t\ntarget: local\ntraffic: traffic.yaml\narms: [a]\n") == [("G985", 4, 1)]
+
+
+@given(st.lists(st.integers(1, 1000), min_size=1, max_size=20))
+def test_whole_percent_add_up_and_are_near(parts: list[int]) -> None:
+    weights = [part / sum(parts) for part in parts]
+    percent = whole_percent(weights)
+    assert sum(percent) == 100
+    assert all(abs(share - weight * 100) < 1 for share, weight in zip(percent, weights, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (AZUREML + "authentication: none\n", [("X103", 6, 17)]),
+        (ACA + "authentication: none\n", []),
+        (AZUREML + "arms: [{name: a, traffic: 100}]\n", [("X102", 6, 15)]),
+        (AZUREML + "arms: [{name: base, traffic: 50}, {name: next, mirror: 60, traffic: 50}]\n", [("X103", 6, 56), ("X106", 6, 56)]),
+        (AZUREML + "arms: [{name: base, mirror: 10}, {name: next, mirror: 10}, last]\n", [("X106", 6, 55)]),
+        (ACA + "arms: [{name: base}, {name: next, mirror: 10}]\n", [("X104", 5, 35)]),
+        (ACA + "arms: [{name: Base/1, traffic: 100}]\n", []),
+        (ACA + "arms: [{name: base, deployment: Green}]\n", [("X102", 5, 33)]),
+        (AZUREML + "arms: [few_shot, few-shot]\n", [("V303", 6, 18)]),
+        (ACA + "size: {cpu: 0.3}\n", [("X103", 5, 7)]),
+        (ACA + "size: {cpu: 0.5, memory_gib: 4}\n", [("X103", 5, 7)]),
+        (ACA + "requests: {timeout_s: 241}\n", [("X103", 5, 23)]),
+        (AZUREML + "requests: {timeout_s: 180.5}\n", [("X103", 6, 23)]),
+        (ACA + "probes: {readiness: {failures: 11, initial_delay_s: 61}}\n", [("X103", 5, 32), ("X103", 5, 53)]),
+        (AZUREML + "probes: {liveness: {successes: 2}}\n", [("F005", 6, 32)]),
+        (ACA + "collect: 0.5\n", [("X104", 5, 1)]),
+        (ACA + "network: {egress: false}\n", [("X104", 5, 11)]),
+        (ACA + "environment: {A: {connection: c}}\n", [("X104", 5, 18)]),
+        (ACA.replace(", registry: acr", ""), [("F006", 4, 8)]),
+        (ACA.replace(", registry: acr", "") + f"image: {IMAGE}\n", []),
+        (AZUREML + "scale: {min: 3, max: 2}\n", [("F005", 6, 22)]),
+        (AZUREML + "environment: {A: '${env:}'}\n", [("F005", 6, 18)]),
+        (LOCAL + "sample: nothing.json\n", [("F001", 4, 9)]),
+        (LOCAL.replace("triage@3", "./nothing"), [("F001", 3, 7)]),
+        (LOCAL + "identities: nonsense\n", []),
+        ("endpoint_name: e\n$schema: https://azuremlschemas.azureedge.net/x.json\n", [("F004", 1, 1)]),
+        ("", [("F005", 1, 1)]),
+        ("- 5\n", [("F005", 1, 1)]),
+        ("name: [\n", [("F002", 2, 1)]),
+    ],
+)  # fmt: skip
+def test_what_each_target_takes(text: str, expected: list[tuple[str, int, int]], tmp_path: Path) -> None:
+    try:
+        read(tmp_path, text)
+        where = []
+    except DefinitionError as error:
+        where = [
+            (item.code, item.span.line, item.span.column) if item.span else (item.code, 0, 0)
+            for item in error.problems
+        ]
+    assert where == expected
+
+
+WHOLE = {
+    "name": "triage",
+    "target": "azureml",
+    "flow": "triage@3",
+    "azure": {"subscription": "s", "resource_group": "rg", "workspace": "ws"},
+    "authentication": "key",
+    "network": {"public": True},
+    "size": {"instance_type": "Standard_DS3_v2"},
+    "scale": {"min": 1, "max": 3, "cpu_percent": 70},
+    "requests": {"timeout_s": 60, "at_once": 10},
+    "probes": {"liveness": {"period_s": 5}},
+    "environment": {"LOG": "info", "KEY": {"keyvault": "https://kv.vault.azure.net/secrets/k"}},
+    "connections": {"my_aoai": {"env": "MY_KEY"}},
+    "canary": 10,
+    "tags": {"team": "support"},
+    "arms": [{"name": "few_shot", "traffic": 90, "variant": "a.b"}, {"name": "mini", "traffic": 10}],
+}
+_ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-5, 500),
+    st.floats(allow_nan=True, allow_infinity=True),
+    st.sampled_from(
+        ["", "a", "local", "aca", "${env:NAME}", "${env:", "a/b", "..", "x" * 300, "\u2028", "5"]
+    ),
+    st.lists(st.integers(0, 2), max_size=2),
+    st.dictionaries(st.sampled_from(["name", "env", "min", "x"]), st.integers(0, 2), max_size=2),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@given(data=st.data())
+def test_whatever_stands_in_a_file_is_read_or_has_a_place_and_a_fix(
+    data: st.DataObject, tmp_path: Path
+) -> None:
+    said = deepcopy(WHOLE)
+    for _ in range(data.draw(st.integers(1, 3))):
+        change(said, data)
+    text = dump_yaml(said)
+    endpoint, wrong = attempt(tmp_path, text)
+    assert (endpoint is None) == bool(wrong)
+    assert all(item.span and item.fix and item.severity == "error" for item in wrong)
+    if endpoint is not None:
+        assert all(plan.scale.minimum <= plan.scale.maximum for plan in endpoint.deployments)
+        assert read(tmp_path, text, NAME="value").deployments == endpoint.deployments
+
+
+def attempt(folder: Path, text: str) -> tuple[Endpoint | None, tuple[Problem, ...]]:
+    """What is read, or what is wrong."""
+    try:
+        return read(folder, text, NAME="value"), ()
+    except DefinitionError as error:
+        return None, error.problems
+
+
+def change(said: Any, data: st.DataObject) -> None:
+    """Replace, remove or add something, anywhere in plain data."""
+    while True:
+        keys = list(said) if isinstance(said, dict) else list(range(len(said)))
+        key = data.draw(st.sampled_from(keys)) if keys else None
+        if key is not None and isinstance(said[key], (dict, list)) and data.draw(st.booleans()):
+            said = said[key]
+            continue
+        break
+    kind = data.draw(st.sampled_from(["replace", "remove", "add"]))
+    if kind == "remove" and key is not None:
+        del said[key]
+    elif kind == "add" or key is None:
+        if isinstance(said, dict):
+            said[
+                data.draw(st.sampled_from(["mirror", "traffic", "experiment", "nothing", "image", "model"]))
+            ] = data.draw(_ODD)
+        else:
+            said.append(data.draw(_ODD))
+    else:
+        said[key] = data.draw(_ODD)

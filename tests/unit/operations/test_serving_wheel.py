@@ -127,7 +127,7 @@ def test_the_wheel_asks_for_the_packages_of_serving_and_its_extras() -> None:
         "uvicorn",
         "uvloop",
     }
-    assert requirements(serving_wheel(("azure",))) - names == {"azure-identity"}
+    assert requirements(serving_wheel(("azure",))) - names == {"azure-identity", "azure-keyvault-secrets"}
 
 
 def requirements(data: bytes) -> set[str]:
