@@ -52,6 +52,7 @@ from headrace.store.journal import Journal
 from headrace.store.memory import open_memory
 from headrace.tools.failure import describe_failure
 from headrace.tools.registry import load_tool
+from tests.support.azure.trouble import azure_problems
 from tests.support.commands import run_command
 from tests.support.deployment_cases import plan_case, step_case
 from tests.support.evidence import a_traffic, an_exposure
@@ -263,6 +264,7 @@ ACTIONS: dict[str, Action] = {
     "sample_nothing": sample_nothing,
     "deploy_plan": plan_case,
     "deploy_step": step_case,
+    "azure": azure_problems,
 }
 
 

@@ -78,4 +78,66 @@ DEPLOY_CODES: Mapping[str, Entry] = {
         "A step of a plan that was not made",
         "The target did not do what a step says; what was done before stays done, and applying again goes on there.",
     ),
+    "X201": Entry(
+        "not-signed-in",
+        "No token for Azure",
+        "No way of signing in to Azure gave a token. What was tried, and what each said, is listed.",
+    ),
+    "X202": Entry(
+        "wrong-tenant",
+        "Signed in to another tenant",
+        "The subscription belongs to another tenant than the identity.",
+    ),
+    "X203": Entry(
+        "role-missing",
+        "An identity without a role",
+        "Azure refuses an action that the identity has no role for; the message names action, scope and role.",
+    ),
+    "X204": Entry(
+        "not-in-azure",
+        "Something that is not there in Azure",
+        "A subscription, group, workspace, environment, registry or deployment does not exist, or cannot be seen.",
+    ),
+    "X205": Entry(
+        "busy", "Azure is busy with it", "Another operation on the same endpoint or app is under way."
+    ),
+    "X206": Entry(
+        "out-of-quota",
+        "Not enough quota",
+        "The subscription may not have that many cores of this family in this region.",
+    ),
+    "X207": Entry(
+        "image-not-built", "An image that cannot be built", "The build of the image failed in Azure."
+    ),
+    "X208": Entry(
+        "not-ready",
+        "A container that does not become ready",
+        "The container starts but does not answer its probes, or stops again; its last log lines are shown.",
+    ),
+    "X209": Entry(
+        "secret-unreadable",
+        "A secret that the deployment cannot read",
+        "The identity of the endpoint may not read a Key Vault secret or a workspace connection, or it is not there.",
+    ),
+    "X210": Entry(
+        "refused-by-azure", "Azure refuses the request", "Something in the request is not allowed."
+    ),
+    "X211": Entry(
+        "throttled",
+        "Too many requests to Azure",
+        "Azure kept answering 429 for longer than the retries last.",
+    ),
+    "X212": Entry(
+        "azure-unreachable", "Azure cannot be reached", "No connection, or one that broke again and again."
+    ),
+    "X213": Entry("not-in-time", "Azure does not finish in time", "An operation took longer than it may."),
+    "X215": Entry("azure-failed", "Azure failed", "An operation ended with an error that is Azure's own."),
+    "X216": Entry(
+        "called-off", "An operation that was called off", "Somebody, or Azure, cancelled the operation."
+    ),
+    "X217": Entry(
+        "network-not-ready",
+        "A managed network that is not ready",
+        "The workspace isolates its network, which has to be made before anything is deployed into it.",
+    ),
 }

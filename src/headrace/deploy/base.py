@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from headrace.config import Settings
 from headrace.domain.deployment import Change, Deployment, Endpoint, EndpointState
-from headrace.errors import Problem
+from headrace.errors import Problem, UsageError, nearest
 
 TARGETS: Mapping[str, str] = {}
 """Target to the import string of its adapter. Nothing of it is imported before the first use."""
@@ -97,6 +97,24 @@ class TargetSetup:
     state_folder: Path
 
 
+def no_deployment(endpoint: str, name: str | None = None, known: Sequence[str] = ()) -> UsageError:
+    """X143 for a deployment that is not there, or for an endpoint where no name is given.
+
+    Args:
+        endpoint: Its name.
+        name: Of the deployment.
+        known: Names of those that are there.
+    """
+    if name is None:
+        what, fix = f'There is no endpoint "{endpoint}".', "Deploy it: headrace deploy apply"
+        return UsageError(Problem(code="X143", what=what, fix=fix))
+    near = nearest(name, known)
+    there = f"There are: {', '.join(sorted(known))}." if known else "Nothing is deployed there yet."
+    fix = f'Did you mean "{near}"? {there}' if near else there
+    what = f'There is no deployment "{name}" behind the endpoint "{endpoint}".'
+    return UsageError(Problem(code="X143", what=what, fix=fix))
+
+
 class Target(Protocol):
     """A place that flows are deployed to. All of it blocks; nothing of it is used from two threads at once.
 
@@ -135,7 +153,7 @@ class Target(Protocol):
         """Where requests go; to one deployment whatever its traffic, where one is named.
 
         Raises:
-            UsageError: X214 for a deployment, or an endpoint, that does not exist.
+            UsageError: X143 for a deployment, or an endpoint, that does not exist.
         """
         ...
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from headrace.deploy.base import Address, TargetSetup, Traits
+from headrace.deploy.base import Address, TargetSetup, Traits, no_deployment
 from headrace.domain.deployment import (
     OWNER_TAG,
     PREVIOUS_TAG,
@@ -26,7 +26,7 @@ from headrace.domain.deployment import (
     Scale,
     read_previous,
 )
-from headrace.errors import Problem, RemoteRequestError, RemoteUnavailableError, UsageError
+from headrace.errors import Problem, RemoteRequestError, RemoteUnavailableError
 
 FILE = "memory_target.json"
 _DEPLOYMENT_HEADER = "azureml-model-deployment"
@@ -105,11 +105,11 @@ class MemoryTarget:
             UsageError: X143 for a deployment that it does not remember.
         """
         memory = _load(self._file)
-        if memory["endpoint"] is None or (deployment and deployment not in memory["deployments"]):
-            what = f"There is no deployment {deployment or self._setup.endpoint.name}."
-            raise UsageError(
-                Problem(code="X143", what=what, fix="See what there is with: headrace deploy status")
-            )
+        name = self._setup.endpoint.name
+        if memory["endpoint"] is None:
+            raise no_deployment(name)
+        if deployment and deployment not in memory["deployments"]:
+            raise no_deployment(name, deployment, list(memory["deployments"]))
         headers = {_DEPLOYMENT_HEADER: deployment} if deployment else {}
         return Address(url=memory["url"], headers=headers)
 

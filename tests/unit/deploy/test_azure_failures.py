@@ -1,0 +1,227 @@
+"""What Azure's packages raise, as errors of ours; all of it raised by them, against the stand-in."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import marshmallow
+import pytest
+from azure.core.exceptions import HttpResponseError
+from azure.identity import EnvironmentCredential
+from tests.support.azure import StandIn
+from tests.support.azure.things import Things, register
+from tests.support.azure.trouble import endpoint
+
+from headrace.deploy.azure_failures import azure_failures, plain_message
+from headrace.deploy.azure_roles import role_for
+from headrace.errors import (
+    AccessDeniedError,
+    HeadraceError,
+    Problem,
+    RateLimitedError,
+    RemoteRequestError,
+    RemoteTimeoutError,
+    RemoteUnavailableError,
+)
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # its schemas use what its schema library is going to remove
+    from azure.ai.ml import load_online_deployment
+
+SECRET = "s3cr3t-value"
+
+
+@pytest.fixture
+def azure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
+    with StandIn(tmp_path) as azure:
+        azure.enter(monkeypatch)
+        register(azure)
+        yield azure
+
+
+@pytest.fixture
+def things(azure: StandIn) -> Iterator[Things]:
+    with EnvironmentCredential() as credential, Things(azure, credential) as things:
+        yield things
+
+
+def fail(things: Things, azure: StandIn, log: Any = None, **fault: Any) -> HeadraceError:
+    """What becomes of a deployment that goes wrong."""
+    wished, blue = endpoint()
+    azure.faults.add(method="PUT", path="things/blue$", **fault)
+    with pytest.raises(HeadraceError) as raised, azure_failures("deployment blue", wished, blue, log=log):
+        things.put("blue").result()
+    assert isinstance(raised.value.__cause__, Exception)
+    return raised.value
+
+
+def problem_of(error: HeadraceError) -> Problem:
+    (problem,) = error.problems
+    return problem
+
+
+def test_nothing_happens_to_what_goes_well(azure: StandIn, things: Things) -> None:
+    with azure_failures("deployment blue", *endpoint()):
+        assert things.put("blue").result()["properties"]["provisioningState"] == "Succeeded"
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "code"),
+    [
+        ({"status": 403}, AccessDeniedError, "X203"),
+        ({"status": 404}, RemoteRequestError, "X204"),
+        ({"status": 409}, RemoteRequestError, "X205"),
+        ({"fail_operation": "OutOfQuota"}, RemoteRequestError, "X206"),
+        ({"status": 429, "times": None, "headers": {"Retry-After": "0"}}, RateLimitedError, "X211"),
+        ({"status": 500, "times": None}, RemoteUnavailableError, "X215"),
+        ({"status": 503, "times": None}, RemoteUnavailableError, "X215"),
+        ({"status": 504, "times": None}, RemoteTimeoutError, "X213"),
+        ({"status": 412, "code": "PreconditionFailed"}, RemoteRequestError, "X210"),
+        ({"fail_operation": "SomethingNew", "message": "Unheard of."}, RemoteUnavailableError, "X215"),
+    ],
+)
+def test_each_failure_has_its_kind(
+    azure: StandIn, things: Things, fault: dict[str, Any], kind: type[HeadraceError], code: str
+) -> None:
+    error = fail(things, azure, **fault)
+    assert type(error) is kind
+    assert problem_of(error).code == code
+
+
+@pytest.mark.parametrize("is_location", [False, True])
+def test_an_operation_that_fails_counts_by_its_code_whatever_the_status(
+    azure: StandIn, things: Things, *, is_location: bool
+) -> None:
+    wished, blue = endpoint()
+    azure.faults.add(
+        path="things/blue$",
+        method="PUT",
+        fail_operation="OutOfQuota",
+        message=(
+            "Operation could not be completed as it results in exceeding approved standardDSv2Family Cores quota. "
+            "Additional details - Deployment Model: Resource Manager, Location: westeurope, Current Limit: 100, "
+            "Current Usage: 96, Additional Required: 8, (Minimum) New Limit Required: 104."
+        ),
+    )
+    with pytest.raises(RemoteRequestError) as raised, azure_failures("deployment blue", wished, blue):
+        things.put("blue", location=is_location).result()
+    cause = raised.value.__cause__
+    assert isinstance(cause, HttpResponseError)
+    assert cause.status_code == (409 if is_location else 200)
+    problem = problem_of(raised.value)
+    assert problem.code == "X206"
+    assert "standardDSv2Family does not suffice: 96 of 100 are used, 4 are left, 8 are needed" in problem.what
+    assert problem.pointer == ("size", "instance_type")
+    assert "smaller size than Standard_DS3_v2" in (problem.fix or "")
+
+
+def test_a_role_that_is_missing_is_named_with_the_command_that_gives_it(
+    azure: StandIn, things: Things
+) -> None:
+    azure.access.deny("Contoso.Things/.*")
+    wished, blue = endpoint()
+    with pytest.raises(AccessDeniedError) as raised, azure_failures("deployment blue", wished, blue):
+        things.put("blue")
+    fix = problem_of(raised.value).fix or ""
+    who = azure.client.object_id
+    scope = f"{azure.group_id}/providers/Contoso.Things/things/blue"
+    assert f'az role assignment create --role "Contributor" --assignee {who} --scope "{scope}"' in fix
+
+
+def test_an_identity_that_may_not_be_assigned_is_found_in_the_file(azure: StandIn, things: Things) -> None:
+    message = (
+        "The client has permission to perform action 'Microsoft.App/containerApps/write' on scope '/x'; however, it "
+        "does not have permission to perform action 'Microsoft.ManagedIdentity/userAssignedIdentities/assign/action' "
+        "on the linked scope(s) '/subscriptions/0/id' or the linked scope(s) are invalid."
+    )
+    problem = problem_of(fail(things, azure, status=403, code="LinkedAuthorizationFailed", message=message))
+    assert (
+        "may not do Microsoft.ManagedIdentity/userAssignedIdentities/assign/action on /subscriptions/0/id"
+        in (problem.what)
+    )
+    assert "Managed Identity Operator" in (problem.fix or "")
+    assert problem.pointer == ("identities",)
+
+
+def test_the_last_lines_of_the_log_are_shown_without_secrets(azure: StandIn, things: Things) -> None:
+    lines = [f"line {number}" for number in range(60)] + [
+        f"api_key={SECRET}",
+        "Authorization: Bearer abc.def",
+    ]
+    problem = problem_of(fail(things, azure, fail_operation="ResourceNotReady", log=lambda: lines))
+    assert problem.detail[0] == "line 22"
+    assert problem.detail[-2:] == ("api_key=******", "Authorization: ******")
+
+
+def test_a_log_that_cannot_be_read_hides_nothing(azure: StandIn, things: Things) -> None:
+    def refuse() -> list[str]:
+        raise OSError
+
+    problem = problem_of(fail(things, azure, fail_operation="ResourceNotReady", log=refuse))
+    assert (problem.code, problem.detail) == ("X208", ())
+
+
+def test_no_secret_of_a_message_is_shown(azure: StandIn, things: Things) -> None:
+    message = (
+        f"Cannot pull https://x.blob.core.windows.net/c?sv=1&sig={SECRET}&se=2 with password: '{SECRET}'."
+    )
+    problem = problem_of(fail(things, azure, status=400, message=message))
+    assert SECRET not in str(problem)
+    assert "sig=******&se=2" in problem.what
+
+
+@pytest.mark.filterwarnings("ignore:The `context`")
+def test_what_azure_ml_refuses_before_it_asks_is_plain_text(tmp_path: Path) -> None:
+    file = tmp_path / "blue.yml"
+    file.write_text("name: blue\nendpoint_name: triage\ninstance_count: many\ninstance_type: s\n", "utf-8")
+    wished, blue = endpoint()
+    with pytest.raises(RemoteRequestError) as raised, azure_failures("deployment blue", wished, blue):
+        load_online_deployment(file)
+    problem = problem_of(raised.value)
+    assert problem.code == "X210"
+    said = '{ "instance_count": [ "Not a valid integer." ] }'
+    assert problem.what == f"Azure refuses deployment blue: {said}"
+
+
+def test_what_its_schema_library_finds_is_caught_as_well() -> None:
+    wished, _ = endpoint()
+    schema = marshmallow.Schema.from_dict({"instance_count": marshmallow.fields.Integer()})()
+    with pytest.raises(RemoteRequestError) as raised, azure_failures("endpoint triage", wished):
+        schema.load({"instance_count": "many"})
+    assert "Not a valid integer." in problem_of(raised.value).what
+
+
+@pytest.mark.parametrize(
+    ("action", "role"),
+    [
+        (
+            "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/deployments/write",
+            "AzureML Data Scientist",
+        ),
+        (
+            "Microsoft.MachineLearningServices/workspaces/connections/listsecrets/action",
+            "Azure Machine Learning Workspace Connection Secrets Reader",
+        ),
+        ("Microsoft.App/containerApps/write", "Container Apps Contributor"),
+        ("Microsoft.KeyVault/vaults/secrets/getSecret/action", "Key Vault Secrets User"),
+        ("Microsoft.Insights/autoscalesettings/write", "Contributor"),
+        ("Microsoft.Insights/autoscalesettings/read", "Reader"),
+    ],
+)
+def test_actions_have_the_least_role_that_allows_them(action: str, role: str) -> None:
+    assert role_for(action) == role
+
+
+def test_colours_and_advertisements_are_left_out() -> None:
+    said = (
+        "\x1b[37m\n\x1b[30m\n1) One or more fields are invalid\x1b[39m\x1b[39m\n\nDetails: \x1b[31m\x1b[39m\n"
+        "(x) instance_type: not a size\n\nResolutions: \n1) Double-check everything."
+    )
+    assert plain_message(said) == "(x) instance_type: not a size"
+
+
+def test_messages_are_cut() -> None:
+    assert len(plain_message("x " * 1000)) == 600
