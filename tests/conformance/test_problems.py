@@ -54,7 +54,7 @@ from headrace.tools.failure import describe_failure
 from headrace.tools.registry import load_tool
 from tests.support.azure.trouble import azure_problems
 from tests.support.commands import run_command
-from tests.support.deployment_cases import plan_case, step_case
+from tests.support.deployment_cases import apply_case, move_case, plan_case, step_case, unsafe_case
 from tests.support.evidence import a_traffic, an_exposure
 from tests.support.runs import a_time
 from tests.support.scoring_server import Answer, scoring_server
@@ -265,6 +265,9 @@ ACTIONS: dict[str, Action] = {
     "deploy_plan": plan_case,
     "deploy_step": step_case,
     "azure": azure_problems,
+    "deploy_unsafe": unsafe_case,
+    "deploy_move": move_case,
+    "deploy_apply": apply_case,
 }
 
 

@@ -73,10 +73,95 @@ DEPLOY_CODES: Mapping[str, Entry] = {
         "A deployment that does not exist",
         "An endpoint or a deployment that was named is not there; the message says which ones are.",
     ),
+    "X145": Entry(
+        "unknown-refusal",
+        "A refusal that does not exist",
+        "A refusal is overridden by its name, so that an override says what it overrides.",
+    ),
+    "X146": Entry(
+        "drifted",
+        "A place that somebody else has changed",
+        "Before traffic moves it is looked at again, and nothing is moved that is not as it was when it was planned.",
+    ),
+    "X147": Entry(
+        "unhealthy-before-move",
+        "A deployment that is not healthy before it gets requests",
+        "Traffic never moves to a deployment that is not healthy when it is looked at for the last time.",
+    ),
+    "X148": Entry(
+        "smoke-test-failed",
+        "A deployment that does not answer its sample",
+        "Before a deployment gets requests it has to answer the sample of its flow; this one did not.",
+    ),
+    "X149": Entry(
+        "no-previous-traffic",
+        "Nothing to go back to",
+        "The traffic before the last move is noted at the endpoint; nobody has noted any, or what had it is gone.",
+    ),
+    "X150": Entry(
+        "nothing-deployed",
+        "An endpoint that does not exist",
+        "There is nothing under this name yet.",
+    ),
+    "X151": Entry(
+        "always-busy",
+        "Something is always under way",
+        "After what was under way had ended, something else was, several times.",
+    ),
+    "X154": Entry(
+        "still-answering",
+        "A deployment that answers requests",
+        "What answers requests is not deleted before its share has gone to others.",
+    ),
     "X159": Entry(
         "step-refused",
         "A step of a plan that was not made",
         "The target did not do what a step says; what was done before stays done, and applying again goes on there.",
+    ),
+    "X160": Entry(
+        "shares-not-hundred",
+        "Shares that do not add to 100",
+        "Traffic is shared in whole percent that add to 100, so that every request is answered by one.",
+    ),
+    "X161": Entry(
+        "share-too-far",
+        "A share that moves too far at once",
+        "The file says how many percentage points a share may move at once, so that a bad version meets few requests.",
+    ),
+    "X162": Entry(
+        "unhealthy-target",
+        "Requests to a deployment that is not healthy",
+        "A deployment that is failing, stopped or unknown gets no further requests.",
+    ),
+    "X163": Entry(
+        "replaced-in-place",
+        "A deployment that would be replaced while it answers",
+        "On this target a deployment that is changed does not answer reliably meanwhile; versions take turns instead.",
+    ),
+    "X164": Entry(
+        "last-healthy",
+        "The only healthy deployment would be deleted",
+        "After the plan nothing would be left that can answer.",
+    ),
+    "X167": Entry(
+        "open-to-everybody",
+        "An endpoint that asks nobody who they are",
+        "It can be reached from everywhere, and everybody may ask.",
+    ),
+    "X168": Entry(
+        "unpinned-image",
+        "An image without a digest",
+        "What a name or a tag of an image stands for can change; a digest cannot.",
+    ),
+    "X169": Entry(
+        "made-by-others",
+        "Something that headrace did not make",
+        "What others made is left alone unless that is asked for by name.",
+    ),
+    "X170": Entry(
+        "mirror-not-possible",
+        "Copies of requests that the target cannot make",
+        "Only some targets can copy requests to a deployment that answers nobody.",
     ),
     "X201": Entry(
         "not-signed-in",
@@ -130,8 +215,6 @@ DEPLOY_CODES: Mapping[str, Entry] = {
     "X212": Entry(
         "azure-unreachable", "Azure cannot be reached", "No connection, or one that broke again and again."
     ),
-    "X213": Entry("not-in-time", "Azure does not finish in time", "An operation took longer than it may."),
-    "X215": Entry("azure-failed", "Azure failed", "An operation ended with an error that is Azure's own."),
     "X216": Entry(
         "called-off", "An operation that was called off", "Somebody, or Azure, cancelled the operation."
     ),

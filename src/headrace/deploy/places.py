@@ -40,11 +40,13 @@ def settle_names(endpoint: Endpoint, state: EndpointState, runtime: str) -> Endp
 
 
 def _place(spec: str, state: EndpointState) -> str | None:
-    def rank(name: str) -> tuple[int, int, int]:
+    def rank(name: str) -> tuple[int, ...]:
+        # Nothing of it changes while something that is under way ends, so that a place is kept to.
         found = state.find(name)
+        is_alive = found is not None and found.health not in DEAD
         if found is not None and found.spec == spec:
-            return 0, int(found.health != "healthy"), int(not state.traffic.get(name))
-        return 1, int(found is not None), int(found is not None and found.health == "healthy")
+            return 0, int(not is_alive), int(not state.traffic.get(name))
+        return 1, int(found is not None), int(found is not None and not found.is_ours), int(is_alive)
 
     fitting = [
         name
@@ -109,11 +111,25 @@ def give_share(traffic: Mapping[str, int], name: str, percent: int) -> dict[str,
         name: Who gets it.
         percent: How much, from 0 to 100.
     """
-    others = {other: share for other, share in traffic.items() if share and other != name}
-    rest, total = 100 - percent, sum(others.values())
-    shares = {other: rest * share // total for other, share in others.items()}
-    missing = rest - sum(shares.values())
-    by_remainder = sorted(others, key=lambda other: (-(rest * others[other] % total), other))
-    for other in by_remainder[:missing]:
-        shares[other] += 1
-    return {other: share for other, share in sorted({**shares, name: percent}.items()) if share}
+    return share_out(traffic, {name: percent})
+
+
+def share_out(traffic: Mapping[str, int], given: Mapping[str, int]) -> dict[str, int]:
+    """The given shares, and the rest among the others that have traffic, in their proportions.
+
+    Args:
+        traffic: What holds now.
+        given: Deployment to percent; where they leave no rest, or nobody else has traffic, they are all there is.
+
+    Returns:
+        Deployment to percent in order of name, without those that get none.
+    """
+    others = {name: share for name, share in traffic.items() if share and name not in given}
+    rest, total = 100 - sum(given.values()), sum(others.values())
+    shares: dict[str, int] = {}
+    if rest > 0 and total:
+        shares = {name: rest * share // total for name, share in others.items()}
+        by_remainder = sorted(others, key=lambda name: (-(rest * others[name] % total), name))
+        for name in by_remainder[: rest - sum(shares.values())]:
+            shares[name] += 1
+    return {name: share for name, share in sorted({**shares, **given}.items()) if share}

@@ -88,13 +88,13 @@ class _View:
             return starting_traffic(wish, self.endpoint.canary_percent, self.state, self.specs[wish.name])
         shares = {item.name: item.traffic_percent for item in self.endpoint.deployments}
         if all(share is None for share in shares.values()):
-            return _positive(self.state.traffic)
+            return positive(self.state.traffic)
         return {name: share for name, share in sorted(shares.items()) if share}
 
     def mirror(self) -> dict[str, int]:
         """What the mirror will be: that of the file, else that to deployments which the file does not know."""
         if not self.traits.can_mirror:
-            return _positive(self.state.mirror)
+            return positive(self.state.mirror)
         traffic = self.traffic()
         own = {
             item.name: item.mirror_percent
@@ -103,7 +103,7 @@ class _View:
         }
         others = {
             name: share
-            for name, share in _positive(self.state.mirror).items()
+            for name, share in positive(self.state.mirror).items()
             if self.endpoint.find(name) is None and not self._is_left_over(name) and not traffic.get(name)
         }
         return own or others
@@ -128,7 +128,7 @@ def _changes(view: _View) -> Iterator[Change]:
     yield from _waits(view)
     yield from _endpoint_change(endpoint, state)
     early = _early_deletions(view)
-    yield from (_deletion(item) for item in early)
+    yield from (deletion(item) for item in early)
     for deployment in view.made():
         yield from _making(view, deployment)
     traffic, mirror = view.traffic(), view.mirror()
@@ -137,7 +137,7 @@ def _changes(view: _View) -> Iterator[Change]:
     yield from moves(state, traffic, mirror, endpoint)
     for deployment in endpoint.deployments:
         yield from _scaling(view, deployment)
-    yield from (_deletion(item) for item in view.left_over() if item not in early)
+    yield from (deletion(item) for item in view.left_over() if item not in early)
 
 
 def _waits(view: _View) -> Iterator[Change]:
@@ -231,7 +231,7 @@ def smoke_tests(
     *,
     without: Collection[str] = (),
 ) -> Iterator[Change]:
-    """One for each deployment that begins to get requests, or copies of them.
+    """One for each deployment that gets more requests than before, or copies of them for the first time.
 
     Args:
         state: What is there.
@@ -239,7 +239,7 @@ def smoke_tests(
         mirror: Who will get copies.
         without: Those that are tried out anyhow.
     """
-    gaining = {name for name, share in traffic.items() if share and not state.traffic.get(name)}
+    gaining = {name for name, share in traffic.items() if share > state.traffic.get(name, 0)}
     gaining |= {name for name, share in mirror.items() if share and not state.mirror.get(name)}
     yield from (smoke_test(name) for name in sorted(gaining.difference(without)))
 
@@ -255,10 +255,10 @@ def moves(
         mirror: Likewise.
         endpoint: For places in the file.
     """
-    now, copied = _positive(state.traffic), _positive(state.mirror)
+    now, copied = positive(state.traffic), positive(state.mirror)
     early = {name: share for name, share in mirror.items() if not now.get(name)} if now != traffic else mirror
     if early != copied:
-        yield _mirroring(copied, early)
+        yield mirroring(copied, early)
     if now != traffic:
         noted = render_previous(now, {item.name: item.spec for item in state.deployments})
         yield Change(
@@ -270,10 +270,11 @@ def moves(
             pointer=_traffic_pointer(endpoint),
         )
     if early != mirror:
-        yield _mirroring(early, mirror)
+        yield mirroring(early, mirror)
 
 
-def _mirroring(before: Mapping[str, int], after: Mapping[str, int]) -> Change:
+def mirroring(before: Mapping[str, int], after: Mapping[str, int]) -> Change:
+    """The step that copies requests to others than before."""
     what = f"copy {shares_text(after)} of the requests" if after else "copy no requests any more"
     return Change(action="set mirror", what=what, before={**before}, after={**after})
 
@@ -354,7 +355,8 @@ def _early_deletions(view: _View) -> tuple[DeploymentState, ...]:
     )
 
 
-def _deletion(item: DeploymentState) -> Change:
+def deletion(item: DeploymentState) -> Change:
+    """The step that deletes a deployment."""
     what = f"delete deployment {item.name}: {item.version or 'of unknown version'}"
     return Change(action="delete deployment", deployment=item.name, what=what, before=facts(item))
 
@@ -380,5 +382,6 @@ def _notes(view: _View) -> Iterator[str]:
     yield from (f"{name} is not in the file but gets requests, and stays." for name in strays)
 
 
-def _positive(shares: Mapping[str, int]) -> dict[str, int]:
+def positive(shares: Mapping[str, int]) -> dict[str, int]:
+    """Shares without those that are nothing, in order of name."""
     return {name: share for name, share in sorted(shares.items()) if share}

@@ -129,7 +129,7 @@ def test_an_arm_that_leaves_the_file_is_deleted_after_its_traffic_has_left_it() 
         a_state({"few-shot": 90, "mini": 10}, **{"few-shot": 1, "mini": 1}),
     )
 
-    assert steps(made.changes) == ["move traffic", "delete deployment mini"]
+    assert steps(made.changes) == ["smoke test few-shot", "move traffic", "delete deployment mini"]
     assert any("mini is deleted" in note for note in made.notes)
 
 

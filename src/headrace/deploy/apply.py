@@ -1,0 +1,236 @@
+"""Make the steps of a plan, one after the other, and look again before traffic moves.
+
+Every step can be made again, so a command that was cut off is simply given again: its plan is shorter then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from headrace.deploy.base import Target
+from headrace.deploy.plan import shares_text
+from headrace.deploy.safety import UNHEALTHY, UNTESTED, moved_shares, raise_if_unsafe
+from headrace.domain.deployment import Change, DeployPlan, Endpoint, EndpointState
+from headrace.domain.values import JsonValue
+from headrace.errors import HeadraceError, Problem, RemoteError, StateError
+
+Moment: TypeAlias = Literal["begun", "done", "skipped", "failed"]
+
+_MOST_ROUNDS = 5
+"""How often it is planned again after what was under way has ended."""
+
+LOG_LINES = 20
+"""How many lines of a deployment's log are shown with its failure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """What happens to a step.
+
+    Attributes:
+        change: The step.
+        number: Its number in the plan, from 1.
+        n_changes: How many steps the plan has.
+        duration_ms: How long it took; ``None`` before it is over.
+    """
+
+    moment: Moment
+    change: Change
+    number: int
+    n_changes: int
+    duration_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applying:
+    """What a plan is applied with.
+
+    Attributes:
+        target: Where.
+        ask: Asks a deployment for the answer to its sample; raises what goes wrong.
+        replan: Plans again, from what is there by then.
+        allowed: Names of refusals that are overridden.
+        on_progress: Hears of every step.
+        again: The command that goes on where this one was cut off.
+    """
+
+    target: Target
+    ask: Callable[[str, Endpoint], None]
+    replan: Callable[[EndpointState], DeployPlan]
+    allowed: Collection[str] = ()
+    on_progress: Callable[[Progress], None] = lambda _: None
+    again: str = "headrace deploy apply"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What was done.
+
+    Attributes:
+        plan: The plan that was made in full; the last one where it had to be planned again.
+        changes: All steps that were made, in order.
+    """
+
+    plan: DeployPlan
+    changes: tuple[Change, ...] = field(default=())
+
+
+def apply_plan(plan: DeployPlan, applying: Applying) -> Applied:
+    """Make all steps of a plan.
+
+    Where a plan begins with waiting, it is made anew afterwards, because nobody knew how that would end.
+
+    Args:
+        plan: The plan.
+        applying: What it is applied with.
+
+    Raises:
+        StateError: The plan is unsafe; X146 when what is there has changed since it was made; X147 when a deployment
+            that is to get requests is not healthy; X151 when something is always under way.
+        RemoteError: A step failed, X148 when a deployment does not answer its sample.
+        KeyboardInterrupt: With a note that says what goes on and how to continue.
+    """
+    done: list[Change] = []
+    for _ in range(_MOST_ROUNDS):
+        raise_if_unsafe(plan, applying.allowed)
+        waits = [change for change in plan.changes if change.action == "wait"]
+        for number, change in enumerate(waits or plan.changes, start=1):
+            _make(change, number, plan, applying)
+            done.append(change)
+        if not waits:
+            return Applied(plan=plan, changes=tuple(done))
+        plan = applying.replan(applying.target.read_state())
+    what = f"Something is always under way on {plan.endpoint.name}: after {_MOST_ROUNDS} waits there is more."
+    raise StateError(Problem(code="X151", what=what, fix=f"Find out who changes it, then: {applying.again}"))
+
+
+def _make(change: Change, number: int, plan: DeployPlan, applying: Applying) -> None:
+    n_changes = len(plan.changes)
+    applying.on_progress(Progress(moment="begun", change=change, number=number, n_changes=n_changes))
+    began = time.monotonic()
+    moment: Moment = "failed"
+    try:
+        with _interruption(change, applying):
+            moment = "done" if _carry_out(change, plan, applying) else "skipped"
+    finally:
+        duration_ms = round((time.monotonic() - began) * 1000)
+        applying.on_progress(
+            Progress(
+                moment=moment, change=change, number=number, n_changes=n_changes, duration_ms=duration_ms
+            )
+        )
+
+
+@contextmanager
+def _interruption(change: Change, applying: Applying) -> Iterator[None]:
+    """Say with an interrupt what goes on without us."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        goes_on = change.action not in ("smoke test", "wait", "prepare")
+        said = f"The step {change.what!r} goes on at the target. " if goes_on else ""
+        interrupt.add_note(f"{said}Go on with: {applying.again}")
+        raise
+
+
+def _carry_out(change: Change, plan: DeployPlan, applying: Applying) -> bool:
+    """Make one step; whether there was something to do."""
+    if change.action == "smoke test":
+        if UNTESTED in applying.allowed:
+            return False
+        _try_out(change.deployment, plan.endpoint, applying)
+        return True
+    if change.action == "move traffic":
+        state = applying.target.read_state()
+        if state.traffic == change.after:
+            return False
+        check_before_move(plan, change, state, applying.allowed)
+    applying.target.apply(change, plan.endpoint)
+    return True
+
+
+def check_before_move(
+    plan: DeployPlan, change: Change, state: EndpointState, allowed: Collection[str] = ()
+) -> None:
+    """Look again before traffic moves.
+
+    Args:
+        plan: What the step belongs to.
+        change: The step that moves traffic.
+        state: What is there now.
+        allowed: Names of refusals that are overridden.
+
+    Raises:
+        StateError: X146 when traffic or deployments are not what the plan assumes, X147 when a deployment whose share
+            grows is not healthy.
+    """
+    before = change.before if isinstance(change.before, Mapping) else {}
+    if {name: share for name, share in state.traffic.items() if share} != before:
+        what = (
+            f"The traffic of {plan.endpoint.name} was {shares_text(_shares(before))} when this was planned "
+            f"and is {shares_text(state.traffic)} now."
+        )
+        raise _drifted(what)
+    expected = _expected_specs(plan)
+    for name, share in (moved_shares(plan) or {}).items():
+        found = state.find(name)
+        if found is None or found.spec != expected.get(name, found.spec):
+            what = f"{name} is not what it was when this was planned; somebody has changed it."
+            raise _drifted(what)
+        if share > state.traffic.get(name, 0) and found.health != "healthy" and UNHEALTHY not in allowed:
+            said = f": {found.message}" if found.message else ""
+            what = f"{name} was to get {share} % of the requests and is {found.health}{said}. No traffic was moved."
+            fix = f"Look at its log, with: headrace deploy logs --deployment {name}"
+            raise StateError(Problem(code="X147", what=what, fix=fix))
+
+
+def _shares(value: Mapping[str, JsonValue]) -> dict[str, int]:
+    return {name: int(str(share)) for name, share in value.items()}
+
+
+def _expected_specs(plan: DeployPlan) -> dict[str, str]:
+    """What each deployment is made from once the steps before the move are made."""
+    specs = {item.name: item.spec for item in plan.state.deployments}
+    for change in plan.changes:
+        if change.action in ("create deployment", "update deployment") and isinstance(change.after, Mapping):
+            specs[change.deployment] = str(change.after["spec"])
+    return specs
+
+
+def _drifted(what: str) -> StateError:
+    fix = "No traffic was moved. See what is there with: headrace deploy status; then apply again."
+    return StateError(Problem(code="X146", what=what, fix=fix))
+
+
+def _try_out(name: str, endpoint: Endpoint, applying: Applying) -> None:
+    """Ask a deployment for one answer.
+
+    Raises:
+        RemoteError: X148, with what it said and the end of its log.
+    """
+    try:
+        applying.ask(name, endpoint)
+    except RemoteError as error:
+        raise _did_not_answer(name, error, applying) from error
+
+
+def _did_not_answer(name: str, error: RemoteError, applying: Applying) -> RemoteError:
+    said = error.refusal
+    first = error.problems[0]
+    detail = [f"{first.code}: {first.what}", *([said.message] if said is not None and said.message else [])]
+    try:
+        detail += [f"log: {line}" for line in applying.target.read_logs(name, LOG_LINES)]
+    except HeadraceError:
+        detail.append("log: it could not be read")
+    what = f"{name} did not answer the sample, so it gets no requests."
+    fix = (
+        f"Mend the flow, its settings or the sample, then: {applying.again}. "
+        f"To go on without trying it out: --allow {UNTESTED}"
+    )
+    failed = type(error)(Problem(code="X148", what=what, fix=fix, detail=tuple(detail)))
+    failed.refusal = said
+    return failed
