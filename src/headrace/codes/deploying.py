@@ -215,6 +215,8 @@ DEPLOY_CODES: Mapping[str, Entry] = {
     "X212": Entry(
         "azure-unreachable", "Azure cannot be reached", "No connection, or one that broke again and again."
     ),
+    "X213": Entry("not-in-time", "Azure does not finish in time", "An operation took longer than it may."),
+    "X215": Entry("azure-failed", "Azure failed", "An operation ended with an error that is Azure's own."),
     "X216": Entry(
         "called-off", "An operation that was called off", "Somebody, or Azure, cancelled the operation."
     ),
