@@ -56,6 +56,7 @@ from tests.support.azure.trouble import azure_problems
 from tests.support.commands import run_command
 from tests.support.deployment_cases import apply_case, move_case, plan_case, step_case, unsafe_case
 from tests.support.evidence import a_traffic, an_exposure
+from tests.support.managed_cases import managed_case
 from tests.support.runs import a_time
 from tests.support.scoring_server import Answer, scoring_server
 from tests.support.tool_nodes import MODELS, run_nodes, serving_names
@@ -268,6 +269,7 @@ ACTIONS: dict[str, Action] = {
     "deploy_unsafe": unsafe_case,
     "deploy_move": move_case,
     "deploy_apply": apply_case,
+    "managed": managed_case,
 }
 
 

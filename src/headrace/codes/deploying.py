@@ -225,4 +225,25 @@ DEPLOY_CODES: Mapping[str, Entry] = {
         "A managed network that is not ready",
         "The workspace isolates its network, which has to be made before anything is deployed into it.",
     ),
+    "X251": Entry(
+        "no-effect",
+        "Something without effect at this target",
+        "The file says something that the target has no way of doing; the rest of it holds.",
+    ),
+    "X252": Entry(
+        "asset-taken",
+        "A model or an environment that somebody else has made",
+        "What deployments are made from is found by digests, and never changed. Its name and version are taken by "
+        "something with other contents.",
+    ),
+    "X253": Entry(
+        "identity-fixed",
+        "Identities that cannot be changed",
+        "An endpoint of Azure Machine Learning keeps the identities that it was created with.",
+    ),
+    "X254": Entry(
+        "other-than-planned",
+        "Something that is not as the plan has it",
+        "What a step is about has been deleted or changed since the plan was made; a new plan sees what is there.",
+    ),
 }

@@ -111,6 +111,7 @@ class _Route:
     pattern: re.Pattern[str]
     versions: frozenset[str]
     function: Function
+    is_kept: bool
 
 
 @dataclass(kw_only=True)
@@ -125,7 +126,9 @@ class Arm:
     is_strict: bool = True
     routes: list[_Route] = field(default_factory=list)
 
-    def add(self, method: str, template: str, versions: Iterable[str], function: Function) -> None:
+    def add(
+        self, method: str, template: str, versions: Iterable[str], function: Function, *, is_kept: bool = True
+    ) -> None:
         """Let a function answer a path.
 
         Args:
@@ -133,6 +136,7 @@ class Arm:
             template: Path with ``{name}`` for one part and ``{name*}`` for any number of them.
             versions: API versions that it knows; none for whatever comes.
             function: Answers.
+            is_kept: Whether what is in it needs it to be there, where the method is GET.
         """
         pattern = re.sub(r"\\{(\w+)\\\*\\}", r"(?P<\1>.*?)", re.escape(template))
         pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", pattern)
@@ -143,6 +147,7 @@ class Arm:
                 pattern=re.compile(pattern + "/?", re.IGNORECASE),
                 versions=frozenset(versions),
                 function=function,
+                is_kept=is_kept,
             )
         )
 
@@ -212,7 +217,9 @@ class Arm:
 
     def _is_kept(self, path: str) -> bool:
         """Whether something with that path could be there: a provider answers GET for it."""
-        return any(route.method == "GET" and route.pattern.fullmatch(path) for route in self.routes)
+        return any(
+            route.method == "GET" and route.is_kept and route.pattern.fullmatch(path) for route in self.routes
+        )
 
 
 def _action(request: Request, route: _Route) -> str:

@@ -43,7 +43,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from tests.support.azure import autoscale, blob, prices, subscriptions, vault
+from tests.support.azure import autoscale, blob, machine_learning, prices, subscriptions, vault
 from tests.support.azure.access import Access
 from tests.support.azure.arm import ARM_HOST, ARM_URL, Arm
 from tests.support.azure.authority import Authority
@@ -55,7 +55,7 @@ from tests.support.azure.proxy import Proxy
 from tests.support.azure.recording import Recording
 from tests.support.azure.resources import Resource, Resources
 
-PROVIDERS = (subscriptions, autoscale, blob, prices, vault)
+PROVIDERS = (subscriptions, autoscale, blob, prices, vault, machine_learning)
 """Modules whose ``register`` adds what they answer."""
 
 HostFunction = Callable[[Request], Response]
@@ -110,6 +110,7 @@ class StandIn:
     blobs: blob.Blobs
     vaults: vault.Vaults
     prices: prices.Prices
+    machine_learning: machine_learning.MachineLearning
 
     def __init__(
         self,

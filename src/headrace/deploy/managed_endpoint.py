@@ -1,0 +1,195 @@
+"""The target ``azureml``: managed online endpoints of Azure Machine Learning, through the package ``azure-ai-ml``.
+
+Requests to the flow never go through that package, which remembers the deployment that one of them was pinned to.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any
+
+from azure.ai.ml import MLClient
+from azure.ai.ml._utils._azureml_polling import AzureMLPolling
+from azure.ai.ml.entities import OnlineEndpoint
+from azure.core.exceptions import ResourceNotFoundError
+from azure.mgmt.core.polling.arm_polling import ARMPolling
+from azure.mgmt.monitor import MonitorManagementClient
+
+from headrace.deploy.azure_failures import azure_failures
+from headrace.deploy.base import Address, TargetSetup
+from headrace.deploy.managed_limits import TRAITS, check_managed
+from headrace.deploy.managed_parts import (
+    BUSY,
+    deployment_state,
+    endpoint_settings,
+    positive,
+    state_word,
+)
+from headrace.deploy.managed_scale import read_scales
+from headrace.deploy.managed_steps import LOG_LINES, ManagedClients, ManagedSteps
+from headrace.deploy.managed_waiting import Waiting, Waits
+from headrace.domain.deployment import (
+    PREVIOUS_TAG,
+    Change,
+    Deployment,
+    Endpoint,
+    EndpointState,
+    read_previous,
+)
+from headrace.errors import DefinitionError, Problem, UsageError
+from headrace.providers.azure_credential import AzureCredential
+
+PIN_HEADER = "azureml-model-deployment"
+"""Header that sends a request to one deployment, whatever its traffic."""
+
+_DATA_SCOPE = "https://ml.azure.com/.default"
+
+
+class ManagedEndpoint:
+    """A :class:`~headrace.deploy.base.Target`: one endpoint of one workspace.
+
+    Args:
+        setup: What the target is opened with.
+        waits: How long anything may take.
+    """
+
+    traits = TRAITS
+
+    def __init__(self, setup: TargetSetup, waits: Waits | None = None) -> None:
+        self._setup = setup
+        self._waits = waits or Waits()
+        self._opened: ManagedClients | None = None
+
+    def check(self, endpoint: Endpoint) -> tuple[Problem, ...]:
+        """What of the file no managed online endpoint takes; asks nobody."""
+        return tuple(check_managed(endpoint))
+
+    def read_state(self) -> EndpointState:
+        """What is there now."""
+        with self._failures():
+            clients = self._clients()
+            current = clients.find_endpoint()
+            if current is None:
+                return EndpointState()
+            found = list(clients.ml.online_deployments.list(clients.name))
+            scales = read_scales(clients.autoscale_settings())
+            previous, specs = read_previous(str((current.tags or {}).get(PREVIOUS_TAG, "")))
+            return EndpointState(
+                exists=True,
+                address=current.scoring_uri or "",
+                deployments=tuple(
+                    deployment_state(item, scales.get(str(item.id).lower()))
+                    for item in sorted(found, key=lambda item: str(item.name))
+                ),
+                traffic=positive(current.traffic),
+                mirror=positive(current.mirror_traffic),
+                previous=previous,
+                previous_specs=specs,
+                is_busy=state_word(current) in BUSY,
+                settings=endpoint_settings(current),
+            )
+
+    def apply(self, change: Change, endpoint: Endpoint) -> None:
+        """Make one step of a plan, and return when it is done; made again it does no more."""
+        deployment = endpoint.find(change.deployment)
+        with self._failures(change.deployment, endpoint, deployment):
+            clients = self._clients()
+            steps = ManagedSteps(clients, self._setup, Waiting(self._setup.tell), self._waits)
+            steps.make(change, endpoint)
+
+    def address(self, deployment: str | None) -> Address:
+        """Where requests go, with a key of the endpoint or a token of whoever asks."""
+        with self._failures():
+            clients = self._clients()
+            current = clients.find_endpoint()
+            if current is None or not current.scoring_uri:
+                said = f'There is no endpoint "{clients.name}".'
+                raise _nobody_there(said)
+            names = {str(item.name) for item in clients.ml.online_deployments.list(clients.name)}
+            if deployment is not None and deployment not in names:
+                said = f'The endpoint "{clients.name}" has no deployment "{deployment}".'
+                raise _nobody_there(said, names)
+            headers = {"Authorization": f"Bearer {self._key(current)}"}
+            if deployment is not None:
+                headers[PIN_HEADER] = deployment
+            return Address(url=current.scoring_uri, headers=headers)
+
+    def _key(self, current: OnlineEndpoint) -> str:
+        clients = self._clients()
+        if endpoint_settings(current)["authentication"] == "entra":
+            return str(clients.credential.get_token(_DATA_SCOPE).token)
+        keys: Any = clients.ml.online_endpoints.get_keys(clients.name)
+        return str(getattr(keys, "primary_key", None) or getattr(keys, "access_token", ""))
+
+    def read_logs(self, deployment: str, n_lines: int) -> Iterator[str]:
+        """The last lines that the server of a deployment has written."""
+        with self._failures():
+            try:
+                lines = self._clients().read_logs(deployment, n_lines)
+            except ResourceNotFoundError as error:
+                said = f'The endpoint "{self._setup.endpoint.name}" has no deployment "{deployment}".'
+                raise _nobody_there(said) from error
+        yield from lines
+
+    def close(self) -> None:
+        """Give back connections; what was deployed stays."""
+        if self._opened is not None:
+            self._opened.monitor.close()
+            self._opened.credential.close()
+            self._opened = None
+
+    def _failures(
+        self, name: str = "", endpoint: Endpoint | None = None, deployment: Deployment | None = None
+    ) -> AbstractContextManager[None]:
+        """Turns what the packages of Azure raise into errors with a place, and with the log of a deployment."""
+        endpoint = endpoint or self._setup.endpoint
+        what = f"deployment {name}" if name else f"endpoint {endpoint.name}"
+        log = partial(self._last_lines, name) if name else None
+        return azure_failures(what, endpoint, deployment, log=log)
+
+    def _last_lines(self, deployment: str) -> list[str]:
+        return self._clients().read_logs(deployment, LOG_LINES)
+
+    def _clients(self) -> ManagedClients:
+        """Both clients; opened when they are needed first, because a check needs neither."""
+        if self._opened is None:
+            place = self._setup.endpoint.place
+            if place is None:  # only where no file was read
+                what, fix = (
+                    "There is no place in Azure.",
+                    "Name subscription, group and workspace under azure.",
+                )
+                raise DefinitionError(Problem(code="F006", what=what, fix=fix))
+            _keep_quiet()
+            credential = AzureCredential()
+            ml = MLClient(
+                credential,
+                place.subscription,
+                place.resource_group,
+                place.workspace,
+                enable_telemetry=False,
+                show_progress=False,
+            )
+            monitor = MonitorManagementClient(credential, place.subscription)
+            self._opened = ManagedClients(
+                ml=ml,
+                monitor=monitor,
+                credential=credential,
+                name=self._setup.endpoint.name,
+                resource_group=place.resource_group,
+            )
+        return self._opened
+
+
+def _keep_quiet() -> None:
+    """Keep ``azure-ai-ml`` from writing: a dot on standard output at every look, and what it calls experimental."""
+    AzureMLPolling.update_status = ARMPolling.update_status  # type: ignore[method-assign]
+    logging.getLogger("azure.ai.ml").setLevel(logging.ERROR)
+
+
+def _nobody_there(what: str, names: set[str] | None = None) -> UsageError:
+    fix = f"There are: {', '.join(sorted(names))}." if names else "See: headrace deploy status"
+    return UsageError(Problem(code="X143", what=what, fix=fix))

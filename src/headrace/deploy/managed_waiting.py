@@ -1,0 +1,113 @@
+"""Waiting for what Azure Machine Learning does: with a limit, and with a word to whoever waits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from headrace.deploy.base import Tell
+from headrace.deploy.managed_parts import BUSY
+from headrace.errors import Problem, RemoteTimeoutError
+from headrace.source import Span
+
+_LOOK_S = 1.0
+_TELL_EVERY_S = 30.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waits:
+    """How long anything may take, seconds.
+
+    Attributes:
+        endpoint: Creating, changing or deleting an endpoint.
+        deployment: Creating or changing a deployment, with the image that is built for it.
+        deletion: Deleting a deployment.
+    """
+
+    endpoint: float = 1200.0
+    deployment: float = 5400.0
+    deletion: float = 1800.0
+
+
+class Waiting:
+    """Waits for operations of the service.
+
+    Args:
+        tell: Takes a line now and then.
+        clock: Seconds that only grow.
+        sleep: Waits.
+    """
+
+    def __init__(
+        self,
+        tell: Tell,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._tell = tell
+        self._clock = clock
+        self._sleep = sleep
+
+    def finish(self, poller: Any, what: str, limit_s: float, span: Span | None = None) -> Any:
+        """The result of a long-running operation.
+
+        Args:
+            poller: Of ``azure.core``; it looks by itself, as often as the service says.
+            what: What is done, for people.
+            limit_s: How long it may take.
+            span: What the file says of it.
+
+        Raises:
+            RemoteTimeoutError: X213.
+        """
+        begun = told = self._clock()
+        while not poller.done():
+            now = self._clock()
+            if now - begun >= limit_s:
+                _too_long(what, limit_s, span)
+            if now - told >= _TELL_EVERY_S:
+                told = now
+                self._tell(f"{what}: {round(now - begun)} s")
+            poller.wait(min(_LOOK_S, limit_s - (now - begun)))
+        return poller.result()
+
+    def until_quiet(
+        self, read_state: Callable[[], str], what: str, limit_s: float, span: Span | None = None
+    ) -> None:
+        """Wait until nothing is under way on a resource, whoever began it.
+
+        Args:
+            read_state: Its provisioning state, small letters.
+            what: What is waited for, for people.
+            limit_s: How long that may take.
+            span: What the file says of it.
+
+        Raises:
+            RemoteTimeoutError: X213.
+        """
+        begun = told = self._clock()
+        pause_s = _FIRST_PAUSE_S
+        is_told = False
+        while (state := read_state()) in BUSY:
+            now = self._clock()
+            if now - begun >= limit_s:
+                _too_long(what, limit_s, span)
+            if not is_told or now - told >= _TELL_EVERY_S:
+                is_told, told = True, now
+                self._tell(f"{what}: {state}, {round(now - begun)} s")
+            self._sleep(min(pause_s, max(0.0, limit_s - (now - begun))))
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+
+def _too_long(what: str, limit_s: float, span: Span | None) -> NoReturn:
+    problem = Problem(
+        code="X213",
+        what=f"{what}: this has not ended after {round(limit_s)} seconds.",
+        span=span,
+        fix="It may still go on in Azure. Give the same command again: it waits for what is under way and goes on.",
+    )
+    raise RemoteTimeoutError(problem)
