@@ -1,4 +1,4 @@
-"""The file beside a packed flow that says which version it is: what is served is what was evaluated."""
+"""The file beside a packed flow, or in it, that says which version it is: what is served is what was evaluated."""
 
 from __future__ import annotations
 
@@ -54,10 +54,14 @@ def served_identity(folder: Path, flow: str, digest: str) -> FlowIdentity:
         flow: Its name.
         digest: Its id as it lies there.
     """
-    own = FlowIdentity(flow=flow, digest=digest, packed_digest=digest)
-    try:
-        data = json.loads((folder.parent / IDENTITY).read_text(encoding="utf-8"))
-        packed = FlowIdentity(flow=data["flow"], digest=data["digest"], packed_digest=data["packed_digest"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return own
-    return packed if packed.packed_digest == digest else own
+    for place in (folder.parent, folder):
+        try:
+            data = json.loads((place / IDENTITY).read_text(encoding="utf-8"))
+            packed = FlowIdentity(
+                flow=data["flow"], digest=data["digest"], packed_digest=data["packed_digest"]
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if packed.packed_digest == digest:
+            return packed
+    return FlowIdentity(flow=flow, digest=digest, packed_digest=digest)

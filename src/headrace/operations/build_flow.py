@@ -14,14 +14,23 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from headrace.domain.flow import Flow
+from headrace.domain.flow import DAG, Flow
 from headrace.domain.variant import Arm, Variant
 from headrace.errors import DefinitionError, Problem, UsageError, raise_if_errors
+from headrace.formats.arms import parse_model
 from headrace.formats.flow_file import load_flow, read_flow
 from headrace.formats.flow_identity import IDENTITY, FlowIdentity
 from headrace.formats.positions import read_text, read_yaml
 from headrace.formats.requirements import parse_requirement
-from headrace.operations.built_forms import DOCKER, FLOW_ONLY, FORMATS, PackedParts, write_form
+from headrace.operations.built_forms import (
+    ASSET,
+    DOCKER,
+    FLOW_ONLY,
+    FORMATS,
+    RUNTIME,
+    PackedParts,
+    write_form,
+)
 from headrace.operations.check_flow import check_flow
 from headrace.operations.image_files import ImageWishes
 from headrace.operations.installed_packages import find_installed, own_requirements
@@ -39,7 +48,7 @@ from headrace.operations.versions import chosen_flow
 from headrace.operations.workspace import Workspace
 from headrace.planning.select import apply_arm, parse_variant
 
-__all__ = ["DOCKER", "FLOW_ONLY", "FORMATS", "BuildRequest", "BuiltFlow", "build_flow"]
+__all__ = ["ASSET", "DOCKER", "FLOW_ONLY", "FORMATS", "RUNTIME", "BuildRequest", "BuiltFlow", "build_flow"]
 
 _OLDER_BUILD = {"flow", "Dockerfile", "start.sh"}
 _TIME_S = 315532800
@@ -56,8 +65,10 @@ class BuildRequest:
     Attributes:
         source: Flow folder or file, or the name of a stored version.
         output: Folder to write.
-        kind: One of :data:`FORMATS`, or :data:`FLOW_ONLY` for only the flow, straight into ``output``.
+        kind: One of :data:`FORMATS`, or :data:`FLOW_ONLY` for only the flow, straight into ``output``; what is deployed
+            is also packed as :data:`RUNTIME` and :data:`ASSET`.
         variant: ``${node.variant}``; default: the default variants.
+        model: ``connection/model`` for every llm node; default: what the flow says.
         extras: Extras of headrace that are wanted besides those that the connections need.
         is_dry: Write nothing.
     """
@@ -66,6 +77,7 @@ class BuildRequest:
     output: Path
     kind: str = DOCKER
     variant: str | None = None
+    model: str | None = None
     extras: Sequence[str] = ()
     is_dry: bool = False
 
@@ -122,8 +134,16 @@ def build_flow(workspace: Workspace, request: BuildRequest) -> BuiltFlow:
         raise DefinitionError(*problems)
     _refuse_code_outside(flow)
     choices = dict([parse_variant(request.variant)]) if request.variant else {}
-    arm = Arm(name="build", variant=Variant(name="build", choices=choices))
-    chosen = apply_arm(flow, arm, lambda _: None)
+    model = parse_model(request.model) if request.model else None
+    if model is not None:
+        _refuse_other_kinds(flow)
+    arm = Arm(name="build", variant=Variant(name="build", choices=choices), model=model)
+
+    def connection_type(name: str) -> str | None:
+        connection = workspace.connections.find(name)
+        return connection.type if connection is not None else None
+
+    chosen = apply_arm(flow, arm, connection_type)
     earlier = _earlier_build(request.output)
     with tempfile.TemporaryDirectory(prefix="headrace-build-") as name:
         stage = Path(name) / "build"
@@ -139,7 +159,7 @@ def build_flow(workspace: Workspace, request: BuildRequest) -> BuiltFlow:
         folder=request.output,
         version=packed.identity.version,
         files=written,
-        settings=packed.settings if request.kind != FLOW_ONLY else (),
+        settings=packed.settings if request.kind not in (FLOW_ONLY, ASSET) else (),
         left_out=packed.flow.left_out,
         ignored=packed.flow.ignored,
         unnamed=packed.flow.unnamed,
@@ -161,6 +181,18 @@ def _refuse_code_outside(flow: Flow) -> None:
         fix = "Put the flow file into the folder of the code and leave code away, or move the code below the flow file."
         span = flow.source_map.span(("code",))
         raise DefinitionError(Problem(code="F001", what=what, span=span, pointer=("code",), fix=fix))
+
+
+def _refuse_other_kinds(flow: Flow) -> None:
+    """Stop where another model cannot be written into the packed flow.
+
+    Raises:
+        UsageError: V304.
+    """
+    if flow.kind != DAG or flow.prompt is not None:
+        what = f"Another model cannot be packed into {flow.name}, which is no graph of nodes."
+        fix = "Say the model in the flow itself, as a version of its own."
+        raise UsageError(Problem(code="V304", what=what, span=flow.source_map.span(()), fix=fix))
 
 
 def _earlier_build(output: Path) -> tuple[Path, ...]:
@@ -211,7 +243,7 @@ def _pack(
     choices: Mapping[str, str],
 ) -> PackedParts:
     """Pack the flow into a folder, and find out what belongs to it."""
-    packed = pack_flow(flow, file, target, choices)
+    packed = pack_flow(flow, file, target, choices, chosen if request.model else None)
     wishes = _environment(file)
     connections = packed_connections(workspace, chosen)
     extras = tuple(sorted({*request.extras, *(("azure",) if needs_entra(connections) else ())}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from headrace import __version__
@@ -23,6 +23,11 @@ from headrace.operations.serving_wheel import VERSION, WHEEL, serving_wheel
 
 DOCKER, ZIP, WHEEL_FORM, FLOW_ONLY = "docker", "zip", "wheel", "flow"
 FORMATS = (DOCKER, ZIP, WHEEL_FORM)
+RUNTIME, ASSET = "runtime", "asset"
+"""Halves of the context of an image: what serves, without a flow; and the flow, which says itself which version it is.
+A deployment that gets the flow beside its image needs a new one only where packages or connections change."""
+
+_SETUP = "setup.sh"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,21 +63,27 @@ def write_form(stage: Path, packed: PackedParts, kind: str) -> None:
     Args:
         stage: Folder that holds it, in ``flow``.
         packed: What belongs to it.
-        kind: One of :data:`FORMATS`, or :data:`FLOW_ONLY`.
+        kind: One of :data:`FORMATS`, :data:`FLOW_ONLY`, :data:`RUNTIME` or :data:`ASSET`.
 
     Raises:
         UsageError: C505 when headrace is only importable and not installed.
         OSError: Something cannot be written.
     """
-    if kind == FLOW_ONLY:
+    if kind in (FLOW_ONLY, ASSET):
         for path in sorted((stage / "flow").iterdir()):
             path.rename(stage / path.name)
         (stage / "flow").rmdir()
+        if kind == ASSET:
+            _write(stage, {IDENTITY: _identity(packed, _names(stage))})
         return
     for connection in packed.connections:
         path = stage / "connections" / f"{connection.name}.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(render_connection(connection, show_secrets=True), encoding="utf-8")
+    if kind == RUNTIME:
+        _write(stage, dict(_runtime_files(stage / "flow", packed)))
+        shutil.rmtree(stage / "flow")
+        return
     files = _wheel_files(stage, packed) if kind == WHEEL_FORM else dict(_files_around(packed, kind))
     if kind == DOCKER:
         _write(stage, {**files, IDENTITY: _identity(packed, {*files, *_names(stage)})})
@@ -84,6 +95,22 @@ def write_form(stage: Path, packed: PackedParts, kind: str) -> None:
     for name in _names(stage):
         shutil.rmtree(stage / name)
     _write(stage, {**files, IDENTITY: _identity(packed, files)})
+
+
+def _runtime_files(flow: Path, packed: PackedParts) -> Iterator[tuple[str, bytes]]:
+    """The files of an image that is given its flow when it runs; they are the same for flows with the same needs."""
+    wishes = packed.wishes
+    if wishes.setup:
+        yield _SETUP, (flow / wishes.setup).read_bytes()
+        wishes = replace(wishes, setup=_SETUP)
+    yield WHEEL, serving_wheel(packed.extras)
+    yield "app.py", (TEMPLATES / "app.txt").read_bytes()
+    yield "start.sh", (TEMPLATES / "start.sh").read_bytes()
+    yield "settings.json", _settings(packed)
+    yield "requirements.txt", _requirements(packed)
+    yield "constraints.txt", packed.installed.constraints().encode()
+    yield "Dockerfile", dockerfile(wishes, setup_folder=".").encode()
+    yield ".dockerignore", dockerignore(_SETUP).encode()
 
 
 def _files_around(packed: PackedParts, kind: str) -> Iterator[tuple[str, bytes]]:

@@ -44,17 +44,20 @@ def image_name(name: str) -> str:
     return plain.strip("-") or "flow"
 
 
-def dockerfile(wishes: ImageWishes, *, title: str, version: str, digest: str) -> str:
+def dockerfile(
+    wishes: ImageWishes, *, title: str = "", version: str = "", digest: str = "", setup_folder: str = "./flow"
+) -> str:
     """The Dockerfile: packages are installed in a first stage, whose tools are not in the image.
 
     Args:
         wishes: What the flow file asks for.
-        title: Name of the flow.
+        title: Name of the flow; empty for an image that is given its flow when it runs, at ``FLOW_PATH``.
         version: Name of its version.
         digest: The version's id.
+        setup_folder: Where the script that the flow file asks for lies.
     """
     base = wishes.base or f"docker.io/library/python:{PYTHON}-slim"
-    labels = {
+    of_flow = {
         "org.opencontainers.image.title": title,
         "org.opencontainers.image.version": version,
         "org.opencontainers.image.revision": digest,
@@ -62,6 +65,7 @@ def dockerfile(wishes: ImageWishes, *, title: str, version: str, digest: str) ->
         "headrace.flow.version": version,
         "headrace.flow.digest": digest,
     }
+    labels = {key: value for key, value in of_flow.items() if value}
     lines = [
         "# To build from the same base again, name its digest: --build-arg BASE=NAME:TAG@sha256:DIGEST",
         f"ARG BASE={base}",
@@ -84,7 +88,7 @@ def dockerfile(wishes: ImageWishes, *, title: str, version: str, digest: str) ->
     if wishes.has_conda_file:
         lines.append("# The conda_file of the flow is not read: list its packages in requirements.txt.")
     if wishes.setup:
-        lines.append(f"RUN sh {json.dumps('./flow/' + wishes.setup)}")
+        lines.append(f"RUN sh {json.dumps(f'{setup_folder}/{wishes.setup}')}")
     lines += [
         f"USER {USER}:{USER}",
         "EXPOSE 8080",
@@ -95,9 +99,13 @@ def dockerfile(wishes: ImageWishes, *, title: str, version: str, digest: str) ->
     return "\n".join(lines) + "\n"
 
 
-def dockerignore() -> str:
-    """Nothing but what the build has written gets into an image, whatever else comes to lie beside it."""
-    return "\n".join(["*", *(f"!{name}" for name in _CONTEXT)]) + "\n"
+def dockerignore(*more: str) -> str:
+    """Nothing but what the build has written gets into an image, whatever else comes to lie beside it.
+
+    Args:
+        more: Further names that the build has written.
+    """
+    return "\n".join(["*", *(f"!{name}" for name in (*_CONTEXT, *more))]) + "\n"
 
 
 def _quoted(text: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headrace.domain.flow import DAG, Flow
+from headrace.domain.flow import DAG, Flow, Node
 from headrace.formats.flow_file import FLOW_FILE_NAMES, read_flow
 from headrace.formats.flow_files import find_flow_files, is_secret_file
 from headrace.formats.ignore_file import is_ignored, parse_ignore_file
@@ -21,6 +21,7 @@ from headrace.operations.describe_tools import describe_flow_tools
 from headrace.operations.new_files import cannot_write, write_files
 from headrace.operations.snapshot import IGNORE_FILE
 from headrace.planning.flow_version import hide_secrets, secret_values
+from headrace.planning.select import MODEL_PARAMETERS
 
 MOST_BYTES = 4 * 1024 * 1024
 """The largest file in which keys are looked for."""
@@ -48,7 +49,9 @@ class PackedFlow:
     emptied: tuple[str, ...]
 
 
-def pack_flow(flow: Flow, file: Path, target: Path, choices: Mapping[str, str]) -> PackedFlow:
+def pack_flow(
+    flow: Flow, file: Path, target: Path, choices: Mapping[str, str], pointed: Flow | None = None
+) -> PackedFlow:
     """Copy a flow.
 
     Args:
@@ -56,6 +59,7 @@ def pack_flow(flow: Flow, file: Path, target: Path, choices: Mapping[str, str]) 
         file: Its file.
         target: Folder to write, which does not exist.
         choices: Variants by node; the default ones for all others.
+        pointed: The flow with its llm nodes pointed at another model; ``None`` to leave them as they are.
 
     Raises:
         DefinitionError: F001 for an include that does not exist.
@@ -71,9 +75,10 @@ def pack_flow(flow: Flow, file: Path, target: Path, choices: Mapping[str, str]) 
         emptied = tuple(_hide_keys(target, secret_values(found.data)))
     except OSError as error:
         raise cannot_write(target, error) from error
-    if flow.node_variants or flow.additional_includes:
+    if flow.node_variants or flow.additional_includes or pointed is not None:
         packed = target / file.name
-        text = dump_yaml(_settled(flow, packed, choices))
+        settled = _settled(flow, packed, choices)
+        text = dump_yaml(settled if pointed is None else _with_models(settled, pointed))
         write_files({packed: text}, is_replacing=True)
     _describe_tools(target, file.name)
     return PackedFlow(left_out=left_out, ignored=ignored, unnamed=unnamed, emptied=emptied)
@@ -156,6 +161,27 @@ def _settled(flow: Flow, file: Path, choices: Mapping[str, str]) -> dict[str, An
     if isinstance(nodes, list):
         data["nodes"] = [_chosen_node(node, offered, choices) for node in nodes]
     return dict(data)
+
+
+def _with_models(settled: dict[str, Any], pointed: Flow) -> dict[str, Any]:
+    """The content of a flow file whose llm nodes ask the models of ``pointed``."""
+    found = {node.name: node for node in pointed.nodes if node.type == "llm"}
+    nodes = [_with_model(node, found) for node in settled.get("nodes") or []]
+    return {**settled, "nodes": nodes}
+
+
+def _with_model(written: Any, found: Mapping[str, Node]) -> Any:
+    node = found.get(str(written.get("name"))) if isinstance(written, dict) else None
+    if node is None:
+        return written
+    others = {key: value for key, value in written.items() if key not in ("provider", "module")}
+    return {**others, "connection": node.connection, "inputs": _model_inputs(written, node)}
+
+
+def _model_inputs(written: Mapping[str, Any], node: Node) -> dict[str, Any]:
+    """The inputs of an llm node as its file writes them, but for the name of the model."""
+    own = {key: value for key, value in (written.get("inputs") or {}).items() if key not in MODEL_PARAMETERS}
+    return {**{key: node.inputs[key] for key in MODEL_PARAMETERS if key in node.inputs}, **own}
 
 
 def _chosen_node(node: Any, offered: Mapping[str, Any], choices: Mapping[str, str]) -> Any:

@@ -12,9 +12,10 @@ from headrace.errors import Problem, UsageError, nearest
 from headrace.formats.arms import parse_variant
 from headrace.source import Pointer
 
-__all__ = ["apply_arm", "parse_variant"]
+__all__ = ["MODEL_PARAMETERS", "apply_arm", "parse_variant"]
 
-_MODEL_PARAMETERS = ("deployment_name", "model")
+MODEL_PARAMETERS = ("deployment_name", "model")
+"""Inputs of an llm node that name its model."""
 
 
 def apply_arm(flow: Flow, arm: Arm, connection_type: Callable[[str], str | None]) -> Flow:
@@ -106,7 +107,7 @@ def _model_field(connection_type: str | None) -> str:
 
 def _pointed_at(node: Node, model: ModelSpec, field_name: str) -> Node:
     inputs: dict[str, Any] = {
-        name: value for name, value in node.inputs.items() if name not in _MODEL_PARAMETERS
+        name: value for name, value in node.inputs.items() if name not in MODEL_PARAMETERS
     }
     inputs = {field_name: model.model, **inputs, **model.parameters}
     # The provider follows from the connection; a module of another one would contradict it.
