@@ -40,7 +40,7 @@ COMMANDS = [
     "trace delete",
     "config set", "config show",
     "serve-key create", "serve-key list", "serve-key revoke",
-    "deploy schema",
+    "deploy import", "deploy schema",
     "model serve",
 ]  # fmt: skip
 PF_OPTIONS = {

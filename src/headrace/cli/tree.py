@@ -235,6 +235,9 @@ TREE: Mapping[str, Branch | Place] = {
     "deploy": Branch(
         help="Bring flows to where everybody reaches them.",
         commands={
+            "import": _place(
+                "deploy_import", "Take over a managed online endpoint of prompt flow as a deployment file."
+            ),
             "schema": _place("deploy_schema", "Print the JSON Schema of deployment files, for editors."),
         },
     ),

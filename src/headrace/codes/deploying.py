@@ -57,6 +57,11 @@ DEPLOY_CODES: Mapping[str, Entry] = {
         "An arm that no deployment can be",
         "A deployment serves one flow with at most one variant and one model; some arms of experiments are more.",
     ),
+    "X111": Entry(
+        "several-endpoints",
+        "A folder with files of several endpoints",
+        "A deployment file is about one endpoint, so it is made of the files of one.",
+    ),
     "X141": Entry(
         "no-free-place",
         "A new version without a place",

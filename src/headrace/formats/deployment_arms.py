@@ -88,8 +88,17 @@ def _read_experiment(root: Block, file: Path) -> OfferedArms | None:
     try:
         return load_arms(target / "experiment.yaml" if is_folder(target) else target)
     except DefinitionError as error:
-        root.findings.problems.extend(error.problems)
+        _report(root, "experiment", error)
         return None
+
+
+def _report(root: Block, key: str, error: DefinitionError) -> None:
+    """The problems of a file that a key names; those without a place are where it is named."""
+    for problem in error.problems:
+        if problem.span is None:
+            root.findings.add(problem.code, root.at(key), problem.what, problem.fix)
+        else:
+            root.findings.problems.append(problem)
 
 
 def _read_arm(pointer: Pointer, value: Any, findings: Findings, reader: _Reader) -> Deployment | None:
@@ -174,7 +183,7 @@ def _read_test(root: Block, start: Deployment, target: TargetName, file: Path) -
     try:
         test = read_traffic(file.parent / text)
     except DefinitionError as error:
-        root.findings.problems.extend(error.problems)
+        _report(root, "traffic", error)
         return []
     shares = whole_percent([0.0 if arm.is_shadow else arm.weight for arm in test.arms])
     found = []

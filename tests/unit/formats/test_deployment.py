@@ -282,6 +282,8 @@ def test_whole_percent_add_up_and_are_near(parts: list[int]) -> None:
         (LOCAL + "sample: nothing.json\n", [("F001", 4, 9)]),
         (LOCAL.replace("triage@3", "./nothing"), [("F001", 3, 7)]),
         (LOCAL + "identities: nonsense\n", []),
+        (LOCAL + "traffic: .\n", [("F001", 4, 10)]),
+        (LOCAL + "experiment: .\n", [("F001", 4, 13)]),
         ("endpoint_name: e\n$schema: https://azuremlschemas.azureedge.net/x.json\n", [("F004", 1, 1)]),
         ("", [("F005", 1, 1)]),
         ("- 5\n", [("F005", 1, 1)]),
