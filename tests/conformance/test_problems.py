@@ -52,6 +52,7 @@ from headrace.store.journal import Journal
 from headrace.store.memory import open_memory
 from headrace.tools.failure import describe_failure
 from headrace.tools.registry import load_tool
+from tests.support.app_cases import app_case
 from tests.support.azure.trouble import azure_problems
 from tests.support.commands import run_command
 from tests.support.deployment_cases import apply_case, move_case, plan_case, step_case, unsafe_case
@@ -266,6 +267,7 @@ ACTIONS: dict[str, Action] = {
     "deploy_plan": plan_case,
     "deploy_step": step_case,
     "azure": azure_problems,
+    "app": app_case,
     "deploy_unsafe": unsafe_case,
     "deploy_move": move_case,
     "deploy_apply": apply_case,

@@ -251,4 +251,52 @@ DEPLOY_CODES: Mapping[str, Entry] = {
         "Something that is not as the plan has it",
         "What a step is about has been deleted or changed since the plan was made; a new plan sees what is there.",
     ),
+    "X271": Entry(
+        "no-pull-identity",
+        "An app without an identity to pull its image with",
+        "Container Apps pull the image while they make the app. Its own identity exists only afterwards; one of the "
+        "user, which has the role AcrPull before, does not have that trouble.",
+    ),
+    "X272": Entry(
+        "never-starts-again",
+        "An app that never starts again",
+        "Without a copy there is no load, so that load alone starts no copy; requests do.",
+    ),
+    "X273": Entry(
+        "access-unclear",
+        "A deployment that does not say who may ask",
+        "The server of an app looks at keys and tokens itself. What authentication says and what its variables say "
+        "have to fit, or it would not start, or let in whom nobody meant.",
+    ),
+    "X274": Entry(
+        "no-app-environment",
+        "An environment of Container Apps that is not there",
+        "Apps live in an environment, which is made before them, and do not move to another one.",
+    ),
+    "X275": Entry(
+        "traffic-kept",
+        "Traffic that was not moved",
+        "Requests go to deployments that are there and healthy, all of them, or they stay where they are.",
+    ),
+    "X276": Entry(
+        "image-not-built",
+        "An image that was not built",
+        "The registry builds images from the packed deployment; the last lines of its log say what went wrong.",
+    ),
+    "X277": Entry(
+        "image-not-pulled",
+        "An image that cannot be pulled",
+        "The identity of the app may not pull from the registry, or the image is not there.",
+    ),
+    "X278": Entry(
+        "revision-unhealthy",
+        "A deployment that does not become healthy",
+        "Its server does not start or does not answer its probes; the last lines of its log say why. The one before it "
+        "goes on.",
+    ),
+    "X279": Entry(
+        "app-unchanged",
+        "A change that Container Apps did not make",
+        "The service refused it, failed, or takes longer than is waited for; applying again goes on where it stopped.",
+    ),
 }

@@ -11,7 +11,10 @@ from headrace.config import Settings
 from headrace.domain.deployment import Change, Deployment, Endpoint, EndpointState
 from headrace.errors import Problem, UsageError, nearest
 
-TARGETS: Mapping[str, str] = {"azureml": "headrace.deploy.managed_endpoint:ManagedEndpoint"}
+TARGETS: Mapping[str, str] = {
+    "aca": "headrace.deploy.container_app:open_container_app",
+    "azureml": "headrace.deploy.managed_endpoint:ManagedEndpoint",
+}
 """Target to the import string of its adapter. Nothing of it is imported before the first use."""
 
 EXTRAS: Mapping[str, str] = {"azureml": "azureml", "aca": "aca"}

@@ -43,7 +43,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from tests.support.azure import autoscale, blob, machine_learning, prices, subscriptions, vault
+from tests.support.azure import (
+    autoscale,
+    blob,
+    container_apps,
+    machine_learning,
+    prices,
+    registry,
+    subscriptions,
+    vault,
+)
 from tests.support.azure.access import Access
 from tests.support.azure.arm import ARM_HOST, ARM_URL, Arm
 from tests.support.azure.authority import Authority
@@ -55,7 +64,7 @@ from tests.support.azure.proxy import Proxy
 from tests.support.azure.recording import Recording
 from tests.support.azure.resources import Resource, Resources
 
-PROVIDERS = (subscriptions, autoscale, blob, prices, vault, machine_learning)
+PROVIDERS = (subscriptions, autoscale, blob, prices, vault, machine_learning, registry, container_apps)
 """Modules whose ``register`` adds what they answer."""
 
 HostFunction = Callable[[Request], Response]
@@ -100,6 +109,8 @@ class StandIn:
         resources: What is there.
         operations: What is under way.
         access: Who may do what.
+        apps: Container Apps, and what runs for them.
+        registries: Container registries with their images.
         directory: Who there is.
         blobs: Storage accounts.
         vaults: Key vaults.
@@ -107,7 +118,9 @@ class StandIn:
         unanswered: Method and path, or host, of what nobody here answers.
     """
 
+    apps: container_apps.Apps
     blobs: blob.Blobs
+    registries: registry.Registries
     vaults: vault.Vaults
     prices: prices.Prices
     machine_learning: machine_learning.MachineLearning

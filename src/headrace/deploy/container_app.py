@@ -1,0 +1,233 @@
+"""The target ``aca``: a flow as an app of Azure Container Apps, which may have no copy while nobody asks.
+
+Every deployment is a revision with a label of its name; weights are the traffic. Container Apps know no app without a
+revision, so the app appears with the first deployment. A changed deployment is a new revision beside the old one, which
+the label goes to when it is healthy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+from headrace.deploy.base import Address, TargetSetup, Traits
+from headrace.deploy.container_app_client import AppClient, Patience
+from headrace.deploy.container_app_failures import container_app_failures
+from headrace.deploy.container_app_revisions import Revisions
+from headrace.deploy.container_app_rules import LONGEST_TIMEOUT_S, check_container_app
+from headrace.deploy.container_app_state import (
+    deployment_name,
+    ingress,
+    properties,
+    read_authentication,
+    read_endpoint,
+    shares,
+    variables,
+)
+from headrace.deploy.container_app_steps import Steps
+from headrace.deploy.container_app_surroundings import Surroundings
+from headrace.deploy.container_app_template import (
+    AUDIENCE_VARIABLE,
+    ISSUER_VARIABLE,
+    KEY_SECRET,
+    KEY_VARIABLE,
+    Wire,
+)
+from headrace.deploy.registry_build import RegistryBuild
+from headrace.domain.deployment import AzurePlace, Change, Endpoint, EndpointState
+from headrace.errors import Problem, UsageError
+from headrace.providers.azure_credential import AzureCredential
+
+_MOST_REVISIONS = 100
+
+
+def open_container_app(
+    setup: TargetSetup, *, credential: Any = None, patience: Patience | None = None
+) -> ContainerApp:
+    """The target.
+
+    Args:
+        setup: What it is opened with.
+        credential: Of ``azure-identity``; the default chain unless told otherwise.
+        patience: How long is waited.
+    """
+    return ContainerApp(setup, credential=credential, patience=patience or Patience())
+
+
+class ContainerApp:
+    """One app; see :class:`~headrace.deploy.base.Target`. Azure is asked only when something is wanted of it.
+
+    Attributes:
+        traits: What Container Apps can do.
+    """
+
+    traits = Traits(
+        can_mirror=False,
+        scales_to_zero=True,
+        replaces_in_place=True,
+        longest_timeout_s=LONGEST_TIMEOUT_S,
+        most_deployments=_MOST_REVISIONS,
+    )
+
+    def __init__(self, setup: TargetSetup, *, credential: Any, patience: Patience) -> None:
+        self._setup = setup
+        self._patience = patience
+        self._given_credential = credential
+        self._opened: list[Any] = []
+
+    @cached_property
+    def _credential(self) -> Any:
+        if self._given_credential is not None:
+            return self._given_credential
+        credential = AzureCredential()
+        self._opened.append(credential)
+        return credential
+
+    @property
+    def _place(self) -> AzurePlace:
+        place = self._setup.endpoint.place
+        if place is None:
+            what = "Nothing says where in Azure the app is to live."
+            raise UsageError(
+                Problem(code="X104", what=what, fix="Add azure: {subscription: …, resource_group: …}.")
+            )
+        return place
+
+    @cached_property
+    def _client(self) -> AppClient:
+        name = self._setup.endpoint.name
+        client = AppClient(self._credential, self._place, name, self._setup.tell, self._patience)
+        self._opened.append(client)
+        return client
+
+    @cached_property
+    def _registry(self) -> RegistryBuild:
+        registry = RegistryBuild(self._credential, self._place, self._setup.tell, self._patience)
+        self._opened.append(registry)
+        return registry
+
+    @cached_property
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(self._client, self._setup.endpoint, self._setup.tell)
+
+    @cached_property
+    def _steps(self) -> Steps:
+        return Steps(self._setup, self._place, self._client, self._surroundings, lambda: self._registry)
+
+    def check(self, endpoint: Endpoint) -> tuple[Problem, ...]:
+        """What of the file Container Apps cannot do."""
+        return check_container_app(endpoint)
+
+    def read_state(self) -> EndpointState:
+        """The app and its revisions.
+
+        Raises:
+            AccessDeniedError, RemoteError: They cannot be read.
+        """
+        with container_app_failures(self._setup.endpoint):
+            app = self._client.find()
+            return read_endpoint(app, self._client.list_revisions() if app is not None else ())
+
+    def apply(self, change: Change, endpoint: Endpoint) -> None:
+        """Make one step of a plan.
+
+        Raises:
+            RemoteError: X201 to X216 and X276 to X279, it was not done, or not within its time.
+            StateError: X274 for what has to be there first, X275 for traffic that has nowhere to go.
+            UsageError: X101 for a variable that is not set.
+        """
+        deployment = endpoint.find(change.deployment)
+        with container_app_failures(endpoint, deployment):
+            self._steps.make(change, endpoint)
+
+    def address(self, deployment: str | None) -> Address:
+        """Where requests go, with the key or a token.
+
+        Raises:
+            UsageError: X143, there is no such deployment.
+        """
+        with container_app_failures(self._setup.endpoint):
+            app = self._client.find()
+            host = str(ingress(app).get("fqdn") or "") if app is not None else ""
+            if app is None or not host:
+                raise self._missing(self._setup.endpoint.name)
+            revisions = self._client.list_revisions()
+            if deployment is not None:
+                name = self._revision_of(app, revisions, deployment)
+                if any(item.label == deployment for item in shares(app)):
+                    first, _, rest = host.partition(".")
+                    host = f"{first}---{deployment}.{rest}"
+                else:
+                    host = str(
+                        next(
+                            (properties(item).get("fqdn") for item in revisions if item["name"] == name), host
+                        )
+                    )
+            return Address(url=f"https://{host}/score", headers=self._access_headers(app, revisions))
+
+    def _missing(self, name: str) -> UsageError:
+        what = f"There is no deployment {name}."
+        return UsageError(
+            Problem(code="X143", what=what, fix="See what there is with: headrace deploy status")
+        )
+
+    def _revision_of(self, app: Wire, revisions: Sequence[Wire], deployment: str) -> str:
+        """The revision that a deployment is at the moment.
+
+        Raises:
+            UsageError: X143, there is none.
+        """
+        by_name = {str(item.get("name", "")).lower(): item for item in revisions}
+        for item in shares(app):
+            name = item.label or deployment_name(by_name.get(item.revision.lower(), {}), item.revision)
+            if name == deployment:
+                return item.revision
+        raise self._missing(deployment)
+
+    def _access_headers(self, app: Wire, revisions: Sequence[Wire]) -> dict[str, str]:
+        """What lets one in: the key of the app, or a token for it."""
+        running = {item.revision.lower() for item in shares(app)}
+        ours = [item for item in revisions if str(item.get("name", "")).lower() in running]
+        authentication = read_authentication(ours) or self._setup.endpoint.authentication
+        if authentication == "none":
+            return {}
+        if authentication == "entra":
+            given = [
+                variables(item).get(AUDIENCE_VARIABLE, "")
+                for item in ours
+                if ISSUER_VARIABLE in variables(item)
+            ]
+            audience = given[0].replace(",", " ").split()[0] if given and given[0].strip() else ""
+            return {"Authorization": f"Bearer {self._credential.get_token(f'{audience}/.default').token}"}
+        key = self._own_key() or self._setup.settings.environment.get(KEY_VARIABLE, "").partition(",")[0]
+        return {"Authorization": f"Bearer {key}"} if key else {}
+
+    def _own_key(self) -> str:
+        secrets = self._client.list_secrets()
+        found = next((item.get("value") for item in secrets if item.get("name") == KEY_SECRET), None)
+        return str(found or "")
+
+    def read_logs(self, deployment: str, n_lines: int) -> Iterator[str]:
+        """The last lines of every copy of a deployment; none where none runs.
+
+        Raises:
+            UsageError: X143, there is no such deployment.
+        """
+        with container_app_failures(self._setup.endpoint):
+            app = self._client.find()
+            if app is None:
+                raise self._missing(deployment)
+            name = self._revision_of(app, self._client.list_revisions(), deployment)
+            revisions = Revisions(self._client, self._setup.endpoint)
+            if not self._client.list_replicas(name):
+                self._setup.tell(
+                    f"No copy of {deployment} runs at the moment; its earlier logs are in Log Analytics."
+                )
+            yield from revisions.read_logs(name, n_lines)
+
+    def close(self) -> None:
+        """Give back connections; what was deployed stays."""
+        for item in reversed(self._opened):
+            item.close()
+        self._opened.clear()
