@@ -74,16 +74,13 @@ class ManagedEndpoint:
             current = clients.find_endpoint()
             if current is None:
                 return EndpointState()
-            found = list(clients.ml.online_deployments.list(clients.name))
+            found = clients.list_deployments()
             scales = read_scales(clients.autoscale_settings())
             previous, specs = read_previous(str((current.tags or {}).get(PREVIOUS_TAG, "")))
             return EndpointState(
                 exists=True,
                 address=current.scoring_uri or "",
-                deployments=tuple(
-                    deployment_state(item, scales.get(str(item.id).lower()))
-                    for item in sorted(found, key=lambda item: str(item.name))
-                ),
+                deployments=tuple(deployment_state(item, scales.get(str(item.id).lower())) for item in found),
                 traffic=positive(current.traffic),
                 mirror=positive(current.mirror_traffic),
                 previous=previous,
@@ -108,7 +105,7 @@ class ManagedEndpoint:
             if current is None or not current.scoring_uri:
                 said = f'There is no endpoint "{clients.name}".'
                 raise _nobody_there(said)
-            names = {str(item.name) for item in clients.ml.online_deployments.list(clients.name)}
+            names = {str(item.name) for item in clients.list_deployments()}
             if deployment is not None and deployment not in names:
                 said = f'The endpoint "{clients.name}" has no deployment "{deployment}".'
                 raise _nobody_there(said, names)

@@ -6,16 +6,19 @@ already, and goes on where an earlier one was cut off.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from azure.ai.ml.entities import ManagedOnlineEndpoint, OnlineDeployment, OnlineEndpoint
-from azure.core.exceptions import HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
 from headrace.deploy.base import TargetSetup
 from headrace.deploy.managed_assets import AssetMaker, SecretConnections
 from headrace.deploy.managed_parts import (
+    BUSY,
+    CANCELED,
     FAILED,
     SUCCEEDED,
     has_same_identities,
@@ -39,6 +42,14 @@ LOG_LINES = 40
 """Last lines of a container that an error holds."""
 
 _MOST_CONFLICTS = 6
+_UNSETTLED = (404, 409)
+"""Something else is under way; or what was to be deleted, or the status of the operation, is gone."""
+
+_OUTER = re.compile(
+    r"SubscriptionNotFound|InvalidSubscriptionId|ResourceGroupNotFound|WorkspaceNotFound"
+    r"|Parent resource '[^/']+' not found|Microsoft\.MachineLearningServices/workspaces/[^/'\s]+'",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +74,9 @@ class ManagedClients:
         """The endpoint; ``None`` where there is none."""
         try:
             found: OnlineEndpoint = self.ml.online_endpoints.get(self.name)
-        except ResourceNotFoundError:
+        except ResourceNotFoundError as error:
+            if _lacks_more(error):
+                raise
             return None
         return found
 
@@ -71,9 +84,16 @@ class ManagedClients:
         """One of its deployments; ``None`` where there is none of that name, or no endpoint."""
         try:
             found: OnlineDeployment = self.ml.online_deployments.get(name, self.name)
-        except ResourceNotFoundError:
+        except ResourceNotFoundError as error:
+            if _lacks_more(error):
+                raise
             return None
         return found
+
+    def list_deployments(self) -> list[OnlineDeployment]:
+        """All deployments of the endpoint, in order of name."""
+        found = self.ml.online_deployments.list(self.name)
+        return sorted(found, key=lambda item: str(item.name))
 
     def autoscale_settings(self) -> list[Any]:
         """All autoscale settings of the resource group; none where whoever asks may not see them."""
@@ -88,6 +108,12 @@ class ManagedClients:
         """The last lines of the container of a deployment."""
         text = self.ml.online_deployments.get_logs(deployment, self.name, n_lines)
         return str(text or "").splitlines()[-n_lines:]
+
+
+def _lacks_more(error: ResourceNotFoundError) -> bool:
+    """Whether it is not the endpoint that is missing, but what it would be in."""
+    said = f"{getattr(error.error, 'code', '')} {error.message}"
+    return _OUTER.search(said) is not None
 
 
 class ManagedSteps:
@@ -145,6 +171,21 @@ class ManagedSteps:
         self._waiting.until_quiet(read, what, self._waits.endpoint)
         return found[0]
 
+    def _all_quiet(self) -> OnlineEndpoint | None:
+        """The same once nothing is under way on its deployments either."""
+        found: list[OnlineEndpoint | None] = []
+
+        def read() -> str:
+            found[:] = [self._clients.find_endpoint()]
+            if found[0] is None or state_word(found[0]) in BUSY:
+                return state_word(found[0])
+            words = [state_word(item) for item in self._clients.list_deployments()]
+            return next((word for word in words if word in BUSY), "")
+
+        what = f"Waiting for endpoint {self._clients.name} and its deployments"
+        self._waiting.until_quiet(read, what, self._waits.deployment)
+        return found[0]
+
     def _quiet_deployment(self, name: str) -> OnlineDeployment | None:
         """A deployment once nothing is under way on it; ``None`` where there is none."""
         found: list[OnlineDeployment | None] = []
@@ -174,18 +215,50 @@ class ManagedSteps:
         current: OnlineEndpoint | None,
     ) -> None:
         """Send the endpoint that ``make`` makes of the one that is there, unless nothing of it is new."""
+        made = make(current)
+        if current is not None and is_sent_already(current, made):
+            return
+
+        def begin() -> Any:
+            return self._clients.ml.online_endpoints.begin_create_or_update(made)
+
+        def settle() -> bool:
+            nonlocal made
+            there = self._all_quiet()
+            made = make(there)
+            return there is not None and is_sent_already(there, made)
+
+        self._see_through(begin, settle, what, self._waits.endpoint)
+
+    def _see_through(
+        self,
+        begin: Callable[[], Any],
+        settle: Callable[[], bool],
+        what: str,
+        limit_s: float,
+        span: Span | None = None,
+    ) -> None:
+        """Begin an operation and wait for its end, in spite of others.
+
+        Args:
+            begin: Begins it.
+            settle: Where something else was under way, or sight of the operation was lost: waits until nothing is
+                under way, and says whether what was wanted is there.
+            what: What is done, for people.
+            limit_s: How long it may take.
+            span: What the file says of it.
+        """
         for attempt in range(_MOST_CONFLICTS):
-            made = make(current)
-            if current is not None and is_sent_already(current, made):
-                return
             try:
-                poller = self._clients.ml.online_endpoints.begin_create_or_update(made)
-                self._waiting.finish(poller, what, self._waits.endpoint)
+                self._waiting.finish(begin(), what, limit_s, span)
                 return
-            except ResourceExistsError:  # something else is under way since it was read
+            except HttpResponseError as error:
+                if error.status_code not in _UNSETTLED:
+                    raise
+                if settle():
+                    return
                 if attempt == _MOST_CONFLICTS - 1:
                     raise
-                current = self._quiet_endpoint()
 
     def _move_traffic(self, change: Change, endpoint: Endpoint) -> None:
         shares = _shares(change)
@@ -220,11 +293,11 @@ class ManagedSteps:
     def _delete_endpoint(self, change: Change, endpoint: Endpoint) -> None:
         current = self._quiet_endpoint()
         if current is not None:
-            for deployment in list(self._clients.ml.online_deployments.list(self._clients.name)):
+            for deployment in self._clients.list_deployments():
                 self._delete_beside(deployment)
-            self._delete(
+            self._see_through(
                 lambda: self._clients.ml.online_endpoints.begin_delete(self._clients.name),
-                self._quiet_endpoint,
+                lambda: self._all_quiet() is None,
                 f"Deleting endpoint {self._clients.name}",
                 self._waits.deletion,
             )
@@ -241,7 +314,7 @@ class ManagedSteps:
         current = self._quiet_deployment(name)
         if _is_made(current, change):
             return
-        if current is not None and state_word(current) == FAILED and not self._has_requests(name):
+        if state_word(current) in (FAILED, CANCELED) and not self._has_requests(name):
             self._setup.tell(f"deleting the failed deployment {name}")
             self._remove_deployment(name)
             current = None
@@ -261,6 +334,7 @@ class ManagedSteps:
                 variables=variables,
                 copies=copies,
             ),
+            lambda there: _is_made(there, change),
             span,
         )
         if current is not None:
@@ -276,17 +350,24 @@ class ManagedSteps:
 
         self._send_endpoint(f"Endpoint {self._clients.name}", make, self._quiet_endpoint())
 
-    def _send_deployment(self, name: str, make: Callable[[], Any], span: Span | None) -> None:
-        for attempt in range(_MOST_CONFLICTS):
-            try:
-                poller = self._clients.ml.online_deployments.begin_create_or_update(make())
-                self._waiting.finish(poller, f"Deployment {name}", self._waits.deployment, span)
-                return
-            except ResourceExistsError:
-                if attempt == _MOST_CONFLICTS - 1:
-                    raise
-                self._quiet_deployment(name)
-                self._quiet_endpoint()
+    def _send_deployment(
+        self,
+        name: str,
+        make: Callable[[], Any],
+        is_made: Callable[[OnlineDeployment | None], bool],
+        span: Span | None,
+    ) -> None:
+        def settle() -> bool:
+            self._present(self._quiet_endpoint())
+            return is_made(self._quiet_deployment(name))
+
+        self._see_through(
+            lambda: self._clients.ml.online_deployments.begin_create_or_update(make()),
+            settle,
+            f"Deployment {name}",
+            self._waits.deployment,
+            span,
+        )
 
     def _has_requests(self, name: str) -> bool:
         current = self._clients.find_endpoint()
@@ -306,26 +387,16 @@ class ManagedSteps:
         self._remove_deployment(name)
 
     def _remove_deployment(self, name: str) -> None:
-        self._delete(
+        def settle() -> bool:
+            self._quiet_endpoint()
+            return self._quiet_deployment(name) is None
+
+        self._see_through(
             lambda: self._clients.ml.online_deployments.begin_delete(name, self._clients.name),
-            lambda: self._quiet_deployment(name),
+            settle,
             f"Deleting deployment {name}",
             self._waits.deletion,
         )
-
-    def _delete(
-        self, begin: Callable[[], Any], wait_until_quiet: Callable[[], Any], what: str, limit_s: float
-    ) -> None:
-        for attempt in range(_MOST_CONFLICTS):
-            try:
-                self._waiting.finish(begin(), what, limit_s)
-                return
-            except ResourceNotFoundError:
-                return
-            except ResourceExistsError:
-                if attempt == _MOST_CONFLICTS - 1:
-                    raise
-                wait_until_quiet()
 
     def _delete_beside(self, current: OnlineDeployment) -> None:
         """Delete what was made for a deployment that goes: first, because nothing else says that it is there."""
@@ -367,6 +438,7 @@ class ManagedSteps:
                 variables=variables,
                 copies=deployment.scale.minimum,
             ),
+            lambda there: there is not None and there.instance_count == deployment.scale.minimum,
             span,
         )
 

@@ -516,3 +516,47 @@ def test_a_flow_of_another_name_gets_another_version(managed: Managed) -> None:
     managed.deploy("blue", "green")
     models = managed.azure.resources.of_type("Microsoft.MachineLearningServices/workspaces/models/versions")
     assert len({item.name for item in models}) == 2
+
+
+def test_a_workspace_that_is_not_there_is_no_endpoint_that_is_not_there(managed: Managed) -> None:
+    place = managed.endpoint.place
+    assert place is not None
+    managed.endpoint = replace(managed.endpoint, place=replace(place, workspace="other"))
+    with pytest.raises(RemoteRequestError) as missing:
+        managed.state()
+    assert missing.value.problems[0].code == "X204"
+    managed.endpoint = replace(managed.endpoint, place=replace(place, resource_group="other"))
+    with pytest.raises(RemoteRequestError):
+        managed.state()
+
+
+@pytest.mark.parametrize("path", [ENDPOINT, BLUE])
+def test_an_answer_that_is_lost_after_it_had_an_effect(managed: Managed, path: str) -> None:
+    managed.azure.faults.add(method="PUT", path=path, drop="after")
+    managed.deploy("blue")
+    managed.azure.faults.add(method="DELETE", path=BLUE, drop="after")
+    managed.make("delete deployment", "blue")
+    assert managed.state().deployments == ()
+
+
+@pytest.mark.parametrize("step", [("create deployment", "blue"), ("delete endpoint",)])
+def test_an_operation_that_sight_is_lost_of_is_found_again(managed: Managed, step: tuple[str, ...]) -> None:
+    managed.make("create endpoint")
+    managed.azure.faults.add(path="mfeOperationsStatus", status=404)
+    managed.make(*step)  # type: ignore[arg-type]
+    state = managed.state()
+    assert (state.exists, [item.health for item in state.deployments]) in ((True, ["healthy"]), (False, []))
+
+
+def test_an_endpoint_with_a_deployment_that_is_being_made_is_changed_afterwards(managed: Managed) -> None:
+    managed.deploy("blue")
+    managed.azure.faults.add(method="PUT", path=GREEN, hang_operation=True)
+    managed.waits = Waits(endpoint=5, deployment=0.2, deletion=5)
+    with pytest.raises(RemoteTimeoutError):
+        managed.make("create deployment", "green")
+    managed.waits = Waits(endpoint=20, deployment=20, deletion=5)
+    release = threading.Timer(0.3, managed.azure.operations.release)
+    release.start()
+    managed.make("move traffic", after={"blue": 100})
+    release.join()
+    assert managed.state().traffic == {"blue": 100}
