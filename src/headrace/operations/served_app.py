@@ -10,6 +10,7 @@ from typing import Any
 
 from headrace.config import Settings, load_settings
 from headrace.errors import ExitCode, HeadraceError, Problem, UsageError
+from headrace.operations.mounted_flow import find_mounted
 from headrace.operations.serve_flow import ServeCalls, ServeRequest, open_app, serve_flow
 from headrace.operations.workspace import open_workspace
 from headrace.providers.variables import Variables
@@ -63,7 +64,10 @@ def _request(settings: Settings, folder: Path) -> ServeRequest:
     traffic = folder / "traffic.yaml"
     is_packed = not environment.get("HEADRACE_TRAFFIC") and traffic.is_file()
     return ServeRequest(
-        sources=[Path(source)], host=host, port=int(port), traffic=[traffic] if is_packed else []
+        sources=[find_mounted(Path(source))],
+        host=host,
+        port=int(port),
+        traffic=[traffic] if is_packed else [],
     )
 
 
