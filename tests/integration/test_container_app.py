@@ -373,6 +373,30 @@ def test_what_has_to_be_there_first_is_named(pretended: Ground) -> None:
     assert missing.value.problems[0].code == "X143"
 
 
+def test_an_environment_that_may_not_be_seen_is_taken_from_the_file(pretended: Ground) -> None:
+    pretended.azure.access.deny("Microsoft.App/managedEnvironments/read")
+    endpoint = a_pretended(pretended, "blue")
+    with pytest.raises(AccessDeniedError):
+        pretended.open(endpoint).apply(step("create endpoint"), endpoint)
+    placed = replace(endpoint, place=replace(endpoint.place, location="westeurope"))
+    target = pretended.open(placed)
+    bring(target, placed, placed.deployments)
+    assert target.read_state().deployments[0].health == "healthy"
+
+
+def test_a_key_of_the_file_is_found_where_it_is(pretended: Ground) -> None:
+    key = Setting(name="HEADRACE_SERVE_KEY", variable="MY_KEYS")
+    endpoint = a_pretended(pretended, "blue", settings=(key,))
+    target = pretended.open(endpoint, {"MY_KEYS": "the-first-long-random-key,the-second-long-random-key"})
+    bring(target, endpoint, endpoint.deployments)
+    assert pretended.open(endpoint).address(None).headers == {
+        "Authorization": "Bearer the-first-long-random-key"
+    }
+    assert KEY_SECRET not in {
+        item["name"] for item in pretended.azure.apps.find(APP).resource.hidden["secrets"]
+    }
+
+
 def test_a_copy_that_stops_answering_is_given_up_after_a_while(pretended: Ground) -> None:
     target, endpoint = create(pretended, "blue")
     quick = Probe(initial_delay_s=1, period_s=1, timeout_s=1, failures=1)

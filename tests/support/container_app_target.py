@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from tests.support.azure.registry import add_registry
 from tests.support.azure.subscriptions import add_identity, assign_role
 
 from headrace.config import load_settings
-from headrace.deploy.base import Package, TargetSetup
+from headrace.deploy.base import Pack, Package, PackageForm, TargetSetup
 from headrace.deploy.container_app import ContainerApp, open_container_app
 from headrace.deploy.container_app_client import Patience
 from headrace.domain.deployment import (
@@ -27,7 +27,7 @@ from headrace.domain.deployment import (
     Scale,
     Size,
 )
-from headrace.operations.build_flow import BuildRequest, build_flow
+from headrace.operations.pack_deployment import packing
 from headrace.operations.workspace import open_workspace
 
 QUICK = Patience(operation_s=20.0, image_s=10.0, unhealthy_s=1.0, first_look_s=0.05, longest_look_s=0.2)
@@ -89,6 +89,8 @@ class Ground:
     told: list[str] = field(default_factory=list)
     n_packed: int = 0
     opened: list[Any] = field(default_factory=list)
+    _stack: ExitStack = field(default_factory=ExitStack)
+    _packs: Pack | None = None
 
     def deployment(self, name: str = "", version: str = "v1", **more: Any) -> Deployment:
         """A deployment of a version of the flow."""
@@ -129,21 +131,15 @@ class Ground:
         """Close every target that was opened."""
         for item in self.opened:
             item.close()
+        self._stack.close()
 
-    def pack(self, deployment: Deployment, form: str) -> Package:
-        """The context of an image, as ``headrace flow build`` writes it."""
-        assert form == "image"
+    def pack(self, deployment: Deployment, form: PackageForm) -> Package:
+        """Packs as commands do."""
+        if self._packs is None:
+            workspace = self._stack.enter_context(open_workspace(load_settings({}), self.folder))
+            self._packs = self._stack.enter_context(packing(workspace))
         self.n_packed += 1
-        output = self.folder / "packed" / f"{Path(deployment.flow.source).name}-{self.n_packed}"
-        with open_workspace(load_settings({}), self.folder) as workspace:
-            build_flow(workspace, BuildRequest(source=Path(deployment.flow.source), output=output))
-        parts = [
-            [path.relative_to(output).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()]
-            for path in sorted(output.rglob("*"))
-            if path.is_file()
-        ]
-        digest = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-        return Package(folder=output, digest=digest)
+        return self._packs(deployment, form)
 
 
 def make_ground(azure: StandIn, folder: Path) -> Ground:

@@ -200,13 +200,21 @@ class ContainerApp:
             ]
             audience = given[0].replace(",", " ").split()[0] if given and given[0].strip() else ""
             return {"Authorization": f"Bearer {self._credential.get_token(f'{audience}/.default').token}"}
-        key = self._own_key() or self._setup.settings.environment.get(KEY_VARIABLE, "").partition(",")[0]
+        key = self._key(ours)
         return {"Authorization": f"Bearer {key}"} if key else {}
 
-    def _own_key(self) -> str:
-        secrets = self._client.list_secrets()
-        found = next((item.get("value") for item in secrets if item.get("name") == KEY_SECRET), None)
-        return str(found or "")
+    def _key(self, revisions: Sequence[Wire]) -> str:
+        """A key that the servers take: what the secret behind their variable holds, or the variable of whoever asks."""
+        values = [variables(item).get(KEY_VARIABLE, "") for item in revisions]
+        names = {KEY_SECRET, *filter(None, values)}
+        found = [
+            str(item["value"])
+            for item in self._client.list_secrets()
+            if item.get("name") in names and item.get("value")
+        ]
+        given = self._setup.settings.environment.get(KEY_VARIABLE, "")
+        keys = (found[0] if found else given).replace(",", " ").split()
+        return keys[0] if keys else ""
 
     def read_logs(self, deployment: str, n_lines: int) -> Iterator[str]:
         """The last lines of every copy of a deployment; none where none runs.

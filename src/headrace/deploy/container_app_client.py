@@ -42,6 +42,7 @@ class Patience:
         operation_s: For one operation on the app.
         image_s: For an image to be there on the machine that runs it, beside what probes allow.
         unhealthy_s: For a copy that does not answer its probes to come back.
+        ingress_s: For the ingress to know a label.
         first_look_s: Between the first two looks at what is waited for; each next wait is half as long again.
         longest_look_s: Between later ones.
     """
@@ -49,6 +50,7 @@ class Patience:
     operation_s: float = 900.0
     image_s: float = 600.0
     unhealthy_s: float = 30.0
+    ingress_s: float = 60.0
     first_look_s: float = 0.2
     longest_look_s: float = 5.0
 

@@ -37,6 +37,7 @@ from headrace.errors import RemoteRequestError
 
 _N_LOG_LINES = 20
 _LOG_TIMEOUT_S = 30.0
+_NOT_FOUND = 404
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ class Revisions:
             suffix = next_suffix(wish.suffix, wish.app, taken)
             name = revision_name(wish.app, suffix)
             template = new.template(suffix)
-            if app is None:
+            if app is None or not there:  # an app of which nothing came to be is made again
                 new.make(template)
             else:
                 new.change(template, app, self._traffic_meanwhile(app, name, wish.deployment.name))
@@ -158,6 +159,20 @@ class Revisions:
         if any(item.label == label and item.revision.lower() == name.lower() for item in entries):
             return
         self.write_traffic(app, relabelled(entries, label, name))
+        self._wait_reachable(app, label)
+
+    def _wait_reachable(self, app: Wire, label: str) -> None:
+        """Wait until the ingress knows a new label, which it answers with 404 before; not where we cannot get there."""
+        host, _, domain = str(ingress(app).get("fqdn") or "").partition(".")
+        if not domain:
+            return
+        with httpx2.Client(timeout=_LOG_TIMEOUT_S) as http:
+            for _ in self._client.patience.looks(self._client.patience.ingress_s):
+                try:
+                    if http.get(f"https://{host}---{label}.{domain}/healthz").status_code != _NOT_FOUND:
+                        return
+                except httpx2.HTTPError:
+                    return
 
     def write_traffic(
         self, app: Wire, entries: Sequence[Share], tags: Mapping[str, str] | None = None

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from azure.core.exceptions import AzureError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, HttpResponseError
 
-from headrace.deploy.container_app_client import AppClient
+from headrace.deploy.container_app_client import AppClient, error_code
 from headrace.deploy.container_app_rules import find_place
 from headrace.deploy.container_app_state import properties, word
 from headrace.deploy.container_app_template import Wire
@@ -50,15 +50,21 @@ class Surroundings:
         self._identities: dict[str, Wire | None] = {}
 
     def environment(self, place: AzurePlace) -> Wire:
-        """The environment of Container Apps.
+        """The environment of Container Apps; where we may not look at it, what the file says of it.
 
         Raises:
             StateError: X274, there is none, or it is not ready.
+            HttpResponseError: We may not look at it, and the file does not say where it is.
         """
         if self._environment is None:
             try:
                 found = self._client.find_environment(place)
-            except ResourceNotFoundError as error:
+            except HttpResponseError as error:
+                if error.status_code != 404 or error_code(error) not in (
+                    "resourcenotfound",
+                    "parentresourcenotfound",
+                ):
+                    return self._unseen(place, error)
                 what = f"There is no environment {place.environment} of Container Apps in {place.resource_group}."
                 fix = (
                     "Make it first, or correct azure.environment; one elsewhere is named by its resource id."
@@ -69,6 +75,20 @@ class Surroundings:
                 what = f"The environment {place.environment} is not ready: {said}."
                 raise StateError(self._problem(what, "Apply again when it is."))
             self._environment = found
+        return self._environment
+
+    def _unseen(self, place: AzurePlace, error: HttpResponseError) -> Wire:
+        """What is known of an environment that we may not look at.
+
+        Raises:
+            HttpResponseError: Its region is not known, which an app needs.
+        """
+        if not place.location:
+            raise error
+        own = f"/subscriptions/{place.subscription}/resourceGroups/{place.resource_group}"
+        known = place.environment if place.environment.startswith("/") else ""
+        environment_id = known or f"{own}/providers/Microsoft.App/managedEnvironments/{place.environment}"
+        self._environment = {"id": environment_id, "location": place.location}
         return self._environment
 
     def environment_id(self, place: AzurePlace) -> str:

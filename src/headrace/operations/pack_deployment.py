@@ -27,7 +27,9 @@ def packing(workspace: Workspace) -> Iterator[Pack]:
 
         def pack(deployment: Deployment, form: PackageForm) -> Package:
             flow = deployment.flow
-            key = (flow.source, flow.digest, flow.variant, flow.model, form)
+            checks_tokens = any(item.name == "HEADRACE_SERVE_ISSUER" for item in deployment.settings)
+            extras = ("entra",) if checks_tokens else ()
+            key = (flow.source, flow.digest, flow.variant, flow.model, form, *extras)
             if key not in packed:
                 folder = Path(name) / str(len(packed)) / form
                 request = BuildRequest(
@@ -36,6 +38,7 @@ def packing(workspace: Workspace) -> Iterator[Pack]:
                     kind=_KINDS[form],
                     variant=flow.variant or None,
                     model=flow.model or None,
+                    extras=extras,
                 )
                 built = build_flow(workspace, request)
                 workspace.warn(built.warnings)

@@ -228,6 +228,8 @@ class Apps:
         if ".azurecontainerapps.dev" in request.host:
             return self._stream_log(request)
         app, revision = self._route(request.host)
+        if self.is_pretending:
+            return Response(status=200, body=revision.name.encode())
         container = self._running(app, revision)
         return forward(
             request, container.url, headers={"x-forwarded-host": request.host, "x-forwarded-proto": "https"}

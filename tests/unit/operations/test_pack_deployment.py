@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import chdir
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from tests.support.tool_nodes import serving_names
 
 from headrace.config import load_settings
 from headrace.deploy.base import Package, PackageForm
-from headrace.domain.deployment import Deployment, FlowChoice
+from headrace.domain.deployment import Deployment, FlowChoice, Setting
 from headrace.errors import UsageError
 from headrace.formats.flow_file import load_flow
 from headrace.formats.flow_identity import IDENTITY, served_identity
@@ -140,3 +141,17 @@ def test_another_model_cannot_be_packed_into_a_prompty(pack: Packing) -> None:
         pack("flow", source="chat.prompty", model="theirs/gpt-4o")
 
     assert caught.value.problems[0].code == "V304"
+
+
+def test_an_image_whose_server_checks_tokens_has_what_that_needs(folder: Path) -> None:
+    with (
+        open_workspace(load_settings({"HOME": str(folder / "home")}), folder) as workspace,
+        packing(workspace) as pack,
+    ):
+        issuer = Setting(name="HEADRACE_SERVE_ISSUER", value="https://login.example")
+        plain = Deployment(name="blue", arm="blue", flow=FlowChoice(source="flow"))
+        texts = [
+            (pack(item, "image").folder / "constraints.txt").read_text(encoding="utf-8").lower()
+            for item in (plain, replace(plain, settings=(issuer,)))
+        ]
+    assert ["pyjwt" in text for text in texts] == [False, True]
