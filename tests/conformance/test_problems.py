@@ -55,7 +55,14 @@ from headrace.tools.registry import load_tool
 from tests.support.app_cases import app_case
 from tests.support.azure.trouble import azure_problems
 from tests.support.commands import run_command
-from tests.support.deployment_cases import apply_case, move_case, plan_case, step_case, unsafe_case
+from tests.support.deployment_cases import (
+    apply_case,
+    command_case,
+    move_case,
+    plan_case,
+    step_case,
+    unsafe_case,
+)
 from tests.support.evidence import a_traffic, an_exposure
 from tests.support.managed_cases import managed_case
 from tests.support.runs import a_time
@@ -271,6 +278,7 @@ ACTIONS: dict[str, Action] = {
     "deploy_unsafe": unsafe_case,
     "deploy_move": move_case,
     "deploy_apply": apply_case,
+    "deploy_command": command_case,
     "managed": managed_case,
 }
 

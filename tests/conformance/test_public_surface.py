@@ -40,7 +40,8 @@ COMMANDS = [
     "trace delete",
     "config set", "config show",
     "serve-key create", "serve-key list", "serve-key revoke",
-    "deploy import", "deploy schema",
+    "deploy plan", "deploy apply", "deploy status", "deploy traffic", "deploy logs", "deploy invoke",
+    "deploy rollback", "deploy destroy", "deploy import", "deploy schema",
     "model serve",
 ]  # fmt: skip
 PF_OPTIONS = {

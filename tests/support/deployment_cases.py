@@ -8,6 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+from tests.support.commands import run_command
+from tests.support.deploying import MEMORY
 from tests.support.deployments import (
     RUNTIME,
     a_deployment,
@@ -17,6 +20,7 @@ from tests.support.deployments import (
     remembered,
 )
 
+from headrace.deploy import base
 from headrace.deploy.apply import Applying, apply_plan
 from headrace.deploy.memory import FILE, MemoryTarget, change_memory
 from headrace.deploy.moves import plan_destruction, plan_rollback, plan_traffic
@@ -127,3 +131,10 @@ def _target(folder: Path, case: Case, endpoint: Endpoint) -> MemoryTarget:
 def _endpoint(case: Case) -> Endpoint:
     arms = [a_deployment(name, traffic_percent=share) for name, share in case.get("arms", {}).items()]
     return an_endpoint(*arms) if arms else an_endpoint(a_deployment(version=case.get("version", 1)))
+
+
+def command_case(folder: Path, case: Case) -> Sequence[Problem]:
+    """A ``command`` line whose target ``local`` only remembers, after the lines of ``before``."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(base, "TARGETS", {**base.TARGETS, "local": MEMORY})
+        return run_command(folder, case["command"], before=case.get("before", ()))

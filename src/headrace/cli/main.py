@@ -138,6 +138,7 @@ def _interruption(session: Session, interrupt: BaseException) -> Problem:
     notes = getattr(interrupt.__cause__ or interrupt, "__notes__", ())  # click raises its own instead
     if notes:
         what = "Interrupted. The lines that were finished are recorded; the rest was not run."
+        what = notes[-2] if len(notes) > 1 else what
         return Problem(code="E608", what=what, fix=notes[-1])
     if not session.started_runs:
         return Problem(code="E608", what="Interrupted.")

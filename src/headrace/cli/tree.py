@@ -235,6 +235,29 @@ TREE: Mapping[str, Branch | Place] = {
     "deploy": Branch(
         help="Bring flows to where everybody reaches them.",
         commands={
+            "plan": _place(
+                "deploy_plan",
+                "Say what applying a deployment file would do, and what is unsafe about it.",
+            ),
+            "apply": _place(
+                "deploy_apply", "Make what a deployment file says, step by step; traffic moves last."
+            ),
+            "status": _place(
+                "deploy_status",
+                "Say what is deployed, who gets which share of the requests, and how the file differs.",
+            ),
+            "traffic": _place("deploy_traffic", "Share the requests among the deployments of an endpoint."),
+            "logs": _place(
+                "deploy_logs", "Show the last lines that the servers of deployments have written."
+            ),
+            "invoke": _place("deploy_invoke", "Ask a deployed flow, and say which deployment has answered."),
+            "rollback": _place(
+                "deploy_rollback",
+                "Move traffic back to where it was before the last move, from whatever machine.",
+            ),
+            "destroy": _place(
+                "deploy_destroy", "Delete an endpoint with everything behind it, or one of its deployments."
+            ),
             "import": _place(
                 "deploy_import", "Take over a managed online endpoint of prompt flow as a deployment file."
             ),

@@ -113,6 +113,11 @@ DEPLOY_CODES: Mapping[str, Entry] = {
         "Something is always under way",
         "After what was under way had ended, something else was, several times.",
     ),
+    "X153": Entry(
+        "no-sample",
+        "A flow without a sample",
+        "A new deployment is tried out with the sample of its flow, and this flow has none.",
+    ),
     "X154": Entry(
         "still-answering",
         "A deployment that answers requests",
@@ -147,6 +152,16 @@ DEPLOY_CODES: Mapping[str, Entry] = {
         "last-healthy",
         "The only healthy deployment would be deleted",
         "After the plan nothing would be left that can answer.",
+    ),
+    "X165": Entry(
+        "dirty-flow",
+        "A flow that could not be deployed again",
+        "The flow is no version that the store keeps, or its files have changes that are not committed.",
+    ),
+    "X166": Entry(
+        "gate-not-passed",
+        "A gate that was not passed",
+        "The file names a gate; it was failed or left undecided, it cannot be found, or it is about another version.",
     ),
     "X167": Entry(
         "open-to-everybody",

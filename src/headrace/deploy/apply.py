@@ -132,8 +132,9 @@ def _interruption(change: Change, applying: Applying) -> Iterator[None]:
         yield
     except KeyboardInterrupt as interrupt:
         goes_on = change.action not in ("smoke test", "wait", "prepare")
-        said = f"The step {change.what!r} goes on at the target. " if goes_on else ""
-        interrupt.add_note(f"{said}Go on with: {applying.again}")
+        said = f" The step {change.what!r} goes on at the target." if goes_on else ""
+        interrupt.add_note(f"Interrupted. What was done stays done, and no traffic moves by itself.{said}")
+        interrupt.add_note(f"Go on with: {applying.again}")
         raise
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from headrace.deploy.places import share_out
 from headrace.deploy.plan import deletion, facts, mirroring, moves, positive, smoke_tests, waiting
+from headrace.deploy.safety import moved_shares
 from headrace.domain.deployment import Change, DeployPlan, Endpoint, EndpointState
 from headrace.errors import Problem, StateError, UsageError, nearest
 
@@ -126,3 +127,9 @@ def _no_way_back(what: str) -> Problem:
     fix = "Deploy the version that is wanted: name it in the file, flow: NAME@NUMBER, and apply; or move traffic to a "
     fix += "deployment that is there, with: headrace deploy traffic NAME=100"
     return Problem(code="X149", what=what, fix=fix)
+
+
+def end_shares(plan: DeployPlan) -> dict[str, int]:
+    """The traffic when a plan has been made in full."""
+    moved = moved_shares(plan)
+    return positive(plan.state.traffic) if moved is None else moved

@@ -198,9 +198,9 @@ def test_an_interrupt_says_what_goes_on_and_how_to_continue(tmp_path: Path) -> N
     with pytest.raises(KeyboardInterrupt) as caught:
         desk.go()
 
-    (note,) = caught.value.__notes__
-    assert "create deployment green: triage@2" in note
-    assert note.endswith("Go on with: headrace deploy apply prod.yaml")
+    what, how = caught.value.__notes__
+    assert "'create deployment green: triage@2' goes on at the target" in what
+    assert how == "Go on with: headrace deploy apply prod.yaml"
 
 
 @pytest.mark.parametrize("action", ["prepare", "create deployment", "move traffic"])

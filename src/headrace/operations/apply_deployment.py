@@ -1,0 +1,89 @@
+"""Apply what was planned for a deployment: a file, a move of traffic, a rollback, a destruction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from headrace.deploy.apply import Applied, Applying, Progress, apply_plan
+from headrace.deploy.safety import raise_if_unsafe
+from headrace.domain.deployment import DeployPlan, Endpoint, EndpointState
+from headrace.operations.ask_deployment import try_deployment
+from headrace.operations.open_deployment import OpenDeployment
+from headrace.operations.plan_deployment import PreparedPlan, prepare_plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplyChoice:
+    """How a plan is applied.
+
+    Attributes:
+        allowed: Names of refusals that are overridden.
+        on_progress: Hears of every step.
+        again: The command that goes on where this one is cut off.
+    """
+
+    allowed: Collection[str] = ()
+    on_progress: Callable[[Progress], None] = lambda _: None
+    again: str = "headrace deploy apply"
+
+
+def apply_deployment(opened: OpenDeployment, prepared: PreparedPlan, choice: ApplyChoice) -> Applied:
+    """Make what a file wishes for; versions of its flows are kept in the store first.
+
+    Args:
+        opened: The file and its target.
+        prepared: The plan, as a person has seen it.
+        choice: How.
+
+    Raises:
+        StateError: The plan is unsafe, or what is there has changed; see :func:`~headrace.deploy.apply.apply_plan`.
+        RemoteError: A step failed.
+        KeyboardInterrupt: With notes that say how to go on.
+    """
+    raise_if_unsafe(prepared.plan, choice.allowed)
+    if not prepared.plan.changes:
+        return Applied(plan=prepared.plan)
+    kept = prepare_plan(opened, prepared.plan.state, is_keeping=True)
+    return apply_prepared(opened, kept, choice, lambda state: prepare_plan(opened, state))
+
+
+def apply_prepared(
+    opened: OpenDeployment,
+    prepared: PreparedPlan,
+    choice: ApplyChoice,
+    replan: Callable[[EndpointState], PreparedPlan],
+) -> Applied:
+    """Make the steps of a plan.
+
+    Args:
+        opened: The target.
+        prepared: The plan.
+        choice: How.
+        replan: Plans again after something that was under way has ended.
+
+    Raises:
+        StateError, RemoteError, KeyboardInterrupt: As :func:`apply_deployment`.
+    """
+    samples = dict(prepared.samples)
+
+    def ask(name: str, endpoint: Endpoint) -> None:
+        del endpoint
+        try_deployment(opened, name, samples[name])
+
+    def plan_again(state: EndpointState) -> DeployPlan:
+        again = replan(state)
+        samples.update(again.samples)
+        return again.plan
+
+    return apply_plan(
+        prepared.plan,
+        Applying(
+            target=opened.target,
+            ask=ask,
+            replan=plan_again,
+            allowed=choice.allowed,
+            on_progress=choice.on_progress,
+            again=choice.again,
+        ),
+    )

@@ -1,0 +1,98 @@
+"""Open what a deployment file wishes for, and the target that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from shlex import quote
+
+from headrace import __version__
+from headrace.deploy import base
+from headrace.deploy.base import Target, TargetSetup, Tell
+from headrace.domain.deployment import Endpoint
+from headrace.errors import raise_if_errors
+from headrace.formats.deployment import FILE_NAME, read_deployment
+from headrace.operations.pack_deployment import packing
+from headrace.operations.workspace import Workspace
+from headrace.providers.loading import load_by_name, load_optional
+
+RUNTIME = f"headrace {__version__}"
+"""What serves the flows that we deploy; another one makes other copies."""
+
+_FOLDER = "deploy"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentChoice:
+    """Which deployment a person means.
+
+    Attributes:
+        file: The deployment file or its folder.
+        environment: Name of the overlay that is laid over it; ``None`` for none.
+    """
+
+    file: Path = Path(FILE_NAME)
+    environment: str | None = None
+
+    def command(self, verb: str, *, is_option: bool = False) -> str:
+        """The command that does something with the same deployment.
+
+        Args:
+            verb: What, with its further arguments.
+            is_option: Whether the file is given as an option, because the arguments are something else.
+        """
+        flag = "--file " if is_option else ""
+        file = "" if self.file == Path(FILE_NAME) else f" {flag}{quote(str(self.file))}"
+        overlay = f" --environment {quote(self.environment)}" if self.environment else ""
+        return f"headrace deploy {verb}{file}{overlay}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenDeployment:
+    """A deployment file that was read, and its target.
+
+    Attributes:
+        endpoint: As the file says; versions of flows are not looked up yet.
+    """
+
+    workspace: Workspace
+    choice: DeploymentChoice
+    endpoint: Endpoint
+    target: Target
+
+
+@contextmanager
+def open_deployment(
+    workspace: Workspace, choice: DeploymentChoice, tell: Tell = lambda _: None
+) -> Iterator[OpenDeployment]:
+    """Read a deployment file and open its target for the block.
+
+    Args:
+        workspace: For settings, connections, the store and the state folder.
+        choice: Which file.
+        tell: Takes lines about what is being waited for.
+
+    Raises:
+        DefinitionError: The file is wrong, or says what its target cannot do.
+        UsageError: There is no such overlay; C505 when the target's extra is not installed.
+    """
+    endpoint = read_deployment(choice.file, choice.environment, workspace.settings.environment)
+    name = base.TARGETS[endpoint.target]
+    extra = base.EXTRAS.get(endpoint.target)
+    make = load_by_name(name) if extra is None else load_optional(name, extra=extra)
+    with packing(workspace) as pack:
+        setup = TargetSetup(
+            endpoint=endpoint,
+            settings=workspace.settings,
+            pack=pack,
+            tell=tell,
+            state_folder=workspace.state_folder / _FOLDER,
+        )
+        target: Target = make(setup)
+        try:
+            raise_if_errors(target.check(endpoint))
+            yield OpenDeployment(workspace=workspace, choice=choice, endpoint=endpoint, target=target)
+        finally:
+            target.close()
