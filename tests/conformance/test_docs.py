@@ -50,13 +50,9 @@ def test_every_setting_is_documented_and_every_documented_setting_exists() -> No
         "PF_HOME_DIRECTORY",
         "PF_TRACING_SKIP_LOCAL_SETUP",
     }  # certify gives them to the other side
-    named_by_doctor = {
-        "PF_CONNECTION_PROVIDER",
-        "PROMPTFLOW_CONNECTION_PROVIDER",
-    }  # found in projects, never read
-    without_effect = {"PROMPTFLOW_SERVING_ENGINE", "PROMPTFLOW_CONNECTION_PROVIDER"}  # taken as they come
+    without_effect = {"PROMPTFLOW_SERVING_ENGINE"}  # taken as it comes
     left_out_of_deployments = {"PF_DISABLE_TRACING", "PROMPTFLOW_MDC_ENABLE", "PROMPTFLOW_RUN_MODE"}
-    assert read - documented - set_for_stock - named_by_doctor - left_out_of_deployments == set()
+    assert read - documented - set_for_stock - left_out_of_deployments == set()
     assert documented - read - exporter_reads - without_effect == set()
 
 

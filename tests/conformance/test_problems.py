@@ -53,7 +53,7 @@ from headrace.store.memory import open_memory
 from headrace.tools.failure import describe_failure
 from headrace.tools.registry import load_tool
 from tests.support.app_cases import app_case
-from tests.support.azure.trouble import azure_problems
+from tests.support.azure.trouble import azure_problems, azure_source_problems
 from tests.support.commands import run_command
 from tests.support.deployment_cases import (
     apply_case,
@@ -280,6 +280,7 @@ ACTIONS: dict[str, Action] = {
     "deploy_apply": apply_case,
     "deploy_command": command_case,
     "managed": managed_case,
+    "azure_source": azure_source_problems,
 }
 
 

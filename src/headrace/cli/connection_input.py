@@ -110,7 +110,7 @@ def fill_secrets(connection: Connection, places: SourceMap, ask: Ask) -> Connect
     filled = dict(connection.secrets)
     missing: list[Problem] = []
     for name, secret in connection.secrets.items():
-        if secret.value is not None or secret.variable is not None:
+        if secret.is_set:
             continue
         answer = ask(name)
         if answer:

@@ -55,6 +55,16 @@ CONNECTION_CODES: Mapping[str, Entry] = {
         "A folder that holds something else",
         "A run is written into a new or empty folder, or over what was written of the same run before.",
     ),
+    "C514": Entry(
+        "bad-connection-provider",
+        "A place for connections that is none",
+        "The setting connection.provider, or the config.json that it leads to, names no workspace.",
+    ),
+    "C515": Entry(
+        "unusable-connection",
+        "A connection of a workspace that no flow can use",
+        "Workspaces of Azure Machine Learning keep connections of many kinds; flows use those that prompt flow knows.",
+    ),
     "P701": Entry("access-denied", "The model service refused the key", "The service answered 401 or 403."),
     "P702": Entry(
         "rate-limited",
@@ -110,5 +120,15 @@ CONNECTION_CODES: Mapping[str, Entry] = {
         "endpoint-changed",
         "An endpoint that changed while it was asked",
         "What the endpoint says of its version was not the same for all lines, so the run is of more than one flow.",
+    ),
+    "P713": Entry(
+        "workspace-unreadable",
+        "The workspace with the connections cannot be read",
+        "Azure refused to say what a connection is or what its secrets are, or could not be reached.",
+    ),
+    "P714": Entry(
+        "vault-unreadable",
+        "A secret of Azure Key Vault cannot be read",
+        "The vault refused, has no such secret, or could not be reached.",
     ),
 }

@@ -11,6 +11,7 @@ from headrace.compat.exception_families import exception_family
 from headrace.config import find_workspace, load_settings
 from headrace.domain.multimedia import Image
 from headrace.formats.template import load_template
+from headrace.providers.azure_sources import AzureSources
 from headrace.providers.lookup import Connections
 from headrace.tools.chat import Message
 from headrace.tools.chat_prompt import make_messages
@@ -93,7 +94,8 @@ def _described(cls: Any, given: Mapping[str, Any], names: Mapping[str, str]) -> 
 
 
 def _stored(name: str) -> Any:
-    connections = Connections(find_workspace(Path.cwd()), load_settings())
+    settings = load_settings()
+    connections = Connections(find_workspace(Path.cwd()), settings, azure=AzureSources(settings, Path.cwd()))
     connection = connections.find(name)
     cls = CONNECTION_CLASSES.get(connection.type) if connection else None
     if connection is None or cls is None:

@@ -11,14 +11,32 @@ class Secret:
     """A secret value that never prints itself.
 
     Attributes:
-        value: The secret as stored, or ``None`` when ``variable`` names where it is.
+        value: The secret as stored, or ``None`` when one of the others says where it is.
         variable: Environment variable that holds it.
+        vault_url: Address of a secret of Azure Key Vault.
+        resource_id: Id of a connection of an Azure Machine Learning workspace, which keeps it.
     """
 
     value: str | None = None
     variable: str | None = None
+    vault_url: str | None = None
+    resource_id: str | None = None
+
+    @property
+    def is_set(self) -> bool:
+        """Whether it has a value, or says where one is."""
+        return any(item is not None for item in (self.value, self.variable, self.vault_url, self.resource_id))
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether somebody in Azure has to be asked for it."""
+        return self.vault_url is not None or self.resource_id is not None
 
     def __repr__(self) -> str:
+        if self.vault_url is not None:
+            return f"Secret(vault_url={self.vault_url!r})"
+        if self.resource_id is not None:
+            return f"Secret(resource_id={self.resource_id!r})"
         return "Secret(******)" if self.variable is None else f"Secret(variable={self.variable!r})"
 
 

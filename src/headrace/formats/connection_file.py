@@ -7,7 +7,8 @@
     api_base: https://example.openai.azure.com/
     api_key: ${env:AZURE_OPENAI_API_KEY}      # or the key itself, or <user-input> for "not set yet"
 
-A secret of the form ``${env:NAME}`` is kept as the name of the variable and read when it is needed.
+A secret of the form ``${env:NAME}`` is kept as the name of the variable, and one of the form ``${keyvault:URL}`` as the
+address of a secret of Azure Key Vault; both are read when they are needed.
 """
 
 from __future__ import annotations
@@ -27,11 +28,19 @@ from headrace.source import SourceMap
 SCRUBBED = "******"
 """What stands for a secret wherever it is shown."""
 
+VAULT_FORM = "${keyvault:https://VAULT.vault.azure.net/secrets/NAME}"
+"""How a secret of Azure Key Vault is named."""
+
+ELSEWHERE = "workspace "
+"""What the origin of a connection begins with that a workspace in Azure keeps."""
+
 NO_CHANGE = frozenset(("<no-change>", SCRUBBED))
 """Values of a file that leave what is stored as it is; a connection that is new has to be asked for them."""
 
 _PLACEHOLDERS = NO_CHANGE | {"<user-input>", ""}
 _VARIABLE = re.compile(r"\$\{env:([^}]+)\}")
+_VAULT = re.compile(r"\$\{keyvault:\s*([^}\s]*)\s*\}", re.IGNORECASE)
+_VAULT_URL = re.compile(r"https://[\w.-]+/secrets/[\w-]+(?:/[\w-]+)?/?")
 _BOOK_KEEPING = (
     "$schema", "name", "type", "module", "class", "created_date", "last_modified_date", "expiry_time",
     "scope",
@@ -156,7 +165,7 @@ def _read(root: Block, unknown: str) -> Connection | None:
     word = root.required_text("type", "The connection")
     if word is None:
         return None
-    word = _type_word(word)
+    word = type_word(word)
     kind = CONNECTION_TYPES.get(word)
     if kind is None:
         guess = nearest(word, tuple(CONNECTION_TYPES))
@@ -177,7 +186,7 @@ def _read(root: Block, unknown: str) -> Connection | None:
     return Connection(name=name, type=word, configs=configs, secrets=secrets)
 
 
-def _type_word(word: str) -> str:
+def type_word(word: str) -> str:
     """The type word of a file for the names that prompt flow writes elsewhere: ``AzureOpenAIConnection``."""
     for known, kind in CONNECTION_TYPES.items():
         if word in (kind.class_name, kind.class_name.removesuffix("Connection")):
@@ -227,6 +236,12 @@ def _read_secret(block: Block, key: str) -> Secret | None:
     variable = _VARIABLE.fullmatch(text)
     if variable:
         return Secret(variable=variable[1])
+    if _VAULT.fullmatch(text):
+        address = find_vault_url(text)
+        if address is None:
+            what = f"The secret {key!r} does not name a secret of Azure Key Vault."
+            block.findings.add("C502", block.at(key), what, f"Write {VAULT_FORM}.")
+        return Secret(vault_url=address)
     if _VARIABLE.search(text):
         what = f"The secret {key!r} has a variable inside other text."
         block.findings.add("C502", block.at(key), what, "Make ${env:NAME} the whole value.")
@@ -239,7 +254,7 @@ def render_connection(connection: Connection, *, show_secrets: bool) -> str:
     Args:
         connection: What to write.
         show_secrets: Whether secret values are written as they are; else as ``******``. The names of
-            environment variables are no secrets and always written.
+            environment variables and addresses in key vaults are no secrets and always written.
     """
     return dump_yaml(connection_to_data(connection, show_secrets=show_secrets))
 
@@ -254,7 +269,10 @@ def connection_to_data(connection: Connection, *, show_secrets: bool) -> dict[st
 
 
 def connection_to_json(connection: Connection) -> dict[str, Any]:
-    """A connection as plain data for people and programs, every secret as ``******``."""
+    """A connection as plain data for people and programs, every secret as ``******``.
+
+    What is kept elsewhere says where, as ``origin``; prompt flow has no such field.
+    """
     texts = dict.fromkeys(connection.secrets, SCRUBBED)
     module = _VECTOR_MODULE if connection.type in ("qdrant", "weaviate") else _MODULE
     return {
@@ -262,10 +280,19 @@ def connection_to_json(connection: Connection) -> dict[str, Any]:
         "module": module,
         "type": connection.type,
         **_fields(connection, texts),
+        **({"origin": connection.origin} if connection.origin.startswith(ELSEWHERE) else {}),
     }
 
 
+def find_vault_url(text: str) -> str | None:
+    """The address in a text of the form :data:`VAULT_FORM`, with or without a version; ``None`` for any other."""
+    match = _VAULT.fullmatch(text.strip())
+    return match[1] if match and _VAULT_URL.fullmatch(match[1]) else None
+
+
 def _secret_text(secret: Secret) -> str:
+    if secret.vault_url is not None:
+        return f"${{keyvault:{secret.vault_url}}}"
     if secret.variable is not None:
         return f"${{env:{secret.variable}}}"
     return secret.value if secret.value is not None else "<user-input>"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from headrace.config import Settings, promptflow_folder
 from headrace.errors import DefinitionError, Problem
 from headrace.formats.positions import dump_yaml, load_yaml, read_text
 from headrace.source import file_span
@@ -29,7 +30,7 @@ KEYS: Mapping[str, str | None] = {
 }
 """The keys that prompt flow knows, each with the reason why it has no effect here; ``None`` where it has one."""
 
-_LOCAL = {TRACE_DESTINATION: ("none", "local"), CONNECTION_PROVIDER: ("local",)}
+_LOCAL = {TRACE_DESTINATION: ("none", "local")}
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -49,6 +50,21 @@ def read_config(path: Path) -> dict[str, Any]:
             code="F005", what=what, span=file_span(str(path)), fix="Write key: value, or delete the file."
         )
     )
+
+
+def read_settings(settings: Settings, cwd: Path) -> dict[str, Any]:
+    """The settings that count in a folder: of the nearest ``pf.yaml`` at or above it, and the person's own, which win.
+
+    Raises:
+        DefinitionError: A file cannot be read.
+    """
+    nearby = next((path for path in _above(cwd) if path.is_file()), None)
+    own = promptflow_folder(settings) / FILE_NAME
+    return merge(read_config(nearby) if nearby and nearby != own else {}, read_config(own))
+
+
+def _above(cwd: Path) -> Iterator[Path]:
+    yield from (folder / FILE_NAME for folder in (cwd, *cwd.parents))
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

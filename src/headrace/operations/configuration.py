@@ -15,8 +15,8 @@ from headrace.formats.pf_config import (
     KEYS,
     RUN_OUTPUT_PATH,
     find_value,
-    merge,
     read_config,
+    read_settings,
     render_config,
     why_without_effect,
 )
@@ -29,17 +29,6 @@ class ChangedSettings:
 
     file: Path
     notes: tuple[str, ...]
-
-
-def read_settings(settings: Settings, cwd: Path) -> dict[str, Any]:
-    """The settings that count in a folder: of the nearest ``pf.yaml`` at or above it, and the person's own, which win.
-
-    Raises:
-        DefinitionError: A file cannot be read.
-    """
-    nearby = next((path for path in _above(cwd) if path.is_file()), None)
-    own = promptflow_folder(settings) / FILE_NAME
-    return merge(read_config(nearby) if nearby and nearby != own else {}, read_config(own))
 
 
 def runs_folder(settings: Settings, cwd: Path, given: Mapping[str, Any] | None = None) -> str | None:
@@ -73,10 +62,6 @@ def change_settings(settings: Settings, changes: Mapping[str, str], folder: Path
     file = (folder or promptflow_folder(settings)) / FILE_NAME
     write_files({file: render_config(read_config(file), changes)}, is_replacing=True)
     return ChangedSettings(file=file, notes=tuple(_notes(changes)))
-
-
-def _above(cwd: Path) -> Iterator[Path]:
-    yield from (folder / FILE_NAME for folder in (cwd, *cwd.parents))
 
 
 def _notes(changes: Mapping[str, str]) -> Iterator[str]:

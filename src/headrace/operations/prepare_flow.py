@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -438,5 +438,5 @@ class FlowSession:
 def _connection_key(connection: Connection) -> Hashable:
     """Connections with the same fields share a client, whatever they are called."""
     configs = tuple(sorted(connection.configs.items()))
-    secrets = tuple(sorted((name, item.value, item.variable) for name, item in connection.secrets.items()))
+    secrets = tuple(sorted((name, *astuple(item)) for name, item in connection.secrets.items()))
     return (connection.type, configs, secrets)

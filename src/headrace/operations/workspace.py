@@ -13,6 +13,7 @@ from pathlib import Path
 from headrace.config import STATE_FOLDER, Settings, find_workspace, quota_folder
 from headrace.domain.connection import Connection
 from headrace.errors import DefinitionError, Problem, StateError
+from headrace.providers.azure_sources import PROVIDER_VARIABLE, AzureSources
 from headrace.providers.base import ModelClient
 from headrace.providers.loading import load_by_name
 from headrace.providers.lookup import Connections
@@ -45,7 +46,9 @@ class Workspace:
     def __init__(self, settings: Settings, cwd: Path, stack: ExitStack) -> None:
         self.settings = settings
         self.folder = find_workspace(cwd)
-        self.connections = Connections(self.folder, settings)
+        azure = AzureSources(settings, cwd)
+        stack.callback(azure.close)
+        self.connections = Connections(self.folder, settings, azure=azure)
         self.warnings: tuple[Problem, ...] = ()
         self.cwd = cwd
         self._stack = stack
@@ -141,7 +144,26 @@ class Workspace:
     def with_connections(self, given: Mapping[str, Connection]) -> Workspace:
         """The same workspace, in which connections that code has made are found first."""
         other = copy(self)
-        other.connections = Connections(self.folder, self.settings, given)
+        other.connections = Connections(self.folder, self.settings, given, self.connections.azure)
+        return other
+
+    def with_connection_provider(self, provider: str) -> Workspace:
+        """The same workspace, with connections from where code says.
+
+        Args:
+            provider: A value of the setting ``connection.provider``.
+
+        Raises:
+            DefinitionError: C514 when it names no workspace.
+        """
+        other = copy(self)
+        # In the environment, worker processes hear of it as well.
+        environment = {**self.settings.environment, PROVIDER_VARIABLE: provider}
+        other.settings = replace(self.settings, environment=environment)
+        azure = AzureSources(other.settings, self.cwd)
+        _ = azure.workspace
+        self._stack.callback(azure.close)
+        other.connections = Connections(self.folder, other.settings, self.connections.given, azure)
         return other
 
     def keeping_nothing(self) -> Workspace:

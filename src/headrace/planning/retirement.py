@@ -59,14 +59,16 @@ _LINE_RULES = (
             r"[\"']?\s*[=:,]\s*[\"']?azureml\S*"
         ),
         what="Connections are read from a workspace of the retiring service.",
-        fix="Keep them in files: headrace connection create --file FILE, with ${env:NAME} or Entra ID for the keys.",
+        fix="headrace reads them there too, with the extra azure. To depend on nothing, keep them in files: headrace "
+        "connection create --file FILE, with ${env:NAME}, ${keyvault:…} or Entra ID for the keys.",
     ),
     Rule(
         code="M003",
         suffixes=SETTINGS | CODE,
         pattern=re.compile(r"azureml://\S*/connections/\S+"),
         what="A connection is named by its address in a workspace of the retiring service.",
-        fix="Make a connection file with its endpoint and name that connection.",
+        fix="headrace looks it up there too, with the extra azure. To depend on nothing, make a connection file and "
+        "name that connection.",
     ),
     Rule(
         code="M005",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -76,6 +77,9 @@ def check_access(connection: Connection, secret: SecretLookup) -> None:
 
 
 async def _key(connection: Connection, secret: SecretLookup) -> str:
+    stored = connection.secrets.get("api_key")
+    if stored is not None and stored.is_remote:  # others go on while somebody in Azure is asked
+        return await asyncio.to_thread(_find_key, connection, secret)
     return _find_key(connection, secret)
 
 
@@ -111,6 +115,10 @@ def how_to_set_key(connection: Connection) -> str:
     stored = connection.secrets.get("api_key")
     if stored is not None and stored.variable:
         return f"Set the environment variable {stored.variable} to a valid key."
+    if stored is not None and stored.vault_url:
+        return f"Put a valid key into the secret {stored.vault_url}."
+    if stored is not None and stored.resource_id:
+        return f"Put a valid key into the connection where it is kept: {connection.origin}."
     if connection.origin.endswith(".prompty"):
         return f"Set api_key under model.configuration in {connection.origin} to a valid key."
     variable = override_variable(connection.name, "api_key")

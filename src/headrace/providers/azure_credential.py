@@ -40,7 +40,7 @@ _ADVICE = (
         "Make a new secret for the application, and set AZURE_CLIENT_SECRET to its value.",
     ),
     (
-        r"AADSTS90002|AADSTS700016|AADSTS900023|tenant .* not found|Unable to get authority",
+        r"AADSTS90002|AADSTS700016|AADSTS900023|tenant .* not found|acquire tokens for tenant|Unable to get authority",
         "Set AZURE_TENANT_ID to the tenant of the application; AZURE_CLIENT_ID is its application id.",
     ),
     (

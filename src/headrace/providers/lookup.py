@@ -7,11 +7,13 @@ A name is looked for in this order; the first place that has it wins:
 3. ``~/.headrace/connections/NAME.yaml``
 4. the environment variable ``PROMPTFLOW_ENCODED_CONNECTIONS``, which holds what the JSON file of the next place does,
    compressed; then the JSON file that the environment variable ``PROMPTFLOW_CONNECTIONS`` names
-5. the environment: ``openai`` where ``OPENAI_API_KEY`` or ``OPENAI_BASE_URL`` is set (``OPENAI_ORG_ID``
+5. the workspace of Azure Machine Learning that the setting ``connection.provider`` names (``PF_CONNECTION_PROVIDER``,
+   ``pf.yaml``), where it does; a name that is the whole address of a connection there needs no setting
+6. the environment: ``openai`` where ``OPENAI_API_KEY`` or ``OPENAI_BASE_URL`` is set (``OPENAI_ORG_ID``
    counts as well), ``azure_openai`` where ``AZURE_OPENAI_ENDPOINT`` is set (with ``AZURE_OPENAI_API_KEY``,
    else Microsoft Entra ID; ``OPENAI_API_VERSION`` counts as well). The names that prompt flow's samples use,
    ``open_ai_connection`` and ``azure_open_ai_connection``, mean the same two
-6. built in: ``baseline``
+7. built in: ``baseline``
 
 Any field of a connection is overridden by the environment variable ``<CONNECTION>_<FIELD>`` in upper case,
 with ``_`` for spaces and dashes: ``MY_AOAI_API_KEY`` for the ``api_key`` of ``my-aoai``. What the environment does not
@@ -29,8 +31,9 @@ from pathlib import Path
 
 from headrace.config import STATE_FOLDER, Settings, user_folder
 from headrace.domain.connection import Connection, Secret, override_variable
-from headrace.errors import DefinitionError, Problem, UsageError, nearest
-from headrace.formats.connection_file import CONNECTION_TYPES, load_connection
+from headrace.errors import DefinitionError, HeadraceError, Problem, UsageError, nearest
+from headrace.formats.connection_file import CONNECTION_TYPES, find_vault_url, load_connection
+from headrace.providers.azure_sources import AzureSources
 from headrace.providers.connection_files import FILE_NAME, delete_file, find_file, stored_names, write_file
 from headrace.providers.connections_json import ENCODED_CONNECTIONS, decode_connections, read_connections_json
 from headrace.providers.variables import Variables, is_unresolved, unresolved
@@ -63,14 +66,21 @@ class Connections:
         workspace_folder: The folder that holds ``.headrace``.
         settings: The environment.
         given: Connections that code has made, by name; they win.
+        azure: What connections and secrets of Azure come from; without it, as the environment says.
 
     Attributes:
         given: See above.
+        azure: See above.
     """
 
     def __init__(
-        self, workspace_folder: Path, settings: Settings, given: Mapping[str, Connection] | None = None
+        self,
+        workspace_folder: Path,
+        settings: Settings,
+        given: Mapping[str, Connection] | None = None,
+        azure: AzureSources | None = None,
     ) -> None:
+        self.azure = azure or AzureSources(settings, workspace_folder)
         self._environment = settings.environment
         self._variables = Variables(settings.environment, settings.secrets_folder)
         self.given = given or {}
@@ -86,8 +96,20 @@ class Connections:
         """The connection of this name with its overrides applied, or ``None``.
 
         Raises:
-            DefinitionError: C502 when its file is wrong, C503 when a field names a variable that is not set.
+            DefinitionError: C502 when its file is wrong, C503 when a field names a variable that is not set, C514 or
+                C515 for a workspace, or a connection of one, that cannot be used.
+            RemoteError: P713 when the workspace cannot be read, X201 when nobody gives a token for it.
         """
+        if name in self.given:
+            return self.given[name]
+        found = self._find_in_files(name) or self._from_json.get(name)
+        if found is None and name == _BASELINE.name:
+            return _BASELINE
+        found = found or self.azure.find(name) or self._find_in_environment(name)
+        return self._resolve(self._override(found)) if found is not None else None
+
+    def _find_here(self, name: str) -> Connection | None:
+        """Like :meth:`find`, without asking anybody."""
         if name in self.given:
             return self.given[name]
         found = self._find_in_files(name) or self._from_json.get(name) or self._find_in_environment(name)
@@ -96,7 +118,13 @@ class Connections:
         return self._resolve(self._override(found))
 
     def names(self) -> tuple[str, ...]:
-        """All names that :meth:`find` knows, sorted."""
+        """All names that :meth:`find` knows, sorted; without those of a workspace that cannot be read."""
+        known = set(self._own_names())
+        with suppress(HeadraceError):  # finding anything there says what is wrong
+            known.update(connection.name for connection in self._from_workspace[0])
+        return tuple(sorted(known))
+
+    def _own_names(self) -> tuple[str, ...]:
         known = {_BASELINE.name, *self.given, *(name for name, make in _PRESETS if make(self._environment))}
         with suppress(DefinitionError):  # a broken file offers no names; finding anything says what is wrong
             known.update(self._from_json)
@@ -106,25 +134,41 @@ class Connections:
 
     def list_connections(self) -> tuple[tuple[Connection, ...], tuple[Problem, ...]]:
         """Every connection by name, stored ones first, and the problems of those that cannot be read."""
-        found: list[Connection] = []
+        found: dict[str, Connection] = {}
         problems: list[Problem] = []
         stored = {name for folder in self._folders for name in stored_names(folder)}
-        for name in sorted(self.names(), key=lambda name: (name not in stored, name)):
+        for name in sorted(self._own_names(), key=lambda name: (name not in stored, name)):
             try:
-                connection = self.find(name)
+                connection = self._find_here(name)
             except DefinitionError as error:
                 problems.extend(error.problems)
             else:
                 if connection is not None:
-                    found.append(connection)
+                    found[name] = connection
+        try:
+            kept, unusable = self._from_workspace
+        except HeadraceError as error:
+            problems.extend(error.problems)
+        else:
+            problems.extend(replace(problem, severity="warning") for problem in unusable)
+            for item in kept:
+                if item.name not in found or found[item.name].origin == ENVIRONMENT:
+                    found[item.name] = self._override(item)
         # One broken file can stand in the way of several names.
-        return tuple(found), tuple(dict.fromkeys(problems))
+        return tuple(found.values()), tuple(dict.fromkeys(problems))
+
+    @cached_property
+    def _from_workspace(self) -> tuple[tuple[Connection, ...], tuple[Problem, ...]]:
+        return self.azure.list_all()
 
     def secret(self, connection: Connection, field_name: str) -> str | None:
         """The value of a secret field, resolved now; ``None`` when it is not set.
 
+        One that is kept in Azure is asked for, which blocks, and then known for ten minutes.
+
         Raises:
             DefinitionError: C503 when the field names a variable that is not set.
+            RemoteError: P713, P714 or X201 when a workspace or a vault does not give it.
         """
         stored = connection.secrets.get(field_name)
         if stored is None:
@@ -132,6 +176,10 @@ class Connections:
         value = stored.value
         if stored.variable is not None:
             value = self._variable(connection, field_name, stored.variable)
+        elif stored.vault_url is not None:
+            value = self.azure.vault_secret(stored.vault_url)
+        elif stored.resource_id is not None:
+            value = self.azure.workspace_secret(stored.resource_id, field_name)
         if value:
             self._revealed.add(value)
         return value
@@ -218,7 +266,7 @@ class Connections:
         return Problem(
             code="C501",
             what=f'The connection "{name}" is not kept in a file.',
-            fix="Change the environment variables that it comes from; the built-in one always stays.",
+            fix="Change the environment variables or the workspace that it comes from; the built-in one always stays.",
         )
 
     def _find_in_files(self, name: str) -> Connection | None:
@@ -266,7 +314,14 @@ class Connections:
         configs = {
             name: self._with_values(connection, name, text) for name, text in connection.configs.items()
         }
-        return replace(connection, configs=configs)
+        secrets = {name: self._behind_variable(secret) for name, secret in connection.secrets.items()}
+        return replace(connection, configs=configs, secrets=secrets)
+
+    def _behind_variable(self, secret: Secret) -> Secret:
+        """A variable that names a secret of a vault stands for that secret."""
+        value = self._variables.find(secret.variable) if secret.variable else None
+        address = find_vault_url(value) if value else None
+        return Secret(vault_url=address) if address else secret
 
     def _with_values(self, connection: Connection, field_name: str, text: str) -> str:
         return _REFERENCE.sub(lambda match: self._variable(connection, field_name, match[1]), text)

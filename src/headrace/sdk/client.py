@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from headrace.compat.constants import MAX_SHOW_DETAILS_RESULTS
 from headrace.errors import Problem, UsageError
+from headrace.formats.pf_config import CONNECTION_PROVIDER
 from headrace.formats.run_file import apply_settings, read_run_file
 from headrace.sdk.connections import ConnectionOperations
 from headrace.sdk.failures import as_sdk_errors
@@ -17,16 +18,13 @@ from headrace.sdk.run import Run
 from headrace.sdk.runs import RunOperations
 from headrace.sdk.session import join_workspace
 
-_PROVIDER = "connection.provider"
-_LOCAL = "local"
-
 
 class PFClient:
     """Runs flows, and reads what they left, in the workspace of the working directory.
 
     Args:
-        config: Settings of prompt flow that win over its files: ``run.output_path``, and ``connection.provider``, which
-            must be ``local``.
+        config: Settings of prompt flow that win over its files: ``run.output_path``, and ``connection.provider``:
+            ``local``, or the workspace that keeps the connections.
 
     Attributes:
         runs: See :class:`RunOperations`.
@@ -35,13 +33,11 @@ class PFClient:
     """
 
     def __init__(self, *, config: Mapping[str, Any] | None = None, **_: Any) -> None:
-        provider = str((config or {}).get(_PROVIDER) or _LOCAL)
-        if provider != _LOCAL:
-            _refuse(
-                f"The provider of connections {provider!r} belongs to the retiring service.",
-                "Leave the setting away, and keep the connections with: headrace connection create --file FILE.",
-            )
+        provider = (config or {}).get(CONNECTION_PROVIDER)
         self._workspace = join_workspace(self)
+        if provider:
+            with as_sdk_errors():
+                self._workspace = self._workspace.with_connection_provider(str(provider))
         self.runs = RunOperations(self._workspace, config or {})
         self.connections = ConnectionOperations(self._workspace)
         self.flows = FlowOperations(self._workspace)

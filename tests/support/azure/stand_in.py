@@ -64,8 +64,20 @@ from tests.support.azure.proxy import Proxy
 from tests.support.azure.recording import Recording
 from tests.support.azure.resources import Resource, Resources
 
-PROVIDERS = (subscriptions, autoscale, blob, prices, vault, machine_learning, registry, container_apps)
+PROVIDERS = (
+    subscriptions,
+    autoscale,
+    blob,
+    prices,
+    vault,
+    machine_learning,
+    registry,
+    container_apps,
+)
 """Modules whose ``register`` adds what they answer."""
+
+TENANT = "5f0a7c1e-2d1b-5c0e-9a77-6d3c8b2f4e10"
+"""Always the same, since some clients remember the tenant of a host as long as they live."""
 
 HostFunction = Callable[[Request], Response]
 
@@ -139,7 +151,7 @@ class StandIn:
         self.location = location
         self.group = group
         self.subscription = str(uuid.uuid4())
-        self.directory = Directory(str(uuid.uuid4()))
+        self.directory = Directory(TENANT)
         self.client = self.directory.add(secret=uuid.uuid4().hex)
         self.access = Access(self.directory)
         self.faults = Faults()

@@ -10,12 +10,15 @@ from typing import Any
 import pytest
 from tests.support.azure.stand_in import StandIn
 from tests.support.azure.things import Things, register
+from tests.support.azure.workspace_connections import add_connection
 
+from headrace.config import load_settings
 from headrace.deploy.azure_failures import azure_failures
 from headrace.domain.deployment import AzurePlace, Deployment, Endpoint, FlowChoice, Size
 from headrace.errors import HeadraceError, Problem
 from headrace.formats.positions import load_yaml
 from headrace.providers.azure_credential import AzureCredential
+from headrace.providers.azure_sources import AzureSources
 
 DEPLOYMENT_FILE = """\
 name: triage
@@ -68,6 +71,34 @@ def azure_problems(folder: Path, case: Mapping[str, Any]) -> Sequence[Problem]:
         try:
             with azure_failures("deployment blue", wished, blue, log=lambda: case.get("log", ())):
                 things.put("blue", group=case.get("group", "rg")).result()
+        except HeadraceError as error:
+            return error.problems
+        return ()
+
+
+def azure_source_problems(folder: Path, case: Mapping[str, Any]) -> Sequence[Problem]:
+    """The problems of a connection, or a secret, that is kept in Azure.
+
+    Args:
+        folder: For the stand-in.
+        case: ``connection``, see :func:`add_connection`; ``secret``, an address in a vault; ``deny``, see
+            :meth:`Access.deny`.
+    """
+    with ExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        azure = stack.enter_context(StandIn(folder))
+        azure.enter(patch)
+        if "deny" in case:
+            azure.access.deny(**case["deny"])
+        sources = AzureSources(load_settings(), folder)
+        stack.callback(sources.close)
+        try:
+            if "secret" in case:
+                azure.vaults.add("kv", "other", "value")
+                sources.vault_secret(case["secret"])
+            else:
+                made = add_connection(azure, "c", **case["connection"])
+                sources.find(f"azureml:/{made.id}")
         except HeadraceError as error:
             return error.problems
         return ()

@@ -7,7 +7,7 @@ import click
 from headrace.cli.options import Verb
 from headrace.cli.session import Session
 from headrace.errors import ExitCode
-from headrace.operations.configuration import read_settings
+from headrace.formats.pf_config import read_settings
 
 
 @click.command("show", cls=Verb, examples=(("What counts here", "headrace config show"),))

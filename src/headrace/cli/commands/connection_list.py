@@ -23,8 +23,9 @@ from headrace.formats.connection_file import connection_to_json
 def command(session: Session, *, max_results: int, all_results: bool, form: str | None) -> int:
     """List the connections that flows can use.
 
-    Stored ones, those that the environment describes (OPENAI_API_KEY, AZURE_OPENAI_ENDPOINT),
-    and baseline, which is built in. A table at a terminal, JSON otherwise.
+    Stored ones, those of the workspace in Azure that connection.provider names, those that the
+    environment describes (OPENAI_API_KEY, AZURE_OPENAI_ENDPOINT), and baseline, which is built
+    in. A table at a terminal, JSON otherwise.
     """
     with command_workspace(session) as workspace:
         connections, problems = workspace.connections.list_connections()
@@ -37,5 +38,8 @@ def command(session: Session, *, max_results: int, all_results: bool, form: str 
         session.write(render_connections(connections, ink=terminal.out, width=width))
     if problems:
         session.show_problems(*problems)
-        return ExitCode.DEFINITION
-    return ExitCode.OK
+    wrong = [problem.code for problem in problems if problem.severity == "error"]
+    if not wrong:
+        return ExitCode.OK
+    # What a file says and what Azure says have different codes; a file can be mended here.
+    return ExitCode.REMOTE if all(code.startswith(("P", "X")) for code in wrong) else ExitCode.DEFINITION
