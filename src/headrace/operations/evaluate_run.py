@@ -73,6 +73,7 @@ def evaluate_run(
                 workers=request.workers,
                 on=request.on,
                 spending=spending,
+                is_followed=evaluator is not evaluators[-1],
             ),
             on_event,
         )

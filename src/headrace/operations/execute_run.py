@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from types import FrameType
 
 from headrace.domain.run import CANCELED, COMPLETED, FAILED, LineResult, Run, RunSpec
 from headrace.engine.aggregate import AggregationResult, run_aggregation
@@ -49,6 +50,7 @@ class RunWork:
         cached: The nodes whose results are used again.
         spending: What the run may spend, if that is limited.
         is_part: More lines will follow: the run stays open, and nothing is aggregated yet.
+        is_followed: Other runs will follow, which an interrupt ends as well: also one that comes as this run ends.
     """
 
     spec: RunSpec
@@ -61,6 +63,7 @@ class RunWork:
     spread: Spread
     spending: Spending | None = None
     is_part: bool = False
+    is_followed: bool = False
 
 
 def execute_run(workspace: Workspace, work: RunWork, hear: OnEvent) -> Run:
@@ -115,7 +118,7 @@ def _execute(run: _Execution, workspace: Workspace, work: RunWork, hear: OnEvent
                 spans=outcome.spans,
             )
             hear(RunFinished(run=name, status=status))
-    if run.is_interrupted and (status == CANCELED or work.is_part):
+    if run.is_interrupted and (status == CANCELED or work.is_part or work.is_followed):
         raise KeyboardInterrupt
     return closed
 
@@ -241,26 +244,30 @@ class _Execution:
 
     @contextmanager
     def _interrupts(self) -> Iterator[None]:
+        """Hear interrupts at once: the loop would hear of one later, and never of one as the last line ends."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
 
-        def interrupt() -> None:
-            if self.is_interrupted and task is not None:
-                task.cancel()
-                return
-            self.is_interrupted = True
+        def stop() -> None:
             grace_s = self._workspace.settings.grace_s
             self.stop.ask(interrupted(self._work.spec.name), grace_s)
             self._hear(RunStopping(run=self._work.spec.name, grace_s=grace_s))
 
+        def interrupt(_signal: int, _frame: FrameType | None) -> None:
+            is_second, self.is_interrupted = self.is_interrupted, True
+            if not is_second:
+                _call_soon(loop, stop)
+            elif task is not None:
+                _call_soon(loop, task.cancel)
+
         try:
-            loop.add_signal_handler(signal.SIGINT, interrupt)
-        except (NotImplementedError, ValueError, RuntimeError):  # not the main thread, or not on this system
+            before = signal.signal(signal.SIGINT, interrupt)
+        except ValueError:  # not the main thread
             yield
             return
         try:
             yield
         finally:
-            loop.remove_signal_handler(signal.SIGINT)
+            signal.signal(signal.SIGINT, before)
 
     @contextmanager
     def _heartbeat(self) -> Iterator[None]:
@@ -277,7 +284,7 @@ class _Execution:
             yield
 
 
-def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+def _call_soon(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
     try:
         loop.call_soon_threadsafe(call)
     except RuntimeError:  # the loop is closed: the run has ended meanwhile

@@ -75,6 +75,7 @@ class RunRequest:
         cache: Whether results of nodes are used again; not unless it is asked for, as stock runs every node.
         spending: What the run, together with others that share it, may spend.
         snapshots: What flows are, by their absolute paths, as the runs of one experiment have read them so far.
+        is_followed: Whether further runs follow, which an interrupt ends as well.
     """
 
     flow: Path
@@ -103,6 +104,7 @@ class RunRequest:
     cache: CacheChoice = field(default_factory=CacheChoice)
     spending: Spending | None = None
     snapshots: dict[str, FlowSnapshot] = field(default_factory=dict)
+    is_followed: bool = False
 
 
 def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | None = None) -> Run:
@@ -159,6 +161,7 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
             cached=cached,
             spread=make_spread(loaded, request.max_concurrency, request.workers, request.on),
             spending=request.spending,
+            is_followed=request.is_followed,
         )
         return execute_run(workspace, work, hear)
 

@@ -154,6 +154,7 @@ class PartedRun:
                 spread=make_spread(loaded, request.max_concurrency, request.workers, request.on),
                 spending=request.spending,
                 is_part=is_part,
+                is_followed=True,
             )
             run = execute_run(workspace, work, self._hear)
         if run.status == CANCELED and run.problem is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from headrace.config import load_settings
 from headrace.domain.evaluation import EvaluatorSpec
+from headrace.engine.events import LineFinished
 from headrace.errors import DefinitionError
 from headrace.operations.evaluate_run import EvaluateRequest, evaluate_run
 from headrace.operations.run_batch import RunRequest, create_run
@@ -80,3 +82,20 @@ def test_nothing_is_run_when_an_evaluator_is_wrong(workspace: Workspace) -> None
         evaluate(workspace, EvaluatorSpec(name="same", builtin="exact_match"), wrong)
     assert [problem.code for problem in raised.value.problems] == ["G925"]
     assert len(workspace.store.list_runs()) == 1
+
+
+def test_an_interrupt_as_one_evaluator_ends_keeps_the_next_from_beginning(workspace: Workspace) -> None:
+    evaluators = [EvaluatorSpec(name=name, builtin="exact_match") for name in ("first", "second")]
+    n_left = len(ROWS)
+
+    def interrupt(event: object) -> None:
+        nonlocal n_left
+        n_left -= isinstance(event, LineFinished)
+        if n_left == 0:
+            signal.raise_signal(signal.SIGINT)
+
+    request = EvaluateRequest(run="base", evaluators=evaluators, environment_variables={})
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_run(workspace, request, interrupt)
+    (run,) = workspace.store.list_runs(source_run="base")
+    assert run.spec.tags["headrace.evaluator"] == "first"

@@ -124,6 +124,20 @@ def test_an_interrupted_experiment_ends_as_one_that_was_not(
     assert view.again == f"headrace compare --again {record.id}"
 
 
+@pytest.mark.parametrize("race", [None, RaceSpec(batch=N_LINES)])
+def test_an_interrupt_as_a_run_ends_is_heard(workspace: Workspace, race: RaceSpec | None) -> None:
+    all_at_once = Where(max_concurrency=2 * N_LINES)
+    experiment = replace(load_experiment(Path("experiment.yaml")), race=race)
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(workspace, experiment, StopAt(N_LINES), where=all_at_once)
+    (record,) = workspace.store.list_experiments()
+    (run,) = workspace.store.list_runs(experiment=record.id)
+    assert (record.status, run.n_completed + run.n_failed) == (CANCELED, N_LINES)
+    again = resume_experiment(workspace, ResumeExperiment(name=record.id), where=all_at_once)
+    assert len(answers(workspace.folder)) == len(ARMS) * N_LINES
+    assert verdict(again) == verdict(run_experiment(workspace, experiment, where=all_at_once))
+
+
 def test_an_experiment_that_has_ended_is_only_compared_again(workspace: Workspace) -> None:
     whole = run_experiment(workspace, load_experiment(Path("experiment.yaml")))
     paid = answers(workspace.folder)
