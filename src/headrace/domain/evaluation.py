@@ -12,7 +12,7 @@ from headrace.domain.gate import GateSpec
 from headrace.domain.race import RaceSpec
 from headrace.domain.run import Cap
 from headrace.domain.scores import Direction, MetricSpec
-from headrace.domain.variant import Arm, Design, Factor, ModelSpec
+from headrace.domain.variant import Arm, Design, Factor, Level, ModelSpec
 from headrace.domain.version import NamedVersion
 from headrace.source import Pointer, SourceMap, Span
 
@@ -125,3 +125,8 @@ class Experiment:
     def place(self, *pointer: str | int) -> Span | None:
         """Where a value of the experiment file stands; ``None`` when there is no file."""
         return None if self.source_map is None else self.source_map.span(pointer)
+
+    def flow_level(self, arm: Arm) -> Level | None:
+        """The level of the factor ``flow`` that an arm has; ``None`` where flows do not compete."""
+        levels = (level for factor in self.factors if factor.kind == "flow" for level in factor.levels)
+        return next((level for level in levels if arm.factors.get("flow") == level.name), None)

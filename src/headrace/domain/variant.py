@@ -66,6 +66,10 @@ class Arm:
             after the variant and the model.
         flow_path: The flow that this arm runs where several compete; ``None`` for that of the experiment.
         remote: An address that answers in its place.
+        column_mapping: Input of this arm's flow to where its value comes from, in place of what the experiment maps;
+            ``None`` for that.
+        outputs: Name by which evaluators read an output to the name that this arm's flow has for it; names that are not
+            among them are the flow's own.
         factors: Factor to the level that this arm has of it; empty where the arm is no cell of a design.
     """
 
@@ -75,6 +79,8 @@ class Arm:
     overrides: Mapping[str, str] = field(default_factory=dict)
     flow_path: str | None = None
     remote: RemoteFlow | None = None
+    column_mapping: Mapping[str, str] | None = None
+    outputs: Mapping[str, str] = field(default_factory=dict)
     factors: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -85,7 +91,7 @@ class Level:
     Attributes:
         name: How it is called in the factor.
         choices: Node name to variant id.
-        overrides, model, flow_path, remote: As an :class:`Arm` has them.
+        overrides, model, flow_path, remote, column_mapping, outputs: As an :class:`Arm` has them.
         pointer: Where the level stands in the experiment file.
     """
 
@@ -95,6 +101,8 @@ class Level:
     overrides: Mapping[str, str] = field(default_factory=dict)
     flow_path: str | None = None
     remote: RemoteFlow | None = None
+    column_mapping: Mapping[str, str] | None = None
+    outputs: Mapping[str, str] = field(default_factory=dict)
     pointer: Pointer = ()
 
 

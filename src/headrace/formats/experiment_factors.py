@@ -13,7 +13,9 @@
     exclude: [{generate: zero_shot, k: 5}]                     # all cells with these levels
     include: [{generate: few_shot, temperature: 0.7}]          # then one more; what it does not name is the first level
 
-An arm is called after its levels, in the order of the factors: ``few_shot/gpt-4o/temperature=0.7``.
+An arm is called after its levels, in the order of the factors: ``few_shot/gpt-4o/temperature=0.7``. A competing flow
+may take other inputs than the others and give its outputs other names:
+``{path: ../short, column_mapping: {q: "${data.question}"}, outputs: {answer: output}}``.
 """
 
 from __future__ import annotations
@@ -29,7 +31,13 @@ from headrace.domain.variant import Arm, Design, Factor, FactorKind, Level, Mode
 from headrace.errors import nearest
 from headrace.formats.arms import told_apart
 from headrace.formats.design import MAX_ARMS, Cell, Fraction, cells, count_cells, find_fraction
-from headrace.formats.experiment_parts import no_mapping, read_flow_path, read_items, read_model
+from headrace.formats.experiment_parts import (
+    no_mapping,
+    read_flow_path,
+    read_items,
+    read_mapping,
+    read_model,
+)
 from headrace.formats.remote import KEYS as REMOTE_KEYS
 from headrace.formats.remote import read_remote
 from headrace.formats.shape import Block, Findings
@@ -38,6 +46,8 @@ from headrace.source import Pointer
 _KINDS = ("parameter", "input", "connection")
 _KEYS = (*_KINDS, "node", "levels")
 _LISTED = ("model", "flow")
+_FITTING = ("column_mapping", "outputs")
+"""Keys by which a flow that competes fits data and evaluators that were written for another one."""
 _FEWEST_FOR_FRACTION = 3
 """Factors; any fraction of two has the effect of one in that of the other."""
 _NAMED_ALONE = ("variant", "model", "flow")
@@ -180,12 +190,28 @@ def _read_flow(pointer: Pointer, value: Any, findings: Findings, file: Path) -> 
     block = Block(value, pointer, findings)
     if "url" in block:
         return _read_remote_flow(block)
-    block.check_keys(("name", "path", "url"), "A flow", severity="error")
+    block.check_keys(("name", "path", "url", *_FITTING), "A flow", severity="error")
     if "path" not in block:
         block.missing("path", "The flow")
         return None
     path = read_flow_path(block, "path", file)
-    return Level(name=block.text("name") or Path(path).resolve().name, flow_path=path, pointer=pointer)
+    return Level(
+        name=block.text("name") or Path(path).resolve().name,
+        flow_path=path,
+        column_mapping=_read_column_mapping(block),
+        outputs=_read_output_names(block),
+        pointer=pointer,
+    )
+
+
+def _read_column_mapping(block: Block) -> Mapping[str, str] | None:
+    return read_mapping(block.block("column_mapping")) if "column_mapping" in block else None
+
+
+def _read_output_names(block: Block) -> Mapping[str, str]:
+    """Name by which evaluators read an output to the flow's own."""
+    outputs = block.block("outputs")
+    return {name: text for name in outputs.data if (text := outputs.text(name))}
 
 
 def _read_remote_flow(block: Block) -> Level | None:
@@ -193,12 +219,12 @@ def _read_remote_flow(block: Block) -> Level | None:
         what = "A flow of an experiment is either in a folder or behind an address."
         block.findings.add("F005", block.at("url"), what, "Keep one of path and url.", at_key=True)
         return None
-    block.check_keys(REMOTE_KEYS, "A flow behind an address", severity="error")
+    block.check_keys((*REMOTE_KEYS, "column_mapping"), "A flow behind an address", severity="error")
     remote = read_remote(block)
     if remote is None:
         return None
     name = block.text("name") or urlsplit(remote.url).hostname or remote.url
-    return Level(name=name, remote=remote, pointer=block.pointer)
+    return Level(name=name, remote=remote, column_mapping=_read_column_mapping(block), pointer=block.pointer)
 
 
 def _read_setting(name: str, block: Block) -> Factor | None:
@@ -285,7 +311,8 @@ def _with_levels(factor: Factor, findings: Findings) -> Factor:
 
 def _gives(level: Level) -> object:
     model = replace(level.model, name="") if level.model else None
-    return dict(level.choices), model, dict(level.overrides), level.flow_path, level.remote
+    fitting = level.column_mapping, level.outputs
+    return dict(level.choices), model, dict(level.overrides), level.flow_path, level.remote, fitting
 
 
 def _check_names(root: Block, factors: Sequence[Factor]) -> None:
@@ -423,12 +450,12 @@ def _make_arm(factors: Sequence[Factor], cell: Cell, fixed: Arm) -> Arm:
     chosen = [(factor, factor.levels[level]) for factor, level in zip(factors, cell, strict=True)]
     choices = dict(fixed.variant.choices) if fixed.variant else {}
     overrides: dict[str, str] = {}
-    model, flow_path, remote = fixed.model, None, None
-    for _, level in chosen:
+    model, flow = fixed.model, Level(name="")
+    for factor, level in chosen:
         choices.update(level.choices)
         overrides.update(level.overrides)
         model = level.model or model
-        flow_path, remote = level.flow_path or flow_path, level.remote or remote
+        flow = level if factor.kind == "flow" else flow
     variants = [fixed.variant.name] if fixed.variant else []
     variants += [level.name for factor, level in chosen if factor.kind == "variant"]
     parts = (
@@ -440,8 +467,10 @@ def _make_arm(factors: Sequence[Factor], cell: Cell, fixed: Arm) -> Arm:
         variant=Variant(name="/".join(variants), choices=choices) if choices else None,
         model=model,
         overrides=overrides,
-        flow_path=flow_path,
-        remote=remote,
+        flow_path=flow.flow_path,
+        remote=flow.remote,
+        column_mapping=flow.column_mapping,
+        outputs=flow.outputs,
         factors={factor.name: level.name for factor, level in chosen},
     )
 

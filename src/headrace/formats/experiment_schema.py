@@ -105,7 +105,9 @@ def _variant() -> Schema:
 
 def _factor() -> Schema:
     levels = a_list(any_of(VALUE, an_object({"name": TEXT, "value": {}}, required=("name", "value"))))
-    flow = an_object({"name": TEXT, "path": TEXT}, required=("path",))
+    outputs: Schema = {"type": "object", "additionalProperties": TEXT}
+    fitting = {"column_mapping": MAPPING, "outputs": outputs}
+    flow = an_object({"name": TEXT, "path": TEXT, **fitting}, required=("path",))
     remote = an_object(
         {
             "name": TEXT,
@@ -115,7 +117,8 @@ def _factor() -> Schema:
             "timeout_s": {"type": "number", "exclusiveMinimum": 0},
             "headers": {"type": "object", "additionalProperties": VALUE},
             "inputs": a_list(NAME),
-            "outputs": {"type": "object", "additionalProperties": TEXT},
+            "outputs": outputs,
+            "column_mapping": MAPPING,
             "cache": {"enum": ["on", "off", True, False]},
         },
         required=("url",),

@@ -38,6 +38,19 @@ def as_arm_outputs(texts: Mapping[str, Any], source: str = RUN_OUTPUTS) -> dict[
     }
 
 
+def rename_outputs(texts: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """A mapping that reads the outputs of the evaluated run by the names that its flow has for them.
+
+    Args:
+        texts: Input name to mapping text.
+        names: Name in ``texts`` to the flow's own; a name that is not there is the flow's own.
+    """
+    ours = {f"{RUN_OUTPUTS}{name}}}": f"{RUN_OUTPUTS}{own}}}" for name, own in names.items()}
+    return {
+        name: ours.get(value, value) if isinstance(value, str) else value for name, value in texts.items()
+    }
+
+
 def parse_mapping(
     texts: Mapping[str, Any], place: Callable[[str], Span | None] = lambda _: None
 ) -> ColumnMapping:

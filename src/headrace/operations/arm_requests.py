@@ -13,6 +13,7 @@ from headrace.domain.run import RunSpec
 from headrace.domain.variant import Arm
 from headrace.engine.spending import Spending
 from headrace.operations.collect_scores import EVALUATOR_TAG
+from headrace.operations.competing_flows import mapping_of
 from headrace.operations.judged_pairs import evaluation_data
 from headrace.operations.line_runners import HERE, Where
 from headrace.operations.read_version import FlowSnapshot
@@ -52,7 +53,7 @@ class ArmRuns:
             name=self._name(arm.name, repeat),
             flow=Path(arm.flow_path or experiment.flow_path),
             data=Path(experiment.data_path),
-            column_mapping=experiment.column_mapping,
+            column_mapping=mapping_of(experiment, arm),
             arm=arm,
             environment_variables=experiment.environment_variables,
             experiment=self.experiment_id,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-from headrace.domain.dataset import Dataset, SourceLine
+from headrace.domain.dataset import Dataset
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import Flow
 from headrace.domain.run import Cap
@@ -15,9 +14,16 @@ from headrace.domain.scores import MetricSpec
 from headrace.errors import DefinitionError, Problem, UsageError, nearest, raise_if_errors
 from headrace.evaluation.evaluators.registry import BUILTINS, directions
 from headrace.formats.lines import read_dataset
-from headrace.formats.mapping import as_arm_outputs, parse_mapping
+from headrace.formats.mapping import parse_mapping
 from headrace.operations.check_columns import check_columns
 from headrace.operations.check_factors import check_factors, same_arms
+from headrace.operations.competing_flows import (
+    check_outputs,
+    check_readable,
+    mapping_of,
+    mapping_place,
+    offered_outputs,
+)
 from headrace.operations.endpoint_arms import placed_in, with_endpoint_flows
 from headrace.operations.evaluator_flows import Offer, as_flow
 from headrace.operations.named_versions import settle_versions
@@ -81,19 +87,19 @@ def check_experiment(workspace: Workspace, experiment: Experiment, cap: Cap | No
             uncounted.append(unlimited(cap, loaded))
             problems += map_lines(
                 loaded.flow,
-                parse_mapping(experiment.column_mapping),
+                parse_mapping(mapping_of(experiment, arm)),
                 dataset,
                 None,
-                place=partial(experiment.place, "column_mapping"),
+                place=mapping_place(experiment, arm),
                 key="column_mapping" if experiment.file is not None else None,
             )[1]
-    problems += same_arms(experiment, arms)
+    problems += (*same_arms(experiment, arms), *check_outputs(experiment, arms))
     flows = {}
     experiment = _with_flows(workspace, experiment, dataset, arms)
     for evaluator in experiment.evaluators:
         with loaded_flow(workspace, Path(evaluator.flow_path or "")) as loaded:
             flows[evaluator.name] = loaded.flow
-        problems += _check_evaluator(experiment, evaluator, loaded.flow, dataset, arms)
+        problems += check_readable(experiment, evaluator, loaded.flow, dataset, arms)
     problems += _check_cache(experiment, [*arms, *flows.values()])
     unknown = _check_metrics(experiment, flows)
     if experiment.file is None:  # asked for on the command line: no file is wrong
@@ -131,9 +137,7 @@ def _with_flows(
     workspace: Workspace, experiment: Experiment, dataset: Dataset, arms: Sequence[Flow]
 ) -> Experiment:
     """The experiment with the flow of every evaluator; what is wrong with any of them is said of all at once."""
-    knows = all(arm.knows_outputs for arm in arms)
-    outputs = tuple(dict.fromkeys(name for arm in arms for name in arm.outputs)) if knows else None
-    offer = Offer(outputs=outputs, columns=dataset.columns)
+    offer = Offer(outputs=offered_outputs(experiment, arms), columns=dataset.columns)
     found: list[EvaluatorSpec] = []
     problems: list[Problem] = []
     for evaluator in experiment.evaluators:
@@ -162,22 +166,6 @@ def _directed(experiment: Experiment, number: int, metric: MetricSpec) -> Metric
         if known.get(name) == "lower":
             return replace(metric, direction="lower")
     return metric
-
-
-def _check_evaluator(
-    experiment: Experiment, evaluator: EvaluatorSpec, flow: Flow, dataset: Dataset, arms: Sequence[Flow]
-) -> tuple[Problem, ...]:
-    """Map one imagined line, which has every column that a real one may have."""
-    mapping = parse_mapping(as_arm_outputs(evaluator.column_mapping))
-    outputs = {name for arm in arms for name in arm.outputs}
-    if not all(arm.knows_outputs for arm in arms):
-        outputs |= {item.column for item in mapping.values() if item.source == "run.outputs" and item.column}
-    imagined = SourceLine(
-        number=0, inputs=dict.fromkeys(dataset.columns), outputs=dict.fromkeys(sorted(outputs))
-    )
-    place = partial(experiment.place, *evaluator.pointer, "column_mapping")
-    key = f"column_mapping of the evaluator {evaluator.name}" if experiment.file is not None else None
-    return map_lines(flow, mapping, dataset, [imagined], place=place, key=key)[1]
 
 
 def _check_cache(experiment: Experiment, flows: Sequence[Flow]) -> tuple[Problem, ...]:

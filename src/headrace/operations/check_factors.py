@@ -59,7 +59,7 @@ def same_arms(experiment: Experiment, flows: Sequence[Flow]) -> Iterator[Problem
     for arm, flow in zip(experiment.arms, flows, strict=True):
         if not arm.factors:
             continue
-        made = _made_of(flow)
+        made = _made_of(flow), arm.column_mapping, arm.outputs
         twin = next((name for other, name in first if other == made), None)
         if twin is None:
             first.append((made, arm.name))

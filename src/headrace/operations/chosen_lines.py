@@ -22,6 +22,7 @@ from headrace.formats.mapping import parse_mapping
 from headrace.formats.paths import is_file
 from headrace.formats.positions import read_text
 from headrace.operations.collect_scores import Collected
+from headrace.operations.competing_flows import mapping_of
 from headrace.operations.workspace import Workspace
 from headrace.planning.columns import map_lines
 from headrace.planning.convert import make_inputs
@@ -137,7 +138,9 @@ def refuse_chosen_data(experiment: Experiment) -> None:
         return
     try:
         dataset = read_dataset(Path(experiment.data_path))
-        inputs = data_inputs(load_flow(Path(experiment.flow_path)), experiment.column_mapping, dataset)
+        paths = {arm.flow_path or experiment.flow_path: arm for arm in experiment.arms}
+        path, arm = next(item for item in paths.items() if _kept_beside(Path(item[0]))["lines"])
+        inputs = data_inputs(load_flow(Path(path)), mapping_of(experiment, arm), dataset)
     except DefinitionError:  # said with its place when the experiment is checked
         return
     n = sum(line_digest(item) in chosen for item in inputs)

@@ -19,6 +19,7 @@ from headrace.domain.variant import Arm
 from headrace.errors import DefinitionError, Problem
 from headrace.formats.flow_file import load_flow
 from headrace.formats.remote import remote_file
+from headrace.operations.competing_flows import mapping_of
 from headrace.operations.new_files import write_files
 from headrace.operations.workspace import Workspace
 
@@ -41,7 +42,9 @@ def with_endpoint_flows(workspace: Workspace, experiment: Experiment) -> Experim
             arm,
             remote=None,
             flow_path=str(
-                write_endpoint_flow(workspace, _with_inputs(experiment, arm.remote), _level(experiment, arm))
+                write_endpoint_flow(
+                    workspace, _with_inputs(experiment, arm, arm.remote), _level(experiment, arm)
+                )
             ),
         )
         for arm in experiment.arms
@@ -83,10 +86,10 @@ def _level(experiment: Experiment, arm: Arm) -> str:
     return arm.name
 
 
-def _with_inputs(experiment: Experiment, remote: RemoteFlow) -> RemoteFlow:
+def _with_inputs(experiment: Experiment, arm: Arm, remote: RemoteFlow) -> RemoteFlow:
     if remote.inputs:
         return remote
-    names = tuple(dict.fromkeys(experiment.column_mapping or _inputs_of_others(experiment)))
+    names = tuple(dict.fromkeys(mapping_of(experiment, arm) or _inputs_of_others(experiment)))
     if not names:
         what = f"Nothing says which inputs {remote.url} is sent."
         fix = "Name them, inputs: [question], or map columns to them with column_mapping."

@@ -27,6 +27,7 @@ from headrace.formats.positions import read_text
 from headrace.formats.template import load_template
 from headrace.operations.cache_nodes import CachedNodes, experiment_cache
 from headrace.operations.check_experiment import check_experiment
+from headrace.operations.competing_flows import as_of_arm, mapping_of
 from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
 from headrace.operations.read_version import flow_digest
 from headrace.operations.run_batch import (
@@ -125,14 +126,14 @@ def forecast_experiment(
             cache=experiment.cache,
             flow=Path(arm.flow_path or experiment.flow_path),
             data=Path(experiment.data_path),
-            column_mapping=experiment.column_mapping,
+            column_mapping=mapping_of(experiment, arm),
             arm=arm,
             environment_variables=experiment.environment_variables,
             max_concurrency=max_concurrency,
         )
         answering, answers = _forecast_run(workspace, request, None, expected)
         found.append(_repeated(answering, experiment.repeats))
-        for evaluator in experiment.evaluators:
+        for evaluator in as_of_arm(experiment, arm).evaluators:
             asked = replace(
                 request, flow=Path(evaluator.flow_path or ""), column_mapping=evaluator.column_mapping
             )

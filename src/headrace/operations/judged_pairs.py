@@ -12,7 +12,7 @@ from headrace.domain.run import COMPLETED, RunSpec
 from headrace.domain.variant import Arm
 from headrace.errors import Problem, UsageError
 from headrace.formats.lines import read_dataset
-from headrace.formats.mapping import BASELINE_OUTPUTS, as_arm_outputs
+from headrace.formats.mapping import BASELINE_OUTPUTS, as_arm_outputs, rename_outputs
 from headrace.operations.workspace import Workspace
 
 _FOLDER = "pairs"
@@ -50,14 +50,20 @@ def evaluation_data(
     """
     data = Path(experiment.data_path)
     if not sees_baseline(evaluator):
-        return data, evaluator.column_mapping
+        return data, rename_outputs(evaluator.column_mapping, _outputs_of(experiment, run.arm))
     baseline = _baseline_run(workspace, experiment, run)
     folder = workspace.state_folder / _FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{baseline}.jsonl"
-    lines = _rows(workspace, data, baseline)
+    lines = _rows(workspace, data, baseline, _outputs_of(experiment, experiment.baseline))
     file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    return file, as_arm_outputs(evaluator.column_mapping, "${data." + _COLUMN)
+    mapping = as_arm_outputs(evaluator.column_mapping, "${data." + _COLUMN)
+    return file, rename_outputs(mapping, _outputs_of(experiment, run.arm))
+
+
+def _outputs_of(experiment: Experiment, arm: str | None) -> Mapping[str, str]:
+    """Names by which evaluators read the outputs of an arm to those of its flow."""
+    return next((item.outputs for item in experiment.arms if item.name == arm), {})
 
 
 def _baseline_run(workspace: Workspace, experiment: Experiment, run: RunSpec) -> str:
@@ -69,13 +75,14 @@ def _baseline_run(workspace: Workspace, experiment: Experiment, run: RunSpec) ->
     raise UsageError(Problem(code="G902", what=what, fix="Run the experiment as a whole."))
 
 
-def _rows(workspace: Workspace, data: Path, baseline: str) -> Iterator[str]:
+def _rows(workspace: Workspace, data: Path, baseline: str, renamed: Mapping[str, str]) -> Iterator[str]:
     outputs = {
         line.line_number: line.outputs
         for line in workspace.store.read_lines(baseline)
         if line.status == COMPLETED
     }
     names = {f"{_COLUMN}{name}": name for found in outputs.values() for name in found}
+    names |= {f"{_COLUMN}{name}": own for name, own in renamed.items()}
     for line in read_dataset(data).lines:
         answers = outputs.get(line.number, {})
         shown = {column: answers.get(name) for column, name in names.items()}

@@ -26,6 +26,7 @@ from headrace.operations.check_experiment import check_experiment
 from headrace.operations.chosen_lines import SELECTION_FILE, prompt_digest, prompts_chosen, selection_text
 from headrace.operations.collect_scores import JudgedRun, collect_run, make_arm_lines
 from headrace.operations.compare_runs import ComparisonResult
+from headrace.operations.competing_flows import as_of_arm
 from headrace.operations.example_candidates import (
     Candidate,
     answer_form,
@@ -190,6 +191,7 @@ def suggest_examples(
         raise UsageError(Problem(code="F006", what=what, span=experiment.place(), fix=fix))
     check_experiment(workspace, experiment)
     start = _start(experiment, request.node)
+    experiment = as_of_arm(experiment, start.base)
     flow_folder = Path(start.flow.folder)
     folder = request.folder or flow_folder.with_name(f"{flow_folder.name}_suggested")
     if not request.is_replacing:

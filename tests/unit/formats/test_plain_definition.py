@@ -13,7 +13,7 @@ from headrace.formats.plain_definition import definition_as_plain, read_definiti
 from headrace.store.records import decode_json, encode_json
 
 ROOT = Path(__file__).parents[3]
-FILES = sorted(ROOT.glob("flows/**/experiment*.yaml"))
+FILES = [file for file in sorted(ROOT.glob("flows/*/*.yaml")) if "\nevaluators:" in file.read_text("utf-8")]
 FULL = """\
 name: full
 flow: .
