@@ -45,6 +45,7 @@ def check_factors(workspace: Workspace, experiment: Experiment) -> None:
         known = _load(workspace, experiment, Path(path))
         for factor in experiment.factors:
             problems.update(dict.fromkeys(_check_factor(workspace, experiment, factor, known)))
+        problems.update(dict.fromkeys(_check_overlaps(experiment, known.flow)))
     raise_if_errors(tuple(problems))
 
 
@@ -162,6 +163,28 @@ def _check_field(experiment: Experiment, factor: Factor, node: Node, known: _Kno
         yield Problem(
             code="V306", what=what, span=place, fix=_suggest(factor.field_name, list(names), "It has")
         )
+
+
+def _check_overlaps(experiment: Experiment, flow: Flow) -> Iterator[Problem]:
+    """V306 for a factor that sets in some node what another one sets there: one of them would change nothing."""
+    seen: dict[tuple[str, str], Factor] = {}
+    for factor in experiment.factors:
+        if factor.kind in (*_NO_NODES, "variant"):
+            continue
+        try:
+            nodes = overridden_nodes(flow, factor.node)
+        except UsageError:  # said already
+            continue
+        fields = [(node.name, factor.field_name or factor.kind) for node in nodes]
+        shared = next((place for place in fields if place in seen), None)
+        if shared is not None:
+            other = seen[shared].name
+            what = (
+                f"The factors {other!r} and {factor.name!r} both set {shared[1]} of the node {shared[0]!r}."
+            )
+            fix = "Keep one of them, or let each name a node of its own."
+            yield Problem(code="V306", what=what, span=_key_place(experiment, factor), fix=fix)
+        seen |= dict.fromkeys(fields, factor)
 
 
 def _suggest(name: str, known: Sequence[str], what: str) -> str:

@@ -97,6 +97,7 @@ def refused(workspace: Workspace, text: str) -> list[Problem]:
         ("factors:\n  w: {connection: cut, levels: [baseline, west]}\n", [("C501", 5, 43, None), ("V306", 5, 19, "llm")]),
         ("factors:\n  model: [baseline, est/gpt]\n", [("C501", 5, 21, None)]),
         ("factors:\n  t: {parameter: temperature, levels: [0, 0.0]}\n", [("V307", 5, 3, "Take away")]),
+        ("factors:\n  t: {parameter: temperature, levels: [0, 1]}\n  u: {parameter: temperature, node: say, levels: [0, 1]}\n", [("V306", 6, 37, "Keep one")]),
     ],
 )  # fmt: skip
 def test_what_the_flow_does_not_have_is_refused_at_its_place(
