@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from headrace.domain.dataset import SourceLine
-from headrace.domain.evaluation import Experiment
+from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import DAG, ENDPOINT, PROMPTY
 from headrace.domain.forecast import Forecast
-from headrace.domain.run import COMPLETED, Run, Usage, sum_usage
-from headrace.domain.tool import ToolSpec
+from headrace.domain.run import LineResult, Run, Usage, sum_usage
 from headrace.domain.variant import Arm
-from headrace.engine.cache import Answer, Find, NodeCache
-from headrace.engine.line import run_line
 from headrace.engine.shards import PendingLine
 from headrace.errors import HeadraceError
+from headrace.evaluation.judges.settings import calls_per_answer, is_grader
 from headrace.formats.lines import read_dataset
 from headrace.formats.mapping import BASELINE_OUTPUTS, parse_mapping
 from headrace.formats.multimedia import place_images
 from headrace.formats.positions import read_text
 from headrace.formats.template import load_template
-from headrace.operations.cache_nodes import CachedNodes, experiment_cache
+from headrace.operations.cache_nodes import experiment_cache
 from headrace.operations.check_experiment import check_experiment
 from headrace.operations.competing_flows import as_of_arm, mapping_of
-from headrace.operations.prepare_flow import FlowSession, LoadedFlow, loaded_flow
+from headrace.operations.follow_lines import Followed, follow_lines
+from headrace.operations.prepare_flow import LoadedFlow, loaded_flow
 from headrace.operations.read_version import flow_digest
 from headrace.operations.run_batch import (
     RunRequest,
@@ -37,13 +36,12 @@ from headrace.operations.run_batch import (
     flow_choice,
     recorded_overrides,
 )
-from headrace.operations.run_lines import as_source_line, make_lines, pending_line
+from headrace.operations.run_lines import make_lines, pending_line
 from headrace.operations.test_flow import make_arm
 from headrace.operations.versions import chosen_flow
 from headrace.operations.workspace import Workspace
 from headrace.planning.columns import map_lines
 from headrace.planning.plan import Step
-from headrace.tools.base import ASYNC, NodeContext
 
 _MAX_RUNS = 500
 _MAX_LINES = 200
@@ -95,12 +93,14 @@ def _forecast_run(
         )
         name = label or (arm.name if arm else loaded.flow.name)
         cached = cached_nodes(workspace, request, loaded)
-        saved, answers = asyncio.run(_follow(workspace, loaded, lines, cached, expected))
+        followed = asyncio.run(follow_lines(workspace, loaded, lines, cached, expected))
         base = _find_pilot(workspace, loaded, arm, recorded_overrides(request, arm))
         if base is None:
-            return _less(_from_prompts(loaded, lines, len(lines), name), saved), answers
+            forecast = _from_prompts(loaded, lines, len(lines), name)
+            return _less(forecast, followed, _from_steps(loaded, followed, lines)), followed.answers
         concurrency = request.max_concurrency or loaded.max_concurrency
-        return _less(_from_run(workspace, base, loaded, len(lines), concurrency, name), saved), answers
+        forecast, seen = _from_run(workspace, base, loaded, len(lines), concurrency, name)
+        return _less(forecast, followed, _from_nodes(loaded, followed, seen)), followed.answers
 
 
 def forecast_experiment(
@@ -131,21 +131,33 @@ def forecast_experiment(
             environment_variables=experiment.environment_variables,
             max_concurrency=max_concurrency,
         )
-        answering, answers = _forecast_run(workspace, request, None, expected)
-        found.append(_repeated(answering, experiment.repeats))
-        for evaluator in as_of_arm(experiment, arm).evaluators:
-            asked = replace(
-                request, flow=Path(evaluator.flow_path or ""), column_mapping=evaluator.column_mapping
-            )
-            label = f"{arm.name}, {evaluator.name}"
-            judging = _forecast_evaluator(workspace, asked, answers, answering.n_lines, expected)
-            found.append(_repeated(replace(judging, label=label), experiment.repeats))
+        repeats = (replace(request, repeat=repeat) for repeat in range(experiment.repeats))
+        each = [_forecast_arm(workspace, experiment, item, expected) for item in repeats]
+        found += [_in_all(same) for same in zip(*each, strict=True)]
     return tuple(found)
+
+
+def _forecast_arm(
+    workspace: Workspace, experiment: Experiment, request: RunRequest, expected: set[str]
+) -> list[Forecast]:
+    """One repeat of an arm, then what judges it."""
+    arm = request.arm
+    assert arm is not None  # noqa: S101 - of an experiment
+    answering, answers = _forecast_run(workspace, request, None, expected)
+    found = [answering]
+    for evaluator in as_of_arm(experiment, arm).evaluators:
+        asked = replace(
+            request, flow=Path(evaluator.flow_path or ""), column_mapping=evaluator.column_mapping
+        )
+        judging = _forecast_evaluator(workspace, asked, evaluator, answers, answering.n_lines, expected)
+        found.append(replace(judging, label=f"{arm.name}, {evaluator.name}"))
+    return found
 
 
 def _forecast_evaluator(
     workspace: Workspace,
     request: RunRequest,
+    evaluator: EvaluatorSpec,
     answers: Collection[SourceLine],
     n_lines: int,
     expected: set[str],
@@ -153,140 +165,119 @@ def _forecast_evaluator(
     """What judging takes: of answers that are known already it may be kept, all others are judged anew."""
     dataset = read_dataset(request.data) if request.data is not None else None
     with loaded_flow(workspace, request.flow) as loaded:
-        saved, mapping = Usage(), request.column_mapping
+        followed, mapping = Followed(), request.column_mapping
         if answers and not any(str(item).startswith(BASELINE_OUTPUTS) for item in mapping.values()):
             mapped, _ = map_lines(loaded.flow, parse_mapping(mapping), dataset, answers)
             lines = [pending_line(loaded.flow, line) for line in mapped]
             cached = cached_nodes(workspace, request, loaded)
-            saved, _ = asyncio.run(_follow(workspace, loaded, lines, cached, expected))
+            followed = asyncio.run(follow_lines(workspace, loaded, lines, cached, expected))
         base = _find_pilot(workspace, loaded, None, {})
         if base is None:
-            return _less(_from_prompts(loaded, (), n_lines, ""), saved)
+            forecast = _from_prompts(loaded, (), n_lines, "", _calls_of(evaluator))
+            return _less(forecast, followed, Usage(calls=sum(followed.shared.values())))
         concurrency = request.max_concurrency or loaded.max_concurrency
-        return _less(_from_run(workspace, base, loaded, n_lines, concurrency, ""), saved)
+        forecast, seen = _from_run(workspace, base, loaded, n_lines, concurrency, "")
+        return _less(forecast, followed, _from_nodes(loaded, followed, seen))
 
 
-def _repeated(forecast: Forecast, repeats: int) -> Forecast:
-    def times(value: float | None) -> float | None:
-        return None if value is None else value * repeats
+def _calls_of(evaluator: EvaluatorSpec) -> int | None:
+    """Calls for one answer: none by a built-in evaluator that is no grader; ``None`` where its flow says it, or nobody.
+
+    A grader asks each judge about every answer, unless it is clear without one.
+    """
+    if evaluator.builtin is None:
+        return None
+    return calls_per_answer(evaluator) if is_grader(evaluator.builtin) else 0
+
+
+def _in_all(forecasts: Sequence[Forecast]) -> Forecast:
+    """Several repeats as one."""
+
+    def total(values: Iterable[float | None]) -> float | None:
+        known = list(values)
+        return None if None in known else sum(value for value in known if value is not None)
 
     return replace(
-        forecast,
-        n_lines=forecast.n_lines * repeats,
-        calls=times(forecast.calls),
-        prompt_tokens=times(forecast.prompt_tokens),
-        completion_tokens=times(forecast.completion_tokens),
-        cost_usd=times(forecast.cost_usd),
-        duration_s=times(forecast.duration_s),
+        forecasts[0],
+        n_lines=sum(item.n_lines for item in forecasts),
+        calls=total(item.calls for item in forecasts),
+        cached_calls=sum(item.cached_calls for item in forecasts),
+        prompt_tokens=total(item.prompt_tokens for item in forecasts),
+        completion_tokens=total(item.completion_tokens for item in forecasts),
+        cost_usd=total(item.cost_usd for item in forecasts),
+        duration_s=total(item.duration_s for item in forecasts),
     )
 
 
-class _Uncalled:
-    """Stands for a tool whose result is not in the cache: nothing is called for a forecast."""
-
-    mode = ASYNC
-
-    def __init__(self, spec: ToolSpec) -> None:
-        self.spec = spec
-
-    async def call(self, arguments: Mapping[str, Any], context: NodeContext) -> Any:
-        """End the line: what follows is not known.
-
-        Raises:
-            LookupError: Always.
-        """
-        raise LookupError
-
-
-class _Followed(NodeCache):
-    """A cache in which nothing is made: it counts the calls whose results others make before.
-
-    Attributes:
-        n_shared: Those of models.
-    """
-
-    def __init__(self, cached: CachedNodes, find: Find, expected: set[str], models: Collection[str]) -> None:
-        super().__init__(cached.fingerprinters, find=find, run="")
-        self.n_shared = 0
-        self._expected = expected
-        self._models = models
-
-    async def call(self, key: str, context: NodeContext, make: Callable[[], Awaitable[Any]]) -> Answer:
-        """As of every cache, and notes a result that would be made."""
-        try:
-            return await super().call(key, context, make)
-        except LookupError:
-            self.n_shared += key in self._expected and context.node in self._models
-            self._expected.add(key)
-            raise
-
-
-async def _follow(
-    workspace: Workspace,
-    loaded: LoadedFlow,
-    lines: Collection[PendingLine],
-    cached: CachedNodes,
-    expected: set[str],
-) -> tuple[Usage, tuple[SourceLine, ...]]:
-    """Follow every line from one result in the cache to the next, as far as they reach.
-
-    Returns:
-        What results save that are kept, or are made by equal calls before; and the answers of lines that need no call.
-    """
-    if not cached.fingerprinters or not lines:
-        return Usage(), ()
-    types = {step.node.name: step.node.type for step in loaded.plan.steps}
-    tools = {
-        name: tool if types.get(name) == "prompt" else _Uncalled(tool.spec)
-        for name, tool in loaded.tools.items()
-    }
-    step = -(-len(lines) // _MAX_LINES)
-    found: list[Usage] = []
-    answers: list[SourceLine] = []
-    models = [name for name, kind in types.items() if kind == "llm"]
-    session = FlowSession(workspace, replace(loaded, tools=tools), max_threads=1, attributes={})
-    async with session as flow:
-        flow.cache = followed = _Followed(cached, workspace.store.read_cached, expected, models)
-        for line in islice(lines, 0, None, step):
-            if line.problem is not None:
-                found.append(Usage())
-                continue
-            result = await run_line(flow, line.inputs, line_number=line.line.number)
-            found.append(sum_usage([node.saved for node in result.nodes]))
-            if result.status == COMPLETED:
-                answers.append(as_source_line(result))
-    share = len(lines) / len(found)
-    total = sum_usage(found)
-    saved = Usage(
-        calls=round((total.calls + followed.n_shared) * share),
-        prompt_tokens=round(total.prompt_tokens * share),
-        completion_tokens=round(total.completion_tokens * share),
-        cost_usd=total.cost_usd * share if total.cost_usd is not None else None,
-    )
-    return saved, tuple(answers) if step == 1 else ()
-
-
-def _less(forecast: Forecast, saved: Usage) -> Forecast:
-    """The forecast without what the cache saves."""
-
-    def less(value: float | None, part: float | None) -> float | None:
-        return None if value is None or part is None else max(0.0, value - part)
-
-    if not saved.calls:
+def _less(forecast: Forecast, followed: Followed, shared: Usage) -> Forecast:
+    """The forecast without what is kept, and without what equal calls take that are made anyway."""
+    saved = followed.kept
+    if not saved.calls and not shared.calls:
         return forecast
-    calls = less(forecast.calls, saved.calls)
+
+    def less(value: float | None, *parts: float | None) -> float | None:
+        if value is None or None in parts:
+            return None
+        return max(0.0, value - sum(part for part in parts if part is not None))
+
+    calls = less(forecast.calls, saved.calls, shared.calls)
     share = calls / forecast.calls if calls is not None and forecast.calls else None
     is_free = calls == 0
+    costs = [part.cost_usd for part in (saved, shared) if part.calls]
     return replace(
         forecast,
         calls=calls,
-        cached_calls=float(saved.calls),
-        prompt_tokens=0.0 if is_free else less(forecast.prompt_tokens, saved.prompt_tokens),
-        completion_tokens=0.0 if is_free else less(forecast.completion_tokens, saved.completion_tokens),
-        cost_usd=0.0 if is_free else less(forecast.cost_usd, saved.cost_usd),
+        cached_calls=float(saved.calls + shared.calls),
+        prompt_tokens=0.0
+        if is_free
+        else less(forecast.prompt_tokens, saved.prompt_tokens, shared.prompt_tokens),
+        completion_tokens=0.0
+        if is_free
+        else less(forecast.completion_tokens, saved.completion_tokens, shared.completion_tokens),
+        cost_usd=0.0 if is_free else less(forecast.cost_usd, *costs),
         # Calls are what takes time; what is left of a run without any is not known.
         duration_s=forecast.duration_s * share if forecast.duration_s is not None and share else None,
     )
+
+
+def _from_nodes(loaded: LoadedFlow, followed: Followed, seen: Sequence[LineResult]) -> Usage:
+    """What shared calls take, as those of the same nodes did in an earlier run."""
+    found = [Usage(calls=sum(followed.shared.values()))]
+    for name, n_calls in followed.shared.items():
+        known = [
+            sum_usage((node.usage, node.saved)) for line in seen for node in line.nodes if node.node == name
+        ]
+        total = sum_usage(known)
+        if n_calls and total.calls:
+            share = n_calls / total.calls
+            cost = total.cost_usd
+            if cost is None and loaded.price is not None:
+                cost = loaded.price.cost_usd(total.prompt_tokens, total.completion_tokens)
+            found.append(
+                Usage(
+                    prompt_tokens=round(total.prompt_tokens * share),
+                    completion_tokens=round(total.completion_tokens * share),
+                    cost_usd=cost * share if cost is not None else None,
+                )
+            )
+    costs = [usage.cost_usd for usage in found[1:]]
+    return Usage(
+        calls=found[0].calls,
+        prompt_tokens=sum(usage.prompt_tokens for usage in found),
+        completion_tokens=sum(usage.completion_tokens for usage in found),
+        cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
+    )
+
+
+def _from_steps(loaded: LoadedFlow, followed: Followed, lines: Iterable[PendingLine]) -> Usage:
+    """The same where nothing has run: tokens of the prompts."""
+    sample = list(islice(lines, _MAX_LINES))
+    asking = [step for step in loaded.plan.steps if followed.shared.get(step.node.name)]
+    tokens = 0.0
+    for step in asking if sample and loaded.flow.kind == DAG else ():
+        counted = [_count_tokens(loaded, step, line.inputs) for line in sample]
+        tokens += sum(counted) / len(sample) * followed.shared[step.node.name]
+    return Usage(calls=sum(followed.shared.values()), prompt_tokens=round(tokens))
 
 
 def _find_pilot(
@@ -312,7 +303,8 @@ def _find_pilot(
 
 def _from_run(
     workspace: Workspace, base: Run, loaded: LoadedFlow, n_lines: int, concurrency: int, label: str
-) -> Forecast:
+) -> tuple[Forecast, Sequence[LineResult]]:
+    """As an earlier run was; with those of its lines that were looked at."""
     seen = list(islice(workspace.store.read_lines(base.spec.name), _MAX_LINES))
     share, usage = n_lines / (base.n_completed + base.n_failed), base.usage
     if base.spec.sources:  # with a cache: what the run took says less than what its lines take by themselves
@@ -321,7 +313,7 @@ def _from_run(
     if cost is None and loaded.price is not None:
         cost = loaded.price.cost_usd(usage.prompt_tokens, usage.completion_tokens)
     line_s = sum(line.whole_duration_ms for line in seen) / 1000 / len(seen)
-    return Forecast(
+    forecast = Forecast(
         label=label,
         n_lines=n_lines,
         calls=usage.calls * share,
@@ -331,18 +323,23 @@ def _from_run(
         duration_s=line_s * max(1.0, n_lines / concurrency),
         source_run=base.spec.name,
     )
+    return forecast, seen
 
 
-def _from_prompts(loaded: LoadedFlow, lines: Iterable[PendingLine], n_lines: int, label: str) -> Forecast:
+def _from_prompts(
+    loaded: LoadedFlow, lines: Iterable[PendingLine], n_lines: int, label: str, per_line: int | None = None
+) -> Forecast:
     """Count what is known before anything has run: prompts, filled with flow inputs and literals."""
     asking = [step for step in loaded.plan.steps if step.node.type == "llm"]
     calls: float | None = float(len(asking) * n_lines) if loaded.flow.kind == DAG else None
     tokens: float | None = None
-    if loaded.flow.kind in (PROMPTY, ENDPOINT):
+    if per_line is not None:
+        calls = float(per_line * n_lines)
+    elif loaded.flow.kind in (PROMPTY, ENDPOINT):
         calls = float(n_lines)
-    elif calls == 0:
+    if calls == 0:
         tokens = 0.0
-    elif calls is not None and (sample := list(islice(lines, _MAX_LINES))):
+    elif loaded.flow.kind == DAG and (sample := list(islice(lines, _MAX_LINES))):
         counted = [_count_tokens(loaded, step, line.inputs) for step in asking for line in sample]
         tokens = sum(counted) / len(sample) * n_lines
     is_free = calls == 0

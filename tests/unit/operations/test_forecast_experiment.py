@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from hashlib import sha256
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -60,11 +62,12 @@ models: [{name: m, connection: served, model: m, price: {input_usd: 1, output_us
 evaluators: [{name: judge, flow: judge, column_mapping: {answer: "${run.outputs.answer}"}}]
 metrics: [score]
 """
+SYSTEM = "system:\nAnswer in one sentence, say where you know it from, and say so when you do not know it at all.\n"
 TEMPLATES = {
-    "flow/rewrite.jinja2": "user:\nrewrite {{q}}\n",
-    "flow/short.jinja2": "user:\nshort {{q}} {{better}}\n",
-    "flow/long.jinja2": "user:\nlong {{q}} {{better}}\n",
-    "judge/grade.jinja2": "user:\ngrade {{answer}}\n",
+    "flow/rewrite.jinja2": f"{SYSTEM}user:\nrewrite {{{{q}}}}\n",
+    "flow/short.jinja2": f"{SYSTEM}user:\nshort {{{{q}}}} {{{{better}}}}\n",
+    "flow/long.jinja2": f"{SYSTEM}user:\nlong {{{{q}}}} {{{{better}}}}\n",
+    "judge/grade.jinja2": f"{SYSTEM}user:\ngrade {{{{answer}}}}\n",
 }
 
 
@@ -140,5 +143,93 @@ def test_a_change_of_one_file_runs_that_node_and_what_follows(
             server.default = lambda request: answer("1")
     expected, made, expected_usd, cost_usd = forecast_and_run(workspace, server)
     assert expected == made == n_calls
-    if changed == "flow/long.jinja2":
-        assert expected_usd == pytest.approx(cost_usd, rel=0.1)
+    assert expected_usd == pytest.approx(cost_usd, rel=0.1)
+
+
+def edit(workspace: Workspace, name: str, *changes: tuple[str, str]) -> None:
+    file = workspace.folder / name
+    text = file.read_text("utf-8")
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    file.write_text(text, "utf-8")
+
+
+EXPAND = """\
+- name: expand
+  type: llm
+  source: {type: code, path: expand.jinja2}
+  connection: served
+  api: chat
+  inputs: {deployment_name: m, temperature: 0, better: "${rewrite.output}"}
+- name: generate
+"""
+
+
+def test_what_arms_share_is_counted_once_however_long_it_is(
+    workspace: Workspace, server: ModelServer
+) -> None:
+    (workspace.folder / "flow" / "expand.jinja2").write_text("user:\nexpand {{better}}\n", "utf-8")
+    edit(workspace, "flow/flow.dag.yaml", ("- name: generate\n", EXPAND), ("${rewrite", "${expand"))
+    edit(
+        workspace,
+        "flow/flow.dag.yaml",
+        ('better: "${expand.output}"}\n- name', 'better: "${rewrite.output}"}\n- name'),
+    )
+    expected, made, _, _ = forecast_and_run(workspace, server)
+    assert expected == made == (2 + 2 + 2) * N_LINES
+    edit(workspace, "flow/rewrite.jinja2", ("user:\n", "user:\nplease "))
+    expected, made, expected_usd, cost_usd = forecast_and_run(workspace, server)
+    assert expected == made == (2 + 2 + 2) * N_LINES
+    assert expected_usd == pytest.approx(cost_usd, rel=0.1)
+
+
+def test_repeats_ask_again_only_where_answers_vary(workspace: Workspace, server: ModelServer) -> None:
+    numbers = count()
+    server.default = lambda request: answer(f"answer {next(numbers)}")
+    edit(
+        workspace,
+        "flow/flow.dag.yaml",
+        (
+            "path: long.jinja2}, connection: served, api: chat,\n        inputs: {deployment_name: m, temperature: 0",
+            "path: long.jinja2}, connection: served, api: chat,\n        inputs: {deployment_name: m, temperature: 0.7",
+        ),
+    )
+    forecast_and_run(workspace, server)
+    (workspace.folder / "experiment.yaml").write_text(EXPERIMENT + "repeats: 3\n", "utf-8")
+    expected, made, _, _ = forecast_and_run(workspace, server)
+    assert (
+        expected == made == 2 * (1 + 1) * N_LINES
+    )  # the second and third answer of one arm, and their judgements
+
+
+def test_evaluators_that_ask_nobody_are_no_unknown(workspace: Workspace, server: ModelServer) -> None:
+    judges = '- {name: judge, flow: judge, column_mapping: {answer: "${run.outputs.answer}"}}'
+    text = EXPERIMENT.replace(
+        judges.replace("- ", "[") + "]",
+        '\n- {builtin: contains, name: score, column_mapping: {reference: "${data.q}"}}'
+        '\n- {builtin: relevance, models: [served/one, served/two], repeats: 2, column_mapping: {question: "${data.q}"}}',
+    )
+    (workspace.folder / "experiment.yaml").write_text(text, "utf-8")
+    forecasts = forecast_experiment(workspace, load_experiment(workspace.folder / "experiment.yaml"))
+    assert [item.calls for item in forecasts] == [2 * N_LINES, 0, 4 * N_LINES, N_LINES, 0, 4 * N_LINES]
+    assert server.requests == []
+
+
+def test_the_cost_of_many_lines_is_told_from_a_few(workspace: Workspace, server: ModelServer) -> None:
+    def reply_at_length(request: Request) -> Reply:
+        text = request.body["messages"][-1]["content"]
+        drawn = sha256(text.encode())
+        return answer("word " * (20 + drawn.digest()[0] % 60) + drawn.hexdigest())
+
+    server.default = reply_at_length
+    n_lines, n_pilot = 240, 60
+    lines = "".join(f'{{"q": "question {n}{" and more" * (n % 7)}"}}\n' for n in range(n_lines))
+    (workspace.folder / "data.jsonl").write_text(lines, "utf-8")
+    (workspace.folder / "experiment.dev.yaml").write_text(
+        f"data: {{path: data.jsonl, sample: {{n: {n_pilot}, seed: 1}}}}\n", "utf-8"
+    )
+    run_experiment(workspace, load_experiment(workspace.folder / "experiment.yaml", "dev"))
+    expected, made, expected_usd, cost_usd = forecast_and_run(workspace, server)
+    assert expected == made == (1 + 2 + 2) * (n_lines - n_pilot)
+    assert expected_usd == pytest.approx(cost_usd, rel=0.1)

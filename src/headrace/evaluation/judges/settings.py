@@ -76,6 +76,12 @@ def _judge_problems(evaluator: EvaluatorSpec, place: Span | None) -> Iterator[Pr
         yield Problem(code="G944", what=what, span=place, fix=fix)
 
 
+def calls_per_answer(evaluator: EvaluatorSpec) -> int:
+    """Calls that a grader makes for one answer that is not clear without a judge, steps of geval aside."""
+    positions = 2 if evaluator.builtin == PAIRWISE else 1
+    return len(evaluator.models) * evaluator.repeats * positions
+
+
 def panel_settings(evaluator: EvaluatorSpec) -> dict[str, Any]:
     """The judges of an evaluator as plain data; :func:`read_panel` reads it.
 
