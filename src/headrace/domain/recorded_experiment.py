@@ -47,7 +47,7 @@ class PinnedData:
         number: Its number.
         digest: SHA-256 over it, with the choice of lines.
         n_lines: Lines that every arm answers.
-        content: SHA-256 of the file as the store keeps it; ``None`` where it is too large to be kept.
+        content: What the store keeps of it, as a version of data has it; ``None`` where that is nothing.
     """
 
     path: str

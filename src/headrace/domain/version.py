@@ -122,7 +122,8 @@ class DataVersion:
         number: Counts from 1 within the file, in the order in which versions were seen first.
         digest: SHA-256 over the content, hexadecimal.
         n_lines: Lines that runs take from it.
-        content: SHA-256 of the bytes that the store keeps; ``None`` where it keeps none: a folder, or a large file.
+        content: SHA-256 of the file that the store keeps, of several files that of their names and SHA-256; ``None``
+            where it keeps none, because they are too large or were deleted.
         created_at: When it was seen first, UTC-aware.
         origin: Where it comes from, where headrace itself has written it; else ``None``.
     """
@@ -139,6 +140,19 @@ class DataVersion:
     def name(self) -> str:
         """``data/test.jsonl@2``."""
         return f"{self.data}@{self.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptPieces:
+    """Large data, or data of several files, that the store keeps in pieces.
+
+    Attributes:
+        content: As a :class:`DataVersion` has it.
+        n_pieces: How many there are.
+    """
+
+    content: str
+    n_pieces: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

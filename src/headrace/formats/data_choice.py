@@ -89,8 +89,15 @@ def choose_lines(dataset: Dataset, choice: DataChoice, shown: str) -> Dataset:
         found = (line for line in dataset.lines if line.number in chosen)
         return (replace(line, number=number) for number, line in enumerate(found))
 
-    digest = hashlib.sha256(f"{dataset.digest}{choice_path('', choice)}".encode())
-    return replace(dataset, path=shown, lines=LazyLines(read, len(numbers)), digest=digest.hexdigest())
+    digest = chosen_digest(dataset.digest, choice)
+    return replace(dataset, path=shown, lines=LazyLines(read, len(numbers)), digest=digest)
+
+
+def chosen_digest(digest: str, choice: DataChoice | None) -> str:
+    """SHA-256 of the chosen lines, by that of all; the same where all are."""
+    if choice is None:
+        return digest
+    return hashlib.sha256(f"{digest}{choice_path('', choice)}".encode()).hexdigest()
 
 
 def other_lines(dataset: Dataset, choice: DataChoice) -> tuple[Line, ...]:

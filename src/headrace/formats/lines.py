@@ -110,6 +110,30 @@ def read_dataset(path: Path, shown: str | None = None) -> Dataset:
     )
 
 
+def dataset_files(path: Path) -> tuple[tuple[str, Path], ...]:
+    """The files that :func:`read_dataset` reads, in order.
+
+    Args:
+        path: As there, without a choice of lines.
+
+    Returns:
+        Each with a name under which a folder keeps that order, empty where the path is that of the file itself; nothing
+        where one of them can be read once only.
+
+    Raises:
+        DefinitionError: F001, D405 as there.
+    """
+    files = [file for file, _ in _data_files(path, str(path))]
+    if not all(file.is_file() for file in files):
+        return ()
+    if is_folder(path):
+        return tuple((file.relative_to(path).as_posix(), file) for file in files)
+    if exists(path):
+        return (("", path),)
+    digits = len(str(len(files)))
+    return tuple((f"{number:0{digits}}_{file.name}", file) for number, file in enumerate(files))
+
+
 def _data_file(path: Path, name: str) -> _DataFile:
     with open_bytes(path, name) as stream:
         status = os.fstat(stream.fileno())

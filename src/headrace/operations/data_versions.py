@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from headrace.domain.version import DataVersion
 from headrace.errors import Problem, StateError, UsageError, nearest
 from headrace.formats.paths import exists
 from headrace.operations.keep_version import data_name
-from headrace.operations.new_files import cannot_write
+from headrace.operations.kept_data import first_bytes, write_kept
 from headrace.operations.workspace import Workspace
 
 _LEAST_DIGITS = 12
@@ -83,42 +82,43 @@ def find_data(workspace: Workspace, text: str) -> DataView:
     )
 
 
-def read_data(workspace: Workspace, version: DataVersion) -> bytes:
-    """The kept file of a version.
+def read_beginning(workspace: Workspace, version: DataVersion) -> bytes:
+    """The beginning of the kept file of a version, of several the first; nothing where none is kept.
 
     Raises:
-        UsageError: S836 when none is kept.
         StateError: S833 when it is gone or damaged.
     """
     if version.content is None:
-        what = f"The file of {version.name} is not kept: it is large, a folder, or was deleted."
-        fix = f"Bring it back from elsewhere; its digest is {version.digest[:_LEAST_DIGITS]}."
-        raise UsageError(Problem(code="S836", what=what, fix=fix))
-    content = workspace.store.read_file(version.content)
-    if content is None or sha256(content).hexdigest() != version.content:
-        what = f"The file of {version.name} is {'gone' if content is None else 'damaged'} in the store."
-        raise StateError(Problem(code="S833", what=what, fix="Bring the store back from a copy."))
-    return content
+        return b""
+    data = first_bytes(workspace.store, version.content)
+    if data is None:
+        raise _lost(version)
+    return data
 
 
 def restore_data(workspace: Workspace, text: str, file: Path) -> DataVersion:
-    """Write the kept file of a version where nothing is yet.
+    """Write the kept file of a version, or the folder of several, where nothing is yet.
 
     Raises:
-        UsageError: As :func:`find_data` and :func:`read_data`; S806 when there is something.
+        UsageError: As :func:`find_data`; S836 when none is kept; S806 when there is something.
         StateError: S833 when it is gone or damaged; S808 when it cannot be written.
     """
     version = find_data(workspace, text).version
     if exists(file):
         what = f"{file} exists already."
         raise UsageError(Problem(code="S806", what=what, fix="Name a file that does not exist."))
-    content = read_data(workspace, version)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
-    except OSError as error:
-        raise cannot_write(file, error) from error
+    if version.content is None:
+        what = f"The file of {version.name} is not kept: it is too large, or was deleted."
+        fix = f"Bring it back from elsewhere; its digest is {version.digest[:_LEAST_DIGITS]}."
+        raise UsageError(Problem(code="S836", what=what, fix=fix))
+    if not write_kept(workspace.store, version.content, file):
+        raise _lost(version)
     return version
+
+
+def _lost(version: DataVersion) -> StateError:
+    what = f"The file of {version.name} is gone from the store, or damaged there."
+    return StateError(Problem(code="S833", what=what, fix="Bring the store back from a copy."))
 
 
 def _run_data(workspace: Workspace, text: str) -> DataView:

@@ -11,22 +11,22 @@ from headrace.domain.run import RunSpec
 from headrace.domain.values import JsonValue
 from headrace.domain.version import DATA, DataVersion, FlowVersion, Manifest
 from headrace.errors import Problem
-from headrace.formats.data_choice import split_choice
+from headrace.operations.kept_data import keep_files
 from headrace.operations.read_version import FlowSnapshot, read_snapshot
 from headrace.operations.workspace import Workspace
 
-MOST_DATA_BYTES = 1024 * 1024
-"""The largest data file that is kept with its version."""
-
 
 def keep_flow_version(workspace: Workspace, flow: Flow, snapshot: FlowSnapshot) -> FlowVersion:
-    """The version of a flow in the store, where it is kept unless it is there already.
+    """The version of a flow in the store, where it is kept unless it is there already; lost files are kept anew.
 
     Raises:
         StateError: The store failed.
     """
-    kept = workspace.store.find_flow_version(flow.name, snapshot.digest)
-    return kept or workspace.store.keep_flow_version(
+    store = workspace.store
+    kept = store.find_flow_version(flow.name, snapshot.digest)
+    if kept is not None and not store.missing_files(snapshot.contents):
+        return kept
+    return store.keep_flow_version(
         flow.name,
         digest=snapshot.digest,
         manifest=snapshot.manifest,
@@ -38,7 +38,7 @@ def keep_flow_version(workspace: Workspace, flow: Flow, snapshot: FlowSnapshot) 
 def keep_data_version(
     workspace: Workspace, path: Path, dataset: Dataset, *, origin: Mapping[str, JsonValue] | None = None
 ) -> DataVersion:
-    """The version of data in the store; a file of up to :data:`MOST_DATA_BYTES` is kept with it.
+    """The version of data in the store, where its files are kept with it as far as they are not too large.
 
     Args:
         workspace: For its store.
@@ -55,7 +55,7 @@ def keep_data_version(
         name,
         digest=dataset.digest,
         n_lines=len(dataset.lines),
-        content=_small_file(split_choice(path)[0]),
+        content=keep_files(workspace.store, path, dataset),
         at=workspace.now(),
         origin=origin,
     )
@@ -65,13 +65,6 @@ def data_name(workspace: Workspace, path: Path) -> str:
     """What data is called: its path from the workspace's folder where it lies there, else its absolute path."""
     folder = workspace.folder.resolve()
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
-
-
-def _small_file(path: Path) -> bytes | None:
-    path, _ = split_choice(path)
-    if not path.is_file() or path.stat().st_size > MOST_DATA_BYTES:
-        return None
-    return path.read_bytes()
 
 
 def find_flow_change(workspace: Workspace, spec: RunSpec, flow: Flow) -> str | None:

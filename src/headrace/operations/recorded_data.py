@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from headrace.domain.dataset import Dataset
 from headrace.domain.run import RunSpec
-from headrace.errors import DefinitionError, Problem, UsageError
-from headrace.formats.data_choice import split_choice
+from headrace.errors import DefinitionError, Problem, StateError, UsageError
 from headrace.formats.lines import read_dataset
-from headrace.operations.data_versions import read_data
+from headrace.operations.kept_data import place_data
 from headrace.operations.workspace import Workspace
 
 
@@ -50,7 +47,7 @@ def known_dataset(workspace: Workspace, spec: RunSpec, use: str, otherwise: str 
 
 
 def _kept_dataset(workspace: Workspace, spec: RunSpec) -> Dataset | None:
-    """The run's data as the store kept it; its lines are in memory, and their places are those of the file that was.
+    """The run's data as the store kept it; places of lines are those of the file that was.
 
     Versions are found by digest alone: the folder of the workspace may lie elsewhere by now.
     """
@@ -58,10 +55,8 @@ def _kept_dataset(workspace: Workspace, spec: RunSpec) -> Dataset | None:
     version = next((item for item in versions if item.digest == spec.data_digest and item.content), None)
     if version is None:
         return None
-    content = read_data(workspace, version)
-    with TemporaryDirectory(prefix="headrace-data-") as folder:
-        path = Path(folder) / Path(version.data).name
-        split_choice(path)[0].write_bytes(content)
-        dataset = read_dataset(path, spec.data_path)
-        dataset = replace(dataset, lines=tuple(dataset.lines))
-    return dataset if dataset.digest == spec.data_digest else None
+    placed = place_data(workspace, version.content or "", Path(version.data), version.digest)
+    if placed is None:
+        what = f"The file of {version.name} is gone from the store, or damaged there."
+        raise StateError(Problem(code="S833", what=what, fix="Bring the store back from a copy."))
+    return read_dataset(placed, spec.data_path)

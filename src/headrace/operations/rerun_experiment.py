@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
 
 from headrace.domain.cache import CacheChoice
@@ -14,14 +13,13 @@ from headrace.domain.recorded_experiment import PinnedData, PinnedFlow
 from headrace.domain.run import Cap
 from headrace.engine.events import OnEvent
 from headrace.errors import DefinitionError, Problem, StateError
-from headrace.formats.data_choice import split_choice
 from headrace.formats.lines import read_dataset
 from headrace.operations.compare_runs import ComparisonResult
 from headrace.operations.find_experiment import find_experiment, is_unchanged
+from headrace.operations.kept_data import place_data
 from headrace.operations.line_runners import HERE, Where
-from headrace.operations.new_files import cannot_write
 from headrace.operations.run_experiment import recorded_definition, run_experiment
-from headrace.operations.versions import VERSIONS_FOLDER, chosen_flow
+from headrace.operations.versions import chosen_flow
 from headrace.operations.workspace import Workspace
 
 
@@ -117,18 +115,10 @@ def _place_data(workspace: Workspace, pin: PinnedData) -> str:
             return pin.path
     except DefinitionError:  # gone, or changed into something that cannot be read
         pass
-    content = None if pin.content is None else workspace.store.read_file(pin.content)
-    if content is None or sha256(content).hexdigest() != pin.content:
+    placed = None if pin.content is None else place_data(workspace, pin.content, path, pin.digest)
+    if placed is None:
         why = "too large to be kept" if pin.content is None else "gone from the store, or damaged there"
         what = f"The data {pin.name} has changed, and version {pin.number} of it is {why}."
         fix = f"Put the file back as it was: {pin.path}"
         raise StateError(Problem(code="S833", what=what, fix=fix))
-    file, _ = split_choice(path)
-    target = workspace.state_folder / VERSIONS_FOLDER / f"data-{pin.content[:16]}" / file.name
-    try:
-        if not target.is_file() or target.read_bytes() != content:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-    except OSError as error:
-        raise cannot_write(target, error) from error
-    return str(target.resolve().with_name(path.name))
+    return str(placed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # a single test of a flow opens no store
     from headrace.domain.evidence import Arrival, Evidence, Exposure
     from headrace.domain.recorded_experiment import RecordedExperiment
     from headrace.domain.traffic import Revision
-    from headrace.domain.version import DataVersion, FlowVersion, Manifest, TagMove
+    from headrace.domain.version import DataVersion, FlowVersion, KeptPieces, Manifest, TagMove
     from headrace.store.evidence_records import EvidenceRow
 
 AGGREGATION_LINE = -1
@@ -247,7 +247,7 @@ class RunStore(Protocol):
         *,
         digest: str,
         n_lines: int,
-        content: bytes | None,
+        content: bytes | KeptPieces | None,
         at: datetime,
         origin: Mapping[str, JsonValue] | None = None,
     ) -> DataVersion:
@@ -257,7 +257,8 @@ class RunStore(Protocol):
             data: What the data is called.
             digest: SHA-256 over it.
             n_lines: Its lines.
-            content: The file to keep, if it is kept.
+            content: The file to keep, or what :meth:`keep_pieces` has kept; ``None`` for nothing. Where pieces were
+                forgotten meanwhile, the version keeps nothing.
             at: When it is seen.
             origin: Where it comes from, where headrace itself has written it.
         """
@@ -279,8 +280,25 @@ class RunStore(Protocol):
         """
         ...
 
+    def missing_files(self, digests: Collection[str]) -> frozenset[str]:
+        """Which of some files of versions are not kept."""
+        ...
+
     def read_file(self, digest: str) -> bytes | None:
         """A file of a version as it is kept, whole or not; ``None`` when it is missing."""
+        ...
+
+    def keep_pieces(self, content: str, pieces: Iterable[tuple[str, bytes]]) -> KeptPieces:
+        """Keep files that are too large for one value, before a version of data names them.
+
+        Args:
+            content: What they are known by.
+            pieces: Pieces of each file in order, with its name; an empty file has one empty piece.
+        """
+        ...
+
+    def read_pieces(self, content: str) -> Iterator[tuple[str, bytes | None]]:
+        """What :meth:`keep_pieces` has kept, nothing where it is not there; ``None`` in place of a lost piece."""
         ...
 
     def create_experiment(self, experiment: RecordedExperiment) -> None:

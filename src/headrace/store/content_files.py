@@ -58,7 +58,7 @@ class FileContents:
         return f"the file {self._path(digest)}"
 
     def collect(self, database: Database) -> None:
-        """Delete the files that no run refers to; see the protocol."""
+        """Delete the files that nothing refers to; see the protocol."""
         with self._translated():
             unused = set(self._digests())
         if not unused:

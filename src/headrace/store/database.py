@@ -77,7 +77,7 @@ class Database(Protocol):
 
 
 class Contents(Protocol):
-    """Where long texts are kept, once for all rows that refer to them, by the SHA-256 of their UTF-8."""
+    """Where long texts and pieces of data are kept, once for all rows that refer to them, by their SHA-256."""
 
     def prepare(self, contents: Mapping[str, bytes]) -> None:
         """Do what can be done for :meth:`keep` before there is a transaction."""
@@ -96,5 +96,5 @@ class Contents(Protocol):
         ...
 
     def collect(self, database: Database) -> None:
-        """Delete the contents that no run refers to; a concurrent writer keeps what it needs."""
+        """Delete the contents that nothing refers to; a concurrent writer keeps what it needs."""
         ...

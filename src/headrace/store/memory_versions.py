@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
-from hashlib import sha256
 from threading import Lock
 from typing import Any
 
 from headrace.domain.values import JsonValue
-from headrace.domain.version import DataVersion, FlowVersion, Manifest, TagMove
+from headrace.domain.version import DataVersion, FlowVersion, KeptPieces, Manifest, TagMove
 from headrace.store.version_records import (
+    content_name,
     data_version_from_row,
     data_version_row,
     flow_version_from_row,
@@ -26,6 +26,7 @@ class MemoryVersions:
     def __init__(self) -> None:
         self._versions_lock = Lock()
         self._files: dict[str, bytes] = {}
+        self._pieces: dict[str, tuple[tuple[str, bytes], ...]] = {}
         self._flow_versions: list[dict[str, Any]] = []
         self._tag_moves: list[dict[str, Any]] = []
         self._data_versions: list[dict[str, Any]] = []
@@ -71,16 +72,18 @@ class MemoryVersions:
         *,
         digest: str,
         n_lines: int,
-        content: bytes | None,
+        content: bytes | KeptPieces | None,
         at: datetime,
         origin: Mapping[str, JsonValue] | None = None,
     ) -> DataVersion:
         """Keep a version of data; see the protocol."""
-        name = None if content is None else sha256(content).hexdigest()
+        name = content_name(content)
         row = data_version_row(data, digest, n_lines, name, at, origin)
         with self._versions_lock:
-            if name is not None and content is not None:
-                self._files.setdefault(name, content)
+            if isinstance(content, bytes):
+                self._files.setdefault(row["content"], content)
+            elif content is not None and content.content not in self._pieces:
+                row["content"] = None
             return data_version_from_row(_keep(self._data_versions, row, "data"))
 
     def find_data_version(self, data: str, digest: str) -> DataVersion | None:
@@ -104,9 +107,28 @@ class MemoryVersions:
                     if content not in others and all(
                         content not in version["manifest"] for version in self._flow_versions
                     ):
-                        del self._files[content]
+                        self._files.pop(content, None)
+                        self._pieces.pop(content, None)
                     return True
         return False
+
+    def keep_pieces(self, content: str, pieces: Iterable[tuple[str, bytes]]) -> KeptPieces:
+        """Keep the files of large data; see the protocol."""
+        kept = tuple(pieces)
+        with self._versions_lock:
+            self._pieces[content] = kept
+        return KeptPieces(content=content, n_pieces=len(kept))
+
+    def read_pieces(self, content: str) -> Iterator[tuple[str, bytes | None]]:
+        """The files of large data; see the protocol."""
+        with self._versions_lock:
+            kept = self._pieces.get(content, ())
+        yield from kept
+
+    def missing_files(self, digests: Collection[str]) -> frozenset[str]:
+        """Files that are not kept; see the protocol."""
+        with self._versions_lock:
+            return frozenset(digests).difference(self._files)
 
     def read_file(self, digest: str) -> bytes | None:
         """A kept file; see the protocol."""

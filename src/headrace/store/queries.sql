@@ -229,6 +229,10 @@ INSERT INTO kept_file (digest, data) VALUES (:digest, :data) ON CONFLICT (digest
 -- A kept file.
 SELECT data FROM kept_file WHERE digest = :digest;
 
+-- name: find_file
+-- Whether a file is kept.
+SELECT 1 AS is_kept FROM kept_file WHERE digest = :digest;
+
 -- name: keep_flow_version
 -- Keep a version of a flow under the next number; no row is changed when it is kept already, or somebody took the number.
 INSERT INTO flow_version (flow, number, digest, created_at, manifest)
@@ -285,6 +289,20 @@ UPDATE data_version SET content = NULL WHERE data = :data AND number = :number;
 DELETE FROM kept_file WHERE digest = :digest
     AND NOT EXISTS (SELECT 1 FROM data_version WHERE content = :digest)
     AND NOT EXISTS (SELECT 1 FROM flow_version WHERE manifest LIKE :pattern);
+
+-- name: keep_data_piece
+-- Keep a piece of large data; a process that was killed may have kept it already, in another form.
+INSERT INTO data_piece (content, place, file, digest) VALUES (:content, :place, :file, :digest)
+ON CONFLICT (content, place) DO UPDATE SET file = excluded.file, digest = excluded.digest;
+
+-- name: list_data_pieces
+-- The pieces of large data in order.
+SELECT file, digest FROM data_piece WHERE content = :content ORDER BY place;
+
+-- name: forget_data_pieces
+-- Forget the pieces of data that no version has.
+DELETE FROM data_piece
+WHERE NOT EXISTS (SELECT 1 FROM data_version WHERE data_version.content = data_piece.content);
 
 -- name: create_experiment
 -- Record a new experiment with status Running; no row is changed when its id is taken.

@@ -44,6 +44,7 @@ from headrace.store.records import (
 from headrace.store.schema import Migration
 from headrace.store.sql_evidence import SqlEvidence
 from headrace.store.sql_experiments import SqlExperiments
+from headrace.store.sql_pieces import SqlPieces
 from headrace.store.sql_versions import SqlVersions
 
 ValueT = TypeVar("ValueT")
@@ -61,12 +62,11 @@ _PAGE_LINES = 64
 _NO_LIMIT = 2**62
 
 
-class SqlStore(SqlEvidence, SqlExperiments, SqlVersions):
+class SqlStore(SqlEvidence, SqlExperiments, SqlPieces, SqlVersions):
     """Implements :class:`~headrace.store.base.RunStore` over a database. Safe for use from several threads."""
 
     def __init__(self, database: Database, contents: Contents) -> None:
-        super().__init__(database)
-        self._contents = contents
+        super().__init__(database, contents)
 
     @property
     def place(self) -> str:

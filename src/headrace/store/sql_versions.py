@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from hashlib import sha256
 from typing import TypeVar
 
 from headrace.domain.values import JsonValue
-from headrace.domain.version import DataVersion, FlowVersion, Manifest, TagMove
-from headrace.store.database import Connection, Database
+from headrace.domain.version import DataVersion, FlowVersion, KeptPieces, Manifest, TagMove
+from headrace.store.database import Connection, Contents, Database
 from headrace.store.failures import DAMAGED, store_failure
 from headrace.store.records import Row
+from headrace.store.sql_pieces import forget_pieces, has_all
 from headrace.store.version_records import (
+    content_name,
     data_version_from_row,
     data_version_row,
     flow_version_from_row,
@@ -27,8 +28,9 @@ ValueT = TypeVar("ValueT")
 class SqlVersions:
     """The methods of :class:`~headrace.store.base.RunStore` that keep versions."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, contents: Contents) -> None:
         self._database = database
+        self._contents = contents
 
     def keep_flow_version(
         self, flow: str, *, digest: str, manifest: Manifest, contents: Mapping[str, bytes], at: datetime
@@ -76,17 +78,20 @@ class SqlVersions:
         *,
         digest: str,
         n_lines: int,
-        content: bytes | None,
+        content: bytes | KeptPieces | None,
         at: datetime,
         origin: Mapping[str, JsonValue] | None = None,
     ) -> DataVersion:
         """Keep a version of data; see the protocol."""
-        name = None if content is None else sha256(content).hexdigest()
-        row = data_version_row(data, digest, n_lines, name, at, origin)
+        name = content_name(content)
+        known = data_version_row(data, digest, n_lines, name, at, origin)
 
         def keep(connection: Connection) -> Row:
-            if content is not None:
+            row = known
+            if isinstance(content, bytes):
                 connection.execute("keep_file", {"digest": name, "data": content})
+            elif content is not None and not has_all(connection, content):
+                row = {**known, "content": None}
             while True:
                 connection.execute("keep_data_version", row)
                 found = connection.rows("find_data_version", row)
@@ -117,9 +122,22 @@ class SqlVersions:
             connection.execute("forget_data", row)
             content = found[0]["content"]
             connection.execute("forget_file", {"digest": content, "pattern": f"%{content}%"})
+            forget_pieces(connection)
             return True
 
-        return self._database.write(forget, is_repeatable=True)
+        is_forgotten = self._database.write(forget, is_repeatable=True)
+        self._contents.collect(self._database)
+        return is_forgotten
+
+    def missing_files(self, digests: Collection[str]) -> frozenset[str]:
+        """Files that are not kept; see the protocol."""
+
+        def missing(connection: Connection) -> frozenset[str]:
+            return frozenset(
+                digest for digest in digests if not connection.rows("find_file", {"digest": digest})
+            )
+
+        return self._database.read(missing)
 
     def read_file(self, digest: str) -> bytes | None:
         """A kept file; see the protocol."""

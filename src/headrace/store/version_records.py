@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 
 from headrace.domain.values import JsonValue
-from headrace.domain.version import DataVersion, FlowVersion, Manifest, SkippedFile, TagMove, VersionFile
+from headrace.domain.version import (
+    DataVersion,
+    FlowVersion,
+    KeptPieces,
+    Manifest,
+    SkippedFile,
+    TagMove,
+    VersionFile,
+)
 from headrace.store.records import Row, decode_json, encode_json, encode_time
 
 
@@ -72,6 +81,13 @@ def tag_from_row(row: Row) -> TagMove:
         digest=row["digest"],
         at=datetime.fromisoformat(row["at"]),
     )
+
+
+def content_name(content: bytes | KeptPieces | None) -> str | None:
+    """What the content of a version of data is known by."""
+    if isinstance(content, bytes):
+        return sha256(content).hexdigest()
+    return content.content if content is not None else None
 
 
 def data_version_row(

@@ -11,7 +11,16 @@ import pytest
 from tests.support.new_stores import new_postgresql, new_sqlite
 from tests.support.runs import a_spec, a_time
 
-from headrace.domain.version import CODE, GRAPH, FlowVersion, Manifest, SkippedFile, TagMove, VersionFile
+from headrace.domain.version import (
+    CODE,
+    GRAPH,
+    FlowVersion,
+    KeptPieces,
+    Manifest,
+    SkippedFile,
+    TagMove,
+    VersionFile,
+)
 from headrace.store.base import RunStore
 from headrace.store.opening import STORES, open_store
 
@@ -128,6 +137,45 @@ def test_the_file_of_a_version_of_data_is_forgotten_unless_another_has_it(store:
     assert store.read_file(shared) == TEXT
     assert store.forget_data("e", 1)
     assert store.read_file(shared) == TEXT  # a version of a flow has it
+
+
+def test_which_files_are_missing_is_said(store: RunStore) -> None:
+    keep(store, "one")
+    assert store.missing_files(["0" * 64, *CONTENTS]) == {"0" * 64}
+    assert store.missing_files([]) == frozenset()
+
+
+PIECES = (("a.csv", b"x" * 100), ("a.csv", b"yz"), ("b/c.csv", b""), ("b/d.csv", BINARY))
+
+
+def test_large_data_is_kept_in_pieces_and_forgotten_with_the_last_version_of_it(store: RunStore) -> None:
+    kept = store.keep_pieces("c" * 64, iter(PIECES))
+    assert kept == KeptPieces(content="c" * 64, n_pieces=4)
+    for data in ("d", "e"):
+        version = store.keep_data_version(data, digest="x", n_lines=9, content=kept, at=a_time())
+        assert (version.number, version.content) == (1, "c" * 64)
+    store.create_run(a_spec("gone"), n_lines=1, created_at=a_time())
+    store.delete_run("gone")  # contents that nothing refers to go with it
+    assert tuple(store.read_pieces("c" * 64)) == PIECES
+    assert store.forget_data("d", 1)
+    assert tuple(store.read_pieces("c" * 64)) == PIECES
+    assert store.forget_data("e", 1)
+    assert tuple(store.read_pieces("c" * 64)) == ()
+    assert store.read_file("c" * 64) is None
+
+
+def test_pieces_that_are_kept_again_are_the_new_ones(store: RunStore) -> None:
+    store.keep_pieces("c" * 64, [("", b"old"), ("", b"same")])
+    kept = store.keep_pieces("c" * 64, [("", b"new"), ("", b"same")])
+    assert store.keep_data_version("d", digest="x", n_lines=1, content=kept, at=a_time()).content == "c" * 64
+    assert tuple(store.read_pieces("c" * 64)) == (("", b"new"), ("", b"same"))
+
+
+def test_a_version_keeps_nothing_of_pieces_that_were_forgotten_meanwhile(store: RunStore) -> None:
+    kept = store.keep_pieces("c" * 64, PIECES)
+    store.keep_data_version("d", digest="x", n_lines=1, content=kept, at=a_time())
+    store.forget_data("d", 1)
+    assert store.keep_data_version("e", digest="x", n_lines=1, content=kept, at=a_time()).content is None
 
 
 def test_a_run_says_which_versions_it_ran_and_they_stay_when_it_goes(store: RunStore) -> None:

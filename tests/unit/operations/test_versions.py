@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from headrace.domain.run import COMPLETED, Run
 from headrace.errors import StateError, UsageError
 from headrace.formats.flow_file import load_flow
 from headrace.operations.diff_flows import diff_versions
-from headrace.operations.keep_version import MOST_DATA_BYTES
+from headrace.operations.kept_data import SMALL_BYTES
 from headrace.operations.read_version import flow_digest
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.versions import (
@@ -242,15 +244,28 @@ def test_a_version_that_names_files_outside_of_its_folder_is_not_written(
     assert codes(caught.value) == ["S833"]
 
 
-def test_data_has_versions_and_small_files_are_kept(workspace: Workspace) -> None:
+def test_data_has_versions_and_its_files_are_kept(workspace: Workspace) -> None:
     first = run(workspace, "first")
     data = workspace.folder / "data.jsonl"
-    data.write_text('{"text": "%s"}\n' % ("x" * MOST_DATA_BYTES), encoding="utf-8")
+    data.write_text('{"text": "%s"}\n' % ("x" * SMALL_BYTES), encoding="utf-8")
     second = run(workspace, "second")
     assert (first.spec.data_version, second.spec.data_version) == (1, 2)
     small, large = workspace.store.list_data_versions("data.jsonl")
-    assert (small.n_lines, small.digest, large.content) == (2, first.spec.data_digest, None)
+    assert (small.n_lines, small.digest, large.content) == (2, first.spec.data_digest, large.digest)
     assert workspace.store.read_file(small.content or "") == FILES["p/data.jsonl"].encode()
+
+
+def test_files_that_were_lost_are_kept_again_by_a_run_of_the_flow_as_it_was(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    run(workspace, "first")
+    with closing(sqlite3.connect(workspace.store.place)) as database, database:
+        database.execute("DELETE FROM kept_file")
+    with pytest.raises(StateError, match=r"say\.jinja2 is gone.*") as caught:
+        restore_version(workspace, "echo@1", tmp_path / "out")
+    assert "by a run of the flow as it was" in (caught.value.problems[0].fix or "")
+    assert run(workspace, "second").spec.flow_version == 1
+    assert restore_version(workspace, "echo@1", tmp_path / "out").is_file()
 
 
 def test_differences_stand_by_node(workspace: Workspace) -> None:

@@ -25,7 +25,7 @@ def command(session: Session, *, version: str, file: Path) -> int:
     """Write the file of a version of data.
 
     FILE does not exist; nothing is overwritten. Of data in which a run chose lines the whole file is
-    written. Files of more than 1 MB and folders are not kept.
+    written; of a folder or a pattern, FILE becomes a folder of all files. Data of more than 1 GB is not kept.
     """
     with command_workspace(session) as workspace:
         found = restore_data(workspace, version, file)

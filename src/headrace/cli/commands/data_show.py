@@ -9,7 +9,7 @@ from headrace.cli.options import Verb
 from headrace.cli.session import Session
 from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode
-from headrace.operations.data_versions import find_data, read_data
+from headrace.operations.data_versions import find_data, read_beginning
 
 
 @click.command(
@@ -33,6 +33,6 @@ def command(session: Session, *, version: str, output: str) -> int:
         if output == "json":
             session.write_json(data_to_json(view))
             return ExitCode.OK
-        content = read_data(workspace, view.version) if view.version.content is not None else b""
+        content = read_beginning(workspace, view.version)
     session.write(render_data_version(view, content.decode("utf-8", "replace"), ink=session.terminal.out))
     return ExitCode.OK
