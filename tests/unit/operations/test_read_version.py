@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -175,6 +178,127 @@ def test_another_text_in_any_file_makes_another_id(
     added = data.draw(st.text(st.characters(codec="utf-8", exclude_characters="\r\0\ufeff"), min_size=1))
     (root / name).write_text(text[:place] + added + text[place:], encoding="utf-8", newline="")
     assert flow_digest(flow) != before
+
+
+PROMPTY: Mapping[str, Any] = {
+    "name": "ask",
+    "model": {
+        "api": "chat",
+        "configuration": {"type": "openai", "connection": "open_ai", "model": "gpt-4o"},
+        "parameters": {"temperature": 0.5, "max_tokens": 9, "stop": ["one", "two"]},
+        "response": "first",
+    },
+    "inputs": {"question": {"type": "string", "default": "why"}, "more": {"type": "string", "default": "x"}},
+    "outputs": {"answer": {"type": "string"}},
+    "sample": {"question": "why"},
+}
+BODY = "system:\nBe short.\nuser:\n{{question}} {{more}}\n"
+FLEX: Mapping[str, Any] = {
+    "entry": "code:Answer",
+    "init": {"depth": {"type": "int", "default": 3}, "tone": {"type": "string", "default": "kind"}},
+    "inputs": {"question": {"type": "string"}},
+    "outputs": {"answer": {"type": "string"}},
+    "environment_variables": {"REGION": "north"},
+}
+FLEX_CODE = {
+    "code.py": "import deep.part\n\n\nclass Answer:\n    def __call__(self, question: str) -> dict:\n        return {}\n",
+    "deep/part.py": "PART = 1\n",
+    "requirements.txt": "rapidfuzz==3.9\n",
+}
+
+
+def write_prompty(
+    root: Path, front: Mapping[str, Any] = PROMPTY, body: str = BODY, line_end: str = "\n"
+) -> Path:
+    root.mkdir(parents=True, exist_ok=True)
+    text = f"---\n{yaml.safe_dump(front, sort_keys=False)}---\n{body}"
+    (root / "ask.prompty").write_text(text, encoding="utf-8", newline=line_end)
+    return root / "ask.prompty"
+
+
+def write_flex(
+    root: Path, flow: Mapping[str, Any] = FLEX, code: Mapping[str, str] = FLEX_CODE, line_end: str = "\n"
+) -> Path:
+    for name, text in {**code, "flow.flex.yaml": yaml.safe_dump(flow, sort_keys=False)}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8", newline=line_end)
+    return root
+
+
+@quickly
+@given(data=st.data())
+def test_the_ids_of_prompties_and_flex_flows_stay_likewise(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    base = tmp_path_factory.mktemp("base")
+    before = [digest(write_prompty(base / "p")), digest(write_flex(base / "f"))]
+    root = tmp_path_factory.mktemp("other") / data.draw(st.sampled_from(["a", "deep/er/place", "mit Ümlaut"]))
+    line_end = data.draw(st.sampled_from(["\n", "\r\n"]))
+    prompty_file = write_prompty(root / "p", shuffled(PROMPTY, data.draw), line_end=line_end)
+    flex = write_flex(root / "f", shuffled(FLEX, data.draw), line_end=line_end)
+    assert [digest(prompty_file), digest(flex)] == before
+
+
+@quickly
+@given(data=st.data())
+def test_another_value_or_text_in_a_prompty_or_a_flex_flow_makes_another_id(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    root = tmp_path_factory.mktemp("flow")
+    is_prompty = data.draw(st.booleans())
+    old: Any = PROMPTY if is_prompty else FLEX
+    flow = load_flow(write_prompty(root) if is_prompty else write_flex(root))
+    before = flow_digest(flow)
+    if data.draw(st.booleans()):
+        whole, pointer = old, data.draw(st.sampled_from(scalars(old)))
+        for key in pointer:
+            old = old[key]
+        values = st.one_of(st.text("abc xyz", min_size=1), st.integers(), st.booleans())
+        new = data.draw(values.filter(lambda value: (type(value), value) != (type(old), old)))
+        other = changed(whole, pointer, new)
+        if is_prompty:
+            write_prompty(root, other)
+        else:
+            write_flex(root, other)
+    else:
+        added = data.draw(st.text(st.characters(codec="utf-8", exclude_characters="\r\0\ufeff"), min_size=1))
+        if is_prompty:
+            place = data.draw(st.integers(0, len(BODY)))
+            write_prompty(root, body=BODY[:place] + added + BODY[place:])
+        else:
+            name = data.draw(st.sampled_from(sorted(FLEX_CODE)))
+            place = data.draw(st.integers(0, len(FLEX_CODE[name])))
+            text = FLEX_CODE[name][:place] + added + FLEX_CODE[name][place:]
+            write_flex(root, code={**FLEX_CODE, name: text})
+    assert flow_digest(flow) != before
+
+
+def test_the_id_is_the_same_in_another_process_for_another_person(tmp_path: Path) -> None:
+    folder = lay_out(tmp_path / "one")
+    write_prompty(tmp_path / "one" / "p")
+    write_flex(tmp_path / "one" / "f")
+    flows = ("flow", "p/ask.prompty", "f")
+    before = [digest(tmp_path / "one" / name) for name in flows]
+    code = (
+        "import sys; from pathlib import Path; from headrace.formats.flow_file import load_flow; "
+        "from headrace.operations.read_version import flow_digest; "
+        "print(*(flow_digest(load_flow(Path(name))) for name in sys.argv[1:]))"
+    )
+    other = shutil.copytree(folder.parent, tmp_path / "two" / "elsewhere")
+    for file in other.rglob("*"):
+        file.chmod(0o700)
+        os.utime(file, (1, 1))
+    for number, variables in enumerate(
+        (
+            {"PYTHONHASHSEED": "1", "LC_ALL": "C", "TZ": "Asia/Tokyo", "USER": "somebody"},
+            {"PYTHONHASHSEED": "2", "LC_ALL": "C.UTF-8", "PYTHONUTF8": "1", "USER": "else"},
+        )
+    ):
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path / f"home{number}"), **variables}
+        environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+        asked = (sys.executable, "-c", code, *flows)
+        done = subprocess.run(asked, cwd=other, env=environment, stdout=subprocess.PIPE, check=True)
+        assert done.stdout.decode().split() == before
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
