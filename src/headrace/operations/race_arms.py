@@ -15,6 +15,7 @@ from headrace.domain.scores import LineObservation, MetricSpec
 from headrace.domain.variant import Arm
 from headrace.engine.events import ArmDropped, OnEvent, ignore_event
 from headrace.errors import HeadraceError, Problem, UsageError
+from headrace.evaluation.evaluators.registry import BUILTINS, has_limits
 from headrace.evaluation.race import (
     Field,
     Standing,
@@ -55,8 +56,14 @@ def check_race(experiment: Experiment) -> None:
         what = "A race needs a score that decides, and none is named."
         raise UsageError(Problem(code="G951", what=what, span=place, fix=fix))
     metric = experiment.metrics[0]
-    if metric.kind == "unbounded" and spec.score_range is None:
-        raise UsageError(replace(_without_limits(metric.name, "is declared unbounded"), span=place))
+    if spec.score_range is None:
+        if metric.kind == "unbounded":
+            raise UsageError(replace(_without_limits(metric.name, "is declared unbounded"), span=place))
+        for evaluator in experiment.evaluators:
+            builtin = BUILTINS.get(evaluator.builtin or "")
+            score = metric.name.removeprefix(f"{evaluator.name}.")
+            if builtin is not None and not has_limits(builtin, evaluator.name, score):
+                raise UsageError(replace(_without_limits(metric.name, "has no limits"), span=place))
     for evaluator in experiment.evaluators:
         if sees_baseline(evaluator):
             what = f"The evaluator {evaluator.name!r} looks at what the baseline answered, which a race may drop."

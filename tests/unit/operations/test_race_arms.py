@@ -11,6 +11,7 @@ import pytest
 from tests.support.racing import ARMS, answers, make_race, make_racers
 
 from headrace.config import load_settings
+from headrace.domain.evaluation import EvaluatorSpec
 from headrace.domain.race import RaceSpec
 from headrace.domain.run import CANCELED, COMPLETED, Cap
 from headrace.domain.scores import MetricSpec
@@ -232,6 +233,11 @@ def test_scores_without_limits_do_not_race(workspace: Workspace) -> None:
     with pytest.raises(UsageError) as raised:
         run_experiment(workspace, unbounded)
     assert raised.value.problems[0].code == "G951"
+    timed = (EvaluatorSpec(name="speed", builtin="latency"),)
+    for name in ("speed", "speed.speed"):
+        with pytest.raises(UsageError, match="has no limits"):
+            run_experiment(workspace, replace(experiment, metrics=(MetricSpec(name=name),), evaluators=timed))
+    assert workspace.store.list_runs() == ()
     workspace.folder.joinpath("judge.py").write_text(
         "def passed(answer: str) -> dict:\n    return {'passed': 5.0}\n", "utf-8"
     )

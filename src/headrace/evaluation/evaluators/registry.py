@@ -364,6 +364,13 @@ def directions(builtin: Builtin, name: str) -> dict[str, Direction]:
     return {output.name or name: output.direction for output in builtin.outputs}
 
 
+def has_limits(builtin: Builtin, evaluator: str, score: str) -> bool:
+    """Whether a score of an evaluator that is called so lies from 0 to 1, or is none of its scores."""
+    return not any(
+        output.kind == "unbounded" and (output.name or evaluator) == score for output in builtin.outputs
+    )
+
+
 def _unknown(builtin: Builtin, name: str, known: Mapping[str, EvaluatorOption]) -> Problem:
     guess = nearest(name, list(known))
     fix = f'Did you mean "{guess}"?' if guess else f"Options: {', '.join(known) or 'none'}."
