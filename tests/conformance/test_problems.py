@@ -65,6 +65,7 @@ from tests.support.deployment_cases import (
 )
 from tests.support.evidence import a_traffic, an_exposure
 from tests.support.managed_cases import managed_case
+from tests.support.model_cases import model_problems
 from tests.support.runs import a_time
 from tests.support.scoring_server import Answer, scoring_server
 from tests.support.tool_nodes import MODELS, run_nodes, serving_names
@@ -274,6 +275,7 @@ ACTIONS: dict[str, Action] = {
     "deploy_plan": plan_case,
     "deploy_step": step_case,
     "azure": azure_problems,
+    "model": model_problems,
     "app": app_case,
     "deploy_unsafe": unsafe_case,
     "deploy_move": move_case,

@@ -41,7 +41,7 @@ COMMANDS = [
     "config set", "config show",
     "serve-key create", "serve-key list", "serve-key revoke",
     "deploy plan", "deploy apply", "deploy status", "deploy traffic", "deploy logs", "deploy invoke",
-    "deploy rollback", "deploy destroy", "deploy import", "deploy schema",
+    "deploy rollback", "deploy destroy", "deploy import", "deploy model", "deploy models", "deploy schema",
     "model serve",
 ]  # fmt: skip
 PF_OPTIONS = {

@@ -261,6 +261,13 @@ TREE: Mapping[str, Branch | Place] = {
             "import": _place(
                 "deploy_import", "Take over a managed online endpoint of prompt flow as a deployment file."
             ),
+            "model": _place(
+                "deploy_model",
+                "Deploy a model in an account of Azure OpenAI or Foundry, or change its deployment.",
+            ),
+            "models": _place(
+                "deploy_models", "List the models that are deployed in an account of Azure OpenAI or Foundry."
+            ),
             "schema": _place("deploy_schema", "Print the JSON Schema of deployment files, for editors."),
         },
     ),

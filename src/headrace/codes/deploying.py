@@ -314,4 +314,54 @@ DEPLOY_CODES: Mapping[str, Entry] = {
         "A change that Container Apps did not make",
         "The service refused it, failed, or takes longer than is waited for; applying again goes on where it stopped.",
     ),
+    "X301": Entry(
+        "model-not-offered",
+        "A model that the region does not offer",
+        "Which models there are differs by region and by the kind of account.",
+    ),
+    "X302": Entry(
+        "model-version-not-offered",
+        "A version of a model that the region does not offer",
+        "Versions are offered for a time, and not in every region.",
+    ),
+    "X303": Entry(
+        "sku-not-offered",
+        "A SKU that the version is not offered with",
+        "Standard, provisioned and batch deployments are offered for some versions and in some regions only.",
+    ),
+    "X304": Entry(
+        "capacity-not-offered",
+        "A number of units that is not offered",
+        "Each SKU has a least and a most number of units, and some come in steps.",
+    ),
+    "X305": Entry(
+        "model-retired",
+        "A model that is retired",
+        "It answers nobody any more, so it cannot be deployed.",
+    ),
+    "X306": Entry(
+        "model-quota",
+        "Too little quota for a model",
+        "Each subscription has a limit of units for each model and SKU in each region, over all of its accounts.",
+    ),
+    "X307": Entry(
+        "not-in-account",
+        "Something that the account does not have, or still needs",
+        "A deployment names others of its account: where it spills over to, and the policy that filters its content.",
+    ),
+    "X308": Entry(
+        "no-such-account",
+        "An account that cannot be found",
+        "Models are deployed in an account of Azure OpenAI or Foundry, which has to be there.",
+    ),
+    "X309": Entry(
+        "model-retires",
+        "A model that ends soon",
+        "After its last day it answers nobody; a newer version answers otherwise, so there is time to compare.",
+    ),
+    "X310": Entry(
+        "model-not-deployed",
+        "A deployment of a model that was refused or failed",
+        "The message is that of the service.",
+    ),
 }

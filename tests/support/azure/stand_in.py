@@ -46,6 +46,7 @@ from typing import Protocol
 from tests.support.azure import (
     autoscale,
     blob,
+    cognitive_services,
     container_apps,
     machine_learning,
     prices,
@@ -73,6 +74,7 @@ PROVIDERS = (
     machine_learning,
     registry,
     container_apps,
+    cognitive_services,
 )
 """Modules whose ``register`` adds what they answer."""
 
@@ -135,6 +137,7 @@ class StandIn:
     registries: registry.Registries
     vaults: vault.Vaults
     prices: prices.Prices
+    cognitive_services: cognitive_services.CognitiveServices
     machine_learning: machine_learning.MachineLearning
 
     def __init__(
