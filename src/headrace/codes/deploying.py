@@ -294,7 +294,7 @@ DEPLOY_CODES: Mapping[str, Entry] = {
         "Requests go to deployments that are there and healthy, all of them, or they stay where they are.",
     ),
     "X276": Entry(
-        "image-not-built",
+        "registry-build-failed",
         "An image that was not built",
         "The registry builds images from the packed deployment; the last lines of its log say what went wrong.",
     ),
