@@ -9,11 +9,18 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 _Job = tuple[asyncio.Future[Any], Callable[[], Any]]
+_SHORT_S = 0.001
+"""What takes less on average is short; about what it costs to wake one thread for each of a dozen jobs."""
+
+_WEIGHT = 0.1
+"""Of the newest job in the average."""
+
 _MOST_GIVEN_UP = 4
 """Threads that may be given up while they are still stuck, as a multiple of the limit; more jobs wait for one."""
 
@@ -21,8 +28,10 @@ _MOST_GIVEN_UP = 4
 class ToolThreads:
     """A pool that grows up to ``limit`` threads; use within one event loop.
 
-    Waking a thread or the loop costs more than a short tool, so at most one of each is being woken at a time: a woken
-    thread wakes the next one if jobs remain, before it begins its own, and results are handed over together.
+    Waking a thread or the loop costs more than a short tool, so at most one of each is being woken at a time, and
+    results are handed over together. While jobs are short, the loop wakes one thread once it has given out all jobs of
+    its turn, and that thread does them one after the other. As soon as one of them keeps it, or jobs take longer on
+    average, a woken thread wakes the next one if jobs remain, before it begins its own.
     """
 
     def __init__(self, limit: int) -> None:
@@ -35,6 +44,9 @@ class ToolThreads:
         self._n_idle = 0
         self._n_busy = 0
         self._is_ringing = self._is_handing_over = self._is_closed = False
+        self._is_turn_noted = self._is_watched = False
+        self._mean_s = 0.0
+        self._n_taken = self._n_taken_before = 0
         self._at_work: set[asyncio.Future[Any]] = set()
         self._given_up: set[asyncio.Future[Any]] = set()
 
@@ -52,7 +64,9 @@ class ToolThreads:
             is_starting = is_short and len(self._given_up) < _MOST_GIVEN_UP * self._limit
             self._n_threads += is_starting
             self._jobs.append((future, job))
-            self._ring()
+        if not self._is_turn_noted:
+            self._is_turn_noted = True
+            loop.call_soon(self._end_turn, loop)
         if is_starting:
             threading.Thread(target=self._work, args=(loop,), daemon=True, name="headrace-tool").start()
         try:
@@ -75,6 +89,31 @@ class ToolThreads:
         for _ in range(n_idle):
             self._bell.put(None)
 
+    def _end_turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Wake a thread for the jobs of this turn of the loop."""
+        self._is_turn_noted = False
+        with self._lock:
+            self._ring()
+            is_kept_waiting = self._jobs and self._n_idle
+        if is_kept_waiting and not self._is_watched:
+            self._watch(loop)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """See soon whether jobs are still being taken."""
+        self._is_watched = True
+        self._n_taken_before = self._n_taken
+        loop.call_later(_SHORT_S, self._look, loop)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._is_watched = False
+        with self._lock:
+            if not self._jobs or not self._n_idle:  # a thread that is at work takes the next one by itself
+                return
+            if self._n_taken == self._n_taken_before:
+                self._mean_s = max(self._mean_s, _SHORT_S)
+                self._ring()
+        self._watch(loop)
+
     def _ring(self) -> None:
         """Wake an idle thread if there is work for it; called with the lock."""
         if self._jobs and self._n_idle and not self._is_ringing:
@@ -89,7 +128,9 @@ class ToolThreads:
                     future, job = self._jobs.popleft()
                     if not future.cancelled():
                         self._at_work.add(future)
-                        self._ring()
+                        self._n_taken += 1
+                        if self._mean_s >= _SHORT_S:
+                            self._ring()
                         return future, job
                 if self._is_closed:
                     return None
@@ -102,12 +143,14 @@ class ToolThreads:
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         while (item := self._take()) is not None:
             future, job = item
+            began_s = time.perf_counter()
             outcome: Any = None
             failure: BaseException | None = None
             try:
                 outcome = job()
             except BaseException as error:  # noqa: BLE001 - carried to the awaiting task, which decides
                 failure = error
+            self._mean_s += _WEIGHT * (time.perf_counter() - began_s - self._mean_s)
             if not self._leave(future) or not self._deliver(loop, future, outcome, failure):
                 return
 

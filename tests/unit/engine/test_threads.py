@@ -155,3 +155,23 @@ def test_a_job_that_blocks_holds_up_no_other_while_threads_are_free() -> None:
         threads.close()
 
     asyncio.run(main())
+
+
+def test_a_job_that_keeps_its_thread_holds_up_none_behind_it() -> None:
+    free = threading.Event()
+    both = threading.Barrier(2)
+
+    async def main() -> None:
+        threads = ToolThreads(2)
+        await asyncio.gather(*(threads.run(lambda: both.wait(timeout=10)) for _ in range(2)))
+        for _ in range(100):  # short jobs: one thread is woken for all of a turn
+            await threads.run(int)
+        stuck = asyncio.create_task(threads.run(lambda: free.wait(timeout=10)))
+        behind = [asyncio.create_task(threads.run(int)) for _ in range(5)]
+        assert await asyncio.wait_for(asyncio.gather(*behind), timeout=5) == [0] * 5
+        assert not stuck.done()
+        free.set()
+        assert await stuck
+        threads.close()
+
+    asyncio.run(main())
