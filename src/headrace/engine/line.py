@@ -6,7 +6,7 @@ May catch everything: whatever a tool raises becomes a recorded Problem. Cancell
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,7 @@ from headrace.planning.plan import Step
 from headrace.source import Span
 from headrace.telemetry.attributes import CACHED_FROM, ERROR_TYPE, RUN, flow_attributes, node_attributes
 from headrace.telemetry.spans import ActiveSpan, begin_trace
-from headrace.tools.base import NodeContext
+from headrace.tools.base import INLINE, NodeContext
 
 if TYPE_CHECKING:
     from headrace.domain.cache import CachedResult
@@ -160,9 +160,13 @@ class NodeRunner:
         attempt = _Attempt(context)
         try:
             attempt.arguments = make_arguments(step.bindings, self._values)
-            cache = self._flow.cache
-            call = self._call(attempt) if cache is None else self._find_or_call(attempt, cache)
-            attempt.output = await call
+            tool, cache = self._flow.tools[node.name], self._flow.cache
+            if cache is not None:
+                attempt.output = await self._find_or_call(attempt, cache)
+            elif tool.mode == INLINE:
+                attempt.output = tool.call(attempt.arguments, context)
+            else:
+                attempt.output = await self._call(attempt)
             attempt.status = COMPLETED
         except BaseException as error:
             if must_pass(self._flow, error):
@@ -182,8 +186,8 @@ class NodeRunner:
         except HeadraceError as error:  # a condition of a following node
             raise at_place(error, self._flow.plan.flow.source_map.span(("nodes",))) from error
 
-    def _call(self, attempt: _Attempt) -> Coroutine[Any, Any, Any]:
-        """Call the tool; gives its output."""
+    def _call(self, attempt: _Attempt) -> Awaitable[Any]:
+        """Call the tool, where that takes waiting; gives its output."""
         flow, context = self._flow, attempt.context
         return invoke(
             flow.tools[context.node],
@@ -193,16 +197,23 @@ class NodeRunner:
             timeout_s=flow.limits.node_timeout_s,
         )
 
+    async def _call_any(self, attempt: _Attempt) -> Any:
+        """Call the tool, whatever its mode; gives its output."""
+        tool = self._flow.tools[attempt.context.node]
+        if tool.mode == INLINE:
+            return tool.call(attempt.arguments, attempt.context)
+        return await self._call(attempt)
+
     async def _find_or_call(self, attempt: _Attempt, cache: NodeCache) -> Any:
         """Use a kept result, or call the tool; returns the output."""
         context = attempt.context
         fingerprint = cache.fingerprint(attempt.arguments, context)
         if fingerprint is None:
-            return await self._call(attempt)
+            return await self._call_any(attempt)
         attempt.parts = fingerprint.parts
 
         async def make() -> Any:
-            output = await self._call(attempt)
+            output = await self._call_any(attempt)
             now = cache.fingerprint(attempt.arguments, context)
             if now is None or now.key != fingerprint.key:
                 context.has_effects = True  # it has changed its arguments, which later nodes see as well
@@ -308,8 +319,9 @@ async def run_line(
     texts: dict[str, str] = {}
     problem: Problem | None = None
     try:
-        async with _LineLimit(flow, runner, span):
-            inputs = values.inputs = await read_images(flow, inputs, place)
+        with _LineLimit(flow, runner, span):
+            if flow.images.unread_inputs(flow.plan.flow, inputs):
+                inputs = values.inputs = await read_images(flow, inputs, place)
             await runner.run()
             outputs = await _make_outputs(flow, values, texts, on_text, on_outputs)
             if kept is not None:
@@ -366,17 +378,17 @@ class _LineLimit:
         self._span = span
         self._limit = TimeLimit(flow.limits.line_timeout_s)
 
-    async def __aenter__(self) -> None:
-        await self._limit.__aenter__()
+    def __enter__(self) -> None:
+        self._limit.__enter__()
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         try:
-            await self._limit.__aexit__(kind, error, trace)
+            self._limit.__exit__(kind, error, trace)
         except TimeoutError as cut:
             raise line_timeout(self._flow, self._runner.results) from cut
         if isinstance(error, asyncio.CancelledError):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Awaitable
 from math import ceil
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from headrace.config import ServingLimits
+from headrace.engine.alarms import running_alarms
 from headrace.serving.flow_errors import refusal, timed_out
 from headrace.serving.flow_stream import write_event
 from headrace.serving.load import Load
@@ -57,12 +59,11 @@ class Admission:
         self.n_bytes = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request."""
         if scope["type"] != "http" or scope["method"] != "POST":
-            await self.app(scope, receive, send)
-            return
-        await _Passage(self, scope, receive, send).run()
+            return self.app(scope, receive, send)
+        return _Passage(self, scope, receive, send).run()
 
     async def take_place(self) -> bool:
         """Wait for a place; false when too many wait already."""
@@ -106,8 +107,8 @@ class Admission:
 class _Passage:
     """One request on its way: its body, its wait, its run. Each has a limit, and all end when the client goes."""
 
-    __slots__ = ("_admission", "_began_s", "_body", "_gone", "_has_started", "_is_events", "_is_sending", "_limits",
-                 "_loop", "_n_held", "_receive", "_scope", "_send", "_since_s", "_task", "_timer", "_watcher", "_why",
+    __slots__ = ("_admission", "_alarms", "_began_s", "_body", "_gone", "_has_started", "_is_events", "_is_sending",
+                 "_limits", "_loop", "_n_held", "_receive", "_scope", "_send", "_since_s", "_task", "_watcher", "_why",
                  "_within")  # fmt: skip
 
     def __init__(self, admission: Admission, scope: Scope, receive: Receive, send: Send) -> None:
@@ -116,7 +117,8 @@ class _Passage:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._loop = asyncio.get_running_loop()
+        self._alarms = running_alarms()
+        self._loop = self._alarms.loop
         self._task: asyncio.Task[Any] | None = asyncio.current_task()
         self._body: bytes | None = None
         self._n_held = 0
@@ -126,7 +128,7 @@ class _Passage:
         self._gone: asyncio.Future[Message] | None = None
         self._within = _SLOW_BODY
         self._began_s = self._since_s = self._loop.time()
-        self._timer = self._loop.call_later(_WATCH_AFTER_S, self._look)
+        self._alarms.set(self, self._began_s + _WATCH_AFTER_S)
 
     async def run(self) -> None:
         """Answer the request."""
@@ -140,7 +142,7 @@ class _Passage:
                 raise
             await self._say_why(self._why)
         finally:
-            self._timer.cancel()
+            self._alarms.clear(self)
             if self._watcher is not None:
                 self._watcher.cancel()
             self._admission.n_bytes -= self._n_held
@@ -216,7 +218,7 @@ class _Passage:
         self._is_sending = False
         self._since_s = self._loop.time()
 
-    def _look(self) -> None:
+    def ring(self) -> None:
         """Watch a request that lasts, and end it when its time is over."""
         if self._watcher is None and self._within != _SLOW_BODY:
             self._watcher = self._loop.create_task(self._watch())
@@ -230,7 +232,7 @@ class _Passage:
             return
         if self._watcher is None:
             left_s = min(left_s, _WATCH_AFTER_S)
-        self._timer = self._loop.call_later(min(left_s, 1.0), self._look)
+        self._alarms.set(self, self._loop.time() + min(left_s, 1.0))
 
     async def _watch(self) -> None:
         """End the request when its client goes."""

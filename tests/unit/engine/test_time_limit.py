@@ -17,7 +17,7 @@ def run(work: Callable[[], Awaitable[None]]) -> float:
     loop = VirtualLoop()
 
     async def session() -> None:
-        async with TimeLimit(10):
+        with TimeLimit(10):
             await work()
 
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
@@ -64,9 +64,57 @@ def test_waits_at_the_same_time_count_once() -> None:
 
 def test_wait_that_outlives_its_block_is_harmless() -> None:
     async def session() -> None:
-        async with asyncio.TaskGroup() as group, TimeLimit(10):
-            group.create_task(wait(50))
-            await asyncio.sleep(1)
+        async with asyncio.TaskGroup() as group:
+            with TimeLimit(10):
+                group.create_task(wait(50))
+                await asyncio.sleep(1)
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(session())
+
+
+def test_an_inner_limit_is_not_the_outer_one() -> None:
+    async def session() -> None:
+        with TimeLimit(20) as outer:
+            with pytest.raises(TimeoutError), TimeLimit(10) as inner:
+                await asyncio.sleep(100)
+            assert (inner.expired(), outer.expired()) == (True, False)
+            with pytest.raises(TimeoutError), TimeLimit(5):
+                await asyncio.sleep(100)
+        assert asyncio.get_running_loop().time() == 15
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(session())
+
+
+def test_the_cancellation_of_somebody_else_stays_one() -> None:
+    async def work() -> None:
+        with TimeLimit(10):
+            await asyncio.sleep(100)
+
+    async def session() -> None:
+        task = asyncio.create_task(work())
+        await asyncio.sleep(5)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert asyncio.get_running_loop().time() == 5
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        runner.run(session())
+
+
+def test_a_cancellation_at_the_same_moment_wins() -> None:
+    async def work() -> None:
+        with TimeLimit(10):
+            await asyncio.sleep(100)
+
+    async def session() -> None:
+        task = asyncio.create_task(work())
+        await asyncio.sleep(0)
+        asyncio.get_running_loop().call_at(10, task.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await task
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         runner.run(session())
