@@ -65,6 +65,8 @@ def mask_line(result: LineResult, secrets: Collection[str], flow: Flow) -> LineR
         secrets: Values that connections gave out so far.
         flow: Declares which inputs are secret; those are masked whatever their length.
     """
+    if not secrets and "secret" not in [item.type for item in flow.inputs.values()]:
+        return result
     declared = {
         name: MASK for name, item in flow.inputs.items() if item.type == "secret" and name in result.inputs
     }

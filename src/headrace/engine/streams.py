@@ -10,10 +10,13 @@ from headrace.engine.threads import ToolThreads
 
 OnPiece = Callable[[str], None]
 
+_PLAIN = frozenset({str, int, float, bool, type(None), dict, list, tuple})
+"""Types that are looked at sooner than whether something is of an abstract class."""
+
 
 def is_stream(value: Any) -> bool:
     """Whether a tool returned a generator, synchronous or asynchronous."""
-    return isinstance(value, (Generator, AsyncGenerator))
+    return type(value) not in _PLAIN and isinstance(value, (Generator, AsyncGenerator))
 
 
 async def collect(value: Any, threads: ToolThreads, on_piece: OnPiece | None = None) -> str:

@@ -398,6 +398,7 @@ class FlowSession:
         self._attributes = attributes
         self._open_client = open_client or self._client
         self._clients: dict[Hashable, ModelClient] = {}
+        self._given_secrets = secret_settings(loaded.flow.init_values)
 
     async def __aenter__(self) -> PreparedFlow:
         sink = self._workspace.span_sink
@@ -424,8 +425,8 @@ class FlowSession:
                 stack.push_async_callback(client.close)
 
     def _secrets(self) -> Collection[str]:
-        given = secret_settings(self._loaded.flow.init_values)
-        return self._workspace.connections.revealed().union(given)
+        revealed = self._workspace.connections.revealed()
+        return revealed.union(self._given_secrets) if self._given_secrets else revealed
 
     def _client(self, wanted: str | Connection) -> ModelClient:
         key = wanted if isinstance(wanted, str) else _connection_key(wanted)

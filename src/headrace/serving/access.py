@@ -11,8 +11,9 @@ machine, so that a name which is pointed at it later is no way in.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from contextlib import suppress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -44,6 +45,7 @@ _ALWAYS = (
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+_ALWAYS_WITH_POLICY = (*_ALWAYS, _POLICY)
 _OURS = frozenset(name for name, _ in _ALWAYS)
 _EXPOSED = (
     b"retry-after, ratelimit, ratelimit-policy, x-request-id, x-ms-client-request-id, x-headrace-flow-version, "
@@ -115,7 +117,7 @@ class _Access:
     async def _answer_caller(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, if its caller may ask now."""
         try:
-            caller = await self._callers.find(scope["headers"])
+            caller = self._callers.anybody or await self._callers.find(scope["headers"])
         except RefusedError as error:
             await _refuse_caller(error)(scope, receive, send)
             return
@@ -169,21 +171,23 @@ class _Headed:
         self._send = send
         self._fields = fields
 
-    async def add(self, message: Message) -> None:
+    def add(self, message: Message) -> Awaitable[None]:
         """Pass a message on, with the fields."""
         if message["type"] == "http.response.start":
             message["headers"] = [*message.get("headers", ()), *self._fields]
-        await self._send(message)
+        return self._send(message)
 
-    async def send(self, message: Message) -> None:
+    def send(self, message: Message) -> Awaitable[None]:
         """Pass a message on, with the fields and with what browsers are told always."""
         if message["type"] == "http.response.start":
-            given = [item for item in message.get("headers", ()) if item[0].lower() not in _OURS]
-            has_policy = any(name.lower() == _POLICY[0] for name, _ in given)
-            message["headers"] = [*given, *_ALWAYS, *(() if has_policy else (_POLICY,)), *self._fields]
-        await self._send(message)
+            headers = [item for item in message.get("headers", ()) if item[0].lower() not in _OURS]
+            has_policy = _POLICY[0] in [item[0].lower() for item in headers]
+            headers += _ALWAYS if has_policy else _ALWAYS_WITH_POLICY
+            message["headers"] = [*headers, *self._fields] if self._fields else headers
+        return self._send(message)
 
 
+@lru_cache(maxsize=64)
 def _is_loopback_name(host: bytes) -> bool:
     return _PORT.sub("", host.decode("latin-1").lower()) in LOOPBACK_NAMES
 

@@ -59,6 +59,9 @@ class Callers:
     Raises:
         DefinitionError: The file of keys is wrong.
         UsageError: C505 for tokens without the extra ``entra``.
+
+    Attributes:
+        anybody: Who asks where nobody has to say; ``None`` where somebody has to.
     """
 
     def __init__(self, rules: AccessRules) -> None:
@@ -67,7 +70,7 @@ class Callers:
         self._check_token: CheckToken | None = None
         if rules.tokens is not None:
             self._check_token = load_optional(OPEN_TOKEN_CHECK, extra="entra")(rules.tokens)
-        self._asks = rules.asks_who
+        self.anybody = None if rules.asks_who else Caller(name=ANYBODY, rate=self._rate)
 
     async def find(self, headers: Iterable[tuple[bytes, bytes]]) -> Caller:
         """Who asks.
@@ -75,8 +78,8 @@ class Callers:
         Raises:
             RefusedError: Nobody that may.
         """
-        if not self._asks:
-            return Caller(name=ANYBODY, rate=self._rate)
+        if self.anybody is not None:
+            return self.anybody
         shown = _shown(headers)
         if shown is None:
             raise RefusedError(reason=self._wanted(), error="")

@@ -33,16 +33,17 @@ def fit_inputs(flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: T201, T202 or T210 for every input that does not fit, is missing or names a file.
     """
-    missing = [name for name, item in flow.inputs.items() if name not in given and not item.has_default]
+    declared = flow.inputs
+    missing = [name for name, item in declared.items() if name not in given and not item.has_default]
     if missing:
         what = f"Required input fields {missing} are missing in request data."
         raise UsageError(Problem(code="T202", what=what, fix="Send a JSON object with all of them."))
-    values, problems = make_inputs(flow, {name: given[name] for name in flow.inputs if name in given})
+    values, problems = make_inputs(flow, {name: given[name] for name in declared if name in given})
     sent = {name: value for name, value in values.items() if name in given}
-    problems = (*problems, *check_sent_images(flow, sent))
-    errors = [problem for problem in problems if problem.severity == "error"]
-    if errors:
-        raise UsageError(*errors)
+    if problems := (*problems, *check_sent_images(flow, sent)):
+        errors = [problem for problem in problems if problem.severity == "error"]
+        if errors:
+            raise UsageError(*errors)
     return values
 
 
@@ -54,7 +55,8 @@ def read_json(body: bytes) -> Any:
         UsageError: D401 for one that nests too deep.
     """
     value = json.loads(body)
-    if _is_deep(value):
+    # What has fewer brackets cannot be deeper.
+    if body.count(b"[") + body.count(b"{") > MAX_DEPTH and _is_deep(value):
         what = f"The request nests lists and objects more than {MAX_DEPTH} deep."
         raise UsageError(Problem(code="D401", what=what, fix="Send flatter values."))
     return value

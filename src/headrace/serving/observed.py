@@ -8,7 +8,7 @@ that nobody without a key chooses what is sampled, or adds to the trace of someb
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -58,11 +58,12 @@ class _Observed:
         self._access_log = access_log
         self._is_needed = sink.scope.is_passed_on or access_log is not None
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request."""
         if scope["type"] != "http" or scope["path"] in _PROBES:
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
+        if not self._is_needed and b"traceparent" not in dict(scope["headers"]):
+            return self._app(scope, receive, send)
         headers = {
             name.decode("latin-1"): value.decode("latin-1")
             for name, value in scope["headers"]
@@ -70,22 +71,21 @@ class _Observed:
         }
         caller = read_caller(headers) if "traceparent" in headers else None
         if not self._is_needed and caller is None:
-            await self._app(scope, receive, send)
-            return
-        await self._answer_seen(scope, receive, send, self._begin(scope, headers, caller))
+            return self._app(scope, receive, send)
+        return self._answer_seen(scope, receive, send, self._begin(scope, headers, caller))
 
     async def _answer_seen(self, scope: Scope, receive: Receive, send: Send, span: ActiveSpan) -> None:
         attributes = span.attributes
         counted = {names.HTTP_METHOD: attributes[names.HTTP_METHOD], names.URL_SCHEME: scope["scheme"]}
         n_bytes = 0
 
-        async def send_seen(message: Message) -> None:
+        def send_seen(message: Message) -> Awaitable[None]:
             nonlocal n_bytes
             if message["type"] == "http.response.start":
                 attributes[names.HTTP_STATUS] = message["status"]
             else:
                 n_bytes += len(message.get("body", b""))
-            await send(message)
+            return send(message)
 
         token = enclosing_span.set(span)
         self._sink.count(_IN_FLIGHT, 1, counted)

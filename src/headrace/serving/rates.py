@@ -49,6 +49,9 @@ class Turn:
     fields: Fields = ()
 
 
+_GO_ON = Turn(retry_after_s=None)
+
+
 class Rates:
     """The limits of one process."""
 
@@ -59,7 +62,7 @@ class Rates:
     def enter(self, name: str, limit: RateLimit) -> Turn:
         """Count one request of a caller."""
         if not limit.is_limit:
-            return Turn(retry_after_s=None)
+            return _GO_ON
         now = self._clock()
         caller = self._caller(name, limit, now)
         wait_s: float | None = None

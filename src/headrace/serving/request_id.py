@@ -6,6 +6,7 @@ It is the id of the run of the line, as under prompt flow's server; ``scope["hea
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable
 from random import Random
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +16,10 @@ REQUEST_ID = "headrace.request_id"
 
 # Not uuid4, which asks the system each time; ids have to be unique, not secret.
 _ids = Random()  # noqa: S311
+
+_FIXED_BITS = 0x4000 << 64 | 0x8000 << 48
+_RANDOM_BITS = ~(0xF000 << 64 | 0xC000 << 48)
+"""RFC 9562, 5.4: the version and the variant."""
 
 _NAMES = (b"x-request-id", b"x-ms-client-request-id")
 _FORM = re.compile(rb"[A-Za-z0-9_.:/+=@-]{1,128}")
@@ -32,22 +37,21 @@ class RequestIds:
             await self._app(scope, receive, send)
             return
         given = {name: value for name, value in scope["headers"] if name in _NAMES and _FORM.fullmatch(value)}
-        chosen = given.get(_NAMES[0]) or given.get(_NAMES[1]) or new_id().encode()
-        answered = [(_NAMES[0], chosen)]
+        chosen = given.get(_NAMES[0]) or given.get(_NAMES[1])
+        scope[REQUEST_ID] = new_id() if chosen is None else chosen.decode("ascii")
+        answered = [(_NAMES[0], chosen or scope[REQUEST_ID].encode())]
         if _NAMES[1] in given:
             answered.append((_NAMES[1], given[_NAMES[1]]))
-        scope[REQUEST_ID] = chosen.decode("ascii")
 
-        async def send_with_id(message: Message) -> None:
+        def send_with_id(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message.get("headers", ()), *answered]
-            await send(message)
+            return send(message)
 
         await self._app(scope, receive, send_with_id)
 
 
 def new_id() -> str:
     """A UUID of version 4, written without the class, whose objects cost more than all the rest."""
-    bits = f"{_ids.getrandbits(122):031x}"
-    variant = "89ab"[int(bits[0], 16)]
-    return f"{bits[1:9]}-{bits[9:13]}-4{bits[13:16]}-{variant}{bits[16:19]}-{bits[19:]}"
+    bits = "%032x" % (_ids.getrandbits(128) & _RANDOM_BITS | _FIXED_BITS)
+    return f"{bits[:8]}-{bits[8:12]}-{bits[12:16]}-{bits[16:20]}-{bits[20:]}"

@@ -7,8 +7,8 @@ has ended.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -145,14 +145,16 @@ class FlowCall:
         """
         self.inputs = fit(self.version.flow.plan.flow)
 
-    async def run(self, *, on_outputs: OnOutputs | None = None, on_text: OnText | None = None) -> LineResult:
+    def run(
+        self, *, on_outputs: OnOutputs | None = None, on_text: OnText | None = None
+    ) -> Coroutine[Any, Any, LineResult]:
         """Run the line over the inputs that were taken; a failure of the flow is a result.
 
         Args:
             on_outputs: Hears the outputs that do not stream.
             on_text: Hears the pieces of the others.
         """
-        return await self.version.run_line(
+        return self.version.run_line(
             self.inputs,
             line_number=self.line_number,
             on_outputs=on_outputs,
@@ -178,6 +180,22 @@ class _Turn:
         self.n_requests -= 1
         if self.is_over and not self.n_requests:
             self.ended.set()
+
+
+class _WholeCall:
+    """A request of a flow that is served whole, as a block of its version."""
+
+    __slots__ = ("_line_number", "_turn")
+
+    def __init__(self, turn: _Turn, line_number: int) -> None:
+        self._turn = turn
+        self._line_number = line_number
+
+    def __enter__(self) -> FlowCall:
+        return FlowCall(self._turn.__enter__(), self._line_number)
+
+    def __exit__(self, *_: object) -> None:
+        self._turn.__exit__()
 
 
 class ServedFlow:
@@ -209,8 +227,7 @@ class ServedFlow:
         self.n_requests += 1
         return self._turn
 
-    @contextmanager
-    def call(self, scope: Scope, body: Any) -> Iterator[FlowCall]:
+    def call(self, scope: Scope, body: Any) -> AbstractContextManager[FlowCall]:
         """One request, whose version is kept open during the block.
 
         Args:
@@ -221,8 +238,8 @@ class ServedFlow:
             UsageError: The request asks for something that is not there.
         """
         del scope, body
-        with self.use() as version:
-            yield FlowCall(version, self.n_requests)
+        self.n_requests += 1
+        return _WholeCall(self._turn, self.n_requests)
 
     def shown_feedback(self, body: bytes) -> bytes:
         """What the span of a feedback may show of its body."""

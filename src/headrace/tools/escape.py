@@ -75,10 +75,11 @@ def escape_values(values: Mapping[str, Any], names: Collection[str]) -> EscapedV
         names: Those that come straight from flow inputs.
     """
     outside = [name for name in names if name in values]
-    marks = frozenset[str]().union(
-        *(value.marks for value in values.values() if isinstance(value, PromptText))
-    )
-    if any(_OPENING.search(text) for name in outside for text in _texts(values[name])):
+    marks = frozenset[str]()
+    for value in values.values():
+        if isinstance(value, PromptText):
+            marks |= value.marks
+    if any(_is_opening(values[name]) for name in outside):
         used = "".join(text for value in values.values() for text in _texts(value))
         mark = next(char for char in _candidates() if char not in used and _escaped(char) not in used)
         marks |= {mark}
@@ -115,6 +116,13 @@ def _mark(value: Any, mark: str) -> Any:
     if isinstance(value, dict):
         return {key: _mark(item, mark) for key, item in value.items()}
     return value
+
+
+def _is_opening(value: Any) -> bool:
+    """Whether a text in a value could open something."""
+    if type(value) is str:
+        return _OPENING.search(value) is not None
+    return any(_OPENING.search(text) for text in _texts(value))
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -76,8 +76,10 @@ class FunctionTool:
         """
         if self._folder is not None:
             activate_project(self._folder)
-        given = {name: value for name, value in arguments.items() if name not in self._consumed}
-        values = {**given, **self._fixed}
+        values = {**arguments, **self._fixed}
+        for name in self._consumed:
+            if name not in self._fixed:
+                values.pop(name, None)
         if self.spec.takes_any and context.inputs_to_escape:
             values[INPUTS_TO_ESCAPE] = list(context.inputs_to_escape)
         return call_function(self._function, values, context, self.mode)

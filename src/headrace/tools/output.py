@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from typing import Any
 
 KEPT_CHARACTERS = 1_000_000
@@ -82,21 +82,27 @@ class _NodeStream:
         return getattr(self._stream, name)
 
 
-@contextmanager
-def capture_output(logs: MutableMapping[str, str]) -> Iterator[None]:
+class capture_output:  # noqa: N801 - reads as a verb; a class, because every call of a tool enters one
     """Keep what this task or thread prints during the block.
 
     Args:
         logs: Receives the text under ``stdout`` and ``stderr``; untouched when nothing is printed.
     """
-    _stand_in()
-    capture = _Capture(logs)
-    token = _capture.set(capture)
-    try:
-        yield
-    finally:
-        _capture.reset(token)
-        capture.finish()
+
+    __slots__ = ("_kept", "_token")
+
+    def __init__(self, logs: MutableMapping[str, str]) -> None:
+        self._kept = _Capture(logs)
+        self._token: Token[_Capture | None] | None = None
+
+    def __enter__(self) -> None:
+        _stand_in()
+        self._token = _capture.set(self._kept)
+
+    def __exit__(self, *_: object) -> None:
+        if self._token is not None:
+            _capture.reset(self._token)
+        self._kept.finish()
 
 
 @contextmanager
