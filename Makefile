@@ -3,15 +3,17 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STOCK ?= .venv-promptflow
+RECORDED := build/azure-requests
+DEPLOYS := $(wildcard tests/conformance/azure tests/conformance/targets tests/unit/deploy tests/integration/*container_app* tests/integration/*deploy*)
 # One more than there are cores, because tests also wait for servers and other processes.
 PROCESSES ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format types imports sizes docs bench calibration conformance faults fuzz soak ray browser lock clean
+.PHONY: help demo test check lint format types imports sizes docs bench calibration conformance faults fuzz soak ray browser azure-schemas lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -96,6 +98,11 @@ $(VENV)/.browser: pyproject.toml $(VENV)/.dev
 
 browser: $(VENV)/.browser ## the pages of comparisons and served flows in Chromium; needs Debian's chromium and chromium-driver
 	$(BIN)/python -m pytest -m browser tests/browser
+
+azure-schemas: $(VENV)/.dev ## what the suite sends to Azure's stand-in against Azure's schemas (HEADRACE_AZURE_SCHEMAS, ../shared/azure-specs)
+	rm -rf $(RECORDED) && mkdir -p $(RECORDED)
+	HEADRACE_AZURE_RECORD=$(abspath $(RECORDED)) $(BIN)/python -m pytest --numprocesses $(PROCESSES) $(DEPLOYS)
+	HEADRACE_AZURE_RECORD=$(abspath $(RECORDED)) $(BIN)/python -m pytest -m azure_schemas tests/azure_schemas
 
 lock: $(VENV)/.dev ## write constraints.txt from what is installed now
 	$(BIN)/python -m pip list --format=freeze --exclude headrace --exclude pip --exclude setuptools > constraints.txt
