@@ -85,7 +85,7 @@ class AzureCredential:
     """A credential for Azure's packages that knows how it came by its tokens.
 
     Attributes:
-        attempts: What was tried when a token was last fetched, in order.
+        attempts: What was tried, in order, until one way gave the first token, or when none did at last.
     """
 
     def __init__(self) -> None:
@@ -133,11 +133,15 @@ class AzureCredential:
         self.close()
 
     def _fetch(self, fetch: Any, scopes: Sequence[str], options: dict[str, Any]) -> Any:
+        before = tuple(self.attempts)
         self.attempts.clear()
         try:
-            return fetch(*scopes, **options)
+            token = fetch(*scopes, **options)
         except _azure_error() as error:
             raise AccessDeniedError(self._no_token()) from error
+        if any(attempt.gave_token for attempt in before):
+            self.attempts[:] = before  # later on the chain asks only the one that worked
+        return token
 
     def _no_token(self) -> Problem:
         said = "\n".join(attempt.said for attempt in self.attempts)

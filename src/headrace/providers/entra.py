@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from headrace.errors import AccessDeniedError, Problem
+from headrace.providers.azure_credential import SIGN_IN, AzureCredential
 from headrace.providers.endpoint import Endpoint
-from headrace.providers.loading import load_optional
 
 # Requests that are under way when a token ends must still find it valid.
 _RENEW_BEFORE_S = 300.0
@@ -55,7 +55,7 @@ class EntraTokens:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._endpoint = endpoint
-        self._open_credential = open_credential or _default_credential
+        self._open_credential = open_credential or AzureCredential
         self._clock = clock
         self._credential: Credential | None = None
         self._held: AccessToken | None = None
@@ -83,13 +83,10 @@ class EntraTokens:
             self._credential = self._open_credential()
         try:
             return self._credential.get_token(self._endpoint.scope or "")
+        except AccessDeniedError as error:
+            raise AccessDeniedError(_no_token(self._endpoint, error.problems[0])) from error
         except _azure_error() as error:
             raise AccessDeniedError(_no_token(self._endpoint, type(error).__name__)) from error
-
-
-def _default_credential() -> Credential:
-    credential: Credential = load_optional("azure.identity:DefaultAzureCredential", extra="azure")()
-    return credential
 
 
 def _azure_error() -> Any:
@@ -97,11 +94,14 @@ def _azure_error() -> Any:
     return import_module("azure.core.exceptions").AzureError
 
 
-def _no_token(endpoint: Endpoint, kind: str) -> Problem:
+def _no_token(endpoint: Endpoint, why: str | Problem) -> Problem:
     connection = endpoint.connection
+    tried = why if isinstance(why, Problem) else None
+    kind = "" if tried else f" ({why})"
+    advice = (tried.fix if tried else None) or SIGN_IN
     return Problem(
         code="P701",
-        what=f'Microsoft Entra ID gave no token for connection "{connection.name}" ({kind}).',
-        fix="Sign in with `az login`, or set AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET, or "
-        f"give the connection ({connection.origin}) an api_key.",
+        what=f'Microsoft Entra ID gave no token for connection "{connection.name}"{kind}.',
+        fix=f"{advice.rstrip('.')}; or give the connection ({connection.origin}) an api_key.",
+        detail=tried.detail if tried else (),
     )

@@ -158,3 +158,19 @@ def test_without_a_way_to_sign_in_all_that_was_tried_is_said(azure: StandIn, pro
     assert "X201" in refused.stderr
     assert "AADSTS7000215" in refused.stderr
     assert "DefaultAzureCredential failed" not in refused.stderr
+
+
+def test_a_model_that_is_called_by_identity_says_what_was_tried(
+    azure: StandIn, service: Service, project: Path
+) -> None:
+    folder = project / ".headrace" / "connections"
+    folder.mkdir(parents=True)
+    (folder / "my_aoai.yaml").write_text(
+        "type: azure_open_ai\napi_base: https://x.openai.azure.com\n", "utf-8"
+    )
+    refused = headrace(azure, project, "flow", "test", "--flow", "flow", AZURE_CLIENT_SECRET="wrong")
+    assert refused.returncode == 4
+    assert "P701" in refused.stderr
+    assert "AADSTS7000215" in refused.stderr
+    assert "AZURE_CLIENT_SECRET" in refused.stderr
+    assert service.let_in == []

@@ -37,6 +37,17 @@ def test_what_gave_the_token_is_said(azure: StandIn) -> None:
         assert len(credential.report()) == 1
 
 
+def test_what_was_tried_before_it_worked_stays_known(azure: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    azure.directory.has_metadata_service = True
+    azure.directory.machine = azure.directory.add()
+    for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
+        monkeypatch.delenv(name)
+    with AzureCredential() as credential:
+        for scope in (SCOPE, "https://vault.azure.net/.default"):
+            assert credential.get_token(scope).token
+            assert [attempt.gave_token for attempt in credential.attempts] == [False, False, True]
+
+
 def test_everything_that_was_tried_is_listed_without_anything_secret(
     azure: StandIn, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
