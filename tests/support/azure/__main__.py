@@ -11,6 +11,7 @@ import json
 import shlex
 import signal
 import sys
+import threading
 from dataclasses import asdict
 from pathlib import Path
 
@@ -34,7 +35,11 @@ def main() -> None:
         else:
             lines = [f"export {name}={shlex.quote(value)}" for name, value in azure.environment.items()]
             print("\n".join(lines), flush=True)  # noqa: T201
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        # No masks: the servers that are started here would inherit them, and never end.
+        ended = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: ended.set())
+        ended.wait()
 
 
 def control(azure: StandIn, request: Request) -> Response:
@@ -57,5 +62,4 @@ def control(azure: StandIn, request: Request) -> Response:
 
 
 if __name__ == "__main__":
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     sys.exit(main())
