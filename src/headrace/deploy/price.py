@@ -117,13 +117,14 @@ def _machine(instance_type: str, region: str, prices: _Prices) -> Hourly | str:
     """A managed online endpoint costs what its virtual machines cost."""
     sku = instance_type if instance_type.lower().startswith("standard_") else f"Standard_{instance_type}"
     rule = f"serviceName eq 'Virtual Machines' and armRegionName eq '{region}' and armSkuName eq '{sku}'"
-    found = prices.find(f"{rule} and priceType eq 'Consumption'")
+    found = prices.find(rule)
     if isinstance(found, str):
         return found
     fitting = [
         float(item["retailPrice"])
         for item in found
-        if item.get("unitOfMeasure") == "1 Hour"
+        if _is_paid_by_use(item)
+        and item.get("unitOfMeasure") == "1 Hour"
         and not any(word in _words(item) for word in ("windows", "spot", "low priority"))
     ]
     if not fitting:
@@ -134,7 +135,7 @@ def _machine(instance_type: str, region: str, prices: _Prices) -> Hourly | str:
 def _container(size: Size, region: str, prices: _Prices) -> Hourly | str:
     """An app on the consumption plan costs its cores and its memory for every second in which it works."""
     rule = f"serviceName eq 'Azure Container Apps' and armRegionName eq '{region}'"
-    found = prices.find(f"{rule} and priceType eq 'Consumption'")
+    found = prices.find(rule)
     if isinstance(found, str):
         return found
     cpu = _active(found, "vcpu")
@@ -151,12 +152,18 @@ def _active(items: Sequence[Mapping[str, Any]], what: str) -> float | None:
     prices = [
         float(item["retailPrice"])
         for item in items
-        if what in _words(item)
+        if _is_paid_by_use(item)
+        and what in _words(item)
         and "active" in _words(item)
         and "second" in str(item.get("unitOfMeasure", "")).lower()
         and float(item["retailPrice"]) > 0
     ]
     return max(prices) if prices else None
+
+
+def _is_paid_by_use(item: Mapping[str, Any]) -> bool:
+    """Whether it is neither a reservation, whose price is one of years, nor for tests of subscribers only."""
+    return item.get("type") in ("", "Consumption")
 
 
 def _words(item: Mapping[str, Any]) -> str:
@@ -219,7 +226,7 @@ def _slim(item: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         KeyError, ValueError, TypeError: It has no price.
     """
-    names = ("productName", "skuName", "meterName", "unitOfMeasure", "armSkuName")
+    names = ("productName", "skuName", "meterName", "unitOfMeasure", "armSkuName", "type")
     return {**{name: item.get(name, "") for name in names}, "retailPrice": float(item["retailPrice"])}
 
 
