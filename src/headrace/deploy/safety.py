@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from headrace.deploy.base import Traits
 from headrace.deploy.places import DEAD
@@ -138,7 +138,8 @@ def raise_if_unsafe(plan: DeployPlan, allowed: Collection[str]) -> None:
 def _reason(
     plan: DeployPlan, name: str, code: str, what: str, fix: str, pointer: Pointer = ()
 ) -> tuple[str, Problem]:
-    span = plan.endpoint.span(*pointer) if pointer else None
+    known = plan.endpoint.source_map
+    span = known.span(pointer) if known is not None and pointer in known.values else None
     fix = f"{fix} To do it all the same: --allow {name}"
     return name, Problem(code=code, what=what, span=span, pointer=pointer, fix=fix)
 
@@ -243,19 +244,16 @@ def _of_deployments(
     for deployment, problem in problems.items():
         concerned = _made(plan) if name == DIRTY else _made(plan) | gaining
         if deployment in concerned:
-            yield _reason(plan, name, problem.code, problem.what, problem.fix or "", problem.pointer)
+            yield name, _overridable(problem, name)
+
+
+def _overridable(problem: Problem, name: str) -> Problem:
+    return replace(problem, fix=f"{problem.fix or ''} To do it all the same: --allow {name}".strip())
 
 
 def _secrets(plan: DeployPlan, findings: Findings) -> Iterator[tuple[str, Problem]]:
     if _made(plan) or _change(plan, "create endpoint") or _change(plan, "update endpoint"):
-        for problem in findings.secrets:
-            fix = f"{problem.fix} To do it all the same: --allow {PLAIN_SECRET}"
-            yield (
-                PLAIN_SECRET,
-                Problem(
-                    code=problem.code, what=problem.what, span=problem.span, pointer=problem.pointer, fix=fix
-                ),
-            )
+        yield from ((PLAIN_SECRET, _overridable(problem, PLAIN_SECRET)) for problem in findings.secrets)
 
 
 def _open(plan: DeployPlan) -> Iterator[tuple[str, Problem]]:
@@ -313,4 +311,4 @@ def _untested(plan: DeployPlan, findings: Findings) -> Iterator[tuple[str, Probl
     for change in plan.changes:
         problem = findings.untested.get(change.deployment)
         if change.action == "smoke test" and problem is not None:
-            yield _reason(plan, UNTESTED, problem.code, problem.what, problem.fix or "", problem.pointer)
+            yield UNTESTED, _overridable(problem, UNTESTED)

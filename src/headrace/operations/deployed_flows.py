@@ -202,7 +202,7 @@ def _inputs_in(path: Path) -> Mapping[str, Any]:
 def no_sample(endpoint: Endpoint, deployment: Deployment, flow: Flow) -> Problem:
     """X153: nothing says what a flow is tried with."""
     needed = [item.name for item in flow.inputs.values() if not item.has_default]
-    pointer = _pointer(deployment, "sample")
+    pointer = _pointer(deployment, "flow")
     what = f"Nothing says what to try {deployment.name or flow.name} with; it needs {', '.join(needed)}."
     fix = "Write inputs into a JSON file, and sample: FILE.json into the deployment file."
     return Problem(code="X153", what=what, pointer=pointer, span=endpoint.span(*pointer), fix=fix)

@@ -62,6 +62,12 @@ class OpenDeployment:
     endpoint: Endpoint
     target: Target
 
+    def named(self, text: str) -> str:
+        """The deployment that a person names, perhaps as the arm that it is: ``few_shot`` is ``few-shot`` at Azure."""
+        is_name = self.endpoint.find(text) is not None
+        arms = {item.arm: item.name for item in self.endpoint.deployments if item.name}
+        return text if is_name else arms.get(text, text)
+
 
 @contextmanager
 def open_deployment(

@@ -90,7 +90,8 @@ def prepare_traffic(
         RemoteError: The target cannot be read.
     """
     there = opened.target.read_state() if state is None else state
-    return _moving(opened, plan_traffic(opened.endpoint, there, shares), is_rollback=False)
+    named = {opened.named(name): share for name, share in shares.items()}
+    return _moving(opened, plan_traffic(opened.endpoint, there, named), is_rollback=False)
 
 
 def prepare_rollback(opened: OpenDeployment, state: EndpointState | None = None) -> PreparedPlan:
@@ -115,7 +116,7 @@ def prepare_destruction(
         RemoteError: The target cannot be read.
     """
     there = opened.target.read_state() if state is None else state
-    plan = plan_destruction(opened.endpoint, there, name)
+    plan = plan_destruction(opened.endpoint, there, None if name is None else opened.named(name))
     return PreparedPlan(plan=replace(plan, unsafe=find_unsafe(plan, opened.target.traits)))
 
 

@@ -62,6 +62,7 @@ def command(
     if data is not None and (inputs or stream):
         fail_usage("--data goes with neither --inputs nor --stream.", "Leave one of them away.")
     with command_deployment(session, file, environment) as opened:
+        name = opened.named(name) if name else None
         if data is not None:
             for columns in _lines(data):
                 answered = ask_deployment(opened, name, columns)

@@ -32,6 +32,7 @@ def command(session: Session, *, file: Path, environment: str | None, name: str 
         fail_usage("--lines takes a number of at least 1.")
     with command_deployment(session, file, environment) as opened:
         state = opened.target.read_state()
+        name = opened.named(name) if name else None
         check_there(opened.endpoint, state, *([name] if name else []))
         names = [name] if name else [item.name for item in state.deployments]
         for one in names:
