@@ -1,0 +1,81 @@
+"""How operations of Azure Machine Learning are waited for, on a clock of our own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from headrace.deploy.managed_waiting import Waiting
+from headrace.errors import RemoteTimeoutError
+
+
+@dataclass
+class Clock:
+    now: float = 0.0
+    slept: list[float] = field(default_factory=list)
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@dataclass
+class Poller:
+    """An operation that takes some seconds of a clock."""
+
+    clock: Clock
+    seconds: float
+
+    def done(self) -> bool:
+        return self.clock.now >= self.seconds
+
+    def wait(self, seconds: float) -> None:
+        self.clock.now += seconds
+
+    def result(self) -> str:
+        return "made"
+
+
+def test_whoever_waits_hears_of_it_now_and_then() -> None:
+    clock, told = Clock(), list[str]()
+    waiting = Waiting(told.append, clock=clock, sleep=clock.sleep)
+    assert waiting.finish(Poller(clock, 70), "Deployment blue", 100) == "made"
+    assert told == ["Deployment blue: 30 s", "Deployment blue: 60 s"]
+
+
+def test_an_operation_that_is_over_at_once_is_not_waited_for() -> None:
+    clock, told = Clock(), list[str]()
+    assert Waiting(told.append, clock=clock, sleep=clock.sleep).finish(Poller(clock, 0), "x", 1) == "made"
+    assert (clock.now, told) == (0.0, [])
+
+
+def test_waiting_for_an_operation_has_an_end() -> None:
+    clock = Clock()
+    with pytest.raises(RemoteTimeoutError) as late:
+        Waiting(lambda _: None, clock=clock, sleep=clock.sleep).finish(
+            Poller(clock, 99), "Deployment blue", 20.5
+        )
+    assert clock.now == 20.5
+    problem = late.value.problems[0]
+    assert (problem.code, problem.what) == ("X213", "Deployment blue: this has not ended after 20 seconds.")
+
+
+def test_what_somebody_else_does_is_looked_at_ever_more_rarely() -> None:
+    clock, told = Clock(), list[str]()
+    states = iter(["creating"] * 8 + ["succeeded"])
+    Waiting(told.append, clock=clock, sleep=clock.sleep).until_quiet(
+        lambda: next(states), "Waiting for x", 100
+    )
+    assert clock.slept == [0.25, 0.5, 1, 2, 4, 8, 10, 10]
+    assert told == ["Waiting for x: creating, 0 s"]
+
+
+def test_waiting_for_others_has_an_end() -> None:
+    clock = Clock()
+    with pytest.raises(RemoteTimeoutError):
+        Waiting(lambda _: None, clock=clock, sleep=clock.sleep).until_quiet(lambda: "updating", "x", 5)
+    assert clock.now == 5
