@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
 from azure.core.polling import LROPoller
 from azure.mgmt.cognitiveservices import CognitiveServicesManagementClient
 from azure.mgmt.cognitiveservices.models import (
@@ -40,6 +40,7 @@ KINDS = ("OpenAI", "AIServices")
 """Kinds of accounts that models are deployed in."""
 
 _LOOK_S = 1.0
+_TRIES = 3
 _TELL_EVERY_S = 30.0
 _QUOTA = re.compile(
     r"require (?P<needed>[\d.]+) new capacity in quota (?P<what>.+?), which is bigger than the current available "
@@ -101,31 +102,44 @@ class ModelDeployments:
         fix = f'Did you mean "{near}"?' if near else f"There are: {', '.join(names) or 'none'}."
         raise UsageError(Problem(code="X308", what=what, fix=fix))
 
-    def read(self, account: ModelAccount, *, with_quotas: bool = True) -> AccountContents:
+    def read(
+        self, account: ModelAccount, *, has_quotas: bool = True, has_policies: bool = True
+    ) -> AccountContents:
         """What an account has, and what its region offers for its kind.
+
+        Args:
+            account: The account.
+            has_quotas: Whether quotas are read; where they may not be, there are none.
+            has_policies: Whether content filter policies are read.
 
         Raises:
             AccessDeniedError, RemoteError: It cannot be read.
         """
         with self._failures(f"the account {account.name}"):
-            offers = [
-                _offer(item.model)
-                for item in self._client.models.list(account.location)
-                if item.model is not None and (item.kind or account.kind) == account.kind
-            ]
+            listed = [item for item in self._client.models.list(account.location) if item.model is not None]
+            own = [item for item in listed if item.kind == account.kind] or listed
+            offers = [_offer(item.model) for item in own]
+            deployments = self._client.deployments.list(account.group, account.name)
+            policies = self._client.rai_policies.list(account.group, account.name) if has_policies else ()
             return AccountContents(
                 account=account,
-                deployments=tuple(map(_deployment, self._list(account))),
+                deployments=tuple(map(_deployment, deployments)),
                 offers=tuple(sorted(offers, key=lambda item: (item.name.lower(), item.version))),
-                quotas=tuple(map(_quota, self._client.usages.list(account.location))) if with_quotas else (),
-                policies=self._policies(account) if with_quotas else (),
+                quotas=self._quotas(account) if has_quotas else (),
+                policies=tuple(str(item.name) for item in policies),
             )
 
-    def _list(self, account: ModelAccount) -> Iterable[Deployment]:
-        return self._client.deployments.list(account.group, account.name)
-
-    def _policies(self, account: ModelAccount) -> tuple[str, ...]:
-        return tuple(str(item.name) for item in self._client.rai_policies.list(account.group, account.name))
+    def _quotas(self, account: ModelAccount) -> tuple[ModelQuota, ...]:
+        """Quotas of the region; they are of the subscription, which not everybody may read who deploys models."""
+        try:
+            return tuple(map(_quota, self._client.usages.list(account.location)))
+        except HttpResponseError as error:
+            if error.status_code not in (403, 404):
+                raise
+            self._tell(
+                f"The quotas of {account.location} cannot be read, so only the service says whether they suffice."
+            )
+            return ()
 
     def put(self, account: ModelAccount, wished: ModelDeployment) -> ModelDeployment:
         """Make a deployment, or change it; made again it does no more.
@@ -135,10 +149,18 @@ class ModelDeployments:
         """
         what = f"the deployment {wished.name}"
         with self._failures(what, wished):
-            self._until_quiet(account, wished.name)
-            poller = self._client.deployments.begin_create_or_update(
-                account.group, account.name, wished.name, _body(wished)
-            )
+            for n_left in reversed(range(_TRIES)):
+                self._until_quiet(account, wished.name)
+                try:
+                    poller = self._client.deployments.begin_create_or_update(
+                        account.group, account.name, wished.name, _body(wished)
+                    )
+                except ResourceExistsError:
+                    # Somebody else is at work, or our own request came through and only its answer was lost.
+                    if not n_left:
+                        raise
+                    continue
+                break
             return _deployment(self._finish(poller, what))
 
     def delete(self, account: ModelAccount, name: str) -> None:
@@ -148,6 +170,7 @@ class ModelDeployments:
             AccessDeniedError, RemoteError: It was not done, or not within its time.
         """
         with self._failures(f"the deployment {name}"):
+            self._until_quiet(account, name)
             try:
                 poller = self._client.deployments.begin_delete(account.group, account.name, name)
             except ResourceNotFoundError:

@@ -143,7 +143,7 @@ def test_quota_that_somebody_took_meanwhile_is_named_by_the_service(azure: Stand
     [
         ({"status": 403}, AccessDeniedError, "X203"),
         ({"status": 400}, RemoteError, "X310"),
-        ({"status": 409}, RemoteError, "X205"),
+        ({"status": 409, "times": None}, RemoteError, "X205"),
         ({"fail_operation": "InternalServerError"}, RemoteError, "X310"),
         ({"status": 429, "times": None, "headers": QUICK}, RateLimitedError, "X211"),
     ],
@@ -163,6 +163,23 @@ def test_short_trouble_is_lived_through(azure: StandIn) -> None:
     azure.faults.add(method="PUT", path="deployments/chat$", times=2, status=429, headers=QUICK)
     azure.faults.add(method="GET", path="/models$", drop="before")
     assert deploy(azure, name="chat", model="gpt-4o-mini").after.state == "Succeeded"
+
+
+def test_who_may_not_read_quotas_deploys_all_the_same(azure: StandIn) -> None:
+    azure.faults.add(method="GET", path="/usages", status=403)
+    told: list[str] = []
+    wish = ModelWish(name="chat", model="gpt-4o-mini", content_filter="Microsoft.Default")
+    plan = deploy_model(place(azure), wish, told.append, today=TODAY, is_dry=False)
+    assert plan.after is not None
+    assert plan.after.content_filter == "Microsoft.Default"
+    assert told[0].startswith("The quotas of westeurope cannot be read")
+
+
+def test_an_answer_that_was_lost_is_asked_for_again(azure: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_deployments, "_LOOK_S", 0.01)
+    azure.faults.add(method="PUT", path="deployments/chat$", drop="after")
+    deploy(azure, name="chat", model="gpt-4o-mini", capacity=10)
+    assert deploy(azure, name="chat", capacity=20).after.capacity == 20
 
 
 def test_waiting_has_an_end(azure: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
