@@ -41,7 +41,8 @@ def _plan_lines(plan: ModelPlan, *, is_done: bool) -> Iterator[str]:
         yield f"{sign} {where}"
     width = max((len(_word(key)) for key in plan.changes), default=0)
     for key, (before, after) in plan.changes.items():
-        change = _value(after) if plan.before is None else f"{_value(before)} → {_value(after)}"
+        is_one = plan.before is None or plan.after is None
+        change = _value(after or before) if is_one else f"{_value(before)} → {_value(after)}"
         yield f"    {_word(key):<{width}}  {change}"
     offer = plan.offer
     if plan.after is not None and offer is not None and offer.retires is not None:

@@ -5,6 +5,8 @@ Microsoft keeps them for workspaces of the classic portal only; models are deplo
 
 from __future__ import annotations
 
+import logging
+
 from azure.ai.ml import MLClient
 
 from headrace.deploy.azure_failures import azure_failures
@@ -21,6 +23,8 @@ def list_serverless(subscription: str, group: str, workspace: str) -> tuple[Serv
     """
     endpoint = Endpoint(name=workspace, target="azureml", deployments=())
     credential = AzureCredential()
+    # The package says with every call that these methods are experimental; they are only read from here.
+    logging.getLogger("azure.ai.ml._utils._experimental").setLevel(logging.ERROR)
     try:
         with azure_failures(f"the workspace {workspace}", endpoint):
             client = MLClient(credential, subscription, group, workspace, enable_telemetry=False)

@@ -47,7 +47,7 @@ from headrace.operations.deploy_models import delete_model, deploy_model, find_p
 )
 @click.option(
     "--upgrade",
-    type=click.Choice(get_args(UpgradePolicy), case_sensitive=False),
+    type=click.Choice(get_args(UpgradePolicy)),
     metavar="POLICY",
     help="When the service takes a newer version: OnceNewDefaultVersionAvailable or another.",
 )
