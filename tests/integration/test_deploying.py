@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.deploying import Place, deploying
+from tests.support.deploying import MEMORY, Place, deploying
 from tests.support.scoring_server import Answer
 
+from headrace.deploy import base
 from headrace.errors import ExitCode
 
 FILE = """\
@@ -285,3 +286,22 @@ def test_changes_that_are_not_committed_make_a_flow_dirty(place: Place) -> None:
 
 def git(folder: Path, *words: str) -> None:
     subprocess.run(["git", "-C", str(folder), *words], check=True, capture_output=True)
+
+
+def test_a_folder_without_a_deployment_file_and_a_target_that_is_not_there_are_said(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "TARGETS", {"local": MEMORY})
+    place.write("deployment.yaml", FILE.replace("local", "azureml") + AZURE)
+    unknown = place.run("deploy plan")
+    (place.folder / "deployment.yaml").unlink()
+    missing = place.run("deploy plan")
+
+    assert (unknown.code, "has no target azureml" in unknown.err) == (ExitCode.USAGE, True)
+    assert (missing.code, "There is no deployment.yaml" in missing.err) == (ExitCode.USAGE, True)
+
+
+AZURE = """\
+azure: {subscription: s, resource_group: rg, workspace: ws}
+size: {instance_type: Standard_DS3_v2}
+"""

@@ -67,7 +67,10 @@ _EXITS: tuple[tuple[ExitCode, str], ...] = (
         "the run store or a file of headrace cannot be read or written, or the operating system refuses: "
         "permissions, a full disk",
     ),
-    (ExitCode.UNDECIDED, "a gate that has not failed and not passed: too few lines to tell"),
+    (
+        ExitCode.UNDECIDED,
+        "a gate that has not failed and not passed: too few lines to tell; or something to do, with `deploy plan --exit-code`",
+    ),
     (ExitCode.CRASH, "a bug of headrace; a crash report was written and its path printed"),
     (ExitCode.INTERRUPTED, "interrupted from the keyboard; lines that were finished are recorded"),
 )

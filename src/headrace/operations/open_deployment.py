@@ -12,8 +12,9 @@ from headrace import __version__
 from headrace.deploy import base
 from headrace.deploy.base import Target, TargetSetup, Tell
 from headrace.domain.deployment import Endpoint
-from headrace.errors import raise_if_errors
+from headrace.errors import Problem, UsageError, raise_if_errors
 from headrace.formats.deployment import FILE_NAME, read_deployment
+from headrace.formats.paths import exists
 from headrace.operations.pack_deployment import packing
 from headrace.operations.workspace import Workspace
 from headrace.providers.loading import load_by_name, load_optional
@@ -82,10 +83,14 @@ def open_deployment(
 
     Raises:
         DefinitionError: The file is wrong, or says what its target cannot do.
-        UsageError: There is no such overlay; C505 when the target's extra is not installed.
+        UsageError: F001 without a file, or such an overlay; C505 when the target's extra is not installed.
     """
+    if choice.file == Path(FILE_NAME) and not exists(choice.file):
+        what = f"There is no {FILE_NAME} in this folder."
+        fix = "Name the file, or write one: a name, a target and a flow are enough to begin with."
+        raise UsageError(Problem(code="F001", what=what, fix=fix))
     endpoint = read_deployment(choice.file, choice.environment, workspace.settings.environment)
-    name = base.TARGETS[endpoint.target]
+    name = _adapter(endpoint)
     extra = base.EXTRAS.get(endpoint.target)
     make = load_by_name(name) if extra is None else load_optional(name, extra=extra)
     with packing(workspace) as pack:
@@ -102,3 +107,13 @@ def open_deployment(
             yield OpenDeployment(workspace=workspace, choice=choice, endpoint=endpoint, target=target)
         finally:
             target.close()
+
+
+def _adapter(endpoint: Endpoint) -> str:
+    name = base.TARGETS.get(endpoint.target)
+    if name is None:
+        what = f"This headrace has no target {endpoint.target}."
+        fix = f"Its targets are: {', '.join(sorted(base.TARGETS))}."
+        span = endpoint.span("target")
+        raise UsageError(Problem(code="C507", what=what, span=span, pointer=("target",), fix=fix))
+    return name

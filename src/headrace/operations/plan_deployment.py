@@ -33,7 +33,11 @@ class PreparedPlan:
 
 
 def prepare_plan(
-    opened: OpenDeployment, state: EndpointState | None = None, *, is_keeping: bool = False
+    opened: OpenDeployment,
+    state: EndpointState | None = None,
+    *,
+    is_keeping: bool = False,
+    is_priced: bool = False,
 ) -> PreparedPlan:
     """The plan from what is there to what the file wishes for.
 
@@ -41,6 +45,7 @@ def prepare_plan(
         opened: The file and its target.
         state: What is there; read unless given.
         is_keeping: Keep versions of flows in the store that are not kept yet.
+        is_priced: Look up what it costs, which may take some seconds.
 
     Raises:
         DefinitionError: A flow or a sample is wrong.
@@ -61,8 +66,10 @@ def prepare_plan(
     )
     plan = replace(plan, unsafe=find_unsafe(plan, opened.target.traits, findings))
     samples = {name: flow.sample for name, flow in zip(names, flows, strict=True) if flow.sample is not None}
-    priced = price_plan(plan, opened.workspace.settings, opened.workspace.state_folder / "prices.json")
-    return PreparedPlan(plan=_with_versions(priced, flows), samples=samples)
+    if is_priced:
+        cache = opened.workspace.state_folder / "prices.json"
+        plan = price_plan(plan, opened.workspace.settings, cache)
+    return PreparedPlan(plan=_with_versions(plan, flows), samples=samples)
 
 
 def _untested(plan: DeployPlan, flows: Sequence[DeployedFlow]) -> dict[str, Problem]:

@@ -48,7 +48,7 @@ def command(
     simply given again. An unsafe plan is refused before its first step, with exit code 5.
     """
     with command_deployment(session, file, environment) as opened:
-        prepared = prepare_plan(opened)
+        prepared = prepare_plan(opened, is_priced=True)
         if form != JSON:
             session.write(render_plan(prepared.plan, session.terminal.out))
         done = apply_deployment(

@@ -53,7 +53,7 @@ def command(
     to do.
     """
     with command_deployment(session, file, environment) as opened:
-        plan = prepare_plan(opened).plan
+        plan = prepare_plan(opened, is_priced=True).plan
     reasons = refused(plan, allowed)
     if form == JSON:
         session.write_json(plan_to_json(plan, allowed))
