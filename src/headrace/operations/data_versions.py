@@ -8,6 +8,7 @@ from pathlib import Path
 
 from headrace.domain.version import DataVersion
 from headrace.errors import Problem, StateError, UsageError, nearest
+from headrace.formats.data_choice import split_choice
 from headrace.formats.paths import exists
 from headrace.operations.keep_version import data_name
 from headrace.operations.kept_data import first_bytes, write_kept
@@ -135,6 +136,8 @@ def _run_data(workspace: Workspace, text: str) -> DataView:
 def _known_name(workspace: Workspace, data: str) -> str:
     """What the store calls data that is given by its name, its path, or the end of its path where that is clear.
 
+    Which lines were chosen need not be said where they were chosen in one way.
+
     Raises:
         UsageError: S831, S834.
     """
@@ -142,7 +145,9 @@ def _known_name(workspace: Workspace, data: str) -> str:
     for name in (data, data_name(workspace, (workspace.cwd / data).resolve())):
         if name in known:
             return name
-    ends = [name for name in known if name.endswith(f"/{data}")]
+    ends = [name for name in known if name.endswith(f"/{data}")] or [
+        name for name in known if f"/{split_choice(Path(name))[0].as_posix()}".endswith(f"/{data}")
+    ]
     if len(ends) == 1:
         return ends[0]
     if ends:

@@ -119,6 +119,18 @@ def test_an_experiment_over_large_data_is_repeated_when_they_are_gone(
     )
 
 
+def test_a_choice_of_lines_need_not_be_named_where_it_is_clear(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "data.jsonl").write_text(large(), "utf-8")
+    first = keep(workspace, "d/data.jsonl#sample=3&seed=1")
+    for name in ("data.jsonl@1", "d/data.jsonl@1", f"{first.data}@1"):
+        assert find_data(workspace, name).version == first
+    keep(workspace, "d/data.jsonl#sample=4&seed=1")
+    with pytest.raises(UsageError) as caught:
+        find_data(workspace, "data.jsonl@1")
+    assert caught.value.problems[0].code == "S834"
+
+
 def damage(workspace: Workspace) -> None:
     (file, *_) = Path(f"{workspace.store.place}.contents").rglob("??/*")
     file.write_bytes(b"something else")
