@@ -28,6 +28,7 @@ from headrace.operations.endpoint_arms import placed_in, with_endpoint_flows
 from headrace.operations.evaluator_flows import Offer, as_flow
 from headrace.operations.named_versions import settle_versions
 from headrace.operations.prepare_flow import loaded_flow
+from headrace.operations.recorded_gates import asks_of_use
 from headrace.operations.run_batch import unlimited
 from headrace.operations.workspace import Workspace
 from headrace.planning.columns import map_lines
@@ -185,14 +186,25 @@ def _check_metrics(experiment: Experiment, flows: Mapping[str, Flow]) -> tuple[P
     known = [name for flow in flows.values() for name in flow.outputs]
     known += [f"{evaluator}.{name}" for evaluator, flow in flows.items() for name in flow.outputs]
     asked: list[tuple[str, Pointer]] = [
-        (metric.name, ("metrics", number)) for number, metric in enumerate(experiment.metrics)
+        (item.metric, (*item.pointer, "metric")) for item in experiment.guardrails
     ]
-    asked += [(item.metric, (*item.pointer, "metric")) for item in experiment.guardrails]
+    asked += [(item.metric, (*item.pointer, "metric")) for item in experiment.gates if not asks_of_use(item)]
+    elsewhere = {name for name, _ in asked}
+    # Scores that gates and guardrails ask about may stand among the metrics as well, behind those of the file.
+    asked += [
+        (metric.name, ("metrics", number))
+        for number, metric in enumerate(experiment.metrics)
+        if metric.name not in elsewhere or _stands_in_file(experiment, number)
+    ]
     return tuple(
         replace(unknown_metric(name, known), span=experiment.place(*pointer))
         for name, pointer in asked
         if name not in known
     )
+
+
+def _stands_in_file(experiment: Experiment, metric: int) -> bool:
+    return experiment.source_map is None or ("metrics", metric) in experiment.source_map.values
 
 
 def unknown_metric(name: str, known: Sequence[str], *, is_logged: bool = False) -> Problem:

@@ -34,6 +34,7 @@ from headrace.operations.gate_baselines import (
     sought_by_result,
 )
 from headrace.operations.named_versions import recorded_versions
+from headrace.operations.recorded_gates import gates_of
 from headrace.operations.stored_comparison import StoredArms, read_stored_arms, recorded_arms
 from headrace.operations.workspace import Workspace
 
@@ -130,15 +131,34 @@ def check_questions(workspace: Workspace | None, experiment: Experiment, specs: 
     names = [arm.name for arm in experiment.arms]
     metrics = {metric.name: metric for metric in experiment.metrics}
     for spec in specs:
-        check_gate(spec)
-        if spec.against is not None and spec.against not in names:
-            _check_outside(workspace, experiment, names, spec)
-        elif spec.test == "budget" and spec.arm is not None:
-            known_arm(spec.arm, names)
-        else:
-            choose_arms(names, experiment.baseline, spec.arm, spec.against)
-        if metrics:
-            _settled_margin(spec, metrics)
+        try:
+            check_gate(spec)
+            if spec.against is not None and spec.against not in names:
+                _check_outside(workspace, experiment, names, spec)
+            elif spec.test == "budget" and spec.arm is not None:
+                known_arm(spec.arm, names)
+            else:
+                choose_arms(names, experiment.baseline, spec.arm, spec.against)
+            if metrics:
+                _settled_margin(spec, metrics)
+        except UsageError as error:
+            raise _placed(experiment, spec, error) from None
+
+
+def _placed(experiment: Experiment, spec: GateSpec, error: UsageError) -> UsageError:
+    """The error at the question in the experiment file, unless it was asked otherwise than the file does."""
+    if not any(
+        (item.pointer, item.arm, item.against) == (spec.pointer, spec.arm, spec.against)
+        for item in gates_of(experiment)
+    ):
+        return error
+    keys = {"V305": "arm", "G901": "metric", "G961": "against", "G963": "against"}
+    return UsageError(
+        *(
+            replace(item, span=item.span or experiment.place(*spec.pointer, keys.get(item.code, "test")))
+            for item in error.problems
+        )
+    )
 
 
 def _check_outside(

@@ -31,7 +31,7 @@ def with_gate_metrics(experiment: Experiment) -> Experiment:
     known = {metric.name for metric in experiment.metrics}
     if not known:
         return experiment
-    asked = {gate.metric: MetricSpec(name=gate.metric) for gate in experiment.gates if not _is_use(gate)}
+    asked = {gate.metric: MetricSpec(name=gate.metric) for gate in experiment.gates if not asks_of_use(gate)}
     asked |= {
         item.metric: MetricSpec(name=item.metric, direction=item.direction, margin=item.margin)
         for item in experiment.guardrails
@@ -40,7 +40,8 @@ def with_gate_metrics(experiment: Experiment) -> Experiment:
     return replace(experiment, metrics=(*experiment.metrics, *further))
 
 
-def _is_use(gate: GateSpec) -> bool:
+def asks_of_use(gate: GateSpec) -> bool:
+    """Whether a gate asks about cost, latency, tokens or failures, for which no evaluator is needed."""
     return gate.metric in QUANTITIES and gate.test in ("guardrail", "budget")
 
 
