@@ -97,13 +97,14 @@ class AppClient:
         self._client.close()
 
     def find(self) -> Wire | None:
-        """The app; ``None`` where there is none."""
-        try:
-            return self._client.container_apps.get(self._group, self.name).as_dict()
-        except ResourceNotFoundError as error:
-            if error_code(error) in ("resourcegroupnotfound", "subscriptionnotfound"):
-                raise
-            return None
+        """The app; ``None`` where there is none, which is asked twice: planning past an app that is there does harm."""
+        for _ in range(2):
+            try:
+                return self._client.container_apps.get(self._group, self.name).as_dict()
+            except ResourceNotFoundError as error:
+                if error_code(error) in ("resourcegroupnotfound", "subscriptionnotfound"):
+                    raise
+        return None
 
     def find_environment(self, place: AzurePlace) -> Wire:
         """The managed environment that apps live in, which may belong to another resource group."""

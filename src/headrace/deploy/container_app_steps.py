@@ -121,8 +121,14 @@ class Steps:
         app = self._client.find()
         if app is not None:
             self._surroundings.check_app(app, self._place)
-        if endpoint.identities and any(not item.image for item in endpoint.deployments):
+        if all(item.image for item in endpoint.deployments):
+            return
+        if endpoint.identities:
             self._surroundings.tell_missing_role(endpoint.identities[0], self._registry().id)
+        else:
+            self._setup.tell(
+                "Without identities that have the role AcrPull, the registry has to let everybody pull."
+            )
 
     def _update_endpoint(self, change: Change, endpoint: Endpoint) -> None:
         app = self._client.wait_idle()

@@ -122,6 +122,11 @@ class Apps:
         """The app of a name."""
         return next(app for app in self.by_id.values() if app.name == name)
 
+    def key(self, name: str) -> str:
+        """The key that headrace made for the callers of an app."""
+        secrets = self.find(name).resource.hidden["secrets"]
+        return next(str(item["value"]) for item in secrets if item["name"] == "headrace-serve-key")
+
     def close(self) -> None:
         """End all processes."""
         for app in self.by_id.values():
