@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from headrace.cli.identity_view import saying_identity
 from headrace.cli.options import split_names
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.workspace import command_workspace
@@ -84,6 +85,7 @@ def command_deployment(session: Session, file: Path, environment: str | None) ->
     """Open the deployment that a command is about; what is waited for is said on standard error."""
     choice = DeploymentChoice(file=file, environment=environment)
     with (
+        saying_identity(session),
         command_workspace(session) as workspace,
         open_deployment(workspace, choice, lambda line: session.note(f"    {line}")) as opened,
     ):

@@ -31,6 +31,7 @@ from headrace.errors import (
     RemoteTimeoutError,
     RemoteUnavailableError,
 )
+from headrace.providers.azure_network import connection_fault
 from headrace.source import Pointer, Span
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -240,7 +241,7 @@ def _make_denied(fault: _Fault, doing: Doing) -> RemoteError:
     action = match["action"]
     scope = match.groupdict().get("scope") or ""
     role = role_for(action)
-    who = re.search(r"(?:object id '|oid=)([0-9a-f-]{36})", fault.message)
+    who = re.search(r"(?:object id '?|oid=)([0-9a-f-]{36})", fault.message)
     what = f"The identity may not do {action}{f' on {scope}' if scope else ''}, which {doing.what} needs."
     of = f" to {who[1]}" if who else ""
     fix = (
@@ -354,8 +355,12 @@ def _make_throttled(fault: _Fault, doing: Doing) -> RemoteError:
 
 
 def _make_unreachable(fault: _Fault, doing: Doing) -> RemoteError:
-    what = f"Azure cannot be reached for {doing.what}: {plain_message(fault.message)}"
-    fix = "Check the network, HTTPS_PROXY and REQUESTS_CA_BUNDLE, then give the same command again."
+    reason, advice = connection_fault(fault.message) or (
+        plain_message(fault.message),
+        "Check the network, HTTPS_PROXY and REQUESTS_CA_BUNDLE.",
+    )
+    what = f"Azure cannot be reached for {doing.what}: {reason.rstrip('.')}."
+    fix = f"{advice} Then give the same command again."
     return RemoteUnavailableError(_problem("X212", what, fix, doing.place()))
 
 

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from headrace.errors import AccessDeniedError, Problem
+from headrace.providers.azure_network import connection_fault
 from headrace.providers.loading import load_optional
 
 _LONGEST = 240
@@ -52,6 +53,9 @@ _ADVICE = (
         "Assign the identity to this machine; for a user-assigned one set AZURE_CLIENT_ID to its client id.",
     ),
 )
+LOGGER = logging.getLogger("headrace.azure")
+"""Hears, as information, of what was tried for the first token of a credential."""
+
 SIGN_IN = (
     "Sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET; for a user-assigned "
     "identity set AZURE_CLIENT_ID to its client id."
@@ -66,10 +70,12 @@ class Attempt:
     Attributes:
         name: Class of ``azure-identity``.
         said: Why it gave none, without anything secret; empty where it gave one.
+        advice: What to do, where the network is in the way.
     """
 
     name: str
     said: str = ""
+    advice: str = ""
 
     @property
     def gave_token(self) -> bool:
@@ -141,13 +147,17 @@ class AzureCredential:
             raise AccessDeniedError(self._no_token()) from error
         if any(attempt.gave_token for attempt in before):
             self.attempts[:] = before  # later on the chain asks only the one that worked
+        else:
+            for line in self.report():
+                LOGGER.info("%s", line)
         return token
 
     def _no_token(self) -> Problem:
         said = "\n".join(attempt.said for attempt in self.attempts)
-        fix = next(
-            (advice for pattern, advice in _ADVICE if re.search(pattern, said, re.IGNORECASE)), SIGN_IN
-        )
+        found = (advice for pattern, advice in _ADVICE if re.search(pattern, said, re.IGNORECASE))
+        # Only the last one was refused; those before had nothing to try with, as no metadata service.
+        last = self.attempts[-1].advice if self.attempts else ""
+        fix = last or next(found, SIGN_IN)
         return Problem(
             code="X201", what="Nobody gave a token for Azure.", fix=fix, detail=("Tried:", *self.report())
         )
@@ -171,7 +181,10 @@ class _Noted:
         try:
             token = fetch(*scopes, **options)
         except (_azure_error(), ValueError, OSError) as error:
-            self._attempts.append(Attempt(name=self._name, said=tidy(str(error)) or type(error).__name__))
+            fault = connection_fault(str(error))
+            said = f"{fault[0]}." if fault else tidy(str(error))
+            advice = fault[1] if fault else ""
+            self._attempts.append(Attempt(name=self._name, said=said or type(error).__name__, advice=advice))
             raise
         self._attempts.append(Attempt(name=self._name))
         return token

@@ -26,6 +26,7 @@ from headrace.errors import (
 from headrace.formats.connection_file import ELSEWHERE
 from headrace.formats.workspace_connection import connection_from_workspace, workspace_secrets
 from headrace.providers.azure_credential import AzureCredential
+from headrace.providers.azure_network import connection_fault
 from headrace.providers.loading import load_optional
 
 _URL = "https://management.azure.com"
@@ -135,8 +136,10 @@ class WorkspaceConnections:
         try:
             response = self._client.send_request(request_class(method, url))
         except errors.AzureError as error:
-            what = f"The workspace {_name(workspace_id)}, which keeps the connections, cannot be reached."
-            fix = "Check the network, HTTPS_PROXY and REQUESTS_CA_BUNDLE."
+            fault = connection_fault(str(error))
+            what = f"The workspace {_name(workspace_id)}, which keeps the connections, cannot be reached"
+            what += f": {fault[0]}." if fault else "."
+            fix = fault[1] if fault else "Check the network, HTTPS_PROXY and REQUESTS_CA_BUNDLE."
             raise RemoteUnavailableError(Problem(code="P713", what=what, fix=fix)) from error
         if response.status_code == 200:
             answer: Mapping[str, Any] = response.json()
