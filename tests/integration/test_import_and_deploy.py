@@ -95,3 +95,21 @@ def test_every_slot_answers_as_before(
         assert run_command_line(["deploy", "status", "--format", "json"]) == ExitCode.OK
         state = json.loads(capsys.readouterr().out)
     assert {item["name"]: item["traffic"] for item in state["deployments"]} == {"blue": 90, "green": 10}
+
+
+def test_nothing_is_done_where_a_secret_is_missing(
+    azure: StandIn, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "project"
+    write_project(folder, azure)
+    with chdir(folder):
+        assert run_command_line(["deploy", "import", "azure", "--output", "deployment.yaml"]) == ExitCode.OK
+        file = folder / "deployment.yaml"
+        file.write_text(
+            file.read_text("utf-8") + "environment: {KEY: {env: NOBODY_SETS_IT}}\n", encoding="utf-8"
+        )
+        assert run_command_line(["deploy", "plan", "--allow", "dirty"]) == ExitCode.OK
+        capsys.readouterr()
+        assert run_command_line(["deploy", "apply", "--allow", "dirty"]) == ExitCode.DEFINITION
+    assert "X101" in capsys.readouterr().err
+    assert azure.recording.find("PUT") == []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace.deploy.apply import Applied, Applying, Progress, apply_plan
 from headrace.deploy.safety import raise_if_unsafe
 from headrace.domain.deployment import DeployPlan, Endpoint, EndpointState
+from headrace.errors import DefinitionError
+from headrace.formats.deployment_settings import unset_variables
 from headrace.operations.ask_deployment import try_deployment
 from headrace.operations.open_deployment import OpenDeployment
 from headrace.operations.plan_deployment import PreparedPlan, prepare_plan
@@ -37,6 +39,7 @@ def apply_deployment(opened: OpenDeployment, prepared: PreparedPlan, choice: App
         choice: How.
 
     Raises:
+        DefinitionError: X101, a variable that a deployment takes a secret from is not set; nothing was done.
         StateError: The plan is unsafe, or what is there has changed; see :func:`~headrace.deploy.apply.apply_plan`.
         RemoteError: A step failed.
         KeyboardInterrupt: With notes that say how to go on.
@@ -44,8 +47,21 @@ def apply_deployment(opened: OpenDeployment, prepared: PreparedPlan, choice: App
     raise_if_unsafe(prepared.plan, choice.allowed)
     if not prepared.plan.changes:
         return Applied(plan=prepared.plan)
+    _refuse_unset(opened, prepared.plan)
     kept = prepare_plan(opened, prepared.plan.state, is_keeping=True)
     return apply_prepared(opened, kept, choice, lambda state: prepare_plan(opened, state))
+
+
+def _refuse_unset(opened: OpenDeployment, plan: DeployPlan) -> None:
+    """Stop before the first step where a deployment that is made could not get one of its secrets."""
+    made = {
+        item.deployment for item in plan.changes if item.action in ("create deployment", "update deployment")
+    }
+    wished = [item for item in plan.endpoint.deployments if item.name in made]
+    endpoint = replace(plan.endpoint, deployments=tuple(wished))
+    unset = unset_variables(endpoint, opened.workspace.settings.environment)
+    if unset:
+        raise DefinitionError(*unset)
 
 
 def apply_prepared(
