@@ -323,7 +323,31 @@ def _from_run(
         duration_s=line_s * max(1.0, n_lines / concurrency),
         source_run=base.spec.name,
     )
-    return forecast, seen
+    return _recounted(forecast, loaded, seen), seen
+
+
+def _recounted(forecast: Forecast, loaded: LoadedFlow, seen: Sequence[LineResult]) -> Forecast:
+    """The forecast for the nodes that the flow has now: the earlier run may have had others."""
+    ran = {node.node for line in seen for node in line.nodes}
+    steps = {step.node.name: step.node for step in loaded.plan.steps}
+    n_new = sum(node.type == "llm" for name, node in steps.items() if name not in ran)
+    gone = sum_usage(
+        sum_usage((node.usage, node.saved)) for line in seen for node in line.nodes if node.node not in steps
+    )
+    if loaded.flow.kind != DAG or not (n_new or gone.calls) or forecast.calls is None:
+        return forecast
+    share = forecast.n_lines / len(seen)
+
+    def less(value: float | None, part: float | None) -> float | None:
+        return None if n_new or value is None or part is None else max(0.0, value - part * share)
+
+    return replace(
+        forecast,
+        calls=forecast.calls - gone.calls * share + n_new * forecast.n_lines,
+        prompt_tokens=less(forecast.prompt_tokens, gone.prompt_tokens),
+        completion_tokens=less(forecast.completion_tokens, gone.completion_tokens),
+        cost_usd=less(forecast.cost_usd, gone.cost_usd if gone.calls else 0.0),
+    )
 
 
 def _from_prompts(

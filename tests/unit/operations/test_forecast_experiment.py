@@ -184,6 +184,28 @@ def test_what_arms_share_is_counted_once_however_long_it_is(
     assert expected_usd == pytest.approx(cost_usd, rel=0.1)
 
 
+def test_nodes_that_came_and_went_since_the_last_run_are_counted_as_they_are_now(
+    workspace: Workspace, server: ModelServer
+) -> None:
+    forecast_and_run(workspace, server)
+    (workspace.folder / "flow" / "expand.jinja2").write_text("user:\nexpand {{better}}\n", "utf-8")
+    before = (workspace.folder / "flow" / "flow.dag.yaml").read_text("utf-8")
+    edit(
+        workspace,
+        "flow/flow.dag.yaml",
+        ("- name: generate\n", EXPAND),
+        ('better: "${rewrite.output}"}}}', 'better: "${expand.output}"}}}'),
+    )
+    expected, made, expected_usd, _ = forecast_and_run(workspace, server)
+    assert expected == made == (1 + 2 + 2) * N_LINES
+    assert expected_usd == 0.0  # what a new node takes is not known
+    (workspace.folder / "flow" / "flow.dag.yaml").write_text(before, "utf-8")
+    edit(workspace, "flow/rewrite.jinja2", ("user:\n", "user:\nplease "))
+    expected, made, expected_usd, cost_usd = forecast_and_run(workspace, server)
+    assert expected == made == (1 + 2 + 2) * N_LINES
+    assert expected_usd == pytest.approx(cost_usd, rel=0.1)
+
+
 def test_repeats_ask_again_only_where_answers_vary(workspace: Workspace, server: ModelServer) -> None:
     numbers = count()
     server.default = lambda request: answer(f"answer {next(numbers)}")
