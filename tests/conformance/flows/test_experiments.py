@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -62,3 +63,25 @@ def test_half_of_the_combinations_says_what_each_factor_is_worth(
 def test_few_shot_may_be_released(session: Session, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command_line(["gate", "flows/triage/release.yaml"], session) == ExitCode.OK
     assert "3 passed, 0 failed, 0 undecided" in capsys.readouterr().out
+
+
+def test_the_flow_gains_over_its_prompt_and_over_words_what_its_readme_says(
+    session: Session, tmp_path: Path
+) -> None:
+    result = tmp_path / "result.json"
+    command = [
+        "compare",
+        "flows/triage/forms.yaml",
+        "--output",
+        str(result),
+        "--report",
+        str(tmp_path / "r.html"),
+    ]
+    assert run_command_line(command, session) == ExitCode.OK
+    (metric,) = json.loads(result.read_text("utf-8"))["comparison"]["metrics"]
+    right = {score["arm"]: round(score["mean"]["value"] * 106) for score in metric["scores"]}
+    assert right == {"words": 34, "prompty": 22, "flow": 57}
+    readme = FLOWS.joinpath("triage/README.md").read_text("utf-8")
+    assert "get 34 of 106 right" in " ".join(readme.split())
+    assert "| `zero_shot` | 22 |" in readme
+    assert "| `few_shot` | 57 |" in readme
