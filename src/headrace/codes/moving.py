@@ -20,7 +20,7 @@ MOVING_CODES: Mapping[str, Entry] = {
     "M003": Entry(
         "cloud-connection",
         "Connections that live in the retiring service",
-        "Connections of a workspace are out of reach once the service ends; files and the environment stay.",
+        "Connections of a workspace are read there as long as it is there; files and the environment stay.",
     ),
     "M004": Entry(
         "cloud-run",

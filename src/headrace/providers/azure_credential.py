@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import Any
 
 from headrace.errors import AccessDeniedError, Problem
-from headrace.providers.azure_network import connection_fault
+from headrace.providers.azure_network import SIGN_IN, connection_fault
 from headrace.providers.loading import load_optional
 
 _LONGEST = 240
@@ -55,12 +55,6 @@ _ADVICE = (
 )
 LOGGER = logging.getLogger("headrace.azure")
 """Hears, as information, of what was tried for the first token of a credential."""
-
-SIGN_IN = (
-    "Sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET; for a user-assigned "
-    "identity set AZURE_CLIENT_ID to its client id."
-)
-"""What to do when there is no token, and nothing better is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,14 @@
-"""Why Azure could not be reached, in plain words, whatever package says so."""
+"""Why Azure could not be reached, in plain words, whatever package says so; and how to sign in to it."""
 
 from __future__ import annotations
 
 import re
+
+SIGN_IN = (
+    "Sign in with `az login`, or set AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET; for a user-assigned "
+    "identity set AZURE_CLIENT_ID to its client id."
+)
+"""What to do when there is no token, and nothing better is known."""
 
 _REASONS = (
     (

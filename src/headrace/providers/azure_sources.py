@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from headrace.config import Settings
 from headrace.domain.azure_workspace import AzureWorkspace
@@ -15,9 +16,12 @@ from headrace.domain.connection import Connection
 from headrace.errors import Problem
 from headrace.formats.connection_provider import read_connection_address, read_provider
 from headrace.formats.pf_config import CONNECTION_PROVIDER, find_value, read_settings
-from headrace.providers.azure_credential import AzureCredential
-from headrace.providers.azure_vault import AzureVault
-from headrace.providers.workspace_connections import WorkspaceConnections
+from headrace.providers.loading import load_by_name
+
+_CREDENTIAL = "headrace.providers.azure_credential:AzureCredential"
+_VAULT = "headrace.providers.azure_vault:AzureVault"
+_CONNECTIONS = "headrace.providers.workspace_connections:WorkspaceConnections"
+"""Reached by name: few projects keep anything in Azure."""
 
 PROVIDER_VARIABLE = "PF_CONNECTION_PROVIDER"
 """Says where connections are kept; it wins over ``pf.yaml``."""
@@ -45,21 +49,29 @@ class AzureSources:
             RemoteError: P713 when the workspace cannot be read, X201 without a token.
         """
         address = read_connection_address(name) if "/" in name else None
-        if address is not None:
-            return self._connections.find(*address)
-        return None if self.workspace is None or "/" in name else self._connections.find(self.workspace, name)
+        if address is None and (self.workspace is None or "/" in name):
+            return None
+        workspace, own_name = address or (self.workspace, name)
+        found: Connection | None = self._connections.find(workspace, own_name)
+        return found
 
     def list_all(self) -> tuple[tuple[Connection, ...], tuple[Problem, ...]]:
-        """Every connection of the workspace that the project names; see :meth:`WorkspaceConnections.list_all`."""
-        return ((), ()) if self.workspace is None else self._connections.list_all(self.workspace)
+        """Every connection of the workspace that the project names; see ``WorkspaceConnections.list_all``."""
+        if self.workspace is None:
+            return (), ()
+        listed: tuple[tuple[Connection, ...], tuple[Problem, ...]] = self._connections.list_all(
+            self.workspace
+        )
+        return listed
 
     def vault_secret(self, address: str) -> str:
-        """A secret of a vault; see :meth:`AzureVault.read`."""
-        return self._vault.read(address)
+        """A secret of a vault; see ``AzureVault.read``."""
+        return str(self._vault.read(address))
 
     def workspace_secret(self, resource_id: str, field_name: str) -> str | None:
-        """A secret of a connection of a workspace; see :meth:`WorkspaceConnections.secret`."""
-        return self._connections.secret(resource_id, field_name)
+        """A secret of a connection of a workspace; see ``WorkspaceConnections.secret``."""
+        value: str | None = self._connections.secret(resource_id, field_name)
+        return value
 
     @cached_property
     def workspace(self) -> AzureWorkspace | None:
@@ -75,16 +87,16 @@ class AzureSources:
         return find_value(read_settings(self._settings, self._cwd), CONNECTION_PROVIDER)
 
     @cached_property
-    def _credential(self) -> AzureCredential:
-        return AzureCredential()
+    def _credential(self) -> Any:
+        return load_by_name(_CREDENTIAL)()
 
     @cached_property
-    def _vault(self) -> AzureVault:
-        return AzureVault(lambda: self._credential)
+    def _vault(self) -> Any:
+        return load_by_name(_VAULT)(lambda: self._credential)
 
     @cached_property
-    def _connections(self) -> WorkspaceConnections:
-        return WorkspaceConnections(lambda: self._credential)
+    def _connections(self) -> Any:
+        return load_by_name(_CONNECTIONS)(lambda: self._credential)
 
     def close(self) -> None:
         """Give back what was opened."""

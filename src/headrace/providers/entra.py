@@ -9,11 +9,14 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from headrace.errors import AccessDeniedError, Problem
-from headrace.providers.azure_credential import SIGN_IN, AzureCredential
+from headrace.providers.azure_network import SIGN_IN
 from headrace.providers.endpoint import Endpoint
+from headrace.providers.loading import load_by_name
 
 # Requests that are under way when a token ends must still find it valid.
 _RENEW_BEFORE_S = 300.0
+_CREDENTIAL = "headrace.providers.azure_credential:AzureCredential"
+"""Reached by name: most connections have a key."""
 
 
 class AccessToken(Protocol):
@@ -55,7 +58,7 @@ class EntraTokens:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._endpoint = endpoint
-        self._open_credential = open_credential or AzureCredential
+        self._open_credential = open_credential or _open_credential
         self._clock = clock
         self._credential: Credential | None = None
         self._held: AccessToken | None = None
@@ -87,6 +90,11 @@ class EntraTokens:
             raise AccessDeniedError(_no_token(self._endpoint, error.problems[0])) from error
         except _azure_error() as error:
             raise AccessDeniedError(_no_token(self._endpoint, type(error).__name__)) from error
+
+
+def _open_credential() -> Credential:
+    credential: Credential = load_by_name(_CREDENTIAL)()
+    return credential
 
 
 def _azure_error() -> Any:
