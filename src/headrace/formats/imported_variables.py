@@ -31,7 +31,6 @@ _RUNTIME: Final = {
     "PROMPTFLOW_MDC_ENABLE": "collect is the share of the requests that is collected.",
     "PF_DISABLE_TRACING": "Nothing is traced to anywhere unless telemetry variables say so.",
     "AML_APP_ROOT": "headrace says itself where the flow lies.",
-    "AZUREML_MODEL_DIR": "headrace says itself where the flow lies.",
 }
 _IS_VARIABLE = re.compile(VARIABLE)
 
@@ -61,6 +60,8 @@ def read_variables(block: Block, notes: ImportNotes) -> ImportedVariables:
         text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
         if name in _RUNTIME:
             notes.leave(block, name, _RUNTIME[name])
+        elif name.startswith("AZUREML_"):
+            notes.leave(block, name, "Azure Machine Learning sets it by itself.")
         elif name == "PRT_CONFIG_OVERRIDE":
             _read_override(block, name, text, found, notes)
         elif name == "PROMPTFLOW_CONNECTION_PROVIDER":

@@ -20,6 +20,7 @@ reference-yaml-deployment-managed-online, as prompt flow's page how-to-deploy-to
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,11 @@ _PROBE_KEYS: Final = {
     "failure_threshold": "failures",
 }
 _OURS_BUILT = "headrace builds the server of the flow itself, so packages belong into its requirements.txt."
+_IN_WORKSPACE = re.compile(
+    r"(?i)(?:azureml:)?/?/subscriptions/([^/]+)/resourcegroups/([^/]+)/providers/"
+    r"microsoft\.machinelearningservices/workspaces/([^/]+)/.+"
+)
+"""The address of something in a workspace, as the service tells of what is there."""
 _SILENT = ("$schema", "type", "endpoint_name", "id", "provisioning_state", "creation_context", "kind")
 
 
@@ -144,10 +150,10 @@ def _read_endpoint(root: Block, file: Path, name: str, notes: ImportNotes) -> Ma
 
 
 def _take_authentication(root: Block, said: dict[str, Any], notes: ImportNotes) -> None:
-    mode = (root.text("auth_mode") or "").lower()
+    mode = (root.text("auth_mode") or "").lower().replace("_", "")
     if mode == "key":
         notes.take(root, "auth_mode", said, "authentication", "key")
-    elif mode == "aad_token":
+    elif mode == "aadtoken":
         notes.take(
             root, "auth_mode", said, "authentication", "entra", "Tokens of Microsoft Entra ID, as before."
         )
@@ -208,10 +214,20 @@ def _read_deployment(root: Block, file: Path, name: str, notes: ImportNotes) -> 
         name=name,
         endpoint=root.required_text("endpoint_name", "The deployment") or "",
         said=said,
-        place=variables.place,
+        place={**_workspace_of(root), **variables.place},
         model=model,
         asset=asset,
     )
+
+
+def _workspace_of(root: Block) -> dict[str, str]:
+    """Where the workspace is, by the addresses of what the deployment is made from."""
+    for key in ("id", "model", "environment"):
+        value = root.data.get(key)
+        found = _IN_WORKSPACE.fullmatch(value) if isinstance(value, str) else None
+        if found is not None:
+            return dict(zip(("subscription", "resource_group", "workspace"), found.groups(), strict=True))
+    return {}
 
 
 def _read_model(root: Block, notes: ImportNotes) -> tuple[str, str]:

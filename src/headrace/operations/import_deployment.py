@@ -16,9 +16,9 @@ from headrace.formats.deployment import read_deployment
 from headrace.formats.flow_file import read_flow
 from headrace.formats.import_notes import ImportNote, ImportNotes
 from headrace.formats.llmops import read_template
-from headrace.formats.managed_deployment import ManagedPart, read_managed
+from headrace.formats.managed_deployment import ManagedPart, managed_kind, read_managed
 from headrace.formats.paths import exists, is_file, is_folder
-from headrace.formats.positions import dump_yaml, read_text
+from headrace.formats.positions import dump_yaml, read_text, read_yaml
 from headrace.formats.template_deployment import read_template_deployments
 from headrace.operations.project_needs import connection_needs, python_sources
 from headrace.operations.workspace import Workspace
@@ -30,6 +30,9 @@ _PLACES: Final = {
     "resource_group": "AZURE_RESOURCE_GROUP",
     "workspace": "AZUREML_WORKSPACE",
 }
+_MODEL = re.compile(
+    r"(?:/registries/(?P<registry>[^/]+))?/models/(?P<name>[^/]+)/versions/(?P<version>[^/]+)"
+)
 _ORDER: Final = (
     "name", "description", "target", "flow", "azure", "authentication", "identities", "network", "size", "scale",
     "requests", "probes", "environment", "connections", "collect", "sample", "tags", "arms",
@@ -105,7 +108,8 @@ def check_imported(files: Mapping[Path, str]) -> tuple[Problem, ...]:
 
 def _template_file(path: Path) -> Path | None:
     if path.suffix == ".json":
-        return path
+        is_managed = is_file(path) and managed_kind(read_yaml(read_text(path), str(path))[0]) is not None
+        return None if is_managed else path
     places = (path / TEMPLATE_FILE, path / "configs" / TEMPLATE_FILE)
     return next((file for file in places if is_file(file)), None) if is_folder(path) else None
 
@@ -147,6 +151,10 @@ def _read_yaml_files(path: Path, notes: ImportNotes) -> _Found:
         raise UsageError(
             Problem(code="X111", what=what, fix="Name the file of one deployment in place of the folder.")
         )
+    if not names and parts:
+        what = f"{parts[0].name} is deployed on Kubernetes, which is no target here."
+        fix = "Build an image for it: headrace flow build. Or write a deployment file for azureml or aca."
+        raise DefinitionError(Problem(code="F004", what=what, fix=fix))
     if not names:
         what = f"{path} holds no managed online endpoint or deployment of Azure Machine Learning."
         fix = f"Name its YAML file or their folder, or the {TEMPLATE_FILE} of the LLMOps template."
@@ -262,13 +270,8 @@ def _find_flow(part: ManagedPart, beside: str, given: str | None, folder: Path, 
         notes.found.append(ImportNote(kind="taken", source=source, target="flow", span=None))
         return found
     if part.asset:
-        name, _, version = part.asset.removeprefix("azureml:").partition(":")
-        said = f"--version {version}" if version and "@" not in name else "--label latest"
-        name = name.partition("@")[0]
-        why = (
-            f"The flow is the registered model {name}: az ml model download --name {name} {said}, "
-            "and name its folder, or import again with --flow."
-        )
+        name, command = _download(part.asset)
+        why = f"The flow is the registered model {name}: {command}, and name its folder, or import again with --flow."
         notes.found.append(ImportNote(kind="to do", source="model", target="flow", why=why))
         return name
     why = "Nothing says which flow it is: name its folder, or import again with --flow."
@@ -276,6 +279,24 @@ def _find_flow(part: ManagedPart, beside: str, given: str | None, folder: Path, 
         why = f"There is no flow at {_relative(path, folder)}: name its folder, or import again with --flow."
     notes.found.append(ImportNote(kind="to do", source=source, target="flow", why=why))
     return _relative(path, folder) if path is not None else "flow"
+
+
+def _download(asset: str) -> tuple[str, str]:
+    """Name of a registered model, and the command that fetches it.
+
+    Args:
+        asset: ``azureml:NAME:VERSION``, ``azureml:NAME@latest``, or the address of a model of a workspace or registry.
+    """
+    address = _MODEL.search(asset)
+    if address is not None:
+        name, version = address["name"], address["version"]
+        registry = f" --registry-name {address['registry']}" if address["registry"] else ""
+        return name, f"az ml model download --name {name} --version {version}{registry}"
+    named = asset.removeprefix("azureml:")
+    name, _, label = named.partition("@")
+    name, _, version = name.partition(":")
+    chosen = f"--version {version}" if version else f"--label {label or 'latest'}"
+    return name, f"az ml model download --name {name} {chosen}"
 
 
 def _flow_folder(path: Path) -> Path | None:

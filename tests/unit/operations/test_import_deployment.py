@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def write(folder: Path, **files: Any) -> Path:
     """A project with a flow, and the files in its folder ``azure``."""
     azure = folder / "azure"
     for inside in (azure, folder / "flow"):
-        inside.mkdir(exist_ok=True)
+        inside.mkdir(parents=True, exist_ok=True)
     (folder / "flow" / "flow.dag.yaml").write_text(FLOW, encoding="utf-8")
     for name, said in files.items():
         (azure / f"{name}.yml").write_text(dump_yaml(said), encoding="utf-8")
@@ -188,6 +189,47 @@ def test_every_key_is_accounted_for(
     assert not check_imported(found.files)
 
 
+@pytest.mark.parametrize(
+    ("model", "command"),
+    [
+        ("azureml:chat:7", "az ml model download --name chat --version 7,"),
+        ("azureml:chat@latest", "az ml model download --name chat --label latest,"),
+        ("azureml://registries/shared/models/chat/versions/2", "--name chat --version 2 --registry-name shared,"),
+        ("azureml:/subscriptions/s/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w/models/chat/versions/3", "--name chat --version 3,"),
+    ],
+)  # fmt: skip
+def test_every_way_to_name_a_registered_model_is_known(model: str, command: str, tmp_path: Path) -> None:
+    azure = write(tmp_path, blue=BLUE | {"model": model})
+    found = take_over(tmp_path, azure / "blue.yml")
+    (todo,) = [note for note in found.notes if note.target == "flow"]
+    assert command in todo.why
+
+
+def test_what_the_service_shows_of_a_deployment_is_taken_over(tmp_path: Path) -> None:
+    inside = "/subscriptions/s-2/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"
+    shown = {
+        "id": f"azureml:{inside}/onlineEndpoints/chat/deployments/blue",
+        "name": "blue",
+        "endpoint_name": "chat",
+        "type": "managed",
+        "provisioning_state": "Succeeded",
+        "model": f"azureml:{inside}/models/chat-model/versions/3",
+        "environment": f"azureml:{inside}/environments/env/versions/1",
+        "environment_variables": {"AZUREML_MODEL_DIR": "/var/x", "LOG": "info"},
+        "instance_type": "Standard_DS3_v2",
+        "instance_count": 1,
+        "scale_settings": {"type": "default"},
+    }
+    file = tmp_path / "shown.json"
+    file.write_text(json.dumps(shown), encoding="utf-8")
+    found = take_over(tmp_path, file, flow="chat@3")
+    place = read(tmp_path).place
+    assert place is not None
+    assert (place.subscription, place.resource_group, place.workspace) == ("s-2", "g", "w")
+    assert "environment_variables.AZUREML_MODEL_DIR" in of_kind(found, "left out")
+    assert of_kind(found, "to do") == []
+
+
 def test_the_template_becomes_a_file_and_overlays(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "configs").mkdir()
@@ -244,6 +286,10 @@ def test_what_is_no_deployment_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as several:
         take_over(tmp_path, azure)
     assert several.value.problems[0].code == "X111"
+    on_kubernetes = write(tmp_path / "k", k8s=BLUE | {"type": "kubernetes"})
+    with pytest.raises(DefinitionError) as kubernetes:
+        take_over(tmp_path, on_kubernetes)
+    assert "Kubernetes" in kubernetes.value.problems[0].what
     (tmp_path / "config.json").write_text('{"webapp_endpoint": []}', encoding="utf-8")
     with pytest.raises(DefinitionError) as empty:
         take_over(tmp_path, tmp_path / "config.json")
