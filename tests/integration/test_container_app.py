@@ -287,6 +287,7 @@ def test_an_app_of_others_gets_a_revision_beside_theirs_and_keeps_what_it_has(pr
     assert {item["name"] for item in resource.hidden["secrets"]} == {"theirs", KEY_SECRET}
     target.apply(step("move traffic", after={"blue": 100}), endpoint)
     assert azure.apps.find(APP).revisions[theirs.revision].is_active  # others' are never stopped
+    assert resource.properties["configuration"]["ingress"]["targetPort"] == 80
 
 
 def test_traffic_goes_to_nobody_who_does_not_answer(pretended: Ground) -> None:
@@ -382,6 +383,28 @@ def test_an_environment_that_may_not_be_seen_is_taken_from_the_file(pretended: G
     target = pretended.open(placed)
     bring(target, placed, placed.deployments)
     assert target.read_state().deployments[0].health == "healthy"
+
+
+@pytest.mark.parametrize("statuses", [{"PUT": 202, "PATCH": 200}, {"PUT": 200, "PATCH": 202}])
+def test_accepted_is_accepted_with_whatever_status(pretended: Ground, statuses: dict[str, int]) -> None:
+    pretended.azure.apps.statuses |= statuses
+    target, endpoint = create(pretended, "blue", "green")
+    target.apply(step("move traffic", after={"blue": 50, "green": 50}), endpoint)
+    assert target.read_state().traffic == {"blue": 50, "green": 50}
+
+
+def test_tokens_for_the_audience_let_one_in_where_those_are_asked_for(pretended: Ground) -> None:
+    settings = (
+        Setting(name="HEADRACE_SERVE_ISSUER", value="https://login.microsoftonline.com/t/v2.0"),
+        Setting(name="HEADRACE_SERVE_AUDIENCE", value="api://triage"),
+    )
+    endpoint = replace(a_pretended(pretended, "blue", settings=settings), authentication="entra")
+    target = pretended.open(endpoint)
+    assert target.check(endpoint) == ()
+    bring(target, endpoint, endpoint.deployments)
+    token = target.address("blue").headers["Authorization"].removeprefix("Bearer ")
+    assert pretended.azure.directory.read_token(token)["aud"] == "api://triage"
+    assert target.read_state().settings["authentication"] == "entra"
 
 
 def test_a_key_of_the_file_is_found_where_it_is(pretended: Ground) -> None:

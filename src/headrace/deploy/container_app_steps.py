@@ -27,6 +27,7 @@ from headrace.deploy.container_app_surroundings import Surroundings
 from headrace.deploy.container_app_template import (
     ISSUER_VARIABLE,
     KEY_SECRET,
+    PORT,
     SPEC_VARIABLE,
     UNMOVED_TAG,
     RevisionWish,
@@ -258,6 +259,7 @@ class Steps:
 
     def _wish(self, deployment: Deployment, endpoint: Endpoint, spec: str) -> RevisionWish:
         identities = endpoint.identities
+        app = self._client.find()
         return RevisionWish(
             app=endpoint.name,
             deployment=deployment,
@@ -265,6 +267,7 @@ class Steps:
             authentication=endpoint.authentication,
             identities=identities,
             client_id=self._surroundings.client_id(identities[0]) if identities else "",
+            port=(ingress(app).get("targetPort") if app is not None else None) or PORT,
         )
 
     def _image(self, wish: RevisionWish) -> str:
@@ -363,7 +366,7 @@ class Steps:
         return replace(first, name=name, arm=name)
 
     def _no_way(self, endpoint: Endpoint, why: str) -> StateError:
-        what = f"The traffic of {endpoint.name} stays as it is: {why}."
+        what = f"The traffic of {endpoint.name} stays as it is: {why.rstrip('.')}."
         fix = "See what there is with: headrace deploy status"
         span, pointer = find_place(endpoint)
         return StateError(Problem(code="X275", what=what, span=span, pointer=pointer, fix=fix))
@@ -382,7 +385,10 @@ class Steps:
             == change.deployment
         ]
         if any(item.percent for item in gone):
-            raise self._no_way(endpoint, f"{change.deployment} gets requests, and is not deleted")
+            alone = (
+                " The whole app goes with: headrace deploy destroy" if len(shares(app)) == len(gone) else ""
+            )
+            raise self._no_way(endpoint, f"{change.deployment} gets requests, and is not deleted.{alone}")
         if gone:
             left = [item for item in shares(app) if item not in gone]
             Revisions(self._client, endpoint).write_traffic(app, left)

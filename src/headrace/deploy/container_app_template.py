@@ -62,6 +62,7 @@ class RevisionWish:
         authentication: As :attr:`Endpoint.authentication`.
         identities: Resource ids of the app's user-assigned identities.
         client_id: Of the first of them; empty where there is none or nobody knows.
+        port: That the ingress of the app asks; an app of others may have another one than ours.
     """
 
     app: str
@@ -70,6 +71,7 @@ class RevisionWish:
     authentication: str = "key"
     identities: tuple[str, ...] = ()
     client_id: str = ""
+    port: int = PORT
 
     @property
     def suffix(self) -> str:
@@ -78,7 +80,13 @@ class RevisionWish:
         That is more than the digest of a deployment, which leaves out what can change while a copy stays: here the
         scale and whom the server lets in belong to the revision as well.
         """
-        made_from = [self.deployment.name, self.spec, scale_rules(self.deployment), self.authentication]
+        made_from = [
+            self.deployment.name,
+            self.spec,
+            scale_rules(self.deployment),
+            self.authentication,
+            self.port,
+        ]
         text = json.dumps([*made_from, [item.lower() for item in self.identities]], sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
         room = _MOST_REVISION_NAME - len(self.app) - len("--") - _ATTEMPT_LENGTH - len("-") - _DIGEST_LENGTH
@@ -125,9 +133,9 @@ def make_template(wish: RevisionWish, image: str, suffix: str) -> Wire:
         "resources": _resources(deployment),
         "env": [*_user_variables(deployment.settings), *_own_variables(wish)],
         "probes": [
-            _startup_probe(deployment.liveness),
-            _probe("Liveness", "/healthz", deployment.liveness),
-            _probe("Readiness", "/readyz", deployment.readiness),
+            _startup_probe(deployment.liveness, wish.port),
+            _probe("Liveness", "/healthz", deployment.liveness, wish.port),
+            _probe("Readiness", "/readyz", deployment.readiness, wish.port),
         ],
     }
     return {"revisionSuffix": suffix, "containers": [container], "scale": scale_rules(deployment)}
@@ -192,11 +200,11 @@ def scale_rules(deployment: Deployment) -> Wire:
     return {"minReplicas": scale.minimum, "maxReplicas": scale.maximum, "rules": rules}
 
 
-def _probe(kind: str, path: str, probe: Probe) -> Wire:
+def _probe(kind: str, path: str, probe: Probe, port: int) -> Wire:
     """A probe; how long a copy may take to start is the startup probe's matter."""
     return {
         "type": kind,
-        "httpGet": {"path": path, "port": PORT, "scheme": "HTTP"},
+        "httpGet": {"path": path, "port": port, "scheme": "HTTP"},
         "initialDelaySeconds": 1,
         "periodSeconds": min(max(probe.period_s, 1), 240),
         "timeoutSeconds": min(max(probe.timeout_s, 1), 240),
@@ -205,16 +213,16 @@ def _probe(kind: str, path: str, probe: Probe) -> Wire:
     }
 
 
-def _startup_probe(probe: Probe) -> Wire:
+def _startup_probe(probe: Probe, port: int) -> Wire:
     """Ten tries within five times the delay that the file gives a copy to start."""
     period_s = min(max(-(-5 * probe.initial_delay_s // _STARTUP_TRIES), 1), 240)
-    wire = _probe("Startup", "/healthz", probe)
+    wire = _probe("Startup", "/healthz", probe, port)
     return {**wire, "periodSeconds": period_s, "failureThreshold": _STARTUP_TRIES}
 
 
 def startup_limit_s(deployment: Deployment) -> float:
     """How long a copy may take until it is ready once its image is there, seconds."""
-    startup, ready = _startup_probe(deployment.liveness), deployment.readiness
+    startup, ready = _startup_probe(deployment.liveness, PORT), deployment.readiness
     until_alive = startup["periodSeconds"] * startup["failureThreshold"]
     return float(until_alive + ready.period_s * max(ready.failures, ready.successes))
 
@@ -237,6 +245,7 @@ def _own_variables(wish: RevisionWish) -> list[Wire]:
         SPEC_VARIABLE: wish.spec,
         "HEADRACE_SERVE_REQUESTS": str(deployment.limits.at_once),
         "HEADRACE_SERVE_TIMEOUT_S": f"{deployment.limits.timeout_s:g}",
+        "PORT": str(wish.port),
         OPEN_VARIABLE: "true" if wish.authentication == "none" else "",
         _CLIENT_ID: wish.client_id,
     }
@@ -366,10 +375,24 @@ def without_leftovers(template: Wire, current: Wire) -> Wire:
 
 
 def make_ingress(existing: Wire, *, is_public: bool, traffic: Sequence[Wire]) -> Wire:
-    """The ingress, with what is there already and can be sent."""
-    kept = {key: value for key, value in existing.items() if value is not None and key != "fqdn"}
+    """The ingress, with what is there already and can be sent.
+
+    Sessions that stick to a copy go, because Container Apps have them for apps with one revision only.
+    """
+    kept = {
+        key: value
+        for key, value in existing.items()
+        if value is not None and key not in ("fqdn", "stickySessions")
+    }
+    if existing.get("stickySessions"):
+        kept["stickySessions"] = {"affinity": "none"}
     base = {"transport": "auto", "allowInsecure": False, **kept}
-    return {**base, "external": is_public, "targetPort": PORT, "traffic": list(traffic)}
+    return {
+        **base,
+        "external": is_public,
+        "targetPort": kept.get("targetPort") or PORT,
+        "traffic": list(traffic),
+    }
 
 
 def weight(revision: str, percent: int, label: str = "") -> Wire:

@@ -106,6 +106,7 @@ class Apps:
     Attributes:
         by_id: Apps by their ids in small letters.
         is_inside: Whether requests come from inside of the environments.
+        statuses: What changes are answered with; 0 for 201 or 200.
         are_ill: The probes of all new revisions fail.
         is_pretending: Nothing runs, and every revision whose image is there is healthy: for tests of requests alone.
     """
@@ -117,6 +118,7 @@ class Apps:
         self.is_inside = False
         self.is_pretending = False
         self.are_ill = False
+        self.statuses = {"PUT": 0, "PATCH": 202}
 
     def find(self, name: str) -> App:
         """The app of a name."""

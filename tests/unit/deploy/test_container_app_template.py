@@ -15,6 +15,7 @@ from headrace.deploy.container_app_template import (
     KEY_SECRET,
     RevisionWish,
     make_app,
+    make_ingress,
     make_template,
     merged_identity,
     merged_registries,
@@ -96,6 +97,27 @@ def test_a_template_has_everything_that_a_copy_needs() -> None:
     assert found["AZURE_CLIENT_ID"] == "c1"
     assert found["HEADRACE_DEPLOYMENT_SPEC"] == "0123456789abcdef"
     assert found["HEADRACE_DEPLOYMENT_VERSION"] == "triage@1f2e"
+
+
+def test_an_app_of_others_keeps_its_port_and_loses_sessions_that_stick() -> None:
+    template = make_template(a_wish(port=80), IMAGE, "s")
+    assert {probe["httpGet"]["port"] for probe in template["containers"][0]["probes"]} == {80}
+    assert variables(template)["PORT"] == "80"
+    there = {
+        "fqdn": "x",
+        "targetPort": 80,
+        "exposedPort": None,
+        "stickySessions": {"affinity": "sticky"},
+        "transport": "http",
+    }
+    assert make_ingress(there, is_public=True, traffic=[]) == {
+        "external": True,
+        "targetPort": 80,
+        "stickySessions": {"affinity": "none"},
+        "transport": "http",
+        "allowInsecure": False,
+        "traffic": [],
+    }
 
 
 @pytest.mark.parametrize(
