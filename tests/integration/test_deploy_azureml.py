@@ -46,7 +46,9 @@ def test_versions_come_and_go_by_commands_in_processes(project: Project) -> None
     assert "Done: blue=90 green=10" in applied
     assert "making environment" not in applied  # only the flow has changed
     asked = ("--deployment", "green", "--inputs", "name=Cy", "--stream")
-    assert f"Good day Cy{SECRET}" in project.run("invoke", *asked, shows_secret=True)
+    answered = project.run("invoke", *asked, shows_secret=True)
+    assert f"Good day Cy{SECRET}" in answered
+    assert "green answered with greet@" in answered  # the files that arrived are those that were packed
     assert "greeting Cy" in project.run("logs", "--deployment", "green")
     moved = project.run("traffic", "green=100", "--allow", "shift")
     assert "blue=90 green=10 to green=100" in moved

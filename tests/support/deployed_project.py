@@ -84,6 +84,8 @@ class Project:
         folder.mkdir(exist_ok=True)
         (folder / "flow.dag.yaml").write_text(FLOW, "utf-8")
         (folder / "greet.py").write_text(TOOL.replace("WORD", word), "utf-8")
+        (folder / "names.txt").write_text("Ann", "utf-8")
+        (folder / ".gitignore").write_text("*.txt\n*.json\n", "utf-8")
 
     def run(self, *words: str, code: int = 0, shows_secret: bool = False) -> str:
         """What a command in a process of its own writes; it ends with ``code``."""

@@ -136,6 +136,9 @@ class Managed:
         folder.mkdir(parents=True, exist_ok=True)
         if form == "flow":
             (folder / "flow.dag.yaml").write_text(text, "utf-8")
+            (folder / ".gitignore").write_text(
+                "*\n", "utf-8"
+            )  # speaks of git, not of what belongs to the flow
         else:
             text = SERVER
             (folder / "app.py").write_text(text, "utf-8")

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Collection, Mapping
-from contextlib import redirect_stderr
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass, replace
 from io import StringIO
+from pathlib import Path
+from shutil import copytree
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from azure.ai.ml.entities import APIKeyConnection, Environment, Model, OnlineDeployment
@@ -30,6 +33,7 @@ from headrace.errors import DefinitionError, Problem, StateError
 from headrace.source import Span
 
 _MOST_ATTEMPTS = 5
+_IGNORING = (".amlignore", ".gitignore")
 _OWN = "headrace-"
 _OWN_REFERENCE = re.compile(rf"azureml://connections/({_OWN}[0-9a-f]+)/")
 
@@ -74,8 +78,9 @@ class AssetMaker:
             found = _find(models.get, name, version)
             if found is None:
                 self._tell(f"uploading the flow as model {name}, version {version}")
-                made = make_model(name, version, package, deployment)
-                found = _create(models, made, name, version)
+                with _whole(package.folder) as folder:
+                    made = make_model(name, version, replace(package, folder=folder), deployment)
+                    found = _create(models, made, name, version)
             if (found.tags or {}).get(DIGEST_TAG) == package.digest:
                 return found
         which = f"{name}, a model,"
@@ -95,6 +100,21 @@ class AssetMaker:
             which = f"{name}, an environment,"
             raise _taken(which, span)
         return found
+
+
+@contextmanager
+def _whole(folder: Path) -> Iterator[Path]:
+    """A copy of a packed flow that is uploaded as it is.
+
+    The package leaves out what a ``.amlignore``, or else a ``.gitignore``, in the folder names. What belongs to the
+    flow was settled when it was packed; a ``.gitignore`` does not speak of that.
+    """
+    with TemporaryDirectory(prefix="headrace-upload-") as name:
+        copy = Path(name) / folder.name
+        copytree(folder, copy)
+        for ignoring in _IGNORING:
+            (copy / ignoring).unlink(missing_ok=True)
+        yield copy
 
 
 def _find(get: Callable[..., Any], name: str, version: str) -> Any:

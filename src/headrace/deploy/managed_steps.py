@@ -47,7 +47,8 @@ _UNSETTLED = (404, 409)
 
 _OUTER = re.compile(
     r"SubscriptionNotFound|InvalidSubscriptionId|ResourceGroupNotFound|WorkspaceNotFound"
-    r"|Parent resource '[^/']+' not found|Microsoft\.MachineLearningServices/workspaces/[^/'\s]+'",
+    r"|Parent resource '(?P<parent>[^/']+)' not found"
+    r"|Microsoft\.MachineLearningServices/workspaces/(?!onlineEndpoints)[^/'\s]+'",
     re.IGNORECASE,
 )
 
@@ -75,17 +76,22 @@ class ManagedClients:
         try:
             found: OnlineEndpoint = self.ml.online_endpoints.get(self.name)
         except ResourceNotFoundError as error:
-            if _lacks_more(error):
+            if self._lacks_more(error):
                 raise
             return None
         return found
+
+    def _lacks_more(self, error: ResourceNotFoundError) -> bool:
+        """Whether it is not the endpoint, nor one of its deployments, that is missing, but what they would be in."""
+        match = _OUTER.search(f"{getattr(error.error, 'code', '')} {error.message}")
+        return match is not None and match["parent"] != self.name
 
     def find_deployment(self, name: str) -> OnlineDeployment | None:
         """One of its deployments; ``None`` where there is none of that name, or no endpoint."""
         try:
             found: OnlineDeployment = self.ml.online_deployments.get(name, self.name)
         except ResourceNotFoundError as error:
-            if _lacks_more(error):
+            if self._lacks_more(error):
                 raise
             return None
         return found
@@ -108,12 +114,6 @@ class ManagedClients:
         """The last lines of the container of a deployment."""
         text = self.ml.online_deployments.get_logs(deployment, self.name, n_lines)
         return str(text or "").splitlines()[-n_lines:]
-
-
-def _lacks_more(error: ResourceNotFoundError) -> bool:
-    """Whether it is not the endpoint that is missing, but what it would be in."""
-    said = f"{getattr(error.error, 'code', '')} {error.message}"
-    return _OUTER.search(said) is not None
 
 
 class ManagedSteps:

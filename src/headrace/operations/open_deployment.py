@@ -103,7 +103,9 @@ def open_deployment(
         )
         target: Target = make(setup)
         try:
-            raise_if_errors(target.check(endpoint))
+            problems = target.check(endpoint)
+            raise_if_errors(problems)
+            workspace.warn(problems)
             yield OpenDeployment(workspace=workspace, choice=choice, endpoint=endpoint, target=target)
         finally:
             target.close()

@@ -560,3 +560,12 @@ def test_an_endpoint_with_a_deployment_that_is_being_made_is_changed_afterwards(
     managed.make("move traffic", after={"blue": 100})
     release.join()
     assert managed.state().traffic == {"blue": 100}
+
+
+def test_files_that_git_ignores_belong_to_the_flow_all_the_same(managed: Managed) -> None:
+    managed.make("prepare", "blue")
+    service = managed.azure.machine_learning
+    names = [
+        name.rpartition("/")[2] for name in managed.azure.blobs.names(service.account, service.container)
+    ]
+    assert names == ["flow.dag.yaml"]
