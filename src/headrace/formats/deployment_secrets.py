@@ -33,6 +33,7 @@ _KNOWN = re.compile(
     | (?i:\bbearer[ ]{1,4})[A-Za-z0-9._~+/-]{16,4096}
     | (?i:\b(?:account|sharedaccess|access)?key=)[A-Za-z0-9+/_-]{16,256}
     | (?i:\bpassword=)[^;\s]{1,256}
+    | \bH4sI[A-Za-z0-9+/]{32,4096}  # connections with their keys, packed by gzip
     | -----BEGIN[ ][A-Z ]{0,40}PRIVATE[ ]KEY-----
     | (?<![A-Za-z0-9-])[0-9a-f]{32}(?![A-Za-z0-9-])
     | [?&]sig=[A-Za-z0-9%+/=_-]{16,256}

@@ -62,6 +62,12 @@ def read_variables(block: Block, notes: ImportNotes) -> ImportedVariables:
             notes.leave(block, name, _RUNTIME[name])
         elif name.startswith("AZUREML_"):
             notes.leave(block, name, "Azure Machine Learning sets it by itself.")
+        elif name == "PROMPTFLOW_ENCODED_CONNECTIONS":
+            found.environment[name] = {"env": name}
+            why = (
+                f"It holds connections with their keys: pack them with the flow, or set the variable {name}."
+            )
+            notes.ask(block, name, why, f"environment.{name}")
         elif name == "PRT_CONFIG_OVERRIDE":
             _read_override(block, name, text, found, notes)
         elif name == "PROMPTFLOW_CONNECTION_PROVIDER":

@@ -26,6 +26,7 @@ KEYS = [
     ("ANY", "https://a.blob.core.windows.net/c?sv=2024&sig=abc%2Fdefghijklmnopqrstuv%3D"),
     ("ANY", "https://host/hook?code=abc"),
     ("ANY", "7fGq2LxZ9kPwT4vBn1YcR8sMd3HjW6Ua"),
+    ("PROMPTFLOW_ENCODED_CONNECTIONS", "H4sIADy" + "aaaa1111" * 12),
     ("ANY", "Bearer abcdefghijklmnop1234"),
     ("OPENAI_API_KEY", "horse"),
     ("DB_PASSWORD", "12345"),

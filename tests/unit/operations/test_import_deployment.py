@@ -177,6 +177,7 @@ def test_a_registered_model_is_to_be_fetched(tmp_path: Path) -> None:
         ({"scale_settings": {"type": "target_utilization", "max_instances": 5}}, "taken", "scale_settings.max_instances", ""),
         ({"environment_variables": {"SEARCH_HOST": "<host>"}}, "to do", "environment_variables.SEARCH_HOST", "another tool"),
         ({"environment_variables": {"PROMPTFLOW_CONNECTION_PROVIDER": "azureml://subscriptions/s/resourceGroups/r/providers/Microsoft.MachineLearningServices/workspaces/w"}}, "translated", "environment_variables.PROMPTFLOW_CONNECTION_PROVIDER", "workspace"),
+        ({"environment_variables": {"PROMPTFLOW_ENCODED_CONNECTIONS": "H4sI"}}, "to do", "environment_variables.PROMPTFLOW_ENCODED_CONNECTIONS", "keys"),
         ({"nonsense": 1}, "left out", "nonsense", "no use"),
     ],
 )  # fmt: skip
