@@ -241,14 +241,17 @@ def test_an_endpoint_changes_whom_it_lets_in_and_where_it_can_be_reached(pretend
         identities=(other.id, pretended.identity),
     )
     target.apply(step("update endpoint", headrace="2"), changed)
-    settings = target.read_state().settings
+    settings = pretended.open(changed).read_state().settings
     assert settings["authentication"] == "none"
     assert settings["public"] is False
     assert settings["tags"] == {"team": "x"}
     assert set(settings["identities"]) == {other.id, pretended.identity}
     assert target.address("blue").headers == {}
     assert ".internal." in target.address("blue").url
-    target.apply(step("update endpoint"), replace(changed, authentication="key"))
+    gone = replace(
+        changed.deployments[0], name="green"
+    )  # the file has no blue any more, which has the traffic
+    target.apply(step("update endpoint"), replace(changed, authentication="key", deployments=(gone,)))
     assert target.address("blue").headers["Authorization"].startswith("Bearer hr_")
 
 

@@ -127,7 +127,8 @@ class ContainerApp:
         """
         with container_app_failures(self._setup.endpoint):
             app = self._client.find()
-            return read_endpoint(app, self._client.list_revisions() if app is not None else ())
+            revisions = self._client.list_revisions() if app is not None else ()
+            return read_endpoint(app, revisions, self._setup.endpoint.identities)
 
     def apply(self, change: Change, endpoint: Endpoint) -> None:
         """Make one step of a plan.

@@ -165,12 +165,15 @@ def failure_text(revision: Wire) -> str:
     return " ".join(texts) or (f"Container Apps say: {states}." if states else "")
 
 
-def read_endpoint(app: Wire | None, revisions: Sequence[Wire]) -> EndpointState:
+def read_endpoint(
+    app: Wire | None, revisions: Sequence[Wire], identities: Sequence[str] = ()
+) -> EndpointState:
     """The state of an endpoint.
 
     Args:
         app: As Azure answers; ``None`` where there is none.
         revisions: All of them, also those that do not run.
+        identities: That are wished for; further ones of the app are others' business.
     """
     if app is None:
         return EndpointState()
@@ -201,7 +204,7 @@ def read_endpoint(app: Wire | None, revisions: Sequence[Wire]) -> EndpointState:
         previous_specs=previous_specs,
         is_busy=busy,
         settings=_read_settings(
-            app, [by_name[item.lower()] for item in revision_of.values() if item.lower() in by_name]
+            app, [by_name.get(item.lower(), {}) for item in revision_of.values()], identities
         ),
     )
 
@@ -259,12 +262,12 @@ def _number(text: object) -> int | None:
         return None
 
 
-def _read_settings(app: Wire, revisions: Sequence[Wire]) -> dict[str, JsonValue]:
-    identities = (app.get("identity") or {}).get("userAssignedIdentities") or {}
+def _read_settings(app: Wire, revisions: Sequence[Wire], wished: Sequence[str]) -> dict[str, JsonValue]:
+    there = {str(item).lower() for item in (app.get("identity") or {}).get("userAssignedIdentities") or {}}
     authentication = read_authentication(revisions)
     return {
         **({"authentication": authentication} if authentication else {}),
-        "identities": sorted(str(item) for item in identities),
+        "identities": [item for item in wished if item.lower() in there],
         "public": bool(ingress(app).get("external")),
         "tags": {name: text for name, text in (app.get("tags") or {}).items() if name not in _OURS},
     }

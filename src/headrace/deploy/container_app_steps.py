@@ -39,7 +39,6 @@ from headrace.deploy.container_app_template import (
     merged_identity,
     merged_registries,
     merged_secrets,
-    needs_own_key,
     remake_template,
     secret_references,
     secrets_differ,
@@ -48,7 +47,7 @@ from headrace.deploy.container_app_template import (
 )
 from headrace.deploy.registry_build import RegistryBuild
 from headrace.domain.access import make_key
-from headrace.domain.deployment import Action, AzurePlace, Change, Deployment, Endpoint
+from headrace.domain.deployment import Action, AzurePlace, Change, Deployment, Endpoint, Scale
 from headrace.errors import Problem, StateError, UsageError
 
 _REPOSITORY = "headrace"
@@ -102,18 +101,14 @@ class Steps:
         }
         steps[change.action](change, endpoint)
 
-    def _wait(self, change: Change, endpoint: Endpoint) -> None:
+    def _wait(self, change: Change, _: Endpoint) -> None:
         app = self._client.wait_idle()
-        if app is None or not change.deployment:
-            return
-        for entry in shares(app):
-            if entry.label != change.deployment:
-                continue
-            for _ in self._client.patience.looks(self._client.patience.operation_s):
-                revision = self._client.find_revision(entry.revision)
-                if revision is None or health(revision) != "starting":
-                    return
-        del endpoint
+        entries = shares(app) if app is not None and change.deployment else ()
+        name = next((item.revision for item in entries if item.label == change.deployment), "")
+        for _passed_s in self._client.patience.looks(self._client.patience.operation_s) if name else ():
+            revision = self._client.find_revision(name)
+            if revision is None or health(revision) != "starting":
+                return
 
     def _create_endpoint(self, change: Change, endpoint: Endpoint) -> None:
         """Look whether everything is there that the app needs; the app itself comes with its first revision."""
@@ -150,8 +145,9 @@ class Steps:
                 },
             }
         )
-        for deployment in endpoint.deployments:
-            self._remake(deployment, endpoint, is_scale_new=False)
+        for entry in shares(app):
+            if entry.label:
+                self._remake(entry.label, endpoint)
 
     def _prepare(self, change: Change, endpoint: Endpoint) -> None:
         deployment = _wished(change, endpoint)
@@ -174,10 +170,7 @@ class Steps:
                 location=self._surroundings.location(self._place),
                 template=template,
                 registries=self._registries(deployment, [], endpoint),
-                secrets=[
-                    *self._wanted_secrets(deployment, endpoint),
-                    *self._key_secret(endpoint, deployment, []),
-                ],
+                secrets=[*self._wanted_secrets(deployment, endpoint), *self._key_secret(template, [])],
             )
             self._client.put(body)
 
@@ -189,28 +182,32 @@ class Steps:
         )
 
     def _set_scale(self, change: Change, endpoint: Endpoint) -> None:
-        self._remake(_wished(change, endpoint), endpoint, is_scale_new=True)
+        deployment = _wished(change, endpoint)
+        self._remake(deployment.name, endpoint, deployment.scale)
 
-    def _remake(self, deployment: Deployment, endpoint: Endpoint, *, is_scale_new: bool) -> None:
-        """Give a deployment a revision that differs in scale, or in whom it lets in, from the one that it has."""
+    def _remake(self, name: str, endpoint: Endpoint, scale: Scale | None = None) -> None:
+        """Give a deployment a revision that differs in whom it lets in, or in scale, from the one that it has.
+
+        Args:
+            name: Of the deployment, which the file need not know any more.
+            endpoint: Says whom it lets in.
+            scale: Another scale; ``None`` for the one that it has.
+        """
         app = self._client.wait_idle()
-        if app is None:
-            return
-        name = next((item.revision for item in shares(app) if item.label == deployment.name), "")
-        current = self._client.find_revision(name) if name else None
+        entries = shares(app) if app is not None else ()
+        label = next((item.revision for item in entries if item.label == name), "")
+        current = self._client.find_revision(label) if label else None
         values = variables(current) if current is not None else {}
         needs_update = endpoint.authentication == "entra" and ISSUER_VARIABLE not in values
         if current is None or SPEC_VARIABLE not in values or needs_update:
-            return  # another step makes it from the beginning
+            return  # another step makes it from the beginning, or it is not ours
         before: Wire = properties(current).get("template") or {}
-        scale = deployment.scale if is_scale_new else read_scale(before.get("scale") or {})
-        scaled = replace(deployment, scale=scale)
-        wish = self._wish(scaled, endpoint, values[SPEC_VARIABLE])
-
-        needs_key = needs_own_key(endpoint.authentication, deployment)
+        known = endpoint.find(name) or replace(endpoint.deployments[0], name=name, arm=name)
+        kept = scale or read_scale(before.get("scale") or {})
+        wish = self._wish(replace(known, scale=kept), endpoint, values[SPEC_VARIABLE])
 
         def change_app(template: Wire, app: Wire, traffic: Sequence[Wire]) -> None:
-            self._change_app(endpoint, app, template, traffic, None, needs_key=needs_key)
+            self._change_app(endpoint, app, template, traffic, None)
 
         new = NewRevision(
             template=lambda suffix: remake_template(before, wish, suffix),
@@ -226,8 +223,6 @@ class Steps:
         template: Wire,
         traffic: Sequence[Wire],
         deployment: Deployment | None,
-        *,
-        needs_key: bool = False,
     ) -> None:
         """Give an app another revision; without a deployment, of the image that it has."""
         self._surroundings.check_app(app, self._place)
@@ -238,8 +233,7 @@ class Steps:
         }
         existing = self._client.list_secrets()
         wanted = self._wanted_secrets(deployment, endpoint) if deployment is not None else []
-        if deployment is not None or needs_key:
-            wanted += self._key_secret(endpoint, deployment, existing)
+        wanted += self._key_secret(template, existing)
         templates = [properties(item).get("template") or {} for item in self._client.list_revisions()]
         merged = merged_secrets(existing, wanted, secret_references([*templates, template]))
         if secrets_differ(existing, merged):
@@ -297,15 +291,12 @@ class Steps:
                 raise UsageError(Problem(code="X101", what=what, span=item.span, fix=fix))
         return wanted_secrets(deployment.settings, endpoint.identities, environment)
 
-    def _key_secret(
-        self, endpoint: Endpoint, deployment: Deployment | None, existing: Sequence[Wire]
-    ) -> list[Wire]:
-        """A new key for callers, where the app needs one and has none."""
-        if deployment is not None and not needs_own_key(endpoint.authentication, deployment):
+    def _key_secret(self, template: Wire, existing: Sequence[Wire]) -> list[Wire]:
+        """A new key for callers, where a revision refers to one and the app has none."""
+        is_needed = KEY_SECRET in secret_references([template])
+        if not is_needed or any(item.get("name") == KEY_SECRET for item in existing):
             return []
-        if any(item.get("name") == KEY_SECRET for item in existing):
-            return []
-        key, _ = make_key(endpoint.name, created=datetime.now(UTC))
+        key, _ = make_key(self._setup.endpoint.name, created=datetime.now(UTC))
         return [{"name": KEY_SECRET, "value": key}]
 
     def _set_mirror(self, change: Change, endpoint: Endpoint) -> None:

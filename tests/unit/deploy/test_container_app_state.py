@@ -66,7 +66,7 @@ def test_labels_are_deployments_and_weights_their_traffic() -> None:
         tags={"headrace": "1", "headrace-previous": '{"blue":[100,"1f2e"]}', "team": "x"},
     )
     state = read_endpoint(
-        app, [a_revision("triage--a"), a_revision("triage--b", spec="s2", healthState="Unhealthy")]
+        app, [a_revision("triage--a"), a_revision("triage--b", spec="s2", healthState="Unhealthy")], ["/I"]
     )
     assert state.traffic == {"blue": 90, "green": 10}
     assert state.previous == {"blue": 100}
@@ -74,7 +74,7 @@ def test_labels_are_deployments_and_weights_their_traffic() -> None:
     assert state.address == "https://triage.x.io/score"
     assert state.settings == {
         "authentication": "key",
-        "identities": ["/i"],
+        "identities": ["/I"],
         "public": True,
         "tags": {"team": "x"},
     }
