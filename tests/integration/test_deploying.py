@@ -153,6 +153,21 @@ def test_a_gate_that_was_not_passed_by_this_version_holds_it_back(place: Place) 
     assert (another.code, "is about other versions" in another.err) == (ExitCode.STATE, True)
     assert (failed.code, "was failed by one_shot" in failed.err) == (ExitCode.STATE, True)
     assert undone.code == 0
+    assert "Overridden, gate: The gate gate.json was failed by one_shot" in undone.out
+
+
+def test_traffic_by_hand_is_held_back_by_the_gate_as_well_but_not_the_way_back(place: Place) -> None:
+    deploy_two(place)
+    place.write("deployment.yaml", FILE + "gate: gate.json\n")
+    (place.folder / "gate.json").write_text("{}", encoding="utf-8")
+
+    held = place.run("deploy traffic green=20")
+    let = place.run("deploy traffic green=20 --allow gate")
+    back = place.run("deploy rollback")
+
+    assert (held.code, "X166" in held.err) == (ExitCode.STATE, True)
+    assert let.code == 0, let.err
+    assert back.code == 0, back.err
 
 
 def test_a_deployment_that_does_not_answer_gets_nothing_and_says_what_was_answered(place: Place) -> None:

@@ -46,7 +46,7 @@ def run_prepared(
     if is_dry:
         return show_prepared(session, prepared.plan, allowed, form=form)
     if is_shown and form != JSON:
-        session.write(_text(session, prepared.plan))
+        session.write(_text(session, prepared.plan, allowed))
     choice = ApplyChoice(allowed=allowed, on_progress=tell_progress(session), again=again)
     done = apply_prepared(opened, prepared, choice, prepare)
     if form == JSON:
@@ -61,9 +61,9 @@ def show_prepared(
     if form == JSON:
         session.write_json(plan_to_json(plan, allowed))
     elif is_err:
-        session.note(_text(session, plan))
+        session.note(_text(session, plan, allowed))
     else:
-        session.write(_text(session, plan))
+        session.write(_text(session, plan, allowed))
     reasons = [problem for _, problem in refused(plan, allowed)]
     if reasons:
         session.show_problems(*reasons, has_summary=len(reasons) > 1)
@@ -71,7 +71,7 @@ def show_prepared(
     return ExitCode.OK
 
 
-def _text(session: Session, plan: DeployPlan) -> str:
+def _text(session: Session, plan: DeployPlan, allowed: Collection[str]) -> str:
     if plan.changes:
-        return render_plan(plan, session.terminal.out)
+        return render_plan(plan, session.terminal.out, allowed)
     return "\n".join(("Nothing to do.", *(f"Note: {note}" for note in plan.notes)))

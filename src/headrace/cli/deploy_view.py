@@ -41,9 +41,10 @@ _COLUMNS = (
 _HEALTHS = {"healthy": "green", "failed": "red", "starting": "yellow", "stopped": "yellow", "unknown": "dim"}
 
 
-def render_plan(plan: DeployPlan, ink: Ink) -> str:
-    """The steps of a plan, what moves, what it costs, and what else should be known."""
-    return "\n".join(_plan_lines(plan, ink))
+def render_plan(plan: DeployPlan, ink: Ink, allowed: Collection[str] = ()) -> str:
+    """The steps of a plan, what moves, what it costs, what was overridden, and what else should be known."""
+    overridden = (f"Overridden, {name}: {problem.what}" for name, problem in plan.unsafe if name in allowed)
+    return "\n".join((*_plan_lines(plan, ink), *overridden))
 
 
 def _plan_lines(plan: DeployPlan, ink: Ink) -> Iterator[str]:

@@ -24,7 +24,7 @@ def settle_names(endpoint: Endpoint, state: EndpointState, runtime: str) -> Endp
     Args:
         endpoint: What is wished for.
         state: What is there.
-        runtime: As for :meth:`~headrace.domain.deployment.Deployment.spec_digest`.
+        runtime: As for :meth:`~headrace.domain.deployment.Endpoint.spec_of`.
 
     Raises:
         StateError: X141 when both places have traffic and hold something else.
@@ -32,7 +32,7 @@ def settle_names(endpoint: Endpoint, state: EndpointState, runtime: str) -> Endp
     if not endpoint.is_alternating:
         return endpoint
     wish = endpoint.deployments[0]
-    name = _place(wish.spec_digest(runtime), state)
+    name = _place(endpoint.spec_of(wish, runtime), state)
     if name is None:
         raise StateError(_both_taken(endpoint, state))
     settled = replace(wish, name=name, arm=wish.arm or name)

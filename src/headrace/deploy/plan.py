@@ -48,7 +48,7 @@ def plan_deployment(endpoint: Endpoint, state: EndpointState, *, runtime: str, t
     view = _View(
         endpoint=settled,
         state=state,
-        specs={item.name: item.spec_digest(runtime) for item in settled.deployments},
+        specs={item.name: settled.spec_of(item, runtime) for item in settled.deployments},
         is_alternating=endpoint.is_alternating,
         traits=traits,
     )

@@ -278,6 +278,16 @@ class Endpoint:
         """The deployment of that name."""
         return next((item for item in self.deployments if item.name == name), None)
 
+    def spec_of(self, deployment: Deployment, runtime: str) -> str:
+        """What a copy of one of its deployments is made from: 16 digits, as :meth:`Deployment.spec_digest` says.
+
+        What the endpoint decides about its copies counts as well.
+        """
+        spec = deployment.spec_digest(runtime)
+        if self.is_egress_public:
+            return spec
+        return hashlib.sha256(f"{spec} without egress".encode()).hexdigest()[:16]
+
     def span(self, *pointer: str | int) -> Span | None:
         """Where something stands in the file."""
         return self.source_map.span(pointer) if self.source_map is not None else None

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from headrace.domain.deployment import Deployment, Endpoint
+from headrace.domain.deployment import Deployment, DeploymentState, Endpoint
 from headrace.errors import HeadraceError, Problem, UsageError
 from headrace.formats.paths import is_file
 from headrace.operations.compare_runs import compare_experiment_again
@@ -52,6 +52,40 @@ def check_gate(
     A deployment has passed where all questions about an arm are answered with "passed" whose runs ran the same version
     of the flow, in the same variant and with the same model. What arms were compared with needs to pass nothing.
     """
+    wanted = dict(enumerate(map(_of_wish, endpoint.deployments, flows)))
+    return _ask(workspace, endpoint, wanted)
+
+
+def check_gate_of(
+    workspace: Workspace, endpoint: Endpoint, copies: Sequence[DeploymentState]
+) -> Mapping[str, Problem]:
+    """The same of what is there already, by the version that each copy says it holds.
+
+    Args:
+        workspace: For comparisons that are stored.
+        endpoint: Names the gate.
+        copies: Those that are to get more requests.
+    """
+    return _ask(workspace, endpoint, {item.name: _of_copy(item) for item in copies})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What has to have passed.
+
+    Attributes:
+        version: For people.
+        is_run: Whether a run ran the same.
+    """
+
+    version: str
+    is_run: Callable[[_Run], bool]
+
+
+_Key = TypeVar("_Key", int, str)
+
+
+def _ask(workspace: Workspace, endpoint: Endpoint, wanted: Mapping[_Key, _Wanted]) -> Mapping[_Key, Problem]:
     if not endpoint.gate:
         return {}
     try:
@@ -59,33 +93,46 @@ def check_gate(
         said = _of_file(path) if is_file(path) else _of_store(workspace, endpoint.gate)
     except HeadraceError as error:
         missing = _problem(endpoint, f"The gate {endpoint.gate} cannot be asked: {error.problems[0].what}")
-        return dict.fromkeys(range(len(flows)), missing)
-    found = {}
-    for place, (deployment, flow) in enumerate(zip(endpoint.deployments, flows, strict=True)):
-        reason = _reason(deployment, flow, said)
-        if reason is not None:
-            found[place] = _problem(endpoint, f"The gate {endpoint.gate} {reason}")
-    return found
+        return dict.fromkeys(wanted, missing)
+    reasons = {key: _reason(item, said) for key, item in wanted.items()}
+    return {
+        key: _problem(endpoint, f"The gate {endpoint.gate} {reason}")
+        for key, reason in reasons.items()
+        if reason is not None
+    }
 
 
-def _reason(deployment: Deployment, flow: DeployedFlow, said: _Passed) -> str | None:
-    """Why a deployment has not passed, to end a sentence with; ``None`` where it has."""
-    arms = {run.arm for run in said.runs if _is_same(run, deployment, flow)}
+def _reason(wanted: _Wanted, said: _Passed) -> str | None:
+    """Why something has not passed, to end a sentence with; ``None`` where it has."""
+    arms = {run.arm for run in said.runs if wanted.is_run(run)}
     asked = sorted(arm for arm in arms if arm in said.outcomes)
     if any(all(outcome == "passed" for outcome in said.outcomes[arm]) for arm in asked):
         return None
     if asked:
         outcome = "failed" if "failed" in said.outcomes[asked[0]] else "left undecided"
-        return f"was {outcome} by {asked[0]}, which is {deployment.flow.version}."
+        return f"was {outcome} by {asked[0]}, which is {wanted.version}."
     if arms & said.against:
         return None
-    return f"is about other versions than {deployment.flow.version}."
+    return f"is about other versions than {wanted.version}."
 
 
-def _is_same(run: _Run, deployment: Deployment, flow: DeployedFlow) -> bool:
+def _of_wish(deployment: Deployment, flow: DeployedFlow) -> _Wanted:
     choice = deployment.flow
-    is_same_variant = settled_variant(flow.flow, run.variant) == settled_variant(flow.flow, choice.variant)
-    return run.digest == choice.digest and is_same_variant and choice.model in ("", run.model)
+    variant = settled_variant(flow.flow, choice.variant)
+
+    def is_run(run: _Run) -> bool:
+        is_same_variant = settled_variant(flow.flow, run.variant) == variant
+        return run.digest == choice.digest and is_same_variant and choice.model in ("", run.model)
+
+    return _Wanted(version=choice.version, is_run=is_run)
+
+
+def _of_copy(copy: DeploymentState) -> _Wanted:
+    short = copy.version.partition(" (")[2].rstrip(")")
+    return _Wanted(
+        version=copy.version or f"what {copy.name} holds",
+        is_run=lambda run: bool(short) and run.digest.startswith(short),
+    )
 
 
 def _problem(endpoint: Endpoint, what: str) -> Problem:

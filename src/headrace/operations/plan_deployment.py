@@ -9,13 +9,13 @@ from typing import Any
 from headrace.deploy.moves import plan_destruction, plan_rollback, plan_traffic
 from headrace.deploy.plan import plan_deployment
 from headrace.deploy.price import price_plan
-from headrace.deploy.safety import Findings, find_unsafe
+from headrace.deploy.safety import Findings, find_unsafe, moved_shares
 from headrace.domain.deployment import Deployment, DeployPlan, EndpointState
 from headrace.errors import DefinitionError, HeadraceError, Problem
 from headrace.formats.deployment_secrets import plain_secrets
 from headrace.formats.flow_file import load_flow
 from headrace.operations.deployed_flows import DeployedFlow, look_up_flows, no_sample, read_sample
-from headrace.operations.deployment_gate import check_gate
+from headrace.operations.deployment_gate import check_gate, check_gate_of
 from headrace.operations.open_deployment import RUNTIME, OpenDeployment
 from headrace.operations.versions import find_version, write_version
 
@@ -136,7 +136,12 @@ def _moving(opened: OpenDeployment, plan: DeployPlan, *, is_rollback: bool) -> P
                 samples[change.deployment] = sample_of(opened, plan.state, change.deployment)
             except HeadraceError as error:
                 untested[change.deployment] = error.problems[0]
-    findings = Findings(untested=untested)
+    gate: Mapping[str, Problem] = {}
+    if not is_rollback:
+        shares = moved_shares(plan) or {}
+        copies = [item for item in plan.state.deployments if shares.get(item.name)]
+        gate = check_gate_of(opened.workspace, opened.endpoint, copies)
+    findings = Findings(untested=untested, gate=gate)
     unsafe = find_unsafe(plan, opened.target.traits, findings, is_rollback=is_rollback)
     return PreparedPlan(plan=replace(plan, unsafe=unsafe), samples=samples)
 

@@ -207,6 +207,14 @@ def test_settings_of_the_endpoint_are_compared_as_far_as_the_target_knows_them()
     assert change.before == {"authentication": "key"}
 
 
+def test_what_the_endpoint_decides_about_its_copies_makes_other_copies() -> None:
+    state = a_state({"blue": 100}, blue=1)
+
+    made = plan(an_endpoint(is_egress_public=False), state)
+
+    assert move(made) == {"blue": 90, "green": 10}
+
+
 def test_a_scale_is_changed_where_it_differs() -> None:
     wish = Scale(minimum=1, maximum=4, cpu_percent=70)
     state = a_state({"blue": 100}, blue=1)

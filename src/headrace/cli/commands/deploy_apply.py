@@ -50,7 +50,7 @@ def command(
     with command_deployment(session, file, environment) as opened:
         prepared = prepare_plan(opened, is_priced=True)
         if form != JSON:
-            session.write(render_plan(prepared.plan, session.terminal.out))
+            session.write(render_plan(prepared.plan, session.terminal.out, allowed))
         done = apply_deployment(
             opened,
             prepared,

@@ -58,7 +58,7 @@ def command(
     if form == JSON:
         session.write_json(plan_to_json(plan, allowed))
     else:
-        session.write(render_plan(plan, session.terminal.out))
+        session.write(render_plan(plan, session.terminal.out, allowed))
     if reasons:
         session.show_problems(*(problem for _, problem in reasons), has_summary=len(reasons) > 1)
         return ExitCode.STATE
