@@ -75,7 +75,8 @@ _LINE_RULES = (
         suffixes=SETTINGS | SCRIPTS | CODE,
         pattern=re.compile(r"mcr\.microsoft\.com/azureml/promptflow/\S+"),
         what="The image of the prompt flow runtime is retired with the service.",
-        fix="Build on a plain Python image and install headrace; headrace flow build writes such a Dockerfile.",
+        fix="Build on a plain Python image and install headrace: headrace flow build writes such a Dockerfile, and "
+        "headrace deploy import takes over the endpoint of a deployment file that names the image.",
     ),
     Rule(
         code="M008",
