@@ -45,6 +45,9 @@ from headrace.providers.azure_credential import AzureCredential
 PIN_HEADER = "azureml-model-deployment"
 """Header that sends a request to one deployment, whatever its traffic."""
 
+_LOOK_EVERY_S = 5
+"""How often the package looks at an operation on an endpoint where the service does not say; 30 unless it is told."""
+
 _DATA_SCOPE = "https://ml.azure.com/.default"
 
 
@@ -169,6 +172,7 @@ class ManagedEndpoint:
                 place.workspace,
                 enable_telemetry=False,
                 show_progress=False,
+                polling_interval=_LOOK_EVERY_S,
             )
             monitor = MonitorManagementClient(credential, place.subscription)
             self._opened = ManagedClients(

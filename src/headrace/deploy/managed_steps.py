@@ -45,6 +45,9 @@ _MOST_CONFLICTS = 6
 _UNSETTLED = (404, 409)
 """Something else is under way; or what was to be deleted, or the status of the operation, is gone."""
 
+_NOT_SHOWN = (403, 404, 409)
+"""Whoever asks may not see autoscale settings, or the subscription knows nothing of Azure Monitor."""
+
 _OUTER = re.compile(
     r"SubscriptionNotFound|InvalidSubscriptionId|ResourceGroupNotFound|WorkspaceNotFound"
     r"|Parent resource '(?P<parent>[^/']+)' not found"
@@ -106,7 +109,7 @@ class ManagedClients:
         try:
             return list(self.monitor.autoscale_settings.list_by_resource_group(self.resource_group))
         except HttpResponseError as error:
-            if error.status_code in (403, 404):
+            if error.status_code in _NOT_SHOWN:
                 return []
             raise
 
