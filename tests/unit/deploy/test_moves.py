@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.deployments import an_endpoint, open_memory_target, remember, remembered, spec_of
 
@@ -22,6 +22,7 @@ def there(folder: Path, **parts: object) -> EndpointState:
     return open_memory_target(folder, ENDPOINT).read_state()
 
 
+@settings(deadline=None)
 @given(
     traffic=st.dictionaries(st.sampled_from("abcd"), st.integers(0, 100)),
     given_shares=st.dictionaries(st.sampled_from("abcd"), st.integers(0, 25), max_size=4),

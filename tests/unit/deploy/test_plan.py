@@ -229,6 +229,7 @@ def test_a_scale_is_changed_where_it_differs() -> None:
     assert change.after == {"minimum": 1, "maximum": 1, "requests_at_once": None, "cpu_percent": None}
 
 
+@settings(deadline=None)
 @given(
     traffic=st.dictionaries(st.sampled_from(PLACES), st.integers(1, 100), min_size=1).filter(
         lambda shares: set(shares) != {"green"}

@@ -1,7 +1,7 @@
 """What deployments are compared by, and the note of the traffic before a move."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.domain.deployment import read_previous, render_previous
@@ -10,6 +10,7 @@ NAMES = st.from_regex(r"[a-z][a-z0-9-]{0,30}", fullmatch=True)
 TRAFFIC = st.dictionaries(NAMES, st.integers(1, 100), max_size=4)
 
 
+@settings(deadline=None)
 @given(traffic=TRAFFIC, spec=st.from_regex(r"[0-9a-f]{16}", fullmatch=True))
 def test_what_was_noted_is_read_again(traffic: dict[str, int], spec: str) -> None:
     text = render_previous(traffic, dict.fromkeys(traffic, spec))
