@@ -248,9 +248,8 @@ def test_an_endpoint_changes_whom_it_lets_in_and_where_it_can_be_reached(pretend
     assert set(settings["identities"]) == {other.id, pretended.identity}
     assert target.address("blue").headers == {}
     assert ".internal." in target.address("blue").url
-    gone = replace(
-        changed.deployments[0], name="green"
-    )  # the file has no blue any more, which has the traffic
+    # The file names blue no more, which still has the traffic.
+    gone = replace(changed.deployments[0], name="green")
     target.apply(step("update endpoint"), replace(changed, authentication="key", deployments=(gone,)))
     assert target.address("blue").headers["Authorization"].startswith("Bearer hr_")
 
@@ -361,6 +360,7 @@ def test_what_has_to_be_there_first_is_named(pretended: Ground) -> None:
     with pytest.raises(StateError, match="no environment nowhere") as raised:
         pretended.open(nowhere).apply(step("create endpoint"), nowhere)
     assert raised.value.problems[0].code == "X274"
+    assert "There are: cae." in (raised.value.problems[0].fix or "")
     bring(pretended.open(endpoint), endpoint, endpoint.deployments)
     add_environment(pretended.azure, "other")
     moved = replace(endpoint, place=replace(endpoint.place, environment="other"))
@@ -380,8 +380,11 @@ def test_what_has_to_be_there_first_is_named(pretended: Ground) -> None:
 def test_an_environment_that_may_not_be_seen_is_taken_from_the_file(pretended: Ground) -> None:
     pretended.azure.access.deny("Microsoft.App/managedEnvironments/read")
     endpoint = a_pretended(pretended, "blue")
+    pretended.azure.access.deny("Microsoft.Resources/subscriptions/read")
     with pytest.raises(AccessDeniedError):
         pretended.open(endpoint).apply(step("create endpoint"), endpoint)
+    pretended.azure.access.denials.pop()
+    pretended.open(endpoint).apply(step("create endpoint"), endpoint)  # the region of the group will do
     placed = replace(endpoint, place=replace(endpoint.place, location="westeurope"))
     target = pretended.open(placed)
     bring(target, placed, placed.deployments)

@@ -32,6 +32,7 @@ _UNDER_WAY = ("operationinprogress", "conflict", "anotheroperation", "resourcebu
 _CHANGING, _DELETING = "change", "delete"
 _MOST_SENDINGS = 4
 _IDENTITY_VERSION = "2024-11-30"
+_GROUP_VERSION = "2025-04-01"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +88,7 @@ class AppClient:
             user_agent=f"headrace/{__version__}",
             polling_interval=5,
         )
+        self._subscription = place.subscription
         self._group = place.resource_group
         self.name = name
         self._tell = tell
@@ -114,6 +116,19 @@ class AppClient:
         at = lower.index("resourcegroups") + 1 if "resourcegroups" in lower else None
         own_group = parts[at] if at is not None else self._group
         return self._client.managed_environments.get(own_group, name).as_dict()
+
+    def list_environments(self) -> list[str] | None:
+        """Names of the environments of the resource group; ``None`` where nobody tells."""
+        try:
+            pages = self._client.managed_environments.list_by_resource_group(self._group)
+            return sorted(str(item.name) for item in pages)
+        except HttpResponseError:
+            return None
+
+    def find_group(self) -> Wire | None:
+        """The resource group; ``None`` where it cannot be read."""
+        group = f"/subscriptions/{self._subscription}/resourceGroups/{self._group}"
+        return self.find_resource(group, _GROUP_VERSION)
 
     def list_revisions(self) -> list[Wire]:
         """All revisions, also those that do not run."""

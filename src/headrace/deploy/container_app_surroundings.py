@@ -20,6 +20,7 @@ _NOT_READY = (
     "infrastructuresetupinprogress",
     "initializationinprogress",
 )
+_NO_GROUP = ("resourcegroupnotfound", "subscriptionnotfound")
 _ROLES_VERSION = "2022-04-01"
 _PULLING = frozenset(
     {
@@ -60,16 +61,7 @@ class Surroundings:
             try:
                 found = self._client.find_environment(place)
             except HttpResponseError as error:
-                if error.status_code != 404 or error_code(error) not in (
-                    "resourcenotfound",
-                    "parentresourcenotfound",
-                ):
-                    return self._unseen(place, error)
-                what = f"There is no environment {place.environment} of Container Apps in {place.resource_group}."
-                fix = (
-                    "Make it first, or correct azure.environment; one elsewhere is named by its resource id."
-                )
-                raise StateError(self._problem(what, fix)) from error
+                found = self._unseen(place, error)
             said = properties(found).get("provisioningState")
             if word(said) in _NOT_READY:
                 what = f"The environment {place.environment} is not ready: {said}."
@@ -78,18 +70,26 @@ class Surroundings:
         return self._environment
 
     def _unseen(self, place: AzurePlace, error: HttpResponseError) -> Wire:
-        """What is known of an environment that we may not look at.
+        """What the file says of an environment that we may not look at.
 
         Raises:
+            StateError: X274, it is not there.
             HttpResponseError: Its region is not known, which an app needs.
         """
-        if not place.location:
+        is_missing = error.status_code == 404 and error_code(error) not in _NO_GROUP
+        known = self._client.list_environments() if is_missing else None
+        if known is not None:
+            what = f"There is no environment {place.environment} of Container Apps in {place.resource_group}."
+            there = f"There are: {', '.join(known)}. " if known else ""
+            fix = f"{there}Make it first, or correct azure.environment; one elsewhere is named by its resource id."
+            raise StateError(self._problem(what, fix)) from error
+        location = place.location or str((self._client.find_group() or {}).get("location") or "")
+        if not location:
             raise error
         own = f"/subscriptions/{place.subscription}/resourceGroups/{place.resource_group}"
-        known = place.environment if place.environment.startswith("/") else ""
-        environment_id = known or f"{own}/providers/Microsoft.App/managedEnvironments/{place.environment}"
-        self._environment = {"id": environment_id, "location": place.location}
-        return self._environment
+        given = place.environment if place.environment.startswith("/") else ""
+        environment_id = given or f"{own}/providers/Microsoft.App/managedEnvironments/{place.environment}"
+        return {"id": environment_id, "location": location}
 
     def environment_id(self, place: AzurePlace) -> str:
         """Its resource id."""

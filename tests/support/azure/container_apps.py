@@ -46,6 +46,7 @@ def register(azure: StandIn) -> None:
     azure.at_end(azure.apps.close)
     add = azure.arm.add
     add("GET", _ENVIRONMENT, _VERSIONS, lambda call: reply(call.get().body()))
+    add("GET", _GROUP + "/managedEnvironments", _VERSIONS, _list_environments)
     add("GET", _APP, _VERSIONS, lambda call: reply(_body(_app(call))))
     add("PUT", _APP, _VERSIONS, _put)
     add("PATCH", _APP, _VERSIONS, _patch)
@@ -71,6 +72,11 @@ def add_environment(azure: StandIn, name: str, group_id: str = "") -> Resource:
         "defaultDomain": f"happyhill-{word}.{azure.location}.azurecontainerapps.io",
     }
     return azure.resources.put(Resource(id=resource_id, location=azure.location, properties=properties))
+
+
+def _list_environments(call: Call) -> Response:
+    scope = call.id.rpartition("/")[0]
+    return reply({"value": [item.body() for item in call.resources.within(scope, "managedEnvironments")]})
 
 
 def _app(call: Call) -> App:
