@@ -21,7 +21,7 @@ from azure.mgmt.cognitiveservices.models import (
 
 from headrace.deploy.azure_failures import Doing, as_our_error, plain_message
 from headrace.deploy.base import Tell
-from headrace.deploy.model_plan import quota_problem
+from headrace.deploy.model_plan import is_as_wished, quota_problem
 from headrace.domain.deployment import Endpoint
 from headrace.domain.model_deployment import (
     AccountContents,
@@ -41,6 +41,7 @@ KINDS = ("OpenAI", "AIServices")
 
 _LOOK_S = 1.0
 _TRIES = 3
+_BUSY = ("accepted", "creating", "deleting", "moving", "updating")
 _TELL_EVERY_S = 30.0
 _QUOTA = re.compile(
     r"require (?P<needed>[\d.]+) new capacity in quota (?P<what>.+?), which is bigger than the current available "
@@ -150,7 +151,9 @@ class ModelDeployments:
         what = f"the deployment {wished.name}"
         with self._failures(what, wished):
             for n_left in reversed(range(_TRIES)):
-                self._until_quiet(account, wished.name)
+                found = self._until_quiet(account, wished.name)
+                if found is not None and is_as_wished(found, wished):
+                    return found
                 try:
                     poller = self._client.deployments.begin_create_or_update(
                         account.group, account.name, wished.name, _body(wished)
@@ -182,21 +185,21 @@ class ModelDeployments:
         self._client.close()
         self._credential.close()
 
-    def _until_quiet(self, account: ModelAccount, name: str) -> None:
-        """Wait until nobody else makes or changes it."""
+    def _until_quiet(self, account: ModelAccount, name: str) -> ModelDeployment | None:
+        """The deployment once nobody makes or changes it any more; ``None`` where there is none."""
         begun, what = time.monotonic(), f"the deployment {name}"
-        while (state := self._state(account, name).lower()) in ("accepted", "creating", "deleting", "moving"):
+        while (found := self._find(account, name)) is not None and found.state.lower() in _BUSY:
             if time.monotonic() - begun >= self._limit_s:
                 raise _too_long(what, self._limit_s)
-            self._tell(f"{what}: {state}, by somebody else")
+            self._tell(f"{what}: {found.state}, from before")
             time.sleep(_LOOK_S)
+        return found
 
-    def _state(self, account: ModelAccount, name: str) -> str:
+    def _find(self, account: ModelAccount, name: str) -> ModelDeployment | None:
         try:
-            found = self._client.deployments.get(account.group, account.name, name)
+            return _deployment(self._client.deployments.get(account.group, account.name, name))
         except ResourceNotFoundError:
-            return ""
-        return str(found.properties.provisioning_state or "") if found.properties else ""
+            return None
 
     def _finish(self, poller: LROPoller[Any], what: str) -> Any:
         begun = told = time.monotonic()

@@ -237,8 +237,13 @@ def _changes(
         return {key: (None, getattr(after, key)) for key in _COMPARED if getattr(after, key)}
     found = {key: (getattr(before, key), getattr(after, key)) for key in _COMPARED}
     differing = {key: pair for key, pair in found.items() if pair[0] != pair[1]}
-    is_broken = before.state.lower() in ("failed", "canceled")
-    return differing or ({"state": (before.state, "Succeeded")} if is_broken else {})
+    is_done = before.state.lower() in ("succeeded", "")
+    return differing if differing or is_done else {"state": (before.state, "Succeeded")}
+
+
+def is_as_wished(found: ModelDeployment | None, wished: ModelDeployment) -> bool:
+    """Whether a deployment is there, done, and all that was wished for."""
+    return found is not None and not _changes(replace(found, name=wished.name), wished)
 
 
 def _warn(after: ModelDeployment, offer: OfferedModel, sku: OfferedSku, today: date) -> Iterator[Problem]:

@@ -95,9 +95,10 @@ def test_what_is_not_named_stays_and_nothing_is_done_twice() -> None:
     }
 
 
-def test_one_that_failed_is_made_again() -> None:
-    contents = replace(CONTENTS, deployments=(replace(CHAT, state="Failed"),))
-    assert plan_model(ModelWish(name="chat"), contents, TODAY).changes == {"state": ("Failed", "Succeeded")}
+@pytest.mark.parametrize("state", ["Failed", "Creating"])
+def test_one_that_failed_is_made_again_and_one_that_is_made_is_waited_for(state: str) -> None:
+    contents = replace(CONTENTS, deployments=(replace(CHAT, state=state),))
+    assert plan_model(ModelWish(name="chat"), contents, TODAY).changes == {"state": (state, "Succeeded")}
 
 
 def test_another_sku_has_its_own_units() -> None:
