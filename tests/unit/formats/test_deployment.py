@@ -378,3 +378,17 @@ def change(said: Any, data: st.DataObject) -> None:
             said.append(data.draw(_ODD))
     else:
         said[key] = data.draw(_ODD)
+
+
+def test_the_sample_is_read_here_and_with_its_overlay_for_azure() -> None:
+    folder = Path(__file__).parents[3] / "flows" / "triage"
+    names = ("AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP", "AZUREML_WORKSPACE")
+    here, there = (
+        read_deployment(folder, None, {}),
+        read_deployment(folder, "azure", dict.fromkeys(names, "x")),
+    )
+    assert (here.target, there.target, here.name) == ("local", "azureml", there.name)
+    assert there.deployments[0].size == Size(instance_type="Standard_DS3_v2")
+    with pytest.raises(DefinitionError) as unset:
+        read_deployment(folder, "azure", {})
+    assert [problem.code for problem in unset.value.problems] == ["X101"] * 3
