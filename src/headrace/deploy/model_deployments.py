@@ -104,31 +104,43 @@ class ModelDeployments:
         raise UsageError(Problem(code="X308", what=what, fix=fix))
 
     def read(
-        self, account: ModelAccount, *, has_quotas: bool = True, has_policies: bool = True
+        self, account: ModelAccount, *, is_planning: bool, has_policies: bool = False
     ) -> AccountContents:
         """What an account has, and what its region offers for its kind.
 
         Args:
             account: The account.
-            has_quotas: Whether quotas are read; where they may not be, there are none.
+            is_planning: Whether something is to be made: then the region has to say what it offers, and quotas are
+                read as well.
             has_policies: Whether content filter policies are read.
 
         Raises:
             AccessDeniedError, RemoteError: It cannot be read.
         """
         with self._failures(f"the account {account.name}"):
-            listed = [item for item in self._client.models.list(account.location) if item.model is not None]
-            own = [item for item in listed if item.kind == account.kind] or listed
-            offers = [_offer(item.model) for item in own]
             deployments = self._client.deployments.list(account.group, account.name)
             policies = self._client.rai_policies.list(account.group, account.name) if has_policies else ()
             return AccountContents(
                 account=account,
                 deployments=tuple(map(_deployment, deployments)),
-                offers=tuple(sorted(offers, key=lambda item: (item.name.lower(), item.version))),
-                quotas=self._quotas(account) if has_quotas else (),
+                offers=self._offers(account, is_needed=is_planning),
+                quotas=self._quotas(account) if is_planning else (),
                 policies=tuple(str(item.name) for item in policies),
             )
+
+    def _offers(self, account: ModelAccount, *, is_needed: bool) -> tuple[OfferedModel, ...]:
+        try:
+            listed = [item for item in self._client.models.list(account.location) if item.model is not None]
+        except HttpResponseError as error:
+            if is_needed or error.status_code not in (403, 404):
+                raise
+            self._tell(
+                f"What {account.location} offers cannot be read, so it is not known when models retire."
+            )
+            return ()
+        own = [item for item in listed if item.kind == account.kind] or listed
+        offers = [_offer(item.model) for item in own]
+        return tuple(sorted(offers, key=lambda item: (item.name.lower(), item.version)))
 
     def _quotas(self, account: ModelAccount) -> tuple[ModelQuota, ...]:
         """Quotas of the region; they are of the subscription, which not everybody may read who deploys models."""

@@ -67,7 +67,7 @@ def read_account(place: ModelPlace, tell: Callable[[str], None]) -> AccountConte
         AccessDeniedError, RemoteError: It cannot be read.
     """
     with _opened(place, tell) as (models, account):
-        contents: AccountContents = models.read(account, has_quotas=False, has_policies=False)
+        contents: AccountContents = models.read(account, is_planning=False)
         return contents
 
 
@@ -88,7 +88,9 @@ def deploy_model(
         AccessDeniedError, RemoteError: It cannot be read or made.
     """
     with _opened(place, tell) as (models, account):
-        plan = plan_model(wish, models.read(account, has_policies=bool(wish.content_filter)), today)
+        plan = plan_model(
+            wish, models.read(account, is_planning=True, has_policies=bool(wish.content_filter)), today
+        )
         if is_dry or not plan.is_needed or plan.after is None:
             return plan
         tell(f"{'Changing' if plan.before else 'Making'} {plan.after.name} in {account.name}")
@@ -114,7 +116,7 @@ def delete_model(
         AccessDeniedError, RemoteError: It cannot be read or deleted.
     """
     with _opened(place, tell) as (models, account):
-        plan = plan_deletion(name, models.read(account, has_quotas=False, has_policies=False))
+        plan = plan_deletion(name, models.read(account, is_planning=False))
         if plan.before is None or not may(plan):
             return plan, False
         models.delete(account, plan.before.name)

@@ -175,6 +175,16 @@ def test_who_may_not_read_quotas_deploys_all_the_same(azure: StandIn) -> None:
     assert told[0].startswith("The quotas of westeurope cannot be read")
 
 
+def test_what_is_deployed_is_listed_although_nobody_says_what_is_offered(azure: StandIn) -> None:
+    deploy(azure, name="chat", model="gpt-4o-mini")
+    azure.faults.add(method="GET", path="/models$", status=403, times=2)
+    told: list[str] = []
+    assert [item.name for item in read_account(place(azure), told.append).deployments] == ["chat"]
+    assert "not known when models retire" in told[0]
+    with pytest.raises(AccessDeniedError):
+        deploy(azure, name="chat", capacity=20)
+
+
 def test_an_answer_that_was_lost_is_asked_for_again(azure: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_deployments, "_LOOK_S", 0.01)
     azure.faults.add(method="PUT", path="deployments/chat$", drop="after")
