@@ -138,6 +138,11 @@ def test_a_chat_is_told_that_its_conversations_would_change_arms(ab: Call, folde
         ("- {name: few_shot, weight: 0.5}\n", "", "Only one arm answers"),
         ("{name: thumbs, window: 10m, margin: 0.02}", "{name: thumbs, window: 10m}", "no margin"),
         ("{after: 1d, coverage: 1}", "{after: 1d, coverage: 0}", "nobody is in the test"),
+        (
+            "{name: one_shot, shadow: 0.1}",
+            "{name: words, flow: by_words, shadow: 0.1}",
+            "words needs message",
+        ),
     ],
 )
 def test_check_warns_of_what_is_hardly_meant(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def check_traffic(workspace: Workspace, traffic: Traffic) -> TrafficCheck:
         StateError: The store is away.
     """
     problems: list[Problem] = []
-    flows: list[Flow] = []
+    found: dict[str, Flow] = {}
     for arm in traffic.arms:
         try:
             flow = _load(workspace, traffic, arm)
@@ -53,13 +53,18 @@ def check_traffic(workspace: Workspace, traffic: Traffic) -> TrafficCheck:
         except DefinitionError as error:
             problems += error.problems
         else:
-            flows += [flow] if flow is not None else []
+            found |= {arm.name: flow} if flow is not None else {}
     if problems:
         raise DefinitionError(*dict.fromkeys(problems))
     return TrafficCheck(
         traffic=traffic,
         preview=preview_revision(workspace.store, traffic, workspace.now()),
-        warnings=(*_warn_of_units(traffic, flows), *_warn_of_decision(traffic), *_warn_of_shares(traffic)),
+        warnings=(
+            *_warn_of_units(traffic, list(found.values())),
+            *_warn_of_inputs(traffic, found),
+            *_warn_of_decision(traffic),
+            *_warn_of_shares(traffic),
+        ),
     )
 
 
@@ -109,6 +114,18 @@ def _warn_of_units(traffic: Traffic, flows: list[Flow]) -> Iterator[Problem]:
     elif not traffic.units:
         what = "Each request is a unit of its own, so a person gets now this arm and now that one."
         yield _warn(traffic, "G986", "unit", what, fix)
+
+
+def _warn_of_inputs(traffic: Traffic, flows: Mapping[str, Flow]) -> Iterator[Problem]:
+    """Arms that ask for what nobody sends: a live request is not mapped, as lines of an experiment are."""
+    baseline = flows.get(traffic.baseline)
+    for name, flow in flows.items() if baseline is not None and baseline.inputs else ():
+        needed = [item for item, declared in flow.inputs.items() if not declared.has_default]
+        lacking = [item for item in needed if baseline is not None and item not in baseline.inputs]
+        if lacking:
+            what = f"The arm {name} needs {' and '.join(lacking)}, which {traffic.baseline} does not take."
+            fix = "Let both take the same inputs: a request has them by one name, and without one it fails in that arm."
+            yield _warn(traffic, "G987", "arms", what, fix)
 
 
 def _warn_of_decision(traffic: Traffic) -> Iterator[Problem]:
