@@ -79,10 +79,16 @@ def project(tmp_path: Path, azure: StandIn) -> Path:
 def headrace(
     azure: StandIn, project: Path, *words: str, **variables: str
 ) -> subprocess.CompletedProcess[str]:
+    return call(azure, project, ["-m", "headrace", *words], **variables)
+
+
+def call(
+    azure: StandIn, project: Path, arguments: list[str], **variables: str
+) -> subprocess.CompletedProcess[str]:
     outer = {name: value for name, value in os.environ.items() if name not in UNSET}
     environment = {**outer, **azure.environment, "HOME": str(project), **variables}
     return subprocess.run(
-        [sys.executable, "-m", "headrace", *words],
+        [sys.executable, *arguments],
         cwd=project,
         env=environment,
         text=True,
@@ -174,3 +180,24 @@ def test_a_model_that_is_called_by_identity_says_what_was_tried(
     assert "AADSTS7000215" in refused.stderr
     assert "AZURE_CLIENT_SECRET" in refused.stderr
     assert service.let_in == []
+
+
+PROGRAM = """
+import sys
+from headrace.sdk.client import PFClient
+client = PFClient(config={"connection.provider": sys.argv[1]})
+run = client.run(flow="flow", data="data.jsonl", column_mapping={"q": "${data.q}"})
+print(run.status, client.connections.get("my_aoai").api_base)
+"""
+
+
+def test_a_provider_that_code_gives_is_known_to_worker_processes(
+    azure: StandIn, service: Service, project: Path
+) -> None:
+    target = "https://x.openai.azure.com"
+    add_connection(azure, "my_aoai", "AzureOpenAI", target=target, credentials={"key": KEY})
+    (project / "data.jsonl").write_text('{"q": "a"}\n{"q": "b"}\n', "utf-8")
+    provider = f"azureml:/{add_workspace(azure).id}"
+    done = call(azure, project, ["-c", PROGRAM, provider], HEADRACE_WORKERS="1")
+    assert done.stdout.split() == ["Completed", target], done.stderr
+    assert service.let_in == ["key", "key"]
