@@ -321,7 +321,8 @@ def _connections(
         notes.found.append(ImportNote(kind="translated", source="", target=target, why=why))
         if not is_met:
             why = (
-                f"Make the connection {name} here as well, so that it is packed: headrace connection create."
+                f"Make the connection {name} known here, so that it is packed: headrace connection create, or headrace "
+                "config set connection.provider=azureml, which looks it up in the workspace."
             )
             notes.found.append(ImportNote(kind="to do", source="", target=target, why=why))
     return found
