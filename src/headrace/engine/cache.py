@@ -17,6 +17,7 @@ from typing import Any
 
 from headrace.domain.cache import CacheChanges, CachedResult, Fingerprint
 from headrace.domain.values import MAX_INTEGER_BITS
+from headrace.engine.flights import ABANDONED, Landing, Others
 from headrace.engine.masking import mask_text
 from headrace.errors import StateError
 from headrace.planning.fingerprint import Fingerprinter, NoFormError, plain_form
@@ -51,6 +52,7 @@ class NodeCache:
         find: Reads from the store.
         run: The run, as others will be told where a result is from.
         secrets: Values that must not be kept.
+        others: The other processes of the run; they are asked before each call, and what is made here is kept by them.
     """
 
     def __init__(
@@ -60,12 +62,14 @@ class NodeCache:
         find: Find,
         run: str,
         secrets: Callable[[], Collection[str]] = tuple,
+        others: Others | None = None,
     ) -> None:
         self._fingerprinters = dict(fingerprinters)
         self._reader = _Reader(find)
         self._run = run
         self._secrets = secrets
-        self._flights: dict[str, asyncio.Future[_Landing]] = {}
+        self._others = others
+        self._flights: dict[str, asyncio.Future[Landing]] = {}
         self._fresh: dict[str, CachedResult] = {}
         self._made: list[CachedResult] = []
         self._used: Counter[str] = Counter()
@@ -111,22 +115,39 @@ class NodeCache:
     async def _lead(self, key: str, context: NodeContext, make: Callable[[], Awaitable[Any]]) -> Answer:
         """Find or make the result that equal calls wait for."""
         flight = self._flights[key] = asyncio.get_running_loop().create_future()
-        landing = _Landing()
+        landing, theirs = Landing(), None
         try:
-            found = await self._reader.find(key)
+            if self._others is not None:
+                with paused():
+                    theirs = await self._others.lead(key)
+            found = await self._reader.find(key) if theirs is None else theirs.result
             if found is not None:
-                landing = _Landing(result=found)
+                landing = Landing(result=found)
                 return self._take(found, context)
             began_ns = time.time_ns()
             output = await make()
-            landing = _Landing(result=self._keep(key, output, context, began_ns))
+            if theirs is None:
+                landing = Landing(result=self._keep(key, output, context, began_ns), is_new=True)
             return Answer(output=output)
         except asyncio.CancelledError:
-            landing = _Landing(is_abandoned=True)
+            landing = ABANDONED
             raise
         finally:
             del self._flights[key]
             flight.set_result(landing)
+            if self._others is not None and theirs is None:
+                self._others.land(key, landing)
+
+    def fresh(self, key: str) -> CachedResult | None:
+        """A result that was made or taken over, and may not be committed yet."""
+        return self._fresh.get(key)
+
+    def add_made(self, result: CachedResult) -> None:
+        """Keep what another process of the run has made, while the files that its code names are what they were."""
+        if result.node in self._fingerprinters:
+            self._fresh[result.key] = result
+            with self._lock:
+                self._made.append(result)
 
     def take_changes(self, *, may_wait: bool = True) -> CacheChanges | None:
         """What is to be committed since the last time; ``None`` for nothing. May be called from any thread.
@@ -206,23 +227,9 @@ class NodeCache:
             duration_ns=ended_ns - began_ns,
             made_ns=ended_ns,
         )
-        self._fresh[key] = result
-        with self._lock:
-            self._made.append(result)
+        if self._others is None:
+            self.add_made(result)
         return result
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Landing:
-    """The end of a call that others may wait for.
-
-    Attributes:
-        result: What they can use; ``None`` when each has to call for itself.
-        is_abandoned: The call was cancelled, which says nothing about the next one.
-    """
-
-    result: CachedResult | None = None
-    is_abandoned: bool = False
 
 
 class _Reader:

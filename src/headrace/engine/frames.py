@@ -13,6 +13,7 @@ from typing import Any
 
 from headrace.domain.cache import CacheChanges
 from headrace.domain.run import LineResult
+from headrace.engine.flights import Landing
 from headrace.errors import Problem
 from headrace.source import Span
 
@@ -64,6 +65,36 @@ class LineDone:
     kept: bytes | None
     revealed: frozenset[str] = field(default=frozenset(), repr=False)
     changes: CacheChanges | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallAsked:
+    """The worker is about to call a node, unless somebody else does so or has done so.
+
+    Attributes:
+        number: Of the question; counted by the worker.
+        key: Of the call's fingerprint.
+    """
+
+    number: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallAnswered:
+    """What became of such a call elsewhere; ``None`` when the worker is to make it."""
+
+    number: int
+    landing: Landing | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallLanded:
+    """What a call came to that the worker was to make, or had been waiting for."""
+
+    number: int
+    key: str
+    landing: Landing
 
 
 def pack(message: object) -> bytes:

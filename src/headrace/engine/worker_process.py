@@ -8,10 +8,15 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from headrace.engine.flights import Asker, Flights, Landing
 from headrace.engine.frames import (
+    CallAnswered,
+    CallAsked,
+    CallLanded,
     Inbox,
     LineDone,
     LineWanted,
@@ -60,8 +65,10 @@ class WorkerProcess:
         process: asyncio.subprocess.Process,
         transport: asyncio.SubprocessTransport,
         command: WorkerCommand,
+        flights: Flights | None,
     ) -> None:
         self.is_spent = False
+        self._flights = flights
         self._process = process
         self._transport = transport
         self._command = command
@@ -179,6 +186,12 @@ class WorkerProcess:
                 answer = self._in_flight.pop(message.result.line_number, None)
                 if answer is not None and not answer.done():
                     answer.set_result(message)
+            case CallAsked() if self._flights is not None:
+                asker = Asker(worker=self, number=message.number)
+                self._flights.ask(message.key, asker, partial(self._answer, message.number))
+            case CallLanded() if self._flights is not None:
+                asker = Asker(worker=self, number=message.number)
+                self._flights.land(message.key, asker, message.landing)
             case WorkerStuck():
                 self.is_spent = True
                 if not self._in_flight:
@@ -187,6 +200,9 @@ class WorkerProcess:
                 self._ready.set_result(None)
             case WorkerRefused() if not self._ready.done():
                 self._ready.set_exception(DefinitionError(*message.problems))
+
+    def _answer(self, number: int, landing: Landing | None) -> None:
+        self._outbox.send(pack(CallAnswered(number=number, landing=landing)))
 
     async def _listen(self) -> None:
         stream = self._process.stderr
@@ -200,6 +216,8 @@ class WorkerProcess:
         # What it wrote before it died; a process that it has left behind may keep the pipes open for ever.
         await asyncio.wait([self._reading, self._listening], timeout=_LAST_WORDS_S)
         self._looking.cancel()
+        if self._flights is not None:
+            self._flights.lose(self)
         self._transport.close()
         for task in (self._reading, self._listening):
             task.cancel()
@@ -224,11 +242,15 @@ class WorkerProcess:
         )
 
 
-async def open_worker_process(command: WorkerCommand) -> WorkerProcess:
+async def open_worker_process(command: WorkerCommand, flights: Flights | None = None) -> WorkerProcess:
     """Start a process and wait until it has loaded the flow.
 
     It is the head of a process group of its own, so that Ctrl-C at the terminal is for the run alone, and so that what
     its tools have started ends with it when it has to be killed.
+
+    Args:
+        command: How it is started.
+        flights: The calls in flight in all workers of the run, where results of nodes are used again.
 
     Raises:
         DefinitionError: When the flow cannot be loaded there.
@@ -243,7 +265,7 @@ async def open_worker_process(command: WorkerCommand) -> WorkerProcess:
         env=command.environment,
         start_new_session=True,
     )
-    worker = WorkerProcess(asyncio.subprocess.Process(transport, protocol, loop), transport, command)
+    worker = WorkerProcess(asyncio.subprocess.Process(transport, protocol, loop), transport, command, flights)
     is_loaded = False
     try:
         await worker.load()

@@ -16,6 +16,8 @@ import headrace
 from headrace.config import process_environment, worker_environment
 from headrace.domain.run import COMPLETED, FAILED, LineResult
 from headrace.engine.aggregate import recorded_values
+from headrace.engine.cache import NodeCache
+from headrace.engine.flights import Flights
 from headrace.engine.frames import LineDone, unpack_kept
 from headrace.engine.pool import Accept, WorkerPool
 from headrace.engine.runtime import PreparedFlow
@@ -177,7 +179,9 @@ async def open_runner(
     accept = _Returned(workspace, flow).accept
     timeout_s = loaded.limits.line_timeout_s
     opening = (
-        _open_processes(replace(setup, flow=replace(choice, copy=loaded.folder)), spread, timeout_s, accept)
+        _open_processes(
+            replace(setup, flow=replace(choice, copy=loaded.folder)), spread, timeout_s, accept, flow.cache
+        )
         if spread.on is None
         else _open_ray(spread.on, setup, spread, timeout_s, accept)
     )
@@ -187,7 +191,7 @@ async def open_runner(
 
 @asynccontextmanager
 async def _open_processes(
-    setup: WorkerSetup, spread: Spread, line_timeout_s: float, accept: Accept
+    setup: WorkerSetup, spread: Spread, line_timeout_s: float, accept: Accept, cache: NodeCache | None
 ) -> AsyncIterator[Running]:
     """Processes of this machine; each is given line by line, so that work is spread as it is done."""
     started = WorkerCommand(
@@ -197,8 +201,9 @@ async def _open_processes(
         environment=worker_environment(),
         line_timeout_s=line_timeout_s,
     )
+    flights = Flights(cache) if cache is not None else None
     pool = WorkerPool(
-        lambda: open_worker_process(started),
+        lambda: open_worker_process(started, flights),
         n_workers=spread.workers,
         n_at_once=setup.n_at_once,
         accept=accept,

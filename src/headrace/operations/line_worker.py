@@ -14,6 +14,7 @@ from headrace.config import Settings
 from headrace.domain.cache import CacheChanges
 from headrace.domain.connection import Connection
 from headrace.engine.cache import NodeCache
+from headrace.engine.flights import Others
 from headrace.engine.frames import LineDone, LineWanted, pack_kept
 from headrace.engine.line import run_line
 from headrace.engine.runtime import PreparedFlow
@@ -126,22 +127,30 @@ def opened_flow(setup: WorkerSetup) -> Iterator[tuple[Workspace, LoadedFlow]]:
 
 @asynccontextmanager
 async def working(
-    setup: WorkerSetup, workspace: Workspace, loaded: LoadedFlow, on_stuck: Callable[[], None]
+    setup: WorkerSetup,
+    workspace: Workspace,
+    loaded: LoadedFlow,
+    on_stuck: Callable[[], None],
+    others: Others | None = None,
 ) -> AsyncIterator[LineWorker]:
-    """Run lines during the block, in this event loop."""
+    """Run lines during the block, in this event loop; ``others`` are the other processes of the run."""
     session = FlowSession(workspace, loaded, max_threads=setup.n_at_once, attributes=setup.attributes)
     with hidden_output(), in_lane(setup.lane):
         async with session as flow:
-            flow.cache = _open_cache(setup.cached, workspace, loaded, flow)
+            flow.cache = _open_cache(setup.cached, workspace, loaded, flow, others)
             yield LineWorker(flow, workspace, on_stuck)
 
 
 def _open_cache(
-    asked: CacheAsked, workspace: Workspace, loaded: LoadedFlow, flow: PreparedFlow
+    asked: CacheAsked, workspace: Workspace, loaded: LoadedFlow, flow: PreparedFlow, others: Others | None
 ) -> NodeCache | None:
     if not asked.nodes:
         return None
     found = find_cached_nodes(workspace, loaded, repeat=asked.repeat, only=asked.nodes)
     return NodeCache(
-        found.fingerprinters, find=workspace.store.read_cached, run=asked.run, secrets=flow.secrets
+        found.fingerprinters,
+        find=workspace.store.read_cached,
+        run=asked.run,
+        secrets=flow.secrets,
+        others=others,
     )

@@ -13,9 +13,14 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from ctypes import CDLL
+from itertools import count
 from typing import Any
 
+from headrace.engine.flights import Landing
 from headrace.engine.frames import (
+    CallAnswered,
+    CallAsked,
+    CallLanded,
     Inbox,
     LineWanted,
     Outbox,
@@ -106,27 +111,68 @@ class _Pipe:
 
 
 class _Incoming:
-    """Reads lines in a thread of its own, because a pipe cannot be waited for everywhere."""
+    """Reads messages in a thread of its own, because a pipe cannot be waited for everywhere."""
 
-    def __init__(self, pipe: _Pipe, take: Callable[[LineWanted | None], None]) -> None:
+    def __init__(
+        self,
+        pipe: _Pipe,
+        take: Callable[[LineWanted | None], None],
+        hear: Callable[[CallAnswered], None],
+    ) -> None:
         self.n_done = 0
         self._n_read = 0
         self._pipe = pipe
         self._take = take
+        self._hear = hear
         self._loop = asyncio.get_running_loop()
         threading.Thread(target=self._read, daemon=True, name="headrace-pipe").start()
 
     def _read(self) -> None:
         while messages := self._pipe.read():
-            self._n_read += len(messages)
+            self._n_read += sum(isinstance(message, LineWanted) for message in messages)
             self._loop.call_soon_threadsafe(self._give, messages)
         if self._n_read > self.n_done:  # nobody is there to hear of the lines in flight
             os._exit(_ABANDONED)
         self._loop.call_soon_threadsafe(self._take, None)
 
-    def _give(self, messages: Sequence[LineWanted]) -> None:
+    def _give(self, messages: Sequence[LineWanted | CallAnswered]) -> None:
         for message in messages:
-            self._take(message)
+            if isinstance(message, CallAnswered):
+                self._hear(message)
+            else:
+                self._take(message)
+
+
+class _OtherWorkers:
+    """Asks the run before a call; see :class:`~headrace.engine.flights.Others`."""
+
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._numbers = count(1)
+        self._asked: dict[str, int] = {}
+        self._waiting: dict[int, asyncio.Future[Landing | None]] = {}
+
+    async def lead(self, key: str) -> Landing | None:
+        number = self._asked[key] = next(self._numbers)
+        answer: asyncio.Future[Landing | None] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        self._outbox.send(pack(CallAsked(number=number, key=key)))
+        try:
+            landing = await answer
+        finally:
+            del self._waiting[number]
+        if landing is not None:
+            del self._asked[key]
+        return landing
+
+    def land(self, key: str, landing: Landing) -> None:
+        self._outbox.send(pack(CallLanded(number=self._asked.pop(key), key=key, landing=landing)))
+
+    def hear(self, message: CallAnswered) -> None:
+        """Take in an answer, unless nobody waits for it any more."""
+        answer = self._waiting.get(message.number)
+        if answer is not None and not answer.done():
+            answer.set_result(message.landing)
 
 
 async def _work(setup: WorkerSetup, workspace: Workspace, loaded: LoadedFlow, pipe: _Pipe) -> None:
@@ -136,9 +182,11 @@ async def _work(setup: WorkerSetup, workspace: Workspace, loaded: LoadedFlow, pi
         outbox.send(pack(done))
 
     outbox = Outbox(pipe.write)
-    async with working(setup, workspace, loaded, lambda: outbox.send(pack(WorkerStuck()))) as worker:
+    others = _OtherWorkers(outbox)
+    stuck = pack(WorkerStuck())
+    async with working(setup, workspace, loaded, lambda: outbox.send(stuck), others) as worker:
         lines: asyncio.Queue[LineWanted | None] = asyncio.Queue()
-        incoming = _Incoming(pipe, lines.put_nowait)
+        incoming = _Incoming(pipe, lines.put_nowait, others.hear)
         outbox.send(pack(WorkerReady()))
         async with asyncio.TaskGroup() as group:
             telling = group.create_task(_tell_life(outbox))

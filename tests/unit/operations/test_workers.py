@@ -304,6 +304,27 @@ def test_results_of_nodes_are_used_again_in_whatever_process(workspace: Workspac
     assert {line.nodes[0].cached_from for line in lines(workspace, "second")} == {"first"}
 
 
+@pytest.mark.parametrize("end", ["", "Path(f'{os.getpid()}.dead').touch() or os._exit(3)"])
+def test_equal_calls_in_flight_are_made_once_in_all_processes(
+    workspace: Workspace, tmp_path: Path, end: str
+) -> None:
+    body = f"""
+    with Path("..", "calls" + ".txt").open("a") as calls:
+        calls.write(f"{{n}} ")
+    time.sleep(0.3)  # the others wait meanwhile
+    if not list(Path().glob("*.dead")):
+        {end or "pass"}
+    """
+    made = make_flow(tmp_path, body)
+    made["data"].write_text('{"n": 3}\n' * 8, "utf-8")
+    done = run(workspace, cache=CacheChoice(is_on=True))
+    assert (done.n_completed, done.metrics) == (8, {"total": 48})
+    n_calls = (tmp_path / "calls.txt").read_text().split().count("3")
+    assert n_calls == (2 if end else 1)  # the call of a process that died is made by another one
+    nodes = [line.nodes[0] for line in lines(workspace)]
+    assert [node.cached_from for node in nodes].count("r") == 7
+
+
 def start(folder: Path, *words: str, **variables: str) -> subprocess.Popen[str]:
     environment = {
         **os.environ,
