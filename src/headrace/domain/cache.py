@@ -67,7 +67,7 @@ class CachedResult:
 
     Attributes:
         key: Of its fingerprint.
-        output: As JSON text in ASCII, so that whoever takes it gets a copy of its own.
+        output: As JSON text in ASCII, so that whoever takes it gets a copy of its own; see ``engine/kept_values.py``.
         logs: What the tool printed.
         usage: What was spent on it.
         run: The run that made it, which may have been deleted since.

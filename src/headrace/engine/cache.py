@@ -16,8 +16,8 @@ from functools import partial
 from typing import Any
 
 from headrace.domain.cache import CacheChanges, CachedResult, Fingerprint
-from headrace.domain.values import MAX_INTEGER_BITS
 from headrace.engine.flights import ABANDONED, Landing, Others
+from headrace.engine.kept_values import read_kept, write_kept
 from headrace.engine.masking import mask_text
 from headrace.errors import StateError
 from headrace.planning.fingerprint import Fingerprinter, NoFormError, plain_form
@@ -29,8 +29,6 @@ Find = Callable[[Sequence[str]], Mapping[str, CachedResult]]
 
 _LOOKING_SHARE = 20
 """How many times as long as looking for changed files takes, nothing is looked for."""
-
-_SCALARS = (str, int, float, bool, type(None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,17 +199,17 @@ class NodeCache:
         with self._lock:
             self._used[found.key] += 1
         context.logs.update(found.logs)
-        return Answer(output=json.loads(found.output), taken=found)
+        return Answer(output=read_kept(found.output), taken=found)
 
     def _keep(self, key: str, output: Any, context: NodeContext, began_ns: int) -> CachedResult | None:
         """Keep a result when it reads back as it is and the call left nothing else behind."""
         if context.has_effects or context.metrics:
             return None
-        if not reads_back(output):
+        text = write_kept(output)
+        if text is None:
             # Equal calls need not wait for each other any more where each of them has to be made.
             self._fingerprinters.pop(context.node, None)
             return None
-        text = json.dumps(output, separators=(",", ":"), check_circular=False)
         secrets = self._secrets()
         if mask_text(text, [json.dumps(secret)[1:-1] for secret in secrets]) != text:
             return None
@@ -271,20 +269,3 @@ class _Reader:
             if not wanted.done():
                 wanted.set_result(found.get(key))
         self._read()
-
-
-def reads_back(value: Any) -> bool:
-    """Whether a value is the same once it has been written as JSON and read again, types included."""
-    kind = type(value)
-    if kind is int:
-        return bool(value.bit_length() <= MAX_INTEGER_BITS)
-    if kind in _SCALARS:
-        return True
-    try:
-        if kind is list:
-            return all(reads_back(item) for item in value)
-        if kind is dict:
-            return all(type(key) is str and reads_back(item) for key, item in value.items())
-    except RecursionError:
-        return False
-    return False

@@ -1,4 +1,4 @@
-"""Long texts of a line, kept apart from its row: images and documents stand in inputs, node inputs and outputs alike.
+"""Long texts of lines and kept results, apart from their rows: images and documents stand in inputs and outputs alike.
 
 In the JSON of the row a mark with the digest stands for such a text. Whatever begins like a mark is kept apart as well,
 so that a mark is never mistaken for a text, nor a text for a mark.
@@ -6,11 +6,12 @@ so that a mark is never mistaken for a text, nor a text for a mark.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
 
-from headrace.store.records import decode_json, encode_json
+from headrace.store.records import Row, decode_json, encode_json
 
 LONG_TEXT = 128 * 1024
 """From how many characters on a text is long: where writing one file costs as much as four copies in rows."""
@@ -29,6 +30,23 @@ def set_aside(row: dict[str, Any]) -> dict[str, bytes]:
             row.update(marked)
     row["has_contents"] = int(bool(contents))
     return contents
+
+
+def set_aside_output(row: dict[str, Any]) -> dict[str, bytes]:
+    """Like :func:`set_aside` for the row of a kept result: the long texts of its output, images among them."""
+    contents: dict[str, bytes] = {}
+    if len(row["output"]) >= LONG_TEXT:
+        marked = json.dumps(_marked(decode_json(row["output"]), contents), separators=(",", ":"))
+        row["output"] = marked if contents else row["output"]
+    row["content_bytes"] = sum(map(len, contents.values()))
+    return contents
+
+
+def whole_output(row: Row, read: Callable[[str], bytes]) -> str:
+    """The output of a kept result as it was, its long texts put back."""
+    if not row["content_bytes"]:
+        return str(row["output"])
+    return json.dumps(put_back(read)(row["output"]), separators=(",", ":"))
 
 
 def _marked(value: Any, contents: dict[str, bytes]) -> Any:

@@ -48,8 +48,12 @@ def newer_store(place: str, *, version: int, known: int) -> StateError:
     return StateError(Problem(code="S804", what=what, fix=fix))
 
 
-def lost_content(name: str, *, is_missing: bool) -> StateError:
+class LostContentError(StateError):
+    """A content that rows refer to is missing or damaged."""
+
+
+def lost_content(name: str, *, is_missing: bool) -> LostContentError:
     """The S803 error for a content that rows refer to; ``name`` is what people call it."""
     what = f"A recorded value cannot be read: {name} is {'missing' if is_missing else 'damaged'}."
     fix = "Bring it back from a copy of the store; everything else can still be read."
-    return StateError(Problem(code="S803", what=what, fix=fix))
+    return LostContentError(Problem(code="S803", what=what, fix=fix))

@@ -21,7 +21,8 @@ INSERT INTO content (digest, data) VALUES (:digest, :data) ON CONFLICT (digest) 
 SELECT data FROM content WHERE digest = :digest;
 
 -- name: delete_unused_contents
--- Delete the contents that no run and no version of data refers to.
+-- Delete the contents that no run, no kept result and no version of data refers to.
 DELETE FROM content
 WHERE NOT EXISTS (SELECT 1 FROM content_use WHERE content_use.digest = content.digest)
+    AND NOT EXISTS (SELECT 1 FROM cached_content WHERE cached_content.digest = content.digest)
     AND NOT EXISTS (SELECT 1 FROM data_piece WHERE data_piece.digest = content.digest);

@@ -178,12 +178,16 @@ SELECT line_number, status FROM line WHERE run_id = :run_id;
 -- Keep the result of a node; one that is kept already stays.
 INSERT INTO cached_result (
     key, run, line_number, node, calls, prompt_tokens, completion_tokens, cost_usd, duration_ns, made_ns, used_ns,
-    logs, output
+    logs, output, content_bytes
 ) VALUES (
     :key, :run, :line_number, :node, :calls, :prompt_tokens, :completion_tokens, :cost_usd, :duration_ns, :made_ns,
-    :made_ns, :logs, :output
+    :made_ns, :logs, :output, :content_bytes
 )
 ON CONFLICT (key) DO NOTHING;
+
+-- name: use_cached_content
+-- Record that a kept result refers to a content, until it is deleted.
+INSERT INTO cached_content (key, digest) VALUES (:key, :digest) ON CONFLICT (digest, key) DO NOTHING;
 
 -- name: use_result
 -- Count the uses of a kept result.
@@ -197,7 +201,7 @@ SELECT * FROM cached_result WHERE key = :key;
 -- How many results are kept, how large they are and what they saved.
 SELECT
     COUNT(*) AS n_results,
-    CAST(SUM(LENGTH(output) + LENGTH(logs)) AS BIGINT) AS n_bytes,
+    CAST(SUM(LENGTH(output) + LENGTH(logs) + content_bytes) AS BIGINT) AS n_bytes,
     CAST(SUM(n_uses) AS BIGINT) AS n_uses,
     CAST(SUM(calls) AS BIGINT) AS calls,
     CAST(SUM(prompt_tokens) AS BIGINT) AS prompt_tokens,

@@ -19,9 +19,9 @@ from headrace.domain.run import LineOutcome, LineResult, NodeResult, Run, RunSpe
 from headrace.domain.span import SpanRecord
 from headrace.errors import Problem, UsageError
 from headrace.store.base import AGGREGATION_LINE, taken_run, unknown_run
-from headrace.store.contents import put_back, set_aside
+from headrace.store.contents import put_back, set_aside, set_aside_output, whole_output
 from headrace.store.database import Connection, Contents, Database
-from headrace.store.failures import lost_content, newer_store
+from headrace.store.failures import LostContentError, lost_content, newer_store
 from headrace.store.records import (
     Row,
     cached_from_row,
@@ -114,9 +114,10 @@ class SqlStore(SqlEvidence, SqlExperiments, SqlPieces, SqlVersions):
         contents: dict[str, bytes] = {}
         for row in rows:
             contents |= set_aside(row)
-        if contents:
+        cached = _CacheRows(changes)
+        if contents or cached.contents:
             self._database.read(lambda connection: _run_id(connection, run))
-            self._contents.prepare(contents)
+            self._contents.prepare({**contents, **cached.contents})
 
         def append(connection: Connection) -> None:
             run_id = _run_id(connection, run)
@@ -128,15 +129,17 @@ class SqlStore(SqlEvidence, SqlExperiments, SqlPieces, SqlVersions):
                 connection.execute_many("use_content", uses)
             connection.execute_many("append_line", rows)
             connection.execute_many("append_trace", rows)
-            if changes is not None:
-                _change_cache(connection, changes)
+            self._change_cache(connection, cached)
 
         self._database.write(append, is_repeatable=True)
 
     def change_cache(self, changes: CacheChanges) -> None:
         """Keep results of nodes; see the protocol."""
+        cached = _CacheRows(changes)
+        if cached.contents:
+            self._contents.prepare(cached.contents)
         self._database.write(
-            lambda connection: _change_cache(connection, changes), is_repeatable=True, makes=True
+            lambda connection: self._change_cache(connection, cached), is_repeatable=True, makes=True
         )
 
     def read_cached(self, keys: Sequence[str]) -> Mapping[str, CachedResult]:
@@ -145,8 +148,8 @@ class SqlStore(SqlEvidence, SqlExperiments, SqlPieces, SqlVersions):
         def read(connection: Connection) -> list[Row]:
             return [row for key in keys for row in connection.rows("read_result", {"key": key})]
 
-        found = (self._decoded(cached_from_row, row) for row in self._database.read(read))
-        return {result.key: result for result in found}
+        found = (self._cached(row) for row in self._database.read(read))
+        return {result.key: result for result in found if result is not None}
 
     def summarize_cache(self) -> CacheSummary:
         """How much is kept; see the protocol."""
@@ -156,9 +159,12 @@ class SqlStore(SqlEvidence, SqlExperiments, SqlPieces, SqlVersions):
     def clear_cache(self, *, unused_since_ns: int | None = None) -> int:
         """Forget kept results; see the protocol."""
         row = {"unused_since_ns": unused_since_ns}
-        return self._database.write(
+        n_dropped = self._database.write(
             lambda connection: connection.execute("drop_results", row), is_repeatable=False
         )
+        if n_dropped:
+            self._contents.collect(self._database)
+        return n_dropped
 
     def finish_run(
         self,
@@ -353,6 +359,21 @@ class SqlStore(SqlEvidence, SqlExperiments, SqlPieces, SqlVersions):
             return self._decoded(lambda row: read(row, decode=decode), row)
         return self._decoded(read, row)
 
+    def _change_cache(self, connection: Connection, rows: _CacheRows) -> None:
+        if rows.contents:
+            self._contents.keep(connection, rows.contents)
+        connection.execute_many("keep_result", rows.made)
+        connection.execute_many("use_cached_content", rows.content_uses)
+        connection.execute_many("use_result", rows.uses)
+
+    def _cached(self, row: Row) -> CachedResult | None:
+        """A kept result; ``None`` when a content of it is lost: then the node is called, which brings it back."""
+        try:
+            output = self._decoded(lambda row: whole_output(row, self._content), row)
+        except LostContentError:
+            return None
+        return self._decoded(lambda row: replace(cached_from_row(row), output=output), row)
+
     def _content(self, digest: str) -> bytes:
         data = self._database.read(lambda connection: self._contents.read(connection, digest))
         if data is None or sha256(data).hexdigest() != digest:
@@ -386,12 +407,31 @@ def apply_migrations(
             connection.execute("record_migration", {"version": migration.version, "name": migration.name})
 
 
-def _change_cache(connection: Connection, changes: CacheChanges) -> None:
-    connection.execute_many("keep_result", [cached_row(result) for result in changes.made])
-    uses = sorted(changes.used.items())  # in one order, so that two writers do not wait for each other
-    connection.execute_many(
-        "use_result", [{"key": key, "n_uses": n_uses, "used_ns": changes.used_ns} for key, n_uses in uses]
-    )
+class _CacheRows:
+    """What is to be changed in the cache, as rows.
+
+    Attributes:
+        made: New results, their long texts set aside.
+        uses: How often results were used.
+        contents: The long texts, by their digests.
+        content_uses: Which result refers to which of them.
+    """
+
+    def __init__(self, changes: CacheChanges | None) -> None:
+        self.made: list[dict[str, Any]] = []
+        self.uses: list[dict[str, Any]] = []
+        self.contents: dict[str, bytes] = {}
+        self.content_uses: list[dict[str, Any]] = []
+        if changes is None:
+            return
+        for result in changes.made:
+            row = cached_row(result)
+            contents = set_aside_output(row)
+            self.made.append(row)
+            self.contents |= contents
+            self.content_uses += [{"key": result.key, "digest": digest} for digest in sorted(contents)]
+        uses = sorted(changes.used.items())  # in one order, so that two writers do not wait for each other
+        self.uses = [{"key": key, "n_uses": n_uses, "used_ns": changes.used_ns} for key, n_uses in uses]
 
 
 def _run_id(connection: Connection, run: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -17,6 +18,7 @@ from tests.support.new_stores import new_postgresql, new_sqlite
 from tests.support.postgresql import Server
 from tests.support.runs import a_line, a_spec, a_time
 
+from headrace.domain.cache import CacheChanges, CachedResult
 from headrace.domain.run import COMPLETED, LineResult, NodeResult
 from headrace.errors import StateError, UsageError
 from headrace.store.base import RunStore
@@ -163,6 +165,40 @@ def test_nothing_is_kept_for_a_run_that_does_not_exist(store: RunStore, kept: Ke
     with pytest.raises(UsageError):
         store.append_lines("third", [a_long_line(0)])
     assert kept.digests() == set()
+
+
+def a_kept_result(text: str = LONG) -> CachedResult:
+    output = json.dumps({"": "media", "value": {"dict": {"image": text, "n": 1.0}}}, separators=(",", ":"))
+    return CachedResult(key="k" * 64, output=output, run="first", line_number=0, node="ask")
+
+
+def test_a_kept_result_shares_its_long_texts_with_lines_and_outlives_them(
+    store: RunStore, kept: Kept
+) -> None:
+    result = a_kept_result()
+    store.append_lines("first", [a_long_line(0)], CacheChanges(made=(result,)))
+    assert len(kept.digests()) == 1
+    assert store.read_cached([result.key]) == {result.key: result}
+    assert store.summarize_cache().n_bytes >= len(LONG)
+    store.delete_run("first")
+    assert len(kept.digests()) == 1
+    assert store.read_cached([result.key]) == {result.key: result}
+    assert store.clear_cache() == 1
+    assert kept.digests() == set()
+
+
+@pytest.mark.parametrize("harm", [Kept.damage, Kept.lose])
+def test_a_kept_result_that_is_lost_is_none_until_it_is_made_again(
+    store: RunStore, kept: Kept, harm: Callable[[Kept, str], str]
+) -> None:
+    result = a_kept_result()
+    store.change_cache(CacheChanges(made=(result,)))
+    (digest,) = kept.digests()
+    harm(kept, digest)
+    assert store.read_cached([result.key]) == {}
+    if harm is Kept.lose:
+        store.change_cache(CacheChanges(made=(result,)))
+        assert store.read_cached([result.key]) == {result.key: result}
 
 
 def test_deleting_a_run_deletes_what_no_other_run_refers_to(store: RunStore, kept: Kept) -> None:

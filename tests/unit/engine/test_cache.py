@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from headrace.domain.cache import CachedResult
-from headrace.engine.cache import Answer, NodeCache, reads_back
+from headrace.engine.cache import Answer, NodeCache
 from headrace.errors import Problem, StateError
 from headrace.planning.fingerprint import Fingerprinter, Identity
 from headrace.store.memory import MemoryStore
@@ -227,37 +227,6 @@ def test_aggregation_nodes_and_unknown_nodes_have_no_fingerprint() -> None:
         assert cache.fingerprint({"q": 10**5000}, a_context()) is None
 
     asyncio.run(main())
-
-
-class Words(str):
-    """A text that is more than a text."""
-
-    __slots__ = ()
-
-
-def nested(depth: int) -> list[Any]:
-    value: list[Any] = []
-    for _ in range(depth):
-        value = [value]
-    return value
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
-        ({"a": [1, 2.5, None, True, "é\ud800", float("nan"), {}]}, True),
-        ((1,), False),
-        ({1: "a"}, False),
-        (Words("a"), False),
-        ([{"a": {1}}], False),
-        (b"a", False),
-        (10**5000, False),
-        (nested(100_000), False),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_plain_data_reads_back(value: Any, expected: bool) -> None:
-    assert reads_back(value) is expected
 
 
 class Watch:

@@ -551,3 +551,51 @@ def test_prompties_take_part(bench: Bench) -> None:
     bench.run("third", "ab", flow=file)
     bench.run("fourth", "ab", flow=file, repeat=1)
     assert bench.asked() == (0, 4)
+
+
+DRAW = """\
+import os
+from promptflow.contracts.multimedia import Image
+from promptflow.core import tool
+
+@tool
+def draw(q: str) -> dict:
+    with open(os.environ["CALLS"], "a") as calls:
+        calls.write(q + "\\n")
+    return {"shown": [Image(b"GIF" + q.encode() * 200_000, "image/gif"), q]}
+"""
+MEASURE = """\
+from promptflow.contracts.multimedia import Image
+from promptflow.core import tool
+
+@tool
+def measure(drawn: dict) -> int:
+    image, word = drawn["shown"]
+    assert type(image) is Image and image.media_type == "image/gif" and word
+    return len(image)
+"""
+DRAWING = """\
+inputs:
+  q: {type: string}
+outputs:
+  length: {type: int, reference: "${measure.output}"}
+nodes:
+- {name: draw, type: python, source: {type: code, path: draw.py}, inputs: {q: "${inputs.q}"}}
+- {name: measure, type: python, source: {type: code, path: measure.py}, inputs: {drawn: "${draw.output}"}}
+"""
+
+
+def test_images_are_used_again(bench: Bench) -> None:
+    flow = bench.workspace.folder / "drawing"
+    flow.mkdir()
+    for name, text in (("flow.dag.yaml", DRAWING), ("draw.py", DRAW), ("measure.py", MEASURE)):
+        flow.joinpath(name).write_text(text, "utf-8")
+    first = bench.run("first", "aab", flow=flow)
+    assert bench.asked() == (2, 0)
+    flow.joinpath("measure.py").write_text(MEASURE + "\n# another one\n", "utf-8")
+    second = bench.run("second", "aab", flow=flow)
+    assert bench.asked() == (0, 0)
+    assert [line.outputs for line in second] == [line.outputs for line in first] == [{"length": 200_003}] * 3
+    assert [node(line, "draw").output for line in second] == [node(line, "draw").output for line in first]
+    assert {node(line, "draw").cached_from for line in second} == {"first"}
+    assert {node(line, "measure").cached_from for line in second} <= {None, "second"}
