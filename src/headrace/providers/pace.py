@@ -32,6 +32,12 @@ _BACKOFF = 1 / 120
 _SHORT_BACKOFF = 1 / 2000
 _LONGEST_BACKOFF = 1 / 8
 _STALE = 10.0
+_UNUSED = 0.1
+"""Share of a minute's tokens that is left over only where the service gives back more than was thought."""
+
+_INEXACT = 1.5
+"""How many times as many tokens as we think a service may count for a request."""
+
 _LOWEST = 1.0
 """Requests per minute that no estimate falls below: a few refusals in a row would stop a budget for hours."""
 
@@ -79,6 +85,7 @@ class Ticket:
         place: Which of the requests in flight it was, from 1; 0 when it is over.
         is_last: Whether that place was the last one, and requests had to wait for it.
         is_counted: Whether the service said after it how many tokens are left.
+        is_too_large: Whether these were too few for it.
     """
 
     sent_at: float
@@ -87,6 +94,7 @@ class Ticket:
     place: int = 0
     is_last: bool = False
     is_counted: bool = False
+    is_too_large: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,6 +119,7 @@ class Pace:
         learned_from: Requests that this was learned from.
         is_sure: How many estimates from few requests may not yet lower what was learned from many by much.
         clean: Requests since then that were held up by that rate and let in.
+        keeps_asked: 1 when the service counts what requests ask for, whatever their answers take.
     """
 
     is_limited: float = 0.0
@@ -130,6 +139,7 @@ class Pace:
     learned_from: float = 0.0
     is_sure: float = 0.0
     clean: float = 0.0
+    keeps_asked: float = 0.0
     requests: Bucket = field(default_factory=Bucket)
     tokens: Bucket = field(default_factory=Bucket)
 
@@ -238,7 +248,8 @@ def _fill(pace: Pace, rules: Rules, now: float) -> None:
         pace.requests.level = 0.0  # nothing is counted, so there is no debt either when a rate is learned
     rate = token_rate(pace, rules)
     if not math.isinf(rate):
-        pace.tokens.level = min(pace.tokens.level + rate * elapsed_s, token_room(pace, rules))
+        level = pace.tokens.level  # may be above the room by what answers have not taken
+        pace.tokens.level = max(level, min(level + rate * elapsed_s, token_room(pace, rules)))
     pace.at = now
 
 
@@ -317,6 +328,8 @@ def refuse(
     if not pace.probe:
         is_stated = not math.isinf(request_limit(pace, rules))
         pace.has_to_learn = 2.0 if pace.is_strict else 0.0 if is_stated else 1.0
+    if ticket.is_too_large:
+        pace.has_to_learn, pace.keeps_asked = 0.0, pace.is_strict
     # A service that says when to come back is taken at its word, but not again and again at once.
     backoff = (_SHORT_BACKOFF if asked_s else _BACKOFF) * 2.0 ** min(pace.refusals, 16)
     pace.hold_until = max(pace.hold_until, now + min(backoff, _LONGEST_BACKOFF) * rules.minute_s)
@@ -348,8 +361,25 @@ def hear(pace: Pace, rules: Rules, ticket: Ticket, stated: Allowances, now: floa
         most = pace.requests.level if pace.is_strict else request_room(pace, rules)
         pace.requests.level = min(level, most)
     if _follow(pace, rules, pace.tokens, stated.tokens, now):
+        ticket.is_counted = True
+        ticket.is_too_large = _is_left(stated.requests, 1) and not _is_left(stated.tokens, _INEXACT * ticket.tokens)
         level = _counted(stated.tokens, token_rate(pace, rules) * age_s, pace.tokens, ticket.taken[1])
-        pace.tokens.level = min(level, token_room(pace, rules))
+        if pace.is_strict:
+            # A window gives back what was taken a minute ago, in the bursts in which it was: these are smoothed out.
+            _compare(pace, rules, level, now)
+        else:
+            pace.tokens.level = min(level, token_room(pace, rules))
+
+
+def _compare(pace: Pace, rules: Rules, said: float, now: float) -> None:
+    """What a service says is left of the tokens, beside what is left by our own account of them."""
+    if said - pace.tokens.level > _UNUSED * pace.tokens.limit and now - pace.refused_at > 2 * rules.minute_s:
+        pace.keeps_asked = 0.0
+    pace.tokens.level = min(pace.tokens.level, said)
+
+
+def _is_left(said: Allowance, wanted: float) -> bool:
+    return said.remaining is None or said.remaining >= wanted
 
 
 def _counted(said: Allowance, given_back: float, bucket: Bucket, taken: float) -> float:
@@ -376,6 +406,14 @@ def _follow(pace: Pace, rules: Rules, bucket: Bucket, said: Allowance, now: floa
 
 
 def settle(pace: Pace, ticket: Ticket, tokens: float) -> None:
-    """A request turned out to cost ``tokens``, and its answer did not state what is left."""
-    pace.tokens.level -= tokens - ticket.tokens
-    pace.tokens.taken += tokens - ticket.tokens
+    """A request turned out to cost ``tokens``.
+
+    Where its answer stated what is left, that says more, but while nothing may be saved up we keep an account of our own.
+    """
+    back = ticket.tokens - tokens
+    if ticket.is_counted and not pace.is_strict:
+        return
+    if ticket.is_counted and back > 0 and pace.keeps_asked:
+        return
+    pace.tokens.level += back
+    pace.tokens.taken -= back

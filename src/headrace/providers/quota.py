@@ -183,7 +183,6 @@ class Budget:
         stated = read_allowances(headers)
         if stated is not None:
             self.pace.hear(ticket, stated)
-            ticket.is_counted = stated.tokens.remaining is not None
             if self._turns:
                 self._serve()
 
@@ -208,7 +207,7 @@ class Budget:
     def settle(self, ticket: Ticket, usage: Usage) -> None:
         """Note what a request really cost."""
         self._answer_tokens += _WEIGHT * (usage.completion_tokens - self._answer_tokens)
-        if not ticket.is_counted and usage.total_tokens:
+        if usage.total_tokens:
             self.pace.settle(ticket, float(usage.total_tokens))
 
     def use(self) -> BudgetUse:

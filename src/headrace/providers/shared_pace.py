@@ -41,7 +41,7 @@ _PLAIN = attrgetter(*_NAMES)
 _BUCKET = attrgetter(*_BUCKET_NAMES)
 _FORM = struct.Struct(f"<{1 + len(_NAMES) + len(_BUCKETS) * len(_BUCKET_NAMES)}d")
 _FIRST = struct.Struct("<2d")
-_VERSION = 1.0
+_VERSION = 2.0
 _FLUSH_S = 0.1
 _TRIES = 20
 _PAUSE_S = 0.0005
@@ -108,7 +108,9 @@ class SharedPace:
         now = self._clock()
         with self._exclusive(now) as pace:
             is_paced = pace.learned > 0
-            cause = self.concurrency.refuse(ticket.place, ticket.sent_at, asked_s, now, is_paced=is_paced)
+            cause = Cause.RATE
+            if not ticket.is_too_large:
+                cause = self.concurrency.refuse(ticket.place, ticket.sent_at, asked_s, now, is_paced=is_paced)
             if cause is Cause.CONCURRENCY:
                 hold(pace, asked_s, now)
             else:

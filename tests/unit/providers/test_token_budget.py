@@ -64,15 +64,13 @@ class TokenLimit:
         if self.has_headers:
             headers["x-ratelimit-limit-tokens"] = str(PER_MINUTE)
             headers["x-ratelimit-remaining-tokens"] = str(int(left))
-            headers["x-ratelimit-reset-tokens"] = (
-                f"{(PER_MINUTE - left) / PER_MINUTE * MINUTE_S * 1000:.0f}ms"
-            )
+            headers["x-ratelimit-reset-tokens"] = f"{self._reset_s(now, left) * 1000:.0f}ms"
         return is_let_in, headers
 
     def _reset_s(self, now: float, left: float) -> float:
         if self.kind == BUCKET:
             return (PER_MINUTE - left) / PER_MINUTE * MINUTE_S
-        return self._counted[0][0] + MINUTE_S - now if self._counted else 0.0
+        return self._counted[-1][0] + MINUTE_S - now if self._counted else 0.0
 
     def _look_bucket(self, now: float, tokens: int) -> tuple[float, float]:
         rate = PER_MINUTE / MINUTE_S
@@ -107,6 +105,8 @@ class Lines:
     done: list[int] = field(default_factory=list)
     asked_for: float = 1.0
     """How many times as many tokens as it takes each request asks for its answer."""
+    counts_asked: bool = False
+    """Whether the service counts what a request asks for, as those of OpenAI and Azure do."""
 
     async def ask(self, budget: Budget, number: int) -> None:
         """One line with one request; it is done when it has its answer."""
@@ -114,10 +114,11 @@ class Lines:
         text = "x" * (4 * prompt)
         body = {"messages": [{"role": "user", "content": text}], "max_tokens": int(self.asked_for * answer)}
         request = ModelRequest(operation="chat", model="m", body=body)
+        counted = prompt + (int(self.asked_for * answer) if self.counts_asked else answer)
 
         async def attempt(ticket: Ticket) -> Usage:
             await asyncio.sleep(self.random.uniform(0.01, 0.03))
-            is_let_in, headers = self.limit.arrive(self.loop.time(), prompt + answer)
+            is_let_in, headers = self.limit.arrive(self.loop.time(), counted)
             if is_let_in:
                 await asyncio.sleep(self.random.uniform(0.2, 0.8))
             budget.hear(ticket, headers)
@@ -158,19 +159,39 @@ def _refused(headers: Mapping[str, str]) -> RateLimitedError:
 N = 12 * PER_MINUTE // 535
 """Lines of twelve minutes, by what a request takes on average."""
 
-LEAST_USED = {BUCKET: 0.95, SLIDING: 0.6}
-"""A window gives back what was taken a minute before, in the bursts in which it was taken, which no header foretells."""
 
 
-@pytest.mark.parametrize("has_headers", [True, False])
+@pytest.mark.parametrize(("asked_for", "counts_asked"), [(1.0, False), (4.0, False), (2.0, True), (4.0, True)])
 @pytest.mark.parametrize("kind", [SLIDING, BUCKET])
-def test_limit_of_tokens_is_used_hardly_overrun_and_loses_no_line(kind: str, *, has_headers: bool) -> None:
-    limit = TokenLimit(kind=kind, has_headers=has_headers)
+def test_stated_limit_of_tokens_is_used_hardly_overrun_and_loses_no_line(
+    kind: str, asked_for: float, *, counts_asked: bool
+) -> None:
+    limit = TokenLimit(kind=kind, has_headers=True)
+    lines = Lines(limit, asked_for=asked_for, counts_asked=counts_asked)
+    lines.run(N)
+    assert sorted(lines.done) == list(range(N))
+    assert limit.n_refused < 0.02 * N
+    assert limit.use(2 * MINUTE_S, limit.admitted[-1][0]) >= 0.95
+
+
+@pytest.mark.parametrize(("kind", "least"), [(SLIDING, 0.8), (BUCKET, 0.95)])
+def test_limit_of_tokens_that_nobody_states_is_one_of_requests(kind: str, least: float) -> None:
+    limit = TokenLimit(kind=kind, has_headers=False)
     lines = Lines(limit)
     lines.run(N)
     assert sorted(lines.done) == list(range(N))
     assert limit.n_refused < 0.02 * N
-    assert limit.use(2 * MINUTE_S, limit.admitted[-1][0]) >= LEAST_USED[kind]
+    # A window lets in fewer requests when they happen to be large ones, so that the rate is found too low.
+    assert limit.use(2 * MINUTE_S, limit.admitted[-1][0]) >= least
+
+
+def test_service_that_begins_to_count_what_answers_take_is_followed() -> None:
+    limit = TokenLimit(kind=BUCKET, has_headers=True)
+    lines = Lines(limit, asked_for=4.0, counts_asked=True)
+    lines.loop.call_at(5 * MINUTE_S, setattr, lines, "counts_asked", False)
+    lines.run(N)
+    assert limit.use(8 * MINUTE_S, limit.admitted[-1][0]) >= 0.95
+    assert limit.n_refused < 0.02 * N
 
 
 @pytest.mark.parametrize("kind", [SLIDING, BUCKET])
@@ -189,4 +210,4 @@ def test_tokens_that_an_answer_did_not_take_are_given_back() -> None:
     lines.run(N, HEADRACE_QUOTA=f"c/m={PER_MINUTE}tpm")
     assert sorted(lines.done) == list(range(N))
     assert limit.n_refused == 0
-    assert limit.use(0, limit.admitted[-1][0]) >= 0.9
+    assert limit.use(0, limit.admitted[-1][0]) >= 0.95
