@@ -10,7 +10,7 @@ PROCESSES ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format types imports sizes docs bench calibration conformance faults deploy-faults fuzz soak ray browser azure-schemas lock clean
+.PHONY: help demo test check lint format types imports sizes docs bench calibration conformance faults deploy-faults quota fuzz soak ray browser azure-schemas lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -77,6 +77,9 @@ faults: $(VENV)/.dev ## kill runs and their workers at random moments; minutes
 
 deploy-faults: $(VENV)/.dev ## deploy to stand-ins for Azure while every request meets every fault and processes die; minutes
 	$(BIN)/python -m pytest -m faults --numprocesses $(PROCESSES) tests/faults/deploy
+
+quota: $(VENV)/.dev ## how much of a service's limit is used over HTTP, by one process and by three; minutes
+	$(BIN)/python -m pytest -m quota tests/integration/test_quota.py
 
 soak: $(VENV)/.dev ## ten minutes (SOAK_S) of load on served flows while processes die and everything around them breaks
 	$(BIN)/python -m tests.soak

@@ -22,12 +22,15 @@ from pathlib import Path
 from headrace.store.base import RunStore
 from headrace.store.opening import open_store
 from tests.bench.measure import Contender, Timing, run_once, time_in_turn
+from tests.support.limited_calls import measure_use
+from tests.support.limited_service import BUCKET, FIXED, SLIDING, Limit
 
 HERE = Path(__file__).parent
 HEADRACE = [str(Path(sys.executable).with_name("headrace"))]
 N_ARM_LINES = 200
 N_CALLS, CONCURRENCY, DELAY_MS = 400, 64, 200
 N_SHORT_CALLS, SHORT_DELAY_MS = 2_000, 20
+QUOTA_ALLOWED, QUOTA_MINUTE_S = 300, 8.0
 
 
 class Bench:
@@ -149,10 +152,23 @@ def bench_lines(bench: Bench) -> None:
             ],
             rounds=min(bench.rounds, 3),
         )
+        print_rate(f"{bench.folder}/.headrace/headrace.sqlite", n)
         if stock and is_slow:
             wall = run_once(stock, "once")
             ours = timings["headrace run create"].median
             print(f"  {'pf run create, one run':<34} {wall:8.3f} s  {wall / ours:22.2f}x headrace")
+
+
+def print_rate(store_path: str, n: int) -> None:
+    """Lines per second from the creation of a run to its end, of the runs of ``n`` lines in the store."""
+    with closing(open_store(store_path)) as store:
+        rates = sorted(
+            n / (run.finished_at - run.created_at).total_seconds()
+            for run in store.list_runs()
+            if run.n_lines == n and run.finished_at
+        )
+    print(f"  recorded per second, from creation to end: median {rates[len(rates) // 2]:,.0f} lines"
+          f" of {len(rates)} runs ({rates[0]:,.0f} to {rates[-1]:,.0f})")  # fmt: skip
 
 
 def bench_memory(bench: Bench) -> None:
@@ -362,6 +378,32 @@ def bench_again(bench: Bench) -> None:
     subprocess.run(words, env=bench.ours, check=True)
 
 
+def bench_quota(bench: Bench) -> None:
+    """How much of what a service allows is used, and how much is refused, after the warm-up."""
+    print(f"\na service that allows {QUOTA_ALLOWED} calls in a minute of {QUOTA_MINUTE_S:g} s, over HTTP")
+    for title, kind, has_headers in (
+        ("stated, bucket", BUCKET, True),
+        ("not stated, fixed window", FIXED, False),
+        ("not stated, sliding window", SLIDING, False),
+        ("not stated, bucket", BUCKET, False),
+    ):
+        for n_processes in (1, 3):
+            home = bench.folder / f"quota {title} {n_processes}"
+            home.mkdir()
+            limit = Limit(
+                kind=kind,
+                allowed=QUOTA_ALLOWED,
+                has_headers=has_headers,
+                has_retry_after=has_headers,
+                minute_s=QUOTA_MINUTE_S,
+            )
+            found = measure_use(limit, home, n_processes)
+            print(
+                f"  {title:<27} {n_processes} process{'es' if n_processes > 1 else '  '}"
+                f" {found.used:8.1%} used {found.refused:6.2%} refused, {found.n_refused} in all, {found.n_lost} lost"
+            )
+
+
 BENCHES = {
     "start": bench_start,
     "lines": bench_lines,
@@ -370,6 +412,7 @@ BENCHES = {
     "calls": bench_calls,
     "names": bench_names,
     "arms": bench_arms,
+    "quota": bench_quota,
     "verdict": bench_verdict,
     "again": bench_again,
 }

@@ -20,7 +20,9 @@ SLACK = 0.02
 
 _CAUTION = 0.98
 _GROWTH = 0.005
-_FEWEST = 150.0
+_FEWEST = 130.0
+"""Requests from which on a rate is known well, and after which it is raised at the earliest."""
+
 _FEWEST_OF_ALL = 2.0
 _MANY = 10
 _DOUBTFUL = 25.0
@@ -31,6 +33,9 @@ _STEEP = 3.0
 _BACKOFF = 1 / 120
 _SHORT_BACKOFF = 1 / 2000
 _LONGEST_BACKOFF = 1 / 8
+_GUESSED = 0.05
+"""Share of the time between two refusals that a pause may at most have been too long."""
+
 _STALE = 10.0
 _UNUSED = 0.1
 """Share of a minute's tokens that is left over only where the service gives back more than was thought."""
@@ -110,6 +115,7 @@ class Pace:
         probe: After a refusal 2 until one request is sent, 1 until it is known not to be refused.
         refusals: Refusals in a row.
         refused_at: When the latest refusal was acted upon.
+        guessed_s: How long nothing is sent since then, unless the service said how long.
         turnaround_s: How long a refusal takes to come back.
         cycle_at: Beginning of the stretch over which ``cycle_n`` is counted, moved on by the time without demand.
         cycle_n: Requests that were let in since.
@@ -130,6 +136,7 @@ class Pace:
     probe: float = 0.0
     refusals: float = 0.0
     refused_at: float = -math.inf
+    guessed_s: float = 0.0
     turnaround_s: float = 0.0
     cycle_at: float = 0.0
     cycle_n: float = 0.0
@@ -243,7 +250,7 @@ def _fill(pace: Pace, rules: Rules, now: float) -> None:
         level, room = pace.requests.level + rate * elapsed_s, request_room(pace, rules)
         if level > room and not pace.has_demand and pace.at >= pace.hold_until:
             pace.cycle_at = min(now, pace.cycle_at + min(elapsed_s, (level - room) / rate))
-        pace.requests.level = min(level, room)
+        pace.requests.level = max(pace.requests.level, min(level, room))
     else:
         pace.requests.level = 0.0  # nothing is counted, so there is no debt either when a rate is learned
     rate = token_rate(pace, rules)
@@ -261,7 +268,11 @@ def _let_in(pace: Pace, rules: Rules, now: float) -> None:
     elif pace.probe == 1:
         pace.probe, pace.refusals = 0.0, 0.0
         if pace.has_to_learn:
-            _estimate(pace, rules, _CAUTION * pace.cycle_n / max(now - pace.cycle_at, 1e-3))
+            elapsed_s = now - pace.cycle_at
+            missed_s = _missed_s(pace, rules, elapsed_s)
+            _estimate(pace, rules, _CAUTION * pace.cycle_n / max(elapsed_s - missed_s, 1e-3))
+            if missed_s:  # what could have been sent in it is made up for
+                pace.requests.level = max(pace.requests.level, request_rate(pace, rules) * missed_s)
         pace.cycle_at, pace.cycle_n, pace.has_to_learn, pace.is_doubtful = now, 0.0, 0.0, 0.0
     elif pace.learned and (pace.has_demand or pace.requests.level < request_room(pace, rules)):
         pace.clean += 1
@@ -275,12 +286,23 @@ def _let_in(pace: Pace, rules: Rules, now: float) -> None:
             _learn(pace, rules, rate)
 
 
+def _missed_s(pace: Pace, rules: Rules, elapsed_s: float) -> float:
+    """How much too long the last pause was, when nobody had said how long it had to be: half of it, as a guess.
+
+    Of few requests it would make too much.
+    """
+    if pace.cycle_n < _FEWEST or elapsed_s < rules.minute_s / 4:
+        return 0.0
+    return min(pace.guessed_s / 2, _GUESSED * elapsed_s)
+
+
 def _estimate(pace: Pace, rules: Rules, measured: float) -> None:
     """Take over the rate at which requests were let in between two refusals."""
     if pace.cycle_n >= _MANY:
         # What is let in before the first refusal of all may have been saved up for long.
         pace.is_sure = _PATIENT if pace.has_to_learn == 2 else 0.0
-        pace.learned_from = pace.cycle_n
+        # A window is full more than once within seconds: what was known from many is not given up for the few between.
+        pace.learned_from = max(pace.cycle_n, math.sqrt(pace.cycle_n * pace.learned_from))
     elif pace.is_sure:
         pace.is_sure -= 1
         measured = max(measured, _DECREASE * request_rate(pace, rules))
@@ -297,6 +319,7 @@ def _learn(pace: Pace, rules: Rules, rate: float) -> None:
     pace.clean = 0.0
     if pace.learned >= MARGIN * request_limit(pace, rules) / rules.minute_s:
         pace.learned = 0.0  # the stated limit is the lower one
+    pace.requests.level = min(pace.requests.level, request_room(pace, rules))
 
 
 def refuse(
@@ -332,7 +355,9 @@ def refuse(
         pace.has_to_learn, pace.keeps_asked = 0.0, pace.is_strict
     # A service that says when to come back is taken at its word, but not again and again at once.
     backoff = (_SHORT_BACKOFF if asked_s else _BACKOFF) * 2.0 ** min(pace.refusals, 16)
-    pace.hold_until = max(pace.hold_until, now + min(backoff, _LONGEST_BACKOFF) * rules.minute_s)
+    pause_s = min(backoff, _LONGEST_BACKOFF) * rules.minute_s
+    pace.guessed_s = 0.0 if asked_s else pause_s
+    pace.hold_until = max(pace.hold_until, now + pause_s)
     pace.is_limited = pace.is_strict = 1.0
     pace.probe = 2.0
     pace.refusals += 1
@@ -362,7 +387,9 @@ def hear(pace: Pace, rules: Rules, ticket: Ticket, stated: Allowances, now: floa
         pace.requests.level = min(level, most)
     if _follow(pace, rules, pace.tokens, stated.tokens, now):
         ticket.is_counted = True
-        ticket.is_too_large = _is_left(stated.requests, 1) and not _is_left(stated.tokens, _INEXACT * ticket.tokens)
+        ticket.is_too_large = _is_left(stated.requests, 1) and not _is_left(
+            stated.tokens, _INEXACT * ticket.tokens
+        )
         level = _counted(stated.tokens, token_rate(pace, rules) * age_s, pace.tokens, ticket.taken[1])
         if pace.is_strict:
             # A window gives back what was taken a minute ago, in the bursts in which it was: these are smoothed out.
@@ -408,7 +435,7 @@ def _follow(pace: Pace, rules: Rules, bucket: Bucket, said: Allowance, now: floa
 def settle(pace: Pace, ticket: Ticket, tokens: float) -> None:
     """A request turned out to cost ``tokens``.
 
-    Where its answer stated what is left, that says more, but while nothing may be saved up we keep an account of our own.
+    Where its answer stated what is left, that says more; but while nothing may be saved up, our own account counts.
     """
     back = ticket.tokens - tokens
     if ticket.is_counted and not pace.is_strict:

@@ -94,10 +94,31 @@ def test_every_limit_is_found_and_used(
     calls = Calls(limit)
     calls.run([calls.quota()], {"run": 10 * allowed})
     assert len(limit.admitted) == 10 * allowed
-    # Where nothing at all is said, a window has to be found by trying.
-    least = 0.95 if has_headers or has_retry_after else 0.9
-    assert limit.use(180, limit.admitted[-1]) >= least
+    assert limit.use(180, limit.admitted[-1]) >= 0.95
     assert len(limit.refused) < 0.02 * len(limit.admitted)
+
+
+@pytest.mark.parametrize(("kind", "allowed"), [(FIXED, 60), (SLIDING, 60), (BUCKET, 60), (SLIDING, 1_800)])
+def test_limit_of_any_size_that_nobody_states_is_found_and_used(kind: str, allowed: int) -> None:
+    limit = Limit(kind=kind, allowed=allowed, has_headers=False, has_retry_after=False)
+    calls = Calls(limit)
+    calls.run([calls.quota()], {"run": 10 * allowed})
+    assert limit.use(180, limit.admitted[-1]) >= 0.95
+    assert sum(at >= 180 for at in limit.refused) < 0.02 * sum(at >= 180 for at in limit.admitted)
+
+
+@pytest.mark.parametrize("latency_s", [0.5, 5.0])
+@pytest.mark.parametrize("kind", [FIXED, SLIDING, BUCKET])
+def test_processes_find_and_use_a_limit_together(tmp_path: Path, kind: str, latency_s: float) -> None:
+    limit = Limit(kind=kind, allowed=300, has_headers=False, has_retry_after=False)
+    calls = Calls(limit, latency_s)
+    quotas = [Quota(load_settings({}), tmp_path, clock=calls.loop.time) for _ in range(3)]
+    calls.run(quotas, {"run": 1_000})
+    for quota in quotas:
+        quota.close()
+    assert len(limit.admitted) == 3_000
+    assert limit.use(180, limit.admitted[-1] - 2 * latency_s) >= 0.95
+    assert sum(at >= 180 for at in limit.refused) < 0.02 * sum(at >= 180 for at in limit.admitted)
 
 
 def test_configured_limit_is_never_overrun() -> None:

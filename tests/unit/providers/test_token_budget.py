@@ -160,8 +160,9 @@ N = 12 * PER_MINUTE // 535
 """Lines of twelve minutes, by what a request takes on average."""
 
 
-
-@pytest.mark.parametrize(("asked_for", "counts_asked"), [(1.0, False), (4.0, False), (2.0, True), (4.0, True)])
+@pytest.mark.parametrize(
+    ("asked_for", "counts_asked"), [(1.0, False), (4.0, False), (2.0, True), (4.0, True)]
+)
 @pytest.mark.parametrize("kind", [SLIDING, BUCKET])
 def test_stated_limit_of_tokens_is_used_hardly_overrun_and_loses_no_line(
     kind: str, asked_for: float, *, counts_asked: bool
