@@ -17,7 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from tests.support import faulty_model
 from tests.support.deadly import make_flow, settle, story
+from tests.support.faulty_model import SETTINGS, faulty, model_service
 
 from headrace.config import load_settings
 from headrace.domain.run import COMPLETED
@@ -70,16 +72,27 @@ def test_the_whole_run_is_killed_at_random_moments(
 ) -> None:
     draw = random.Random(SEED + workers)
     create_run(workspace, make_flow(tmp_path, 8_000))
-    common = ("--max-concurrency", "8", "--workers", str(workers))
+    kill_at_random(workspace, draw, n_lines=8_000, workers=workers, n_at_once=8)
+    done = resume_run(workspace, ResumeRequest(name="killed", workers=workers))
+    assert (done.status, done.n_completed + done.n_failed) == (COMPLETED, 8_000)
+    assert story(workspace, "killed") == story(workspace, "whole"), f"seed {SEED}"
+
+
+def kill_at_random(
+    workspace: Workspace, draw: random.Random, *, n_lines: int, workers: int, n_at_once: int, **variables: str
+) -> None:
+    """Begin a run, kill its process, and go on with it, twenty times."""
+    folder = workspace.folder
+    common = ("--max-concurrency", str(n_at_once), "--workers", str(workers))
     create = ("run", "create", "--flow", "flow", "--data", "data.jsonl", "--name", "killed", *common)
     resume = ("run", "resume", "--name", "killed", *common)
-    environment = {**os.environ, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "src")}
+    environment = {**os.environ, "HOME": str(folder), "PYTHONPATH": str(ROOT / "src"), **variables}
     progress = [0]
     for death in range(N_DEATHS):
         words = resume if n_recorded(workspace, "killed") is not None else create
         process = subprocess.Popen(
             [sys.executable, "-m", "headrace", *words],
-            cwd=tmp_path,
+            cwd=folder,
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -95,10 +108,21 @@ def test_the_whole_run_is_killed_at_random_moments(
         wait_for_workers(process.pid)
         progress.append(n_recorded(workspace, "killed") or 0)
     assert progress == sorted(progress)
-    assert 0 < progress[-1] < 8_000
-    done = resume_run(workspace, ResumeRequest(name="killed", workers=workers))
-    assert (done.status, done.n_completed + done.n_failed) == (COMPLETED, 8_000)
-    assert story(workspace, "killed") == story(workspace, "whole"), f"seed {SEED}"
+    assert 0 < progress[-1] < n_lines
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_run_over_a_service_that_fails_is_killed_at_random_moments(workers: int, tmp_path: Path) -> None:
+    draw = random.Random(SEED + workers)
+    (tmp_path / ".headrace").mkdir()
+    settings = load_settings({"HOME": str(tmp_path), **SETTINGS})
+    with open_workspace(settings, tmp_path) as workspace, model_service(workspace) as server:
+        create_run(workspace, faulty_model.make_flow(tmp_path, 6_000))
+        server.default = faulty(draw)
+        kill_at_random(workspace, draw, n_lines=6_000, workers=workers, n_at_once=32, **SETTINGS)
+        done = resume_run(workspace, ResumeRequest(name="killed", workers=workers))
+        assert (done.status, done.n_completed) == (COMPLETED, 6_000)
+        assert story(workspace, "killed") == story(workspace, "whole"), f"seed {SEED}"
 
 
 @contextmanager
