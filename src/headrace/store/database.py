@@ -59,7 +59,12 @@ class Database(Protocol):
         ...
 
     def write(
-        self, work: Callable[[Connection], ValueT], *, is_repeatable: bool, makes: bool = False
+        self,
+        work: Callable[[Connection], ValueT],
+        *,
+        is_repeatable: bool,
+        makes: bool = False,
+        is_lasting: bool = False,
     ) -> ValueT:
         """What ``work`` returns, committed in one transaction; it may be called again after one that failed.
 
@@ -68,6 +73,7 @@ class Database(Protocol):
             is_repeatable: Whether doing it twice is the same as once; without that it is not called again where
                 the database may have committed it before its answer was lost.
             makes: Whether the database is made where there is none; otherwise ``work`` sees one without rows.
+            is_lasting: Whether it outlasts a loss of power that follows, and not only the death of processes.
         """
         ...
 

@@ -231,9 +231,15 @@ class PostgresqlDatabase:
         return self._insist(read, is_repeatable=True)
 
     def write(
-        self, work: Callable[[Connection], ValueT], *, is_repeatable: bool, makes: bool = False
+        self,
+        work: Callable[[Connection], ValueT],
+        *,
+        is_repeatable: bool,
+        makes: bool = False,
+        is_lasting: bool = False,
     ) -> ValueT:
-        """What ``work`` returns, committed; see the protocol."""
+        """What ``work`` returns, committed; see the protocol. Every commit lasts, as servers are set up by default."""
+        del is_lasting
 
         def write(session: Session) -> ValueT:
             if not self._prepare(session, makes=makes):

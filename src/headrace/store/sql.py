@@ -131,7 +131,7 @@ class SqlStore(SqlEvidence, SqlExperiments, SqlPieces, SqlVersions):
             connection.execute_many("append_trace", rows)
             self._change_cache(connection, cached)
 
-        self._database.write(append, is_repeatable=True)
+        self._database.write(append, is_repeatable=True, is_lasting=True)
 
     def change_cache(self, changes: CacheChanges) -> None:
         """Keep results of nodes; see the protocol."""

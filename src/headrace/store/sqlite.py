@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -35,6 +35,7 @@ from headrace.store.sql import SqlStore, apply_migrations, check_version
 ValueT = TypeVar("ValueT")
 
 _RETRY_S = 0.005
+_NOT_FORCED = "PRAGMA synchronous = NORMAL"
 # 40 MB of log: moving it into the file more often costs up to half of the writing speed of a large run.
 _CHECKPOINT_PAGES = 10_000
 
@@ -101,7 +102,12 @@ class SqliteDatabase:
             return work(_Statements(self._connect()) if self._is_there() else Nothing())
 
     def write(
-        self, work: Callable[[Connection], ValueT], *, is_repeatable: bool, makes: bool = False
+        self,
+        work: Callable[[Connection], ValueT],
+        *,
+        is_repeatable: bool,
+        makes: bool = False,
+        is_lasting: bool = False,
     ) -> ValueT:
         """What ``work`` returns, committed; see the protocol. A commit that failed is known to have failed."""
         del is_repeatable
@@ -109,7 +115,7 @@ class SqliteDatabase:
             if not makes and not self._is_there():
                 return work(Nothing())
             connection = self._connect()
-            with _transaction(connection):
+            with _forced(connection) if is_lasting else nullcontext(), _transaction(connection):
                 return work(_Statements(connection))
 
     def close(self) -> None:
@@ -155,7 +161,7 @@ class SqliteDatabase:
             try:
                 connection.row_factory = sqlite3.Row
                 connection.execute("PRAGMA foreign_keys = ON")
-                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute(_NOT_FORCED)
                 connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
                 self._migrate(connection)
             except BaseException:
@@ -249,6 +255,16 @@ def _encodable(values: Sequence[Any]) -> tuple[Any, ...]:
         value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value
         for value in values
     )
+
+
+@contextmanager
+def _forced(connection: sqlite3.Connection) -> Iterator[None]:
+    """Force the log to the disk with the commits of a block, and all that was committed before."""
+    connection.execute("PRAGMA synchronous = FULL")
+    try:
+        yield
+    finally:
+        connection.execute(_NOT_FORCED)
 
 
 @contextmanager

@@ -272,6 +272,25 @@ def connection_of(store: SqlStore) -> sqlite3.Connection:
     return database._connection
 
 
+def test_lines_are_forced_to_the_disk_with_their_commit(filled: SqlStore) -> None:
+    connection = connection_of(filled)
+    seen: list[tuple[str, int]] = []
+
+    def note(statement: str) -> None:
+        if statement in ("COMMIT", "BEGIN IMMEDIATE"):
+            seen.append((statement, forced[-1]))
+        elif statement.startswith("PRAGMA synchronous = "):
+            forced.append(["OFF", "NORMAL", "FULL"].index(statement.rpartition(" ")[2]))
+
+    forced = [connection.execute("PRAGMA synchronous").fetchone()[0]]
+    connection.set_trace_callback(note)
+    filled.append_lines("first", [a_line(2)])
+    filled.beat_run("first", owner="nobody", at=a_time())
+    connection.set_trace_callback(None)
+    assert [how for statement, how in seen if statement == "COMMIT"] == [2, 1]
+    assert connection.execute("PRAGMA synchronous").fetchone()[0] == 1
+
+
 def test_a_store_that_is_locked_says_so_after_a_while(
     filled: SqlStore, open_it: Callable[..., SqlStore], path: Path
 ) -> None:
