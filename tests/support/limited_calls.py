@@ -51,7 +51,7 @@ def call(
         for _ in range(n_processes)
     ]
     return [
-        json.loads(process.communicate(timeout=60 + 2 * N_MINUTES * minute_s)[0]) for process in processes
+        json.loads(process.communicate(timeout=200 + 2 * N_MINUTES * minute_s)[0]) for process in processes
     ]
 
 

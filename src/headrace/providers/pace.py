@@ -28,11 +28,17 @@ _MANY = 10
 _DOUBTFUL = 25.0
 _PATIENT = 3.0
 _DECREASE = 0.9
+_FALL = 4.0
+"""By how much a rate is lowered at most when nothing at all was let in."""
+
 _FARTHEST = 10.0
 _STEEP = 3.0
 _BACKOFF = 1 / 120
 _SHORT_BACKOFF = 1 / 2000
 _LONGEST_BACKOFF = 1 / 8
+_LONGEST_TURNAROUND = 1 / 12
+"""Share of a minute that a refusal may take to come back: for twice as long one request goes ahead of the others."""
+
 _GUESSED = 0.05
 """Share of the time between two refusals that a pause may at most have been too long."""
 
@@ -308,6 +314,8 @@ def _estimate(pace: Pace, rules: Rules, measured: float) -> None:
         measured = max(measured, _DECREASE * request_rate(pace, rules))
     else:
         pace.learned_from = pace.cycle_n
+        if pace.cycle_n < 1:  # says nothing: all were late refusals
+            measured = max(measured, pace.learned / _FALL)
     if pace.is_doubtful:  # then it is raised within a minute or so, and right again if it was too low
         few = max(measured * rules.minute_s / _MANY, _FEWEST_OF_ALL)
         pace.learned_from = min(pace.learned_from, few, _DOUBTFUL)
@@ -362,7 +370,7 @@ def refuse(
     pace.probe = 2.0
     pace.refusals += 1
     pace.refused_at = pace.at = now
-    pace.turnaround_s = min(now - ticket.sent_at, rules.minute_s / 60)
+    pace.turnaround_s = min(now - ticket.sent_at, _LONGEST_TURNAROUND * rules.minute_s)
     pace.requests.level = min(pace.requests.level, 0.0)
 
 

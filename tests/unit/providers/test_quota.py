@@ -35,6 +35,7 @@ class Calls:
 
     limit: Limit
     latency_s: float = 0.5
+    wire_s: tuple[float, float] = (0.01, 0.03)
     loop: VirtualLoop = field(default_factory=VirtualLoop)
     random: random.Random = field(default_factory=lambda: random.Random(7))  # noqa: S311
     served: list[str] = field(default_factory=list)
@@ -47,7 +48,7 @@ class Calls:
         refusals, waited_s = 0, 0.0
         while True:
             ticket, waited_s = await budget.take(REQUEST, waited_s)
-            await asyncio.sleep(self.random.uniform(0.01, 0.03))
+            await asyncio.sleep(self.random.uniform(*self.wire_s))
             is_let_in, headers = self.limit.arrive(self.loop.time())
             if is_let_in:
                 await asyncio.sleep(self.random.uniform(0.5, 1.5) * self.latency_s)
@@ -119,6 +120,15 @@ def test_processes_find_and_use_a_limit_together(tmp_path: Path, kind: str, late
     assert len(limit.admitted) == 3_000
     assert limit.use(180, limit.admitted[-1] - 2 * latency_s) >= 0.95
     assert sum(at >= 180 for at in limit.refused) < 0.02 * sum(at >= 180 for at in limit.admitted)
+
+
+@pytest.mark.parametrize("kind", [FIXED, SLIDING, BUCKET])
+def test_refusals_that_take_seconds_do_not_stop_a_budget(kind: str) -> None:
+    limit = Limit(kind=kind, allowed=300, has_headers=False, has_retry_after=False)
+    calls = Calls(limit, latency_s=2.0, wire_s=(2.0, 6.0))
+    calls.run([calls.quota()], {"run": 1_500}, concurrency=64)
+    assert limit.use(60, limit.admitted[-1] - 8) >= 0.75
+    assert len(limit.refused) < 0.1 * len(limit.admitted)
 
 
 def test_configured_limit_is_never_overrun() -> None:
