@@ -68,6 +68,11 @@ def write_project(folder: Path, azure: StandIn) -> None:
             "environment": {"image": "mcr.microsoft.com/azureml/promptflow/promptflow-runtime:latest"},
             "instance_type": "Standard_DS3_v2",
             "instance_count": 1,
+            "readiness_probe": {
+                "initial_delay": 1,
+                "period": 1,
+                "failure_threshold": 6000,
+            },  # a busy machine is slow
             "environment_variables": {
                 "PROMPTFLOW_RUN_MODE": "serving",
                 "PRT_CONFIG_OVERRIDE": f"{place},deployment.workspace_name=ws,deployment.deployment_name={name}",
