@@ -17,12 +17,14 @@ from headrace.deploy.container_app_state import (
     ingress,
     is_final_failure,
     is_unmoved,
+    named_shares,
     properties,
     relabelled,
     shares,
     variables,
 )
 from headrace.deploy.container_app_template import (
+    LATEST,
     SPEC_VARIABLE,
     RevisionWish,
     Wire,
@@ -88,7 +90,7 @@ class Revisions:
             if app is None or not there:  # an app of which nothing came to be is made again
                 new.make(template)
             else:
-                new.change(template, app, self._traffic_meanwhile(app, name, wish.deployment.name))
+                new.change(template, app, self._traffic_meanwhile(app, wish.deployment.name))
         self.wait_healthy(name, wish.deployment)
         self.label(name, wish.deployment.name)
         self.stop_unneeded()
@@ -107,16 +109,15 @@ class Revisions:
         usable = [item for item in found if not is_final_failure(item)]
         return max(usable, key=lambda item: (len(str(item["name"])), str(item["name"])), default=None)
 
-    def _traffic_meanwhile(self, app: Wire, name: str, label: str) -> list[Wire]:
+    def _traffic_meanwhile(self, app: Wire, label: str) -> list[Wire]:
         """The traffic while a new revision starts: as it is, with names in place of "the latest".
 
-        Where nobody has moved it yet and it went to an attempt at the same thing, it goes to the new one.
+        Where nobody has moved it yet and it went to an attempt at the same thing, it goes to the next one.
         """
         entries = shares(app)
         is_alone = is_unmoved(app) and all(item.label in ("", label) for item in entries if item.percent)
         if not entries or is_alone:
-            others = [item for item in entries if item.label and item.label != label]
-            return [item.to_wire() for item in (*others, Share(revision=name, percent=100, label=label))]
+            return [*(item.to_wire() for item in entries if item.label and item.label != label), LATEST]
         return [item.to_wire() for item in entries]
 
     def wait_healthy(self, name: str, deployment: Deployment) -> None:
@@ -155,9 +156,9 @@ class Revisions:
         app = self._client.wait_idle()
         if app is None:
             return
-        entries = shares(app)
-        if any(item.label == label and item.revision.lower() == name.lower() for item in entries):
+        if any(item.label == label and item.revision.lower() == name.lower() for item in shares(app)):
             return
+        entries = named_shares(app, self._client.list_revisions())
         self.write_traffic(app, relabelled(entries, label, name))
         self._wait_reachable(app, label)
 

@@ -6,7 +6,7 @@ Unknown fields are left alone, words may have any case.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace.deploy.container_app_template import (
     ISSUER_VARIABLE,
@@ -96,6 +96,28 @@ def shares(app: Wire) -> tuple[Share, ...]:
         if revision:
             percent = int(entry.get("weight") or 0)
             found.append(Share(revision=revision, percent=percent, label=entry.get("label") or ""))
+    return tuple(found)
+
+
+def named_shares(app: Wire, revisions: Sequence[Wire]) -> tuple[Share, ...]:
+    """The traffic, with the label that a revision of ours is to have where it has none yet.
+
+    An apply that was cut off leaves a revision without one.
+
+    Args:
+        app: As Azure answers.
+        revisions: All of them.
+    """
+    values = {str(item.get("name", "")).lower(): variables(item) for item in revisions}
+    entries = shares(app)
+    taken = {item.label for item in entries if item.label}
+    found = []
+    for item in entries:
+        own = values.get(item.revision.lower(), {})
+        name = own.get(NAME_VARIABLE, "") if SPEC_VARIABLE in own else ""
+        is_unnamed = not item.label and name and name not in taken
+        taken.add(name)
+        found.append(replace(item, label=name) if is_unnamed else item)
     return tuple(found)
 
 

@@ -18,6 +18,7 @@ from headrace.deploy.container_app_state import (
     ingress,
     is_final_failure,
     is_unmoved,
+    named_shares,
     properties,
     read_scale,
     shares,
@@ -101,9 +102,13 @@ class Steps:
         }
         steps[change.action](change, endpoint)
 
+    def _entries(self, app: Wire) -> tuple[Share, ...]:
+        """Who has which share, with labels for all that are ours."""
+        return named_shares(app, self._client.list_revisions())
+
     def _wait(self, change: Change, _: Endpoint) -> None:
         app = self._client.wait_idle()
-        entries = shares(app) if app is not None and change.deployment else ()
+        entries = self._entries(app) if app is not None and change.deployment else ()
         name = next((item.revision for item in entries if item.label == change.deployment), "")
         for _passed_s in self._client.patience.looks(self._client.patience.operation_s) if name else ():
             revision = self._client.find_revision(name)
@@ -132,7 +137,7 @@ class Steps:
             self._create_endpoint(change, endpoint)
             return
         self._surroundings.check_app(app, self._place)
-        entries = [item.to_wire() for item in shares(app)]
+        entries = self._entries(app)
         self._client.patch(
             {
                 "identity": merged_identity(app.get("identity") or {}, endpoint.identities),
@@ -140,12 +145,16 @@ class Steps:
                 "properties": {
                     "configuration": {
                         "activeRevisionsMode": "Multiple",
-                        "ingress": make_ingress(ingress(app), is_public=endpoint.is_public, traffic=entries),
+                        "ingress": make_ingress(
+                            ingress(app),
+                            is_public=endpoint.is_public,
+                            traffic=[item.to_wire() for item in entries],
+                        ),
                     }
                 },
             }
         )
-        for entry in shares(app):
+        for entry in entries:
             if entry.label:
                 self._remake(entry.label, endpoint)
 
@@ -194,7 +203,7 @@ class Steps:
             scale: Another scale; ``None`` for the one that it has.
         """
         app = self._client.wait_idle()
-        entries = shares(app) if app is not None else ()
+        entries = self._entries(app) if app is not None else ()
         label = next((item.revision for item in entries if item.label == name), "")
         current = self._client.find_revision(label) if label else None
         values = variables(current) if current is not None else {}
@@ -315,7 +324,7 @@ class Steps:
             raise self._no_way(endpoint, f"the shares add to {sum(wanted.values())} and not to 100")
         revisions = {str(item.get("name", "")).lower(): item for item in self._client.list_revisions()}
         entries, found = [], set()
-        for item in shares(app):
+        for item in named_shares(app, [*revisions.values()]):
             revision = revisions.get(item.revision.lower(), {})
             name = item.label or deployment_name(revision, item.revision)
             is_first = name not in found
@@ -369,21 +378,20 @@ class Steps:
             return
         revisions = self._client.list_revisions()
         by_name = {str(item.get("name", "")).lower(): item for item in revisions}
+        entries = named_shares(app, revisions)
         gone = [
             item
-            for item in shares(app)
+            for item in entries
             if (item.label or deployment_name(by_name.get(item.revision.lower(), {}), item.revision))
             == change.deployment
         ]
         if any(item.percent for item in gone):
-            alone = (
-                " The whole app goes with: headrace deploy destroy" if len(shares(app)) == len(gone) else ""
-            )
+            alone = " The whole app goes with: headrace deploy destroy" if len(entries) == len(gone) else ""
             raise self._no_way(endpoint, f"{change.deployment} gets requests, and is not deleted.{alone}")
         if gone:
-            left = [item for item in shares(app) if item not in gone]
+            left = [item for item in entries if item not in gone]
             Revisions(self._client, endpoint).write_traffic(app, left)
-        labelled = {item.revision.lower() for item in shares(app) if item not in gone}
+        labelled = {item.revision.lower() for item in entries if item not in gone}
         for item in gone:
             revision = by_name.get(item.revision.lower())
             is_running = revision is not None and properties(revision).get("active") is not False

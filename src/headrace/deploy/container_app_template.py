@@ -22,6 +22,9 @@ Wire: TypeAlias = dict[str, Any]
 API_VERSION = "2026-01-01"
 PORT = 8080
 CONTAINER_NAME = "flow"
+LATEST: Wire = {"latestRevision": True, "weight": 100}
+"""The traffic of an app whose only revision has no name yet, or one that came to nothing."""
+
 NAME_VARIABLE, VERSION_VARIABLE, SPEC_VARIABLE = (
     "HEADRACE_DEPLOYMENT",
     "HEADRACE_DEPLOYMENT_VERSION",
@@ -411,8 +414,10 @@ def make_app(
     registries: Sequence[Wire],
     secrets: Sequence[Wire],
 ) -> Wire:
-    """A whole app with its first revision, which has all traffic: Container Apps know no app without one."""
-    first = weight(revision_name(wish.app, template["revisionSuffix"]), 100, wish.deployment.name)
+    """A whole app with its first revision, which has all traffic: Container Apps know no app without one.
+
+    Its label comes when it is healthy.
+    """
     return {
         "location": location,
         "identity": make_identity(wish.identities),
@@ -421,7 +426,7 @@ def make_app(
             "environmentId": environment_id,
             "configuration": {
                 "activeRevisionsMode": "Multiple",
-                "ingress": make_ingress({}, is_public=endpoint.is_public, traffic=[first]),
+                "ingress": make_ingress({}, is_public=endpoint.is_public, traffic=[LATEST]),
                 "registries": list(registries),
                 "secrets": list(secrets),
             },

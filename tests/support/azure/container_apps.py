@@ -165,9 +165,7 @@ def _write(call: Call, app: App, wanted: dict[str, Any]) -> None:
     template = wanted["template"]
     name = _new_revision(app, template)
     check_template(app.name, template, {item.get("name") for item in secrets})
-    check_configuration(
-        {**configuration, "secrets": secrets}, [*app.revisions, *([name] if name else [])], identities
-    )
+    check_configuration({**configuration, "secrets": secrets}, [*app.revisions], identities)
     if configuration.get("ingress"):
         is_external = bool(configuration["ingress"].get("external"))
         domain = wanted["environment"].properties["defaultDomain"]

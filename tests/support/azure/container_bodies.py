@@ -118,7 +118,7 @@ def check_configuration(
 
     Args:
         configuration: As it would be.
-        revisions: Names of those that there are, and of the one that is made.
+        revisions: Names of those that there are.
         identities: Of the app, in small letters.
     """
     is_single = configuration.get("activeRevisionsMode", "Single") == "Single"

@@ -11,6 +11,7 @@ from headrace.deploy.container_app_state import (
     failure_text,
     health,
     is_final_failure,
+    named_shares,
     read_endpoint,
     relabelled,
     shares,
@@ -145,6 +146,26 @@ def test_a_revision_that_is_only_unhealthy_may_come_back() -> None:
     assert not is_final_failure(a_revision("r", healthState="Unhealthy", runningState="Degraded"))
     assert is_final_failure(a_revision("r", provisioningState="failed"))
     assert failure_text(a_revision("r", provisioningError="no image")) == "no image"
+
+
+def test_a_revision_of_ours_without_a_label_is_called_as_it_was_made() -> None:
+    app = an_app(
+        {"latestRevision": True, "weight": 60},
+        {"revisionName": "triage--x", "weight": 40},
+        {"revisionName": "triage--g", "weight": 0, "label": "green"},
+        latestRevisionName="triage--a",
+    )
+    revisions = [
+        a_revision("triage--a", label="blue"),
+        a_revision("triage--x", spec=""),
+        a_revision("triage--g", label="green"),
+    ]
+    assert named_shares(app, revisions) == (
+        Share(revision="triage--a", percent=60, label="blue"),
+        Share(revision="triage--x", percent=40),
+        Share(revision="triage--g", percent=0, label="green"),
+    )
+    assert read_endpoint(app, revisions).traffic == {"blue": 60, "x": 40}
 
 
 def test_a_label_takes_its_share_along() -> None:

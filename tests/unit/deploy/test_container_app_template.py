@@ -297,6 +297,6 @@ def test_a_new_app_is_what_the_service_takes() -> None:
     name = revision_name("triage", wish.suffix)
     check_configuration(configuration, [name], {IDENTITY.lower()})
     assert configuration["ingress"]["external"] is False
-    assert configuration["ingress"]["traffic"] == [{"revisionName": name, "weight": 100, "label": "blue"}]
+    assert configuration["ingress"]["traffic"] == [{"latestRevision": True, "weight": 100}]
     assert configuration["activeRevisionsMode"] == "Multiple"
     assert body["tags"]["team"] == "x"
