@@ -228,6 +228,7 @@ def read_endpoint(
         settings=_read_settings(
             app, [by_name.get(item.lower(), {}) for item in revision_of.values()], identities
         ),
+        location=str(app.get("location") or ""),
     )
 
 

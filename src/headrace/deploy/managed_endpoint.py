@@ -90,6 +90,7 @@ class ManagedEndpoint:
                 previous_specs=specs,
                 is_busy=state_word(current) in BUSY,
                 settings=endpoint_settings(current),
+                location=str(current.location or ""),
             )
 
     def apply(self, change: Change, endpoint: Endpoint) -> None:

@@ -76,7 +76,7 @@ def _destroying(endpoint: Endpoint, state: EndpointState, name: str | None) -> I
         return
     if state.traffic.get(name):
         what = f"{name} answers {state.traffic[name]} % of the requests of {endpoint.name}."
-        fix = f"Give them to others first, with: headrace deploy traffic {name}=0 OTHER=100"
+        fix = f"Give them to others first, with: headrace deploy traffic {name}=0"
         raise StateError(Problem(code="X154", what=what, fix=fix))
     yield from _waits(state, [name])
     if state.mirror.get(name):

@@ -95,7 +95,7 @@ def _copies(plan: DeployPlan) -> Iterator[_Copy]:
 def _region(plan: DeployPlan) -> str:
     """Where machines are paid for: as the file says, else as the target does."""
     said = plan.endpoint.place.location if plan.endpoint.place is not None else ""
-    return (said or str(plan.state.settings.get("location") or "")).replace(" ", "").lower()
+    return (said or plan.state.location).replace(" ", "").lower()
 
 
 def _hourly(endpoint: Endpoint, copy: _Copy, region: str, prices: _Prices) -> Hourly | str:

@@ -350,6 +350,7 @@ class EndpointState:
         is_busy: Whether an operation on the endpoint is under way.
         settings: What of the endpoint itself a plan compares, in the words of :meth:`Endpoint.own_settings`; what the
             target does not know is left out. Tags without our own.
+        location: Region that it is in; empty where the target does not say.
     """
 
     exists: bool = False
@@ -361,6 +362,7 @@ class EndpointState:
     previous_specs: Mapping[str, str] = field(default_factory=dict)
     is_busy: bool = False
     settings: Mapping[str, JsonValue] = field(default_factory=dict)
+    location: str = ""
 
     def find(self, name: str) -> DeploymentState | None:
         """The deployment of that name."""

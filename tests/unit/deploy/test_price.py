@@ -105,6 +105,15 @@ def test_what_is_there_beside_it_and_stays_costs_as_well(tmp_path: Path) -> None
     assert priced.hourly_usd == pytest.approx(3 * 0.293)
 
 
+def test_where_the_file_names_no_location_that_of_the_endpoint_counts(tmp_path: Path) -> None:
+    state = EndpointState(exists=True, location="westeurope")
+    endpoint = on_machines(place=replace(PLACE, location=""))
+
+    priced = price_plan(a_plan(endpoint, state), SETTINGS, tmp_path / "prices.json", List(MACHINES))
+
+    assert priced.hourly_usd == pytest.approx(0.586)
+
+
 def test_an_app_costs_its_cores_and_memory_and_nothing_while_it_sleeps(tmp_path: Path) -> None:
     wish = a_deployment(size=CONTAINER, scale=Scale(minimum=0, maximum=2))
     endpoint = replace(an_endpoint(wish, place=replace(PLACE, environment="cae")), target="aca")
