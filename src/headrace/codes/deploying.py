@@ -245,6 +245,16 @@ DEPLOY_CODES: Mapping[str, Entry] = {
         "A managed network that is not ready",
         "The workspace isolates its network, which has to be made before anything is deployed into it.",
     ),
+    "X218": Entry(
+        "not-fetched",
+        "An image or a model that Azure cannot fetch",
+        "The identity of the endpoint may not pull the image or read the model, or it is not there.",
+    ),
+    "X219": Entry(
+        "not-registered",
+        "A subscription that is not registered",
+        "A subscription has to be registered once for each kind of resource that it has not had before.",
+    ),
     "X251": Entry(
         "no-effect",
         "Something without effect at this target",

@@ -31,7 +31,7 @@ from headrace.errors import (
     RemoteTimeoutError,
     RemoteUnavailableError,
 )
-from headrace.providers.azure_network import connection_fault
+from headrace.providers.azure_network import SIGN_IN, connection_fault
 from headrace.source import Pointer, Span
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -80,6 +80,14 @@ _QUOTA = (
         re.I | re.S,
     ),
 )
+
+_CAPACITY_WORDS = re.compile(r"lack of [\w ]*capacity|insufficient capacity|capacity is not available", re.I)
+_FETCH_WORDS = re.compile(
+    r"(?:unable|fail\w*) to (?:pull|download|fetch) (?:the )?(?:user |container |base )*(?:container )?(?:image|model)|"
+    r"ImagePullBackOff|ErrImagePull|manifest unknown",
+    re.I,
+)
+_BUSY_WORDS = re.compile(r"in progress|another operation|is being|is busy|currently updating|try again", re.I)
 
 Log = Callable[[], Sequence[str]]
 """Reads the last lines of a container's log; asked only where they may say why."""
@@ -144,8 +152,8 @@ def azure_failures(
         log: Reads the last lines of its container's log.
 
     Raises:
-        AccessDeniedError: X202, X203.
-        RemoteRequestError: X204 to X210, X216.
+        AccessDeniedError: X201, X202, X203.
+        RemoteRequestError: X204 to X210, X216 to X219.
         RateLimitedError: X211.
         RemoteUnavailableError: X212, X215.
         RemoteTimeoutError: X213.
@@ -311,6 +319,35 @@ def _make_quota(fault: _Fault, doing: Doing) -> RemoteError:
     return RemoteRequestError(_problem("X206", what, fix, place))
 
 
+def _make_room(fault: _Fault, doing: Doing) -> RemoteError:
+    what = f"Azure has no room for {doing.what} in this region now: {plain_message(fault.message)}"
+    fix = "Take another size, or give the same command again later; a workspace in another region may have room."
+    return RemoteRequestError(_problem("X206", what, fix, doing.place("size", "instance_type")))
+
+
+def _make_unfetched(fault: _Fault, doing: Doing) -> RemoteError:
+    what = f"Azure cannot fetch what {doing.what} is made of: {plain_message(fault.message)}"
+    fix = (
+        'Give the identity of the endpoint the role "AcrPull" on the registry and "Storage Blob Data Reader" on the '
+        "store of the workspace, and look whether the image is there; then give the same command again."
+    )
+    key = "image" if doing.deployment is not None and doing.deployment.image else "identities"
+    return RemoteRequestError(_problem("X218", what, fix, doing.place(key), _read_log(doing)))
+
+
+def _make_unregistered(fault: _Fault, doing: Doing) -> RemoteError:
+    match = re.search(r"namespace '([^']+)'", fault.message)
+    namespace = match[1] if match else "NAMESPACE"
+    what = f"The subscription is not registered for {namespace}, which {doing.what} needs."
+    fix = f"Register it, which takes a minute or two: az provider register --namespace {namespace} --wait"
+    return RemoteRequestError(_problem("X219", what, fix, doing.place("azure", "subscription")))
+
+
+def _make_unauthenticated(fault: _Fault, doing: Doing) -> RemoteError:
+    what = f"Azure does not take the token that it was sent for {doing.what}: {plain_message(fault.message)}"
+    return AccessDeniedError(_problem("X201", what, SIGN_IN, doing.place("azure", "subscription")))
+
+
 def _make_image(fault: _Fault, doing: Doing) -> RemoteError:
     what = f"The image for {doing.what} was not built: {plain_message(fault.message)}"
     fix = (
@@ -409,15 +446,30 @@ def _is_quota(fault: _Fault) -> bool:
     return fault.has(*known) or _QUOTA_WORDS.search(fault.message) is not None
 
 
+def _is_busy(fault: _Fault) -> bool:
+    if fault.has("OperationInProgress", "AnotherOperationInProgress", "ContainerAppOperationInProgress"):
+        return True
+    if fault.status != 409 and not fault.has("Conflict"):
+        return False
+    # 409 is also said of locks, disabled subscriptions and names that are taken, which no waiting helps.
+    return not fault.codes or fault.has("Conflict") or _BUSY_WORDS.search(fault.message) is not None
+
+
 def _is_denied(fault: _Fault) -> bool:
     return fault.status == 403 or fault.has("AuthorizationFailed", "LinkedAuthorizationFailed", "Forbidden")
 
 
 _FAMILIES: tuple[tuple[Callable[[_Fault], bool], Callable[[_Fault, Doing], RemoteError]], ...] = (
     (lambda fault: fault.has("InvalidAuthenticationTokenTenant"), _make_tenant),
+    (lambda fault: _CAPACITY_WORDS.search(fault.message) is not None, _make_room),
     (_is_quota, _make_quota),
+    (
+        lambda fault: fault.has("MissingSubscriptionRegistration", "SubscriptionNotRegistered"),
+        _make_unregistered,
+    ),
     (lambda fault: fault.has("SecretsInjectionError"), _make_secrets),
     (lambda fault: fault.has("ImageBuildFailure"), _make_image),
+    (lambda fault: _FETCH_WORDS.search(fault.message) is not None, _make_unfetched),
     (
         lambda fault: fault.has("ResourceNotReady", "ContainerAppProbeFailure", "LivenessProbeFailed"),
         _make_not_ready,
@@ -434,8 +486,8 @@ _FAMILIES: tuple[tuple[Callable[[_Fault], bool], Callable[[_Fault, Doing], Remot
         _make_missing,
     ),
     (lambda fault: fault.status == 429 or fault.has("TooManyRequests"), _make_throttled),
-    (lambda fault: fault.status == 409 or fault.has("Conflict", "OperationInProgress"), _make_busy),
-    (lambda fault: fault.status == 401, _make_denied),
+    (_is_busy, _make_busy),
+    (lambda fault: fault.status == 401, _make_unauthenticated),
     (lambda fault: fault.has("InternalServerError", "InternalError") or fault.status >= 500, _make_failed),
     (lambda fault: fault.has("BadArgument", "BadRequest") or 400 <= fault.status < 500, _make_refused),
 )

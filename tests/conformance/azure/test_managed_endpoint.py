@@ -401,7 +401,7 @@ def test_an_image_that_is_not_there_and_one_that_cannot_be_built(managed: Manage
     missing = "myacr.azurecr.io/none@sha256:" + "9" * 64
     with_deployments(managed, a_deployment("blue", image=missing), a_deployment("green", image=""))
     managed.make("create endpoint")
-    assert code_of(managed, "create deployment", "blue") == "X210"
+    assert code_of(managed, "create deployment", "blue") == "X218"
     managed.azure.faults.add(method="PUT", path=GREEN, fail_operation="ImageBuildFailure")
     assert code_of(managed, "create deployment", "green") == "X207"
     managed.make("update deployment", "green")

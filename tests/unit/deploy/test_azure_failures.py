@@ -79,6 +79,26 @@ def test_nothing_happens_to_what_goes_well(azure: StandIn, things: Things) -> No
         ({"status": 500, "times": None}, RemoteUnavailableError, "X215"),
         ({"status": 503, "times": None}, RemoteUnavailableError, "X215"),
         ({"status": 504, "times": None}, RemoteTimeoutError, "X213"),
+        (
+            {"status": 409, "code": "ScopeLocked", "message": "The scope is locked."},
+            RemoteRequestError,
+            "X210",
+        ),
+        ({"status": 409, "code": "Other", "message": "It is being changed."}, RemoteRequestError, "X205"),
+        ({"status": 401, "code": "ExpiredAuthenticationToken"}, AccessDeniedError, "X201"),
+        (
+            {
+                "fail_operation": "OutOfQuota",
+                "message": "Failed to provision due to a lack of managed capacity.",
+            },
+            RemoteRequestError,
+            "X206",
+        ),
+        (
+            {"fail_operation": "BadArgument", "message": "Unable to download user model."},
+            RemoteRequestError,
+            "X218",
+        ),
         ({"status": 412, "code": "PreconditionFailed"}, RemoteRequestError, "X210"),
         ({"fail_operation": "SomethingNew", "message": "Unheard of."}, RemoteUnavailableError, "X215"),
     ],
