@@ -3,6 +3,8 @@ that really runs what was uploaded."""
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from collections.abc import Iterator
 from contextlib import chdir
 from pathlib import Path
@@ -32,6 +34,22 @@ def inside(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Projec
 
 def deploy(*words: str) -> int:
     return run_command_line(["deploy", *words])
+
+
+def streamed(azure: StandIn, deployment: str) -> list[dict[str, str]]:
+    """The pieces of an answer, as they come through the address of the endpoint."""
+    endpoint = azure.resources.of_type("Microsoft.MachineLearningServices/workspaces/onlineEndpoints")[0]
+    headers = {
+        "Authorization": f"Bearer {endpoint.hidden['primary']}",
+        "azureml-model-deployment": deployment,
+        "Accept": "text/event-stream",
+        "Content-Type": "application/json",
+    }
+    request = urllib.request.Request(endpoint.properties["scoringUri"], b'{"name": "Cy"}', headers)
+    with urllib.request.build_opener().open(request) as answer:
+        assert answer.headers["Content-Type"].startswith("text/event-stream")
+        lines = answer.read().decode().splitlines()
+    return [json.loads(line.removeprefix("data:")) for line in lines if line.startswith("data:")]
 
 
 def bodies_of(azure: StandIn) -> str:
@@ -74,6 +92,7 @@ def test_arms_share_requests_and_one_hears_copies_of_them(
     counts = inside.azure.machine_learning.counts
     assert counts["plain", "answered"] > counts.get(("kind", "answered"), 0) > 0
     assert counts["quiet", "mirrored"] > 0
+    assert [piece["said"] for piece in streamed(inside.azure, "kind")] == ["Dear", " Cy", SECRET]
     sent = len(inside.azure.recording.find("PUT"))
     assert deploy("apply", "--allow", "dirty") == ExitCode.OK
     assert "Nothing to do" in capsys.readouterr().out

@@ -38,12 +38,9 @@ def greet(name: str):
     if name == "nobody":
         raise ValueError("there is nobody")
 
-    def pieces():
-        yield "WORD"
-        yield " " + name
-        yield os.environ["MARK"]
-
-    return pieces()
+    yield "WORD"
+    yield " " + name
+    yield os.environ["MARK"]
 """
 FILE = """\
 name: greetings
@@ -52,7 +49,7 @@ flow: greet
 azure: {subscription: "${env:AZURE_SUBSCRIPTION_ID}", resource_group: "${env:AZURE_RESOURCE_GROUP}", workspace: ws}
 size: {instance_type: Standard_DS3_v2}
 environment: {MARK: {env: GREETING_MARK}}
-probes: {readiness: {initial_delay_s: 1, period_s: 1, failures: 400}}
+probes: {readiness: {initial_delay_s: 1, period_s: 1, failures: 6000}}
 canary: 10
 price_usd_per_hour: 0.3
 """

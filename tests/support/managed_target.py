@@ -41,7 +41,7 @@ from headrace.domain.deployment import (
 IMAGE = "myacr.azurecr.io/server@sha256:" + "0" * 64
 CRASHING = "myacr.azurecr.io/crashing@sha256:" + "1" * 64
 MUTE = "myacr.azurecr.io/mute@sha256:" + "2" * 64
-QUICK = Probe(initial_delay_s=1, period_s=1, failures=400)
+QUICK = Probe(initial_delay_s=1, period_s=1, failures=6000)
 
 SERVER = """
 import json, os, sys, time

@@ -127,7 +127,7 @@ def _find(get: Callable[..., Any], name: str, version: str) -> Any:
 def _create(operations: Any, made: Any, name: str, version: str) -> Any:
     """Create an asset, or find what another process has created at the same time."""
     try:
-        # The package colours the terminal as it uploads, whether or not it shows how far it has come.
+        # The package writes to the terminal how far it has come.
         with redirect_stderr(StringIO()):
             return operations.create_or_update(made)
     except ResourceExistsError:

@@ -172,7 +172,8 @@ class ManagedEndpoint:
                 place.resource_group,
                 place.workspace,
                 enable_telemetry=False,
-                show_progress=False,
+                # Nobody sees it, see managed_assets; without it the package waits for ever for a file that was refused.
+                show_progress=True,
                 polling_interval=_LOOK_EVERY_S,
             )
             monitor = MonitorManagementClient(credential, place.subscription)

@@ -100,8 +100,13 @@ class ManagedClients:
         return found
 
     def list_deployments(self) -> list[OnlineDeployment]:
-        """All deployments of the endpoint, in order of name."""
-        found = self.ml.online_deployments.list(self.name)
+        """All deployments of the endpoint, in order of name; none of one that is gone by now."""
+        try:
+            found = list(self.ml.online_deployments.list(self.name))
+        except ResourceNotFoundError as error:
+            if self._lacks_more(error):
+                raise
+            return []
         return sorted(found, key=lambda item: str(item.name))
 
     def autoscale_settings(self) -> list[Any]:

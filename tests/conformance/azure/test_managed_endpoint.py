@@ -442,6 +442,14 @@ def test_a_role_that_is_missing(managed: Managed) -> None:
     managed.make("create endpoint")
 
 
+def test_a_store_that_takes_no_files_is_told_and_not_waited_for(managed: Managed) -> None:
+    managed.make("create endpoint")
+    managed.azure.faults.add(method="PUT", path="blob.core.windows.net", status=403, times=None)
+    assert code_of(managed, "prepare", "blue") == "X203"
+    managed.azure.faults.clear()
+    managed.make("prepare", "blue")
+
+
 def test_autoscale_settings_that_nobody_may_see_are_none(managed: Managed) -> None:
     managed.deploy("blue")
     managed.azure.access.deny("Microsoft.Insights/.*")
