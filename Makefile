@@ -79,7 +79,7 @@ deploy-faults: $(VENV)/.dev ## deploy to stand-ins for Azure while every request
 	$(BIN)/python -m pytest -m faults --numprocesses $(PROCESSES) tests/faults/deploy
 
 quota: $(VENV)/.dev ## how much of a service's limit is used over HTTP, by one process and by three; minutes
-	$(BIN)/python -m pytest -m quota tests/integration/test_quota.py
+	$(BIN)/python -m pytest -m quota --numprocesses $(PROCESSES) tests/integration/test_quota.py
 
 soak: $(VENV)/.dev ## ten minutes (SOAK_S) of load on served flows while processes die and everything around them breaks
 	$(BIN)/python -m tests.soak

@@ -12,7 +12,7 @@ from tests.support.limited_service import BUCKET, FIXED, SLIDING, Limit, Places
 from tests.support.model_server import ModelServer, Reply, Request, broken, error, hang
 
 MINUTE_S = 1.5
-LONG_MINUTE_S = 8.0
+LONG_MINUTE_S = 20.0
 ALLOWED = 300
 LATENCY_S = 0.2
 
@@ -32,8 +32,16 @@ def test_limit_is_used_and_hardly_overrun(
 
 @pytest.mark.quota
 @pytest.mark.parametrize("n_processes", [1, 3])
-@pytest.mark.parametrize("kind", [FIXED, SLIDING, BUCKET])
-@pytest.mark.parametrize(("has_headers", "has_retry_after"), [(True, True), (False, True), (False, False)])
+@pytest.mark.parametrize(
+    ("kind", "has_headers", "has_retry_after"),
+    [
+        (BUCKET, True, True),
+        (FIXED, False, True),
+        (FIXED, False, False),
+        (SLIDING, False, False),
+        (BUCKET, False, False),
+    ],
+)
 def test_limit_is_used_whole_in_minutes_that_are_long_enough(
     tmp_path: Path, n_processes: int, kind: str, *, has_headers: bool, has_retry_after: bool
 ) -> None:
