@@ -458,7 +458,7 @@ def test_a_change_of_traffic_meets_faults(
     target.apply(step("move traffic", after={"blue": 100}), endpoint)
     azure, shares = pretended.azure, {"blue": 50, "green": 50}
     azure.faults.add(method="PATCH", path="containerApps/triage$", **fault)
-    short = pretended.open(endpoint, operation_s=1.0)
+    short = pretended.open(endpoint, operation_s=1.0 if "hang_operation" in fault else 60.0)
     if error is None:
         short.apply(step("move traffic", after=shares), endpoint)
     else:

@@ -30,7 +30,7 @@ from headrace.domain.deployment import (
 from headrace.operations.pack_deployment import packing
 from headrace.operations.workspace import open_workspace
 
-QUICK = Patience(operation_s=20.0, image_s=10.0, unhealthy_s=1.0, first_look_s=0.05, longest_look_s=0.2)
+QUICK = Patience(operation_s=60.0, image_s=60.0, unhealthy_s=1.0, first_look_s=0.05, longest_look_s=0.2)
 APP = "triage"
 _FLOW = """\
 inputs:

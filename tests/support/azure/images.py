@@ -27,7 +27,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*")
-_LOOK_TIMEOUT_S = 2.0
+_LOOK_TIMEOUT_S = 10.0
 
 
 class BuildFailedError(Exception):
