@@ -105,9 +105,11 @@ def test_a_plan_for_programs_has_stable_keys_and_an_exit_code_for_work(place: Pl
 def test_a_flow_that_nobody_kept_is_refused_until_that_is_overridden_by_name(place: Place) -> None:
     refused = place.run("deploy apply")
     misspelt = place.run("deploy apply --allow drity")
+    told = place.run("deploy apply --format json")
 
     assert refused.code == ExitCode.STATE
     assert "X165 dirty-flow" in refused.err
+    assert (told.code, told.data["refusals"][0]["name"]) == (ExitCode.STATE, "dirty")
     assert "--allow dirty" in refused.err
     assert not place.state().exists
     assert (misspelt.code, "Did you mean dirty?" in misspelt.err) == (ExitCode.USAGE, True)
@@ -263,8 +265,9 @@ def test_shares_by_hand_are_checked(place: Place) -> None:
 
     assert place.run("deploy traffic green=x").code == ExitCode.USAGE
     assert place.run("deploy traffic green=101").code == ExitCode.USAGE
-    far = place.run("deploy traffic green=100")
+    far = place.run("deploy traffic green=100 --format json")
     assert (far.code, "X161" in far.err) == (ExitCode.STATE, True)
+    assert [item["name"] for item in far.data["refusals"]] == ["shift"]
     dry = place.run("deploy traffic green=100 --dry-run --format json --allow shift")
     assert (dry.code, dry.data["traffic"]["after"]) == (0, {"green": 100})
     assert place.state().traffic == {"blue": 90, "green": 10}

@@ -45,7 +45,9 @@ def run_prepared(
     prepared = prepare(opened.target.read_state())
     if is_dry:
         return show_prepared(session, prepared.plan, allowed, form=form)
-    if is_shown and form != JSON:
+    if form == JSON and refused(prepared.plan, allowed):
+        session.write_json(plan_to_json(prepared.plan, allowed))
+    elif is_shown and form != JSON:
         session.write(_text(session, prepared.plan, allowed))
     choice = ApplyChoice(allowed=allowed, on_progress=tell_progress(session), again=again)
     done = apply_prepared(opened, prepared, choice, prepare)

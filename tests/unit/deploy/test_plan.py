@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from tests.support.deployments import (
     RUNTIME,
@@ -33,6 +33,9 @@ from headrace.domain.deployment import (
     Scale,
 )
 from headrace.errors import StateError
+
+SLOW = (HealthCheck.too_slow, HealthCheck.filter_too_much)
+"""A busy machine is no fault of what is drawn."""
 
 PLACES = ("blue", "green", "few-shot", "mini")
 
@@ -352,7 +355,7 @@ def walking(memory: Mapping[str, Any], endpoint: Endpoint) -> Iterator[Walk]:
         yield walk
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150, deadline=None, suppress_health_check=SLOW)
 @given(memory=st.just({}) | memories(), endpoint=WISHES)
 def test_applied_a_plan_reaches_what_is_wished_for_and_nothing_is_left_to_do(
     memory: dict[str, Any], endpoint: Endpoint
@@ -375,7 +378,7 @@ def test_applied_a_plan_reaches_what_is_wished_for_and_nothing_is_left_to_do(
             assert sum(state.traffic.values()) == 100
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=SLOW)
 @given(memory=st.just({}) | memories(), endpoint=WISHES, data=st.data())
 def test_cut_off_after_any_step_applying_again_reaches_the_same(
     memory: dict[str, Any], endpoint: Endpoint, data: st.DataObject

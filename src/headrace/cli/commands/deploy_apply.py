@@ -20,6 +20,7 @@ from headrace.cli.options import Verb
 from headrace.cli.session import Session
 from headrace.deploy.moves import end_shares
 from headrace.deploy.plan import shares_text
+from headrace.deploy.safety import refused
 from headrace.errors import ExitCode
 from headrace.operations.apply_deployment import ApplyChoice, apply_deployment
 from headrace.operations.plan_deployment import prepare_plan
@@ -51,6 +52,8 @@ def command(
         prepared = prepare_plan(opened, is_priced=True)
         if form != JSON:
             session.write(render_plan(prepared.plan, session.terminal.out, allowed))
+        elif refused(prepared.plan, allowed):
+            session.write_json({**plan_to_json(prepared.plan, allowed), "address": None})
         done = apply_deployment(
             opened,
             prepared,
