@@ -106,7 +106,7 @@ class Project:
             env=dict(self.environment),
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=300,
         )
 
 
