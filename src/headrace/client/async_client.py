@@ -16,6 +16,7 @@ from headrace.client.attempts import Attempts
 from headrace.client.failures import unreadable
 from headrace.client.options import authorized, check_key_arguments, read_options
 from headrace.client.requests import Call, Outcome, Outgoing
+from headrace.client.tokens import AsyncCredential, AsyncTokens, Credential, find_scope
 from headrace.errors import RemoteError, RemoteRequestError
 
 
@@ -43,6 +44,9 @@ class AsyncClient:
         key: Sent as ``Authorization: Bearer``.
         token_provider: In place of a key: called before each attempt, and keeps tokens itself, as
             ``azure.identity.aio.get_bearer_token_provider`` does; one that blocks holds up the loop.
+        credential: In place of a key: a credential of ``azure.identity`` or ``azure.identity.aio``, whose tokens are
+            kept until shortly before they end.
+        scope: What these tokens are for; needed unless the address is one of Azure Machine Learning.
         deployment: Azure ML deployment that is to answer.
         timeout_s: How long the endpoint may say nothing, seconds.
         connect_timeout_s: How long a connection may take to be made, seconds.
@@ -60,12 +64,14 @@ class AsyncClient:
         path: str = "",
         key: str | None = None,
         token_provider: Callable[[], str | Awaitable[str]] | None = None,
+        credential: Credential | AsyncCredential | None = None,
+        scope: str | None = None,
         deployment: str | None = None,
         timeout_s: float = 300.0,
         connect_timeout_s: float = 10.0,
         max_retries: int = 4,
     ) -> None:
-        check_key_arguments(key, token_provider)
+        check_key_arguments(key, token_provider, credential)
         self._options = read_options(
             base_url,
             path,
@@ -74,6 +80,8 @@ class AsyncClient:
             connect_timeout_s=connect_timeout_s,
             max_retries=max_retries,
         )
+        if credential is not None:
+            token_provider = AsyncTokens(credential, find_scope(base_url, scope)).token
         self._key = key
         self._token_provider = token_provider
         self._http = httpx2.AsyncClient(**self._options.client_arguments())

@@ -123,15 +123,15 @@ def read_options(
     )
 
 
-def check_key_arguments(key: str | None, token_provider: object | None) -> None:
+def check_key_arguments(key: str | None, token_provider: object | None, credential: object | None) -> None:
     """Let a client have one way to say who it is.
 
     Raises:
         UsageError: C507 for two, C506 for a key that no header can have.
     """
-    if key is not None and token_provider is not None:
-        what = "A client has a key or a token_provider, not both."
-        raise UsageError(Problem(code="C507", what=what, fix="Leave one of them out."))
+    if sum(item is not None for item in (key, token_provider, credential)) > 1:
+        what = "A client has one of key, token_provider and credential."
+        raise UsageError(Problem(code="C507", what=what, fix="Leave the others out."))
     if key is not None:
         check_header("authorization", key)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from headrace.domain.access import is_loopback
 
 KEY = "api_key"
 """The secret field that is sent as ``Authorization: Bearer``."""
@@ -12,8 +15,36 @@ KEY = "api_key"
 ANSWER = "answer"
 """Key of the answer, any JSON value, in the body of a response."""
 
+AUTH = "auth"
+"""The field of a connection that says how requests are let in; without it by a key."""
+
+ENTRA = "entra"
+"""How requests are let in by a Microsoft Entra ID token."""
+
+SCOPE = "scope"
+"""The field of a connection that says what such a token is for."""
+
 HEADER = "header:"
 """Begins the name of a field of a connection that is a header."""
+
+
+_SCORING_HOSTS = ".inference.ml.azure.com"
+_SCORING_SCOPE = "https://ml.azure.com/.default"
+
+
+def scope_of(url: str) -> str | None:
+    """What a Microsoft Entra ID token for an address is for; ``None`` where its host does not say.
+
+    Managed online endpoints and those on Kubernetes answer at ``*.inference.ml.azure.com``.
+    """
+    host = urlsplit(url).hostname or ""
+    return _SCORING_SCOPE if host.endswith(_SCORING_HOSTS) else None
+
+
+def is_private(url: str) -> bool:
+    """Whether nobody on the way can read what is sent there: by TLS, or because it does not leave this machine."""
+    parts = urlsplit(url)
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +54,8 @@ class RemoteFlow:
     Attributes:
         url: Where inputs are posted as a JSON object.
         connection: Name of the connection whose key is sent; ``None`` where none is needed.
+        auth: :data:`ENTRA` for a token of whoever asks, in place of a key; ``None`` for none.
+        scope: What the token is for; ``None`` for what the address needs.
         deployment: The deployment of an Azure endpoint that is to answer; ``None`` leaves it to its traffic rules.
         timeout_s: Limit for one answer, seconds; ``None`` for that of model calls.
         headers: Further headers; ``${env:NAME}`` and ``${connection.field}`` in them stand for values kept elsewhere.
@@ -34,6 +67,8 @@ class RemoteFlow:
 
     url: str
     connection: str | None = None
+    auth: str | None = None
+    scope: str | None = None
     deployment: str | None = None
     timeout_s: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict)

@@ -113,6 +113,8 @@ def _factor() -> Schema:
             "name": TEXT,
             "url": {"type": "string", "pattern": r"^https?://[^\s/]+"},
             "connection": TEXT,
+            "auth": {"const": "entra"},
+            "scope": TEXT,
             "deployment": TEXT,
             "timeout_s": {"type": "number", "exclusiveMinimum": 0},
             "headers": {"type": "object", "additionalProperties": VALUE},

@@ -5,6 +5,8 @@
     name: live
     url: https://my-endpoint.westeurope.inference.ml.azure.com/score
     connection: live_endpoint        # its key is sent as Authorization: Bearer
+    auth: entra                      # in place of a connection: a token of whoever is signed in
+    scope: api://my-app/.default     # what it is for; needed unless the address is one of Azure Machine Learning
     deployment: blue                 # azureml-model-deployment
     timeout_s: 60
     headers: {x-tenant: "${env:TENANT}"}
@@ -25,12 +27,24 @@ from urllib.parse import parse_qsl, urlsplit
 
 from headrace.domain.flow import ENDPOINT, Flow, FlowInput, FlowOutput, Node, ToolSource
 from headrace.domain.reference import Reference
-from headrace.domain.remote import RemoteFlow
+from headrace.domain.remote import ENTRA, RemoteFlow, is_private, scope_of
 from headrace.domain.values import ANY
 from headrace.formats.positions import dump_yaml
 from headrace.formats.shape import Block
 
-KEYS = ("name", "url", "connection", "deployment", "timeout_s", "headers", "inputs", "outputs", "cache")
+KEYS = (
+    "name",
+    "url",
+    "connection",
+    "auth",
+    "scope",
+    "deployment",
+    "timeout_s",
+    "headers",
+    "inputs",
+    "outputs",
+    "cache",
+)
 _FLOW_KEYS = (*KEYS, "$schema", "description", "display_name", "tags")
 REFERENCE = re.compile(r"\$\{(?:env:([A-Za-z_]\w*)|([^{}.:]+)\.([^{}.:]+))\}")
 """A value that is kept elsewhere: a variable of the environment, or a field of a connection."""
@@ -92,9 +106,12 @@ def read_remote(block: Block) -> RemoteFlow | None:
     timeout_s = block.number("timeout_s")
     if timeout_s is not None and timeout_s <= 0:
         block.findings.add("F005", block.at("timeout_s"), "timeout_s should be above 0.", "Write seconds.")
+    auth = _read_auth(block, url)
     return RemoteFlow(
         url=url,
         connection=block.text("connection"),
+        auth=auth,
+        scope=block.text("scope"),
         deployment=block.text("deployment"),
         timeout_s=timeout_s,
         headers=_read_headers(block.block("headers")),
@@ -110,6 +127,8 @@ def remote_file(remote: RemoteFlow, name: str) -> str:
         "name": name,
         "url": remote.url,
         "connection": remote.connection,
+        "auth": remote.auth,
+        "scope": remote.scope,
         "deployment": remote.deployment,
         "timeout_s": remote.timeout_s,
         "headers": dict(remote.headers) or None,
@@ -137,6 +156,23 @@ def _check_url(block: Block, url: str) -> bool:
         fix = "Name a connection that holds it, or send it as a header: headers: {x-functions-key: '${env:NAME}'}."
         block.findings.add("F022", block.at("url"), what, fix)
     return True
+
+
+def _read_auth(block: Block, url: str) -> str | None:
+    auth = block.word("auth", (ENTRA,), hints={"aad": ENTRA, "aad_token": ENTRA, "meid_token": ENTRA})
+    if auth is None:
+        return None
+    if block.data.get("connection") is not None:
+        what = "Requests are let in by a token or by the key of a connection, not by both."
+        block.findings.add("G985", block.at("auth"), what, "Keep one of auth and connection.", at_key=True)
+    if not is_private(url):
+        what = "A token would go over the network for everybody to read."
+        block.findings.add("F005", block.at("url"), what, "Write https:// in place of http://.")
+    if block.data.get("scope") is None and scope_of(url) is None:
+        what = "Nothing says what the token is for: the address is none of Azure Machine Learning."
+        fix = "Write scope: api://APPLICATION/.default, as the application behind the address is registered."
+        block.findings.add("F006", block.at("auth"), what, fix)
+    return auth
 
 
 def _read_headers(block: Block) -> Mapping[str, str]:

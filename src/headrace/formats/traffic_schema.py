@@ -141,6 +141,8 @@ def _arm() -> Schema:
             "name": TEXT,
             "url": _URL,
             "connection": TEXT,
+            "auth": {"const": "entra"},
+            "scope": TEXT,
             "deployment": TEXT,
             "timeout_s": ABOVE_ZERO,
             "headers": {"type": "object", "additionalProperties": VALUE},

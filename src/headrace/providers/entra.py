@@ -107,9 +107,14 @@ def _no_token(endpoint: Endpoint, why: str | Problem) -> Problem:
     tried = why if isinstance(why, Problem) else None
     kind = "" if tried else f" ({why})"
     advice = (tried.fix if tried else None) or SIGN_IN
+    whom = f'connection "{connection.name}"'
+    instead = f"give the connection ({connection.origin}) an api_key"
+    if connection.type == "endpoint":
+        whom = f"the endpoint at {endpoint.host}"
+        instead = "name a connection that has its key in place of auth: entra"
     return Problem(
         code="P701",
-        what=f'Microsoft Entra ID gave no token for connection "{connection.name}"{kind}.',
-        fix=f"{advice.rstrip('.')}; or give the connection ({connection.origin}) an api_key.",
+        what=f"Microsoft Entra ID gave no token for {whom}{kind}.",
+        fix=f"{advice.rstrip('.')}; or {instead}.",
         detail=tried.detail if tried else (),
     )

@@ -23,12 +23,13 @@ import httpx2
 from headrace import __version__
 from headrace.config import Settings
 from headrace.domain.connection import Connection
-from headrace.domain.remote import ANSWER, HEADER, KEY
+from headrace.domain.remote import ANSWER, AUTH, ENTRA, HEADER, KEY, SCOPE
 from headrace.domain.run import Usage
 from headrace.errors import DefinitionError, Problem, RemoteError
 from headrace.providers.authorization import SecretLookup
 from headrace.providers.base import ModelRequest, ModelResponse, StreamChunk
 from headrace.providers.endpoint import CONNECT_TIMEOUT_S, Endpoint
+from headrace.providers.entra import Credential, EntraTokens
 from headrace.providers.http1 import IDLE_S, KEEP_ALIVE
 from headrace.providers.limits import Jitter, RetryPolicy, Sleep, parse_retry_after, send_with_retries
 from headrace.providers.pace import Ticket
@@ -36,6 +37,7 @@ from headrace.providers.proxies import find_proxy
 from headrace.providers.quota import Budget, Quota
 from headrace.providers.scoring_failures import (
     BadAnswerError,
+    failed_midway,
     refused,
     too_large,
     transport_failed,
@@ -70,6 +72,7 @@ class ScoringClient:
         sleep: Waits between attempts.
         jitter: Spreads those waits.
         clock: Seconds since the Unix epoch.
+        open_credential: Makes what asks Microsoft Entra ID; the usual chain unless given.
     """
 
     system = "headrace.endpoint"
@@ -84,6 +87,7 @@ class ScoringClient:
         sleep: Sleep = asyncio.sleep,
         jitter: Jitter = random.random,
         clock: Callable[[], float] = time.time,
+        open_credential: Callable[[], Credential] | None = None,
     ) -> None:
         self._url = connection.configs["url"]
         parts = urlsplit(self._url)
@@ -95,7 +99,10 @@ class ScoringClient:
             base_url=self._url,
             address=parts.hostname or "",
             port=self.port,
+            scope=connection.configs.get(SCOPE),
         )
+        is_token = connection.configs.get(AUTH) == ENTRA
+        self._tokens = EntraTokens(self._endpoint, open_credential=open_credential) if is_token else None
         self._connection = connection
         self._secret = secret
         self._budgets = quota.of_client(self._endpoint, secret)
@@ -132,7 +139,7 @@ class ScoringClient:
     async def _attempt(
         self, request: ModelRequest, content: bytes, budget: Budget, ticket: Ticket
     ) -> ModelResponse:
-        headers = {**request.headers, **self._headers(), "Content-Type": "application/json"}
+        headers = {**request.headers, **await self._headers(), "Content-Type": "application/json"}
         answer = await self._exchange("POST", self._url, headers, content, self._timeout_s)
         budget.hear(ticket, answer.headers)
         if not 200 <= answer.status < 300:
@@ -146,7 +153,7 @@ class ScoringClient:
     def _read(self, answer: _Read) -> Any:
         try:
             if answer.headers.get("content-type", "").lower().startswith("text/event-stream"):
-                return _read_events(answer.content.decode("utf-8"))
+                return _read_events(self._endpoint, answer.content.decode("utf-8"))
             return json.loads(answer.content)
         except (ValueError, RecursionError, BadAnswerError) as error:
             raise unreadable(self._endpoint, answer.headers.get("content-type")) from error
@@ -170,12 +177,22 @@ class ScoringClient:
         except (httpx2.HTTPError, TimeoutError) as error:
             raise transport_failed(self._endpoint, error, timeout_s) from error
 
-    def _headers(self) -> dict[str, str]:
-        """Headers of the user, the key among them, fresh for each request.
+    async def _headers(self) -> dict[str, str]:
+        """Headers of the user, the key or token among them, fresh for each request.
 
         Raises:
             DefinitionError: C503 for a variable that is not set, C502 for a value that no header can have.
+            UsageError: C505 when a token is needed and the extra ``azure`` is not installed.
+            AccessDeniedError: P701 when no token is given.
         """
+        is_asked = any(item.is_remote for item in self._connection.secrets.values())
+        # Others go on while somebody in Azure is asked.
+        headers = await asyncio.to_thread(self._given_headers) if is_asked else self._given_headers()
+        if self._tokens is not None:
+            headers["Authorization"] = f"Bearer {await self._tokens.token()}"
+        return headers
+
+    def _given_headers(self) -> dict[str, str]:
         configs = self._connection.configs
         headers = {
             name.removeprefix(HEADER): _REFERENCE.sub(lambda match: self._value(match[1]), text)
@@ -199,7 +216,7 @@ class ScoringClient:
     async def _ask_version(self, url: str) -> bytes | None:
         """What stands at another address of the endpoint; ``None`` where nothing does."""
         try:
-            answer = await self._exchange("GET", url, self._headers(), None, _VERSION_TIMEOUT_S)
+            answer = await self._exchange("GET", url, await self._headers(), None, _VERSION_TIMEOUT_S)
         except RemoteError:
             return None
         return answer.content if answer.status == 200 else None
@@ -266,12 +283,13 @@ def _version_text(content: bytes | None) -> str | None:
     return str(version)[:_LONGEST_VERSION] if is_text and str(version).isprintable() else None
 
 
-def _read_events(text: str) -> Any:
+def _read_events(endpoint: Endpoint, text: str) -> Any:
     """The outputs that a stream of events adds up to: texts of one name are pieces of one text.
 
     Raises:
         BadAnswerError: There is no event, or one that is no mapping.
         ValueError: One is not JSON.
+        RemoteError: One says that the flow has failed.
     """
     found: dict[str, Any] = {}
     is_empty = True
@@ -283,6 +301,9 @@ def _read_events(text: str) -> Any:
         piece = json.loads(data)
         if not isinstance(piece, dict):
             raise BadAnswerError
+        failed = failed_midway(endpoint, piece)
+        if failed is not None:
+            raise failed
         is_empty = False
         for name, value in piece.items():
             before = found.get(name)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from headrace.domain.remote import AUTH, ENTRA, scope_of
 from headrace.errors import (
     AccessDeniedError,
     Problem,
@@ -22,6 +23,11 @@ from headrace.providers.failures import MORE_QUOTA
 from headrace.providers.transport import transport_failure
 
 _CONTAINER_STATUS = "ms-azureml-model-error-statuscode"
+_CONTAINER_REASON = "ms-azureml-model-error-reason"
+_RETRIED = (408, 429, 503)
+"""Statuses that say that nothing was done. After 502 and 504 nobody knows whether the flow has run, and it may cost."""
+
+_OURS = ("UserError", "SystemError")
 _LONGEST = 300
 _SLOW = "Try again later, or raise timeout_s of the flow behind the address."
 _BROKEN = "Look at the log of the endpoint; the lines that failed can be run again."
@@ -40,7 +46,8 @@ def refused(
 ) -> RemoteError:
     """The error for a status other than 2xx.
 
-    Azure answers 424 where the container behind it answered something else than 200; then that counts.
+    Azure answers 424 where the container behind it answered something else than 200; then that counts. Only what says
+    that nothing was done is sent again.
 
     Args:
         endpoint: Where the request went.
@@ -50,25 +57,65 @@ def refused(
         retry_after_s: Seconds that the endpoint asks to wait, ``None`` when it does not say.
     """
     inner = headers.get(_CONTAINER_STATUS, "")
-    status = int(inner) if status == 424 and inner.isascii() and inner.isdecimal() else status
+    is_inner = status == 424 and inner.isascii() and inner.isdecimal()
+    status = int(inner) if is_inner else status
     code, message = _said(content)
+    message = message or (_line(headers.get(_CONTAINER_REASON)) if is_inner else "")
+    failed = _failure(endpoint, status, headers, _what(endpoint, status, code, message), retry_after_s)
+    failed.retryable = status in _RETRIED
+    return failed
+
+
+def failed_midway(endpoint: Endpoint, piece: Mapping[str, Any]) -> RemoteError | None:
+    """The error that an event of a stream says, ``None`` for a piece of an answer: its status was sent before."""
+    error = piece.get("error") if len(piece) == 1 else None
+    if (
+        not isinstance(error, dict)
+        or error.get("code") not in _OURS
+        or not isinstance(error.get("message"), str)
+    ):
+        return None
+    status = 504 if error.get("problem") == "E603" else 500 if error["code"] == "SystemError" else 400
+    code, message = _said_by(error)
+    what = f"The endpoint at {endpoint.host} failed after a part of its answer: {code}: {message}"
+    failed = _failure(endpoint, status, {}, what, None)
+    failed.retryable = False
+    return failed
+
+
+def _what(endpoint: Endpoint, status: int, code: str, message: str) -> str:
     what = f"The endpoint at {endpoint.host} answered {status}{f' {code}' if code else ''}"
-    what += f": {message}" if message else "."
+    return what + (f": {message}" if message else ".")
+
+
+def _failure(
+    endpoint: Endpoint, status: int, headers: Mapping[str, str], what: str, retry_after_s: float | None
+) -> RemoteError:
     if status in (401, 403):
-        return AccessDeniedError(Problem(code="P701", what=what, fix=how_to_set_key(endpoint.connection)))
+        return AccessDeniedError(Problem(code="P701", what=what, fix=_way_in(endpoint, status)))
     if status == 429:
         return RateLimitedError(Problem(code="P702", what=what, fix=MORE_QUOTA), retry_after_s=retry_after_s)
     if status in (408, 504):
         return RemoteTimeoutError(Problem(code="P704", what=what, fix=_SLOW), retry_after_s=retry_after_s)
     if status >= 500:
-        failed = RemoteUnavailableError(
+        return RemoteUnavailableError(
             Problem(code="P703", what=what, fix=_BROKEN), retry_after_s=retry_after_s
         )
-        # prompt flow's server answers 500 where the flow has a fault, which another try does not mend.
-        failed.retryable = status in (502, 503)
-        return failed
     return RemoteRequestError(
         Problem(code="P705", what=what, fix=_fix(status, headers)), retry_after_s=retry_after_s
+    )
+
+
+def _way_in(endpoint: Endpoint, status: int) -> str:
+    if endpoint.connection.configs.get(AUTH) != ENTRA:
+        return how_to_set_key(endpoint.connection)
+    if scope_of(endpoint.base_url) is None:
+        return f"Let whoever is signed in call it; the token was for {endpoint.scope}."
+    if status == 401:
+        return "Let the endpoint take tokens, authentication: entra; one that takes keys needs a connection instead."
+    return (
+        "Give whoever is signed in a role on the endpoint with the action "
+        "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/score/action, such as AzureML Data Scientist."
     )
 
 
@@ -97,8 +144,12 @@ def _said(content: bytes) -> tuple[str, str]:
         return "", _line(error)
     if not isinstance(error, dict):
         return "", ""
-    message = error.get("message") or error.get("detail")
-    return _line(error.get("code")), _line(message)
+    return _said_by(error)
+
+
+def _said_by(error: Mapping[str, Any]) -> tuple[str, str]:
+    names = [_line(error.get(key)) for key in ("code", "problem")]
+    return " ".join(name for name in names if name), _line(error.get("message") or error.get("detail"))
 
 
 def _line(value: Any) -> str:
@@ -111,7 +162,9 @@ def transport_failed(endpoint: Endpoint, error: BaseException, timeout_s: float)
     """The error where no whole answer came within ``timeout_s`` seconds."""
     if isinstance(error, TimeoutError):
         what = f"The endpoint at {endpoint.host} did not answer within {timeout_s:g} s."
-        return RemoteTimeoutError(Problem(code="P704", what=what, fix=_SLOW))
+        late = RemoteTimeoutError(Problem(code="P704", what=what, fix=_SLOW))
+        late.retryable = False  # it may still be at work on the request
+        return late
     failure = transport_failure(endpoint, error, "", timeout_s)
     failure.problems = tuple(_of_endpoint(problem) for problem in failure.problems)
     return failure

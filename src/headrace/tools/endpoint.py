@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.domain.connection import Connection, Secret
 from headrace.domain.flow import Flow, Node
-from headrace.domain.remote import ANSWER, HEADER, KEY, RemoteFlow
+from headrace.domain.remote import ANSWER, AUTH, ENTRA, HEADER, KEY, SCOPE, RemoteFlow, is_private, scope_of
 from headrace.domain.tool import ToolParameter, ToolSpec
 from headrace.errors import DefinitionError, HeadraceError, Problem, RemoteRequestError
 from headrace.formats.remote import REFERENCE
@@ -166,10 +166,15 @@ class _Access:
             configs["timeout_s"] = f"{remote.timeout_s:g}"
         secrets: dict[str, Secret] = {}
         name, origin = self._flow.name, self._flow.file
+        auth, scope = remote.auth, remote.scope
         if remote.connection:
             found = self._connection(remote.connection, ("connection",))
             name, origin = found.name, found.origin
-            secrets[KEY] = self._key(found)
+            auth, scope = found.configs.get(AUTH), found.configs.get(SCOPE) or scope
+            if auth != ENTRA:
+                secrets[KEY] = self._key(found)
+        if auth == ENTRA:
+            configs |= {AUTH: ENTRA, SCOPE: self._scope(remote, scope)}
         for header, text in remote.headers.items():
             for match in REFERENCE.finditer(text):
                 variable, owner, field_name = match.groups()
@@ -196,6 +201,26 @@ class _Access:
             fix = f"Make it with headrace connection create, or name one of {near}."
             raise DefinitionError(Problem(code="C501", what=what, span=span, pointer=pointer, fix=fix))
         return found
+
+    def _scope(self, remote: RemoteFlow, scope: str | None) -> str:
+        """What the token is for.
+
+        Raises:
+            DefinitionError: C502 where nothing says so, or the token would be readable on its way.
+        """
+        found = scope or scope_of(remote.url)
+        if found is not None and is_private(remote.url):
+            return found
+        what, fix = (
+            f"Nothing says what a token for {remote.url} is for.",
+            "Write scope: api://APPLICATION/.default.",
+        )
+        if found is not None:
+            what = f"A token for {remote.url} would go over the network for everybody to read."
+            fix = "Write https:// in place of http://."
+        pointer = ("url",)
+        span = self._flow.source_map.span(pointer)
+        raise DefinitionError(Problem(code="C502", what=what, span=span, pointer=pointer, fix=fix))
 
     def _key(self, connection: Connection) -> Secret:
         """The key of a connection of any type: its ``api_key``, else its only secret."""

@@ -117,6 +117,57 @@ def test_a_token_is_asked_for_before_each_attempt(score: Score) -> None:
     assert endpoint.headers(0)["x-request-id"] == endpoint.headers(1)["x-request-id"]
 
 
+class Token:
+    def __init__(self, token: str) -> None:
+        self.token = token
+        self.expires_on = 9_999_999_999
+
+
+class Credential:
+    """Gives tokens as those of azure.identity do."""
+
+    def __init__(self) -> None:
+        self.scopes: list[str] = []
+
+    def get_token(self, *scopes: str) -> Token:
+        self.scopes.extend(scopes)
+        return Token(f"token{len(self.scopes)}")
+
+
+class AsyncCredential(Credential):
+    async def get_token(self, *scopes: str) -> Token:  # type: ignore[override]
+        return super().get_token(*scopes)
+
+
+@pytest.mark.parametrize(
+    ("score", "make"),
+    [(score_sync, Credential), (score_async, Credential), (score_async, AsyncCredential)],
+)
+def test_the_token_of_a_credential_is_kept(score: Score, make: Callable[[], Credential]) -> None:
+    credential = make()
+    with scripted_endpoint(Said(503, headers={"retry-after": "0"}), Said(body=1)) as endpoint:
+        score(endpoint.url, {}, credential=credential, scope="api://flows/.default")
+    assert [endpoint.headers(place)["authorization"] for place in (0, 1)] == ["Bearer token1"] * 2
+    assert credential.scopes == ["api://flows/.default"]
+
+
+@pytest.mark.parametrize(
+    ("url", "arguments"),
+    [
+        ("https://example.invalid", {}),
+        ("http://example.invalid", {"scope": "api://flows/.default"}),
+        ("https://a.westeurope.inference.ml.azure.com", {"key": "k"}),
+    ],
+)
+@pytest.mark.parametrize("make", [Client, AsyncClient])
+def test_a_credential_needs_a_scope_and_a_private_way(
+    make: Any, url: str, arguments: Mapping[str, str]
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        make(url, credential=Credential(), **arguments)
+    assert caught.value.problems[0].code == "C507"
+
+
 def test_an_asynchronous_token_provider_is_awaited() -> None:
     async def provide() -> str:
         return "later"

@@ -55,6 +55,27 @@ def test_everything_that_a_file_can_say(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("url: https://a.westeurope.inference.ml.azure.com/score\nauth: entra", []),
+        ("url: http://localhost:8080/score\nauth: entra\nscope: api://a/.default", []),
+        ("url: https://example.invalid/score\nauth: entra", [("F006", 2, 7)]),
+        ("url: http://example.invalid/score\nauth: entra\nscope: api://a/.default", [("F005", 1, 6)]),
+        ("url: https://a.b.inference.ml.azure.com\nauth: aad_token", [("F007", 2, 7)]),
+        ("url: https://a.b.inference.ml.azure.com\nconnection: a\nauth: entra", [("G985", 3, 1)]),
+    ],
+)
+def test_a_token_in_place_of_a_key(tmp_path: Path, text: str, found: list[tuple[str, int, int]]) -> None:
+    assert read(tmp_path, f"{text}\ninputs: [q]\n") == found
+    if not found:
+        flow = load_flow(tmp_path)
+        assert flow.remote is not None
+        tmp_path.joinpath("flow.endpoint.yaml").write_text(remote_file(flow.remote, "live"), "utf-8")
+        assert load_flow(tmp_path).remote == flow.remote
+        assert flow.remote.auth == "entra"
+
+
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     tmp_path.joinpath("flow.endpoint.yaml").write_text(WHOLE, "utf-8")
     remote = load_flow(tmp_path).remote

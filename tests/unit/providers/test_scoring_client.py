@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import threading
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import pytest
+from tests.support.azure import StandIn
+from tests.support.azure.messages import Request, Response, reply
 from tests.support.scoring_server import Answer, ScoringServer, scoring_server
 
 from headrace.config import load_settings
 from headrace.domain.connection import Connection, Secret
+from headrace.domain.remote import scope_of
 from headrace.errors import (
     AccessDeniedError,
     DefinitionError,
@@ -22,7 +27,9 @@ from headrace.errors import (
     RemoteUnavailableError,
 )
 from headrace.providers.base import ModelRequest, ModelResponse
+from headrace.providers.quota import Quota
 from headrace.providers.registry import open_client
+from headrace.providers.scoring_client import ScoringClient
 
 KEY = "very-secret-key"
 
@@ -99,7 +106,7 @@ def test_a_stream_of_events_adds_up_to_outputs(server: ScoringServer) -> None:
     assert response.body["answer"] == {"category": "billing", "answer": "Dear you"}
 
 
-@pytest.mark.parametrize("status", [408, 429, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 429, 503])
 def test_what_may_pass_is_sent_again(server: ScoringServer, status: int) -> None:
     server.answer = lambda inputs, before: Answer(inputs, 200 if before else status, {"Retry-After": "0"})
     (response,) = ask(server)
@@ -113,7 +120,11 @@ def test_what_may_pass_is_sent_again(server: ScoringServer, status: int) -> None
         (401, AccessDeniedError, "P701"),
         (403, AccessDeniedError, "P701"),
         (404, RemoteRequestError, "P705"),
+        (409, RemoteRequestError, "P705"),
+        (424, RemoteRequestError, "P705"),
         (500, RemoteUnavailableError, "P703"),
+        (502, RemoteUnavailableError, "P703"),
+        (504, RemoteTimeoutError, "P704"),
     ],
 )
 def test_what_will_not_pass_is_not_sent_again(
@@ -139,6 +150,98 @@ def test_of_azure_s_424_the_status_of_the_container_counts(server: ScoringServer
     with pytest.raises(RemoteUnavailableError) as caught:
         ask(server)
     assert caught.value.problems[0].detail == ("4 attempts were made.",)
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 409, 422, 500, 502, 504])
+def test_a_424_is_not_sent_again_where_the_flow_may_have_run(server: ScoringServer, status: int) -> None:
+    headers = {"ms-azureml-model-error-statuscode": str(status), "ms-azureml-model-error-reason": "no reason"}
+    server.answer = lambda *_: Answer(b"", 424, headers)
+    with pytest.raises(RemoteError, match=f"answered {status}: no reason"):
+        ask(server)
+    assert len(server.asked) == 1
+
+
+def test_of_a_424_our_server_s_own_error_is_told(server: ScoringServer) -> None:
+    said = {
+        "error": {"code": "UserError", "problem": "T202", "message": "the tool failed", "detail": ["secret"]}
+    }
+    server.answer = lambda *_: Answer(said, 424, {"ms-azureml-model-error-statuscode": "400"})
+    with pytest.raises(RemoteRequestError, match="answered 400 UserError T202: the tool failed"):
+        ask(server)
+
+
+def test_a_stream_that_fails_after_a_part_is_a_failure(server: ScoringServer) -> None:
+    error = {"error": {"code": "SystemError", "message": "the model service went away", "problem": "P703"}}
+    text = f'data: {{"answer": "Dear"}}\n\ndata: {json.dumps(error)}\n\n'
+    server.answer = lambda *_: Answer(text.encode(), headers={"Content-Type": "text/event-stream"})
+    with pytest.raises(
+        RemoteUnavailableError, match="failed after a part of its answer: SystemError P703"
+    ) as caught:
+        ask(server)
+    assert (caught.value.retryable, len(server.asked)) == (False, 1)
+
+
+def test_a_slow_answer_is_not_asked_for_again(server: ScoringServer) -> None:
+    is_over = threading.Event()
+
+    def slow(*_: object) -> Answer:
+        is_over.wait(10)
+        return Answer({})
+
+    server.answer = slow
+    with pytest.raises(RemoteTimeoutError):
+        ask(server, configs={"timeout_s": "0.2"})
+    is_over.set()
+    assert len(server.asked) == 1
+
+
+class Token:
+    token = "a.token.of-entra"
+    expires_on = 9_999_999_999
+
+
+class Directory:
+    """Gives tokens, and remembers for what."""
+
+    def __init__(self) -> None:
+        self.scopes: list[str] = []
+
+    def get_token(self, *scopes: str) -> Token:
+        self.scopes.extend(scopes)
+        return Token()
+
+
+def ask_with_token(server: ScoringServer, directory: Directory, n: int = 1) -> None:
+    configs = {"url": server.url, "auth": "entra", "scope": "api://flows/.default"}
+    connection = Connection(name="live", type="endpoint", configs=configs, origin="flow.endpoint.yaml")
+
+    async def send() -> None:
+        settings = load_settings({"HEADRACE_MAX_RETRIES": "0"})
+        client = ScoringClient(
+            connection, lambda *_: None, settings, quota=Quota(settings), open_credential=lambda: directory
+        )
+        try:
+            for _ in range(n):
+                await client.send(ModelRequest(operation="score", model="", body={}))
+        finally:
+            await client.close()
+
+    asyncio.run(send())
+
+
+def test_a_token_is_fetched_once_for_all_requests(server: ScoringServer) -> None:
+    directory = Directory()
+    ask_with_token(server, directory, n=3)
+    assert {asked.headers["authorization"] for asked in server.asked} == {f"Bearer {Token.token}"}
+    assert directory.scopes == ["api://flows/.default"]
+
+
+def test_a_token_that_is_refused_is_no_matter_of_keys(server: ScoringServer) -> None:
+    server.answer = lambda *_: Answer(b"", 403)
+    with pytest.raises(AccessDeniedError) as caught:
+        ask_with_token(server, Directory())
+    (problem,) = caught.value.problems
+    assert problem.fix == "Let whoever is signed in call it; the token was for api://flows/.default."
 
 
 def test_a_redirect_is_not_followed_and_the_key_stays(server: ScoringServer) -> None:
@@ -216,3 +319,33 @@ def test_what_the_endpoint_says_of_itself_comes_with_each_answer(server: Scoring
 def test_an_endpoint_that_says_nothing_of_itself_is_asked_once(server: ScoringServer) -> None:
     assert [response.model for response in ask(server, n=3)] == [None, None, None]
     assert server.n_versions == 1
+
+
+def test_a_managed_endpoint_gets_a_token_of_whoever_is_signed_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    url = "https://live.westeurope.inference.ml.azure.com/score"
+    configs = {"url": url, "auth": "entra", "scope": scope_of(url) or ""}
+    connection = Connection(name="live", type="endpoint", configs=configs, origin="flow.endpoint.yaml")
+    with StandIn(tmp_path) as azure:
+        azure.enter(monkeypatch)
+
+        def answer(request: Request) -> Response:
+            token = azure.directory.read_token(request.headers["authorization"].removeprefix("Bearer "))
+            asked.append(token["aud"])
+            return reply({"answer": token["appid"]}, headers={"azureml-model-deployment": "blue"})
+
+        azure.add_host("live.westeurope.inference.ml.azure.com", answer)
+
+        async def send() -> ModelResponse:
+            client = open_client(connection, lambda *_: None, load_settings(dict(os.environ)))
+            try:
+                return await client.send(ModelRequest(operation="score", model="", body={}))
+            finally:
+                await client.close()
+
+        response = asyncio.run(send())
+        assert response.body == {"answer": {"answer": azure.client.client_id}}
+    assert response.model == "blue"
+    assert [audience.rstrip("/") for audience in asked] == ["https://ml.azure.com"]
