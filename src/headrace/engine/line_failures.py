@@ -75,11 +75,6 @@ def value_failure(flow: PreparedFlow, error: Exception) -> NodeError:
 
 def not_plain(name: str, kind: str) -> NodeError:
     """E604 for a flow output that JSON cannot hold."""
-    """E604 for a value whose own code raised."""
-    """E603 for a line that was cut, with the nodes that ran."""
-    """E601 for what user code raised."""
-    """What a span calls an error."""
-    """The failure that ended a group of branches."""
     return NodeError(
         Problem(
             code="E604",
