@@ -143,7 +143,7 @@ def _carry_out(change: Change, plan: DeployPlan, applying: Applying) -> bool:
     if change.action == "smoke test":
         if UNTESTED in applying.allowed:
             return False
-        _try_out(change.deployment, plan.endpoint, applying)
+        _try_out(change.deployment, plan, applying)
         return True
     if change.action == "move traffic":
         state = applying.target.read_state()
@@ -207,19 +207,19 @@ def _drifted(what: str) -> StateError:
     return StateError(Problem(code="X146", what=what, fix=fix))
 
 
-def _try_out(name: str, endpoint: Endpoint, applying: Applying) -> None:
+def _try_out(name: str, plan: DeployPlan, applying: Applying) -> None:
     """Ask a deployment for one answer.
 
     Raises:
         RemoteError: X148, with what it said and the end of its log.
     """
     try:
-        applying.ask(name, endpoint)
+        applying.ask(name, plan.endpoint)
     except RemoteError as error:
-        raise _did_not_answer(name, error, applying) from error
+        raise _did_not_answer(name, plan.state.traffic.get(name, 0), error, applying) from error
 
 
-def _did_not_answer(name: str, error: RemoteError, applying: Applying) -> RemoteError:
+def _did_not_answer(name: str, share: int, error: RemoteError, applying: Applying) -> RemoteError:
     said = error.refusal
     first = error.problems[0]
     detail = [f"{first.code}: {first.what}", *([said.message] if said is not None and said.message else [])]
@@ -227,9 +227,13 @@ def _did_not_answer(name: str, error: RemoteError, applying: Applying) -> Remote
         detail += [f"log: {line}" for line in applying.target.read_logs(name, LOG_LINES)]
     except HeadraceError:
         detail.append("log: it could not be read")
-    what = f"{name} did not answer the sample, so it gets no requests."
+    gets = (
+        f"it answers {share} % of the requests, and no traffic was moved" if share else "it gets no requests"
+    )
+    what = f"{name} did not answer the sample: {gets}."
+    away = f"Give its requests to others, with: headrace deploy traffic {name}=0. " if share else ""
     fix = (
-        f"Mend the flow, its settings or the sample, then: {applying.again}. "
+        f"{away}Mend the flow, its settings or the sample, then: {applying.again}. "
         f"To go on without trying it out: --allow {UNTESTED}"
     )
     failed = type(error)(Problem(code="X148", what=what, fix=fix, detail=tuple(detail)))

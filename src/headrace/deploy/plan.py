@@ -369,6 +369,10 @@ def _notes(view: _View) -> Iterator[str]:
                 f"{item.name} holds {item.flow.version} and gets no requests, because traffic was taken from it. "
                 f"To give it some: headrace deploy traffic {item.name}={view.endpoint.canary_percent or 10}"
             )
+    for item in view.made():
+        found, share = view.state.find(item.name), view.state.traffic.get(item.name, 0)
+        if share and found is not None and found.spec != view.specs[item.name]:
+            yield f"{item.name} answers {share} % of the requests while it is changed, and is tried out afterwards."
     leaving = [item.name for item in view.left_over() if view.state.traffic.get(item.name)]
     if leaving:
         names = ", ".join(leaving)

@@ -99,6 +99,24 @@ def test_what_does_not_answer_its_sample_gets_no_requests(tmp_path: Path) -> Non
     assert desk.heard[-1].moment == "failed"
 
 
+def test_what_has_requests_and_does_not_answer_is_said_to_have_them(tmp_path: Path) -> None:
+    remember(tmp_path, {"few-shot": remembered(1)}, {"few-shot": 100})
+    arms = an_endpoint(a_deployment("few-shot", version=2, traffic_percent=100))
+    said = RemoteRequestError(Problem(code="P705", what="It answered 400."))
+    desk = Desk(tmp_path, arms, answer=said, allowed=("in-place",))
+    plan = desk.plan(desk.target.read_state())
+
+    with pytest.raises(RemoteError) as caught:
+        desk.go(plan)
+
+    assert plan.notes == (
+        "few-shot answers 100 % of the requests while it is changed, and is tried out afterwards.",
+    )
+    (problem,) = caught.value.problems
+    assert "it answers 100 % of the requests" in problem.what
+    assert "headrace deploy traffic few-shot=0" in (problem.fix or "")
+
+
 def test_nobody_is_asked_where_that_is_overridden(tmp_path: Path) -> None:
     a_place(tmp_path)
     desk = Desk(tmp_path, allowed=("untested",))
