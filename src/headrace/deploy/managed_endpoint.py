@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from typing import Any
 
 from azure.ai.ml import MLClient
-from azure.ai.ml._utils._azureml_polling import AzureMLPolling
 from azure.ai.ml.entities import OnlineEndpoint
 from azure.core.exceptions import ResourceNotFoundError
 from azure.mgmt.core.polling.arm_polling import ARMPolling
@@ -41,6 +40,7 @@ from headrace.domain.deployment import (
 )
 from headrace.errors import DefinitionError, Problem, UsageError
 from headrace.providers.azure_credential import AzureCredential
+from headrace.providers.loading import load_by_name
 
 PIN_HEADER = "azureml-model-deployment"
 """Header that sends a request to one deployment, whatever its traffic."""
@@ -48,6 +48,7 @@ PIN_HEADER = "azureml-model-deployment"
 _LOOK_EVERY_S = 5
 """How often the package looks at an operation on an endpoint where the service does not say; 30 unless it is told."""
 
+_POLLING = "azure.ai.ml._utils._azureml_polling:AzureMLPolling"
 _DATA_SCOPE = "https://ml.azure.com/.default"
 
 
@@ -189,7 +190,8 @@ class ManagedEndpoint:
 
 def _keep_quiet() -> None:
     """Keep ``azure-ai-ml`` from writing: a dot on standard output at every look, and what it calls experimental."""
-    AzureMLPolling.update_status = ARMPolling.update_status  # type: ignore[method-assign]
+    with suppress(ImportError):  # a later version may do without
+        load_by_name(_POLLING).update_status = ARMPolling.update_status
     logging.getLogger("azure.ai.ml").setLevel(logging.ERROR)
 
 
