@@ -324,6 +324,27 @@ DEPLOY_CODES: Mapping[str, Entry] = {
         "A change that Container Apps did not make",
         "The service refused it, failed, or takes longer than is waited for; applying again goes on where it stopped.",
     ),
+    "X291": Entry(
+        "not-on-this-machine",
+        "Something that the target local cannot do",
+        "A process of this machine has no tenant, no managed network and no image of its own.",
+    ),
+    "X292": Entry(
+        "server-not-started",
+        "A server of this machine that does not become ready",
+        "Its process ends, lacks something, or takes too long; the last lines of its log say why. What answered before "
+        "goes on.",
+    ),
+    "X293": Entry(
+        "local-state",
+        "What is deployed on this machine cannot be read or written",
+        "A file of the workspace holds which processes were started, and what they are.",
+    ),
+    "X294": Entry(
+        "not-as-planned-here",
+        "Something on this machine that is not as the plan has it",
+        "What a step is about is gone, still gets requests, or is being changed by another command.",
+    ),
     "X301": Entry(
         "model-not-offered",
         "A model that the region does not offer",

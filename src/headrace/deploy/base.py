@@ -14,6 +14,7 @@ from headrace.errors import Problem, UsageError, nearest
 TARGETS: Mapping[str, str] = {
     "aca": "headrace.deploy.container_app:open_container_app",
     "azureml": "headrace.deploy.managed_endpoint:ManagedEndpoint",
+    "local": "headrace.deploy.local:LocalTarget",
 }
 """Target to the import string of its adapter. Nothing of it is imported before the first use."""
 

@@ -258,8 +258,9 @@ def _move(memory: dict[str, Any], change: Change, endpoint: Endpoint) -> None:
     _refuse_if(
         set(shares) & set(there["mirror"]), change, "a deployment cannot have traffic and copies of it"
     )
-    there["traffic"] = shares
-    there["tags"] |= change.tags
+    if there["traffic"] != shares:  # made again, its tags still say what was before
+        there["traffic"] = shares
+        there["tags"] |= change.tags
 
 
 def _set_mirror(memory: dict[str, Any], change: Change, endpoint: Endpoint) -> None:

@@ -171,6 +171,9 @@ def _endpoint_change(endpoint: Endpoint, state: EndpointState) -> Iterator[Chang
         what = f"update endpoint {endpoint.name}: {', '.join(differing)}"
         before = {name: state.settings[name] for name in differing}
         yield Change(action="update endpoint", what=what, before=before, after=wished, tags=tags)
+    elif state.down:
+        what = f"start endpoint {endpoint.name} again, because {state.down}"
+        yield Change(action="update endpoint", what=what, before={}, after=wished, tags=tags)
 
 
 def _differs(name: str, wished: Mapping[str, JsonValue], there: Mapping[str, JsonValue]) -> bool:

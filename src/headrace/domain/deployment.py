@@ -348,6 +348,7 @@ class EndpointState:
         previous: Traffic before the last move, as :func:`read_previous` has it; empty where nobody noted it.
         previous_specs: Deployment to the first 8 digits of what it was made from then.
         is_busy: Whether an operation on the endpoint is under way.
+        down: Why it has to be started again; empty where it runs, or sees to that itself.
         settings: What of the endpoint itself a plan compares, in the words of :meth:`Endpoint.own_settings`; what the
             target does not know is left out. Tags without our own.
         location: Region that it is in; empty where the target does not say.
@@ -361,6 +362,7 @@ class EndpointState:
     previous: Mapping[str, int] = field(default_factory=dict)
     previous_specs: Mapping[str, str] = field(default_factory=dict)
     is_busy: bool = False
+    down: str = ""
     settings: Mapping[str, JsonValue] = field(default_factory=dict)
     location: str = ""
 

@@ -241,7 +241,8 @@ def _read_network(root: Block, target: TargetName) -> tuple[bool, bool]:
         value = network.data.get(key)
         if value is not None and not isinstance(value, bool):
             refuse(network, key, "true or false")
-        values.append(value is not False)
+        # A process of this machine is only reached from elsewhere where that is said.
+        values.append(value is True if target == LOCAL and key == "public" else value is not False)
     if target == ACA and not values[1]:
         fix = "Remove it; what an app reaches is set at its environment and virtual network."
         not_of_target(network, "egress", target, fix)

@@ -76,7 +76,8 @@ def _properties() -> Schema:
         ),
         "network": described(
             an_object({"public": _FLAG, "egress": _FLAG}),
-            "Whether it is reached from outside of the virtual network, and reaches what is outside; default true.",
+            "Whether it is reached from outside of the virtual network, and reaches what is outside; default true. "
+            "This machine is reached by others only where public is said.",
         ),
         "canary": described(
             _PERCENT, "Percent of the requests that a new version gets at first, without arms; default 10."
