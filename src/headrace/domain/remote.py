@@ -24,6 +24,10 @@ ENTRA = "entra"
 SCOPE = "scope"
 """The field of a connection that says what such a token is for."""
 
+DEPLOYED = "deployed"
+"""The field of a connection that says, as JSON, which deployment file leads to address and key: see
+:class:`DeployedPlace`."""
+
 HEADER = "header:"
 """Begins the name of a field of a connection that is a header."""
 
@@ -48,11 +52,28 @@ def is_private(url: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeployedPlace:
+    """An endpoint that a deployment file is about, or one deployment of it.
+
+    Attributes:
+        file: The deployment file.
+        environment: Name of the overlay that is laid over it; ``None`` for none.
+        arm: The deployment, by its name or its arm's; ``None`` leaves it to the traffic.
+    """
+
+    file: str
+    environment: str | None = None
+    arm: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RemoteFlow:
     """An address that takes the inputs of a line and answers with its outputs, as prompt flow's ``/score`` does.
 
     Attributes:
-        url: Where inputs are posted as a JSON object.
+        url: Where inputs are posted as a JSON object; empty for what is deployed, until its target was asked.
+        deployed: The deployment that is meant, whose target says address and key; ``None`` for an address.
+        version: Of the flow that was deployed there when its target was asked; empty where nobody knows.
         connection: Name of the connection whose key is sent; ``None`` where none is needed.
         auth: :data:`ENTRA` for a token of whoever asks, in place of a key; ``None`` for none.
         scope: What the token is for; ``None`` for what the address needs.
@@ -66,6 +87,8 @@ class RemoteFlow:
     """
 
     url: str
+    deployed: DeployedPlace | None = None
+    version: str = ""
     connection: str | None = None
     auth: str | None = None
     scope: str | None = None

@@ -38,8 +38,8 @@ from headrace.formats.experiment_parts import (
     read_mapping,
     read_model,
 )
+from headrace.formats.remote import DEPLOYED_KEYS, read_deployed, read_remote
 from headrace.formats.remote import KEYS as REMOTE_KEYS
-from headrace.formats.remote import read_remote
 from headrace.formats.shape import Block, Findings
 from headrace.source import Pointer
 
@@ -188,8 +188,8 @@ def _read_flow(pointer: Pointer, value: Any, findings: Findings, file: Path) -> 
         no_mapping(pointer, findings, "the path of a flow, or a mapping with name and path or url")
         return None
     block = Block(value, pointer, findings)
-    if "url" in block:
-        return _read_remote_flow(block)
+    if "url" in block or "deployed" in block:
+        return _read_remote_flow(block, file)
     block.check_keys(("name", "path", "url", *_FITTING), "A flow", severity="error")
     if "path" not in block:
         block.missing("path", "The flow")
@@ -214,16 +214,20 @@ def _read_output_names(block: Block) -> Mapping[str, str]:
     return {name: text for name in outputs.data if (text := outputs.text(name))}
 
 
-def _read_remote_flow(block: Block) -> Level | None:
+def _read_remote_flow(block: Block, file: Path) -> Level | None:
+    key = "url" if "url" in block else "deployed"
     if "path" in block:
         what = "A flow of an experiment is either in a folder or behind an address."
-        block.findings.add("F005", block.at("url"), what, "Keep one of path and url.", at_key=True)
+        block.findings.add("F005", block.at(key), what, f"Keep one of path and {key}.", at_key=True)
         return None
-    block.check_keys((*REMOTE_KEYS, "column_mapping"), "A flow behind an address", severity="error")
-    remote = read_remote(block)
+    keys = REMOTE_KEYS if key == "url" else DEPLOYED_KEYS
+    block.check_keys((*keys, "column_mapping"), "A flow behind an address", severity="error")
+    remote = read_remote(block) if key == "url" else read_deployed(block, file)
     if remote is None:
         return None
-    name = block.text("name") or urlsplit(remote.url).hostname or remote.url
+    place = remote.deployed
+    called = (place.arm or Path(place.file).stem) if place is not None else urlsplit(remote.url).hostname
+    name = block.text("name") or called or remote.url
     return Level(name=name, remote=remote, column_mapping=_read_column_mapping(block), pointer=block.pointer)
 
 

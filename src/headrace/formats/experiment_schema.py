@@ -12,6 +12,7 @@ from headrace.domain.comparison import Family
 from headrace.domain.gate import GateTest
 from headrace.domain.race import RaceMode
 from headrace.domain.scores import Direction, Goal, MetricKind
+from headrace.formats.remote_schema import remote_forms
 from headrace.formats.schema_parts import (
     ABOVE_ZERO,
     COUNT,
@@ -108,28 +109,11 @@ def _factor() -> Schema:
     outputs: Schema = {"type": "object", "additionalProperties": TEXT}
     fitting = {"column_mapping": MAPPING, "outputs": outputs}
     flow = an_object({"name": TEXT, "path": TEXT, **fitting}, required=("path",))
-    remote = an_object(
-        {
-            "name": TEXT,
-            "url": {"type": "string", "pattern": r"^https?://[^\s/]+"},
-            "connection": TEXT,
-            "auth": {"const": "entra"},
-            "scope": TEXT,
-            "deployment": TEXT,
-            "timeout_s": {"type": "number", "exclusiveMinimum": 0},
-            "headers": {"type": "object", "additionalProperties": VALUE},
-            "inputs": a_list(NAME),
-            "outputs": outputs,
-            "column_mapping": MAPPING,
-            "cache": {"enum": ["on", "off", True, False]},
-        },
-        required=("url",),
-    )
     settings = [
         an_object({kind: NAME, **more, "levels": levels}, required=(kind, "levels"))
         for kind, more in (("parameter", {"node": NAME}), ("input", {}), ("connection", {}))
     ]
-    listed = a_list(any_of(TEXT, reference("model"), flow, remote))
+    listed = a_list(any_of(TEXT, reference("model"), flow, *remote_forms({"column_mapping": MAPPING})))
     return any_of({**listed, "minItems": 2}, *settings)
 
 

@@ -14,7 +14,14 @@
     outputs: {answer: result.text}   # else the answer as it is
     cache: off
 
-An experiment file says the same of a level of the factor ``flow``.
+An experiment file says the same of a level of the factor ``flow``. There, and in a traffic file, a deployment file may
+stand in place of an address and a key::
+
+    deployed: deployment.yaml        # its target says where, at run time
+    environment: prod                # overlay
+    arm: blue                        # else the traffic of the endpoint decides
+
+A flow file that was written for such a level has both, and ``version``, what was deployed there.
 """
 
 from __future__ import annotations
@@ -27,25 +34,17 @@ from urllib.parse import parse_qsl, urlsplit
 
 from headrace.domain.flow import ENDPOINT, Flow, FlowInput, FlowOutput, Node, ToolSource
 from headrace.domain.reference import Reference
-from headrace.domain.remote import ENTRA, RemoteFlow, is_private, scope_of
+from headrace.domain.remote import ENTRA, DeployedPlace, RemoteFlow, is_private, scope_of
 from headrace.domain.values import ANY
+from headrace.formats.paths import exists
 from headrace.formats.positions import dump_yaml
 from headrace.formats.shape import Block
 
-KEYS = (
-    "name",
-    "url",
-    "connection",
-    "auth",
-    "scope",
-    "deployment",
-    "timeout_s",
-    "headers",
-    "inputs",
-    "outputs",
-    "cache",
-)
-_FLOW_KEYS = (*KEYS, "$schema", "description", "display_name", "tags")
+_ASKED = ("timeout_s", "headers", "inputs", "outputs", "cache")
+_PLACE = ("deployed", "environment", "arm")
+KEYS = ("name", "url", "connection", "auth", "scope", "deployment", *_ASKED)
+DEPLOYED_KEYS = ("name", *_PLACE, *_ASKED)
+_FLOW_KEYS = (*KEYS, *_PLACE, "version", "$schema", "description", "display_name", "tags")
 REFERENCE = re.compile(r"\$\{(?:env:([A-Za-z_]\w*)|([^{}.:]+)\.([^{}.:]+))\}")
 """A value that is kept elsewhere: a variable of the environment, or a field of a connection."""
 SECRET_NAME = re.compile(
@@ -103,12 +102,12 @@ def read_remote(block: Block) -> RemoteFlow | None:
     url = block.required_text("url", "The flow")
     if url is None or not _check_url(block, url):
         return None
-    timeout_s = block.number("timeout_s")
-    if timeout_s is not None and timeout_s <= 0:
-        block.findings.add("F005", block.at("timeout_s"), "timeout_s should be above 0.", "Write seconds.")
+    timeout_s = _read_timeout(block)
     auth = _read_auth(block, url)
     return RemoteFlow(
         url=url,
+        deployed=_read_place(block, None),
+        version=block.text("version") or "",
         connection=block.text("connection"),
         auth=auth,
         scope=block.text("scope"),
@@ -121,11 +120,49 @@ def read_remote(block: Block) -> RemoteFlow | None:
     )
 
 
+def read_deployed(block: Block, file: Path) -> RemoteFlow | None:
+    """What a mapping says of something that is deployed; findings go to the block. ``None`` without a file.
+
+    Args:
+        block: The mapping.
+        file: The file that it stands in; paths are relative to its folder.
+    """
+    place = _read_place(block, file)
+    if place is None:
+        return None
+    return RemoteFlow(
+        url="",
+        deployed=place,
+        timeout_s=_read_timeout(block),
+        headers=_read_headers(block.block("headers")),
+        inputs=_read_inputs(block),
+        outputs=_read_outputs(block),
+        is_steady=_read_cache(block),
+    )
+
+
+def _read_place(block: Block, file: Path | None) -> DeployedPlace | None:
+    text = block.text("deployed")
+    if text is None:
+        return None
+    path = Path(text) if file is None else file.parent / text
+    if file is not None and not exists(path):
+        what = f"There is no deployment file {text}."
+        block.findings.add(
+            "F001", block.at("deployed"), what, "Correct the path; it is relative to this file."
+        )
+    return DeployedPlace(file=str(path), environment=block.text("environment"), arm=block.text("arm"))
+
+
 def remote_file(remote: RemoteFlow, name: str) -> str:
     """The text of a flow file that says this; it holds no secrets, because none can be given."""
     said = {
         "name": name,
         "url": remote.url,
+        "deployed": remote.deployed.file if remote.deployed is not None else None,
+        "environment": remote.deployed.environment if remote.deployed is not None else None,
+        "arm": remote.deployed.arm if remote.deployed is not None else None,
+        "version": remote.version or None,
         "connection": remote.connection,
         "auth": remote.auth,
         "scope": remote.scope,
@@ -156,6 +193,13 @@ def _check_url(block: Block, url: str) -> bool:
         fix = "Name a connection that holds it, or send it as a header: headers: {x-functions-key: '${env:NAME}'}."
         block.findings.add("F022", block.at("url"), what, fix)
     return True
+
+
+def _read_timeout(block: Block) -> float | None:
+    timeout_s = block.number("timeout_s")
+    if timeout_s is not None and timeout_s <= 0:
+        block.findings.add("F005", block.at("timeout_s"), "timeout_s should be above 0.", "Write seconds.")
+    return timeout_s
 
 
 def _read_auth(block: Block, url: str) -> str | None:

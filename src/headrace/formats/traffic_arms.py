@@ -19,8 +19,8 @@ from headrace.formats.experiment import OfferedArms
 from headrace.formats.experiment_parts import adopt, no_mapping, read_model
 from headrace.formats.flex import is_entry
 from headrace.formats.paths import exists
+from headrace.formats.remote import DEPLOYED_KEYS, read_deployed, read_remote
 from headrace.formats.remote import KEYS as REMOTE_KEYS
-from headrace.formats.remote import read_remote
 from headrace.formats.shape import Block, Findings
 from headrace.formats.traffic_parts import read_share
 from headrace.source import Pointer
@@ -139,6 +139,9 @@ def _read_flow(block: Block, file: Path) -> tuple[str | None, RemoteFlow | None]
     value, pointer = block.data.get("flow"), block.at("flow")
     if isinstance(value, dict) or (isinstance(value, str) and _ADDRESS.match(value)):
         said = Block(value if isinstance(value, dict) else {"url": value}, pointer, block.findings)
+        if "deployed" in said and "url" not in said:
+            said.check_keys(DEPLOYED_KEYS, "A deployed flow", severity="error")
+            return None, read_deployed(said, file)
         said.check_keys(REMOTE_KEYS, "A flow behind an address", severity="error")
         return None, read_remote(said)
     text = block.text("flow")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from headrace.domain.traffic import Allocation, Direction, Horizon, MetricKind
+from headrace.formats.remote_schema import remote_forms
 from headrace.formats.schema_parts import (
     ABOVE_ZERO,
     COUNT,
@@ -18,7 +19,6 @@ from headrace.formats.schema_parts import (
     NUMBER_FROM_ZERO,
     SHARE_INSIDE,
     TEXT,
-    VALUE,
     Schema,
     a_list,
     an_object,
@@ -37,7 +37,6 @@ _FLAG: Schema = {"type": "boolean"}
 _DURATION: Schema = {"type": "string", "pattern": DURATION}
 _HEADER: Schema = {"type": "string", "pattern": r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"}
 _PLAIN: Schema = {"type": ["string", "number", "boolean"]}
-_URL: Schema = {"type": "string", "pattern": r"^https?://[^\s/]+"}
 
 
 def traffic_schema() -> dict[str, Any]:
@@ -136,25 +135,9 @@ def _namespace() -> Schema:
 
 
 def _arm() -> Schema:
-    remote = an_object(
-        {
-            "name": TEXT,
-            "url": _URL,
-            "connection": TEXT,
-            "auth": {"const": "entra"},
-            "scope": TEXT,
-            "deployment": TEXT,
-            "timeout_s": ABOVE_ZERO,
-            "headers": {"type": "object", "additionalProperties": VALUE},
-            "inputs": a_list(NAME),
-            "outputs": {"type": "object", "additionalProperties": TEXT},
-            "cache": {"enum": ["on", "off", True, False]},
-        },
-        required=("url",),
-    )
     properties = {
         "name": TEXT,
-        "flow": any_of(TEXT, remote),
+        "flow": any_of(TEXT, *remote_forms()),
         "variant": TEXT,
         "choices": {"type": "object", "additionalProperties": TEXT},
         "model": reference("model"),

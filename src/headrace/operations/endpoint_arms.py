@@ -16,12 +16,16 @@ from pathlib import Path
 from headrace.domain.evaluation import Experiment
 from headrace.domain.remote import RemoteFlow
 from headrace.domain.variant import Arm
-from headrace.errors import DefinitionError, Problem
+from headrace.errors import DefinitionError, HeadraceError, Problem, at_place
 from headrace.formats.flow_file import load_flow
 from headrace.formats.remote import remote_file
 from headrace.operations.competing_flows import mapping_of
 from headrace.operations.new_files import write_files
 from headrace.operations.workspace import Workspace
+from headrace.providers.loading import load_left_out
+
+_FIND_DEPLOYED = "headrace.operations.deployed_arms:find_deployed"
+"""Reached by name: few arms are deployed, and targets need much."""
 
 
 def with_endpoint_flows(workspace: Workspace, experiment: Experiment) -> Experiment:
@@ -30,7 +34,10 @@ def with_endpoint_flows(workspace: Workspace, experiment: Experiment) -> Experim
     What is sent is what the level says, else what ``column_mapping`` names, else the inputs of the other flows.
 
     Raises:
-        DefinitionError: F006 where none of them says what is sent; a flow of another arm cannot be read.
+        DefinitionError: F006 where none of them says what is sent; a flow of another arm, or a deployment file, cannot
+            be read.
+        UsageError: X143 for what is not deployed.
+        RemoteError: The target of what is deployed cannot be asked.
         StateError: S808 when a file cannot be written.
     """
     if all(arm.remote is None for arm in experiment.arms):
@@ -41,11 +48,7 @@ def with_endpoint_flows(workspace: Workspace, experiment: Experiment) -> Experim
         else replace(
             arm,
             remote=None,
-            flow_path=str(
-                write_endpoint_flow(
-                    workspace, _with_inputs(experiment, arm, arm.remote), _level(experiment, arm)
-                )
-            ),
+            flow_path=str(_write_arm(workspace, experiment, arm, arm.remote)),
         )
         for arm in experiment.arms
     )
@@ -78,6 +81,15 @@ def placed_in(experiment: Experiment, arm: Arm) -> Iterator[None]:
         raise DefinitionError(*problems) from error
 
 
+def _write_arm(workspace: Workspace, experiment: Experiment, arm: Arm, remote: RemoteFlow) -> Path:
+    asked = _with_inputs(experiment, arm, remote)
+    try:
+        return write_endpoint_flow(workspace, asked, _level(experiment, arm))
+    except HeadraceError as error:
+        place = experiment.place("factors", "flow") or experiment.place()
+        raise (error if place is None else at_place(error, place, ("factors", "flow"))) from error.__cause__
+
+
 def _level(experiment: Experiment, arm: Arm) -> str:
     """What the level of an arm is called that names the address."""
     for factor in experiment.factors:
@@ -91,7 +103,8 @@ def _with_inputs(experiment: Experiment, arm: Arm, remote: RemoteFlow) -> Remote
         return remote
     names = tuple(dict.fromkeys(mapping_of(experiment, arm) or _inputs_of_others(experiment)))
     if not names:
-        what = f"Nothing says which inputs {remote.url} is sent."
+        whom = remote.url or (remote.deployed.file if remote.deployed is not None else "")
+        what = f"Nothing says which inputs {whom} is sent."
         fix = "Name them, inputs: [question], or map columns to them with column_mapping."
         place = experiment.place("factors")
         raise DefinitionError(Problem(code="F006", what=what, span=place, fix=fix))
@@ -111,12 +124,15 @@ def write_endpoint_flow(workspace: Workspace, remote: RemoteFlow, name: str) -> 
 
     Args:
         workspace: For its state folder.
-        remote: The address; it names its inputs.
+        remote: The address; it names its inputs. The target of what is deployed is asked for it.
         name: How the flow is called.
 
     Raises:
         StateError: S808 when the file cannot be written.
+        DefinitionError, UsageError, RemoteError: What is deployed cannot be found.
     """
+    if remote.deployed is not None and not remote.url:
+        remote = load_left_out(_FIND_DEPLOYED)(workspace, remote, remote.deployed)
     text = remote_file(remote, name)
     digest = hashlib.sha256(text.encode()).hexdigest()[:12]
     folder = workspace.state_folder / "endpoints" / digest / (re.sub(r"[^\w.-]+", "_", name) or "endpoint")

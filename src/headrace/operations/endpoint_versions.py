@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from headrace.domain.flow import ENDPOINT, Flow
 from headrace.domain.run import LineResult, RunSpec
@@ -12,6 +13,9 @@ from headrace.telemetry.attributes import ENDPOINT_VERSION
 
 PROPERTY = "endpoint_versions"
 """Property of a run: all that its endpoint said, in order."""
+
+DEPLOYED_PROPERTY = "deployed_version"
+"""Property of a run of something that is deployed: the version that its target said."""
 
 
 def endpoint_note(arms: Mapping[str, RunSpec]) -> str:
@@ -42,6 +46,7 @@ class EndpointVersions:
         self._workspace = workspace
         self._run = run
         self._is_remote = flow.kind == ENDPOINT
+        self._deployed = flow.remote.version if flow.remote is not None else ""
         self._said: dict[str, None] = {}
 
     def note(self, results: Iterable[LineResult]) -> None:
@@ -60,14 +65,17 @@ class EndpointVersions:
         Raises:
             StateError: The store failed.
         """
-        if not self._said:
+        if not self._said and not self._deployed:
             return
         properties = self._workspace.store.read_run(self._run).spec.properties
         before = list(properties.get(PROPERTY) or ())
         said = list(dict.fromkeys((*before, *self._said)))
-        if said == before:
+        noted: dict[str, Any] = {PROPERTY: said} if said else {}
+        if self._deployed:
+            noted[DEPLOYED_PROPERTY] = self._deployed
+        if noted.items() <= properties.items():
             return
-        self._workspace.store.update_run(self._run, properties={**properties, PROPERTY: said})
+        self._workspace.store.update_run(self._run, properties={**properties, **noted})
         if len(said) > 1:
             what = f"The endpoint of the run {self._run!r} changed while it was asked: {' then '.join(said)}."
             fix = "Make a new run while nothing is deployed; on Azure, name one deployment: deployment: blue."

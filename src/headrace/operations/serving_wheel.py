@@ -17,7 +17,7 @@ from headrace.errors import Problem, UsageError
 from headrace.formats.archives import wheel_bytes, wheel_name
 from headrace.operations.installed_packages import own_requirements
 
-LEFT_OUT = ("headrace.cli", "headrace.evaluation")
+LEFT_OUT = ("headrace.cli", "headrace.evaluation", "headrace.deploy")
 """Packages that no image holds, and neither any module that imports from them."""
 
 START = "headrace.operations.served_app"

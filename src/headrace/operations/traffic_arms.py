@@ -124,8 +124,9 @@ def tested_sources(workspace: Workspace, tests: Sequence[Traffic]) -> tuple[Path
 
 def _write_baseline(workspace: Workspace, traffic: Traffic, arm: TrafficArm, remote: RemoteFlow) -> Path:
     if not remote.inputs:
-        what = f"Nothing says which inputs {remote.url} is sent: {traffic.name} has no flow here."
-        fix = f"Name them: flow: {{url: {remote.url}, inputs: [question]}}."
+        said = f"deployed: {remote.deployed.file}" if remote.deployed is not None else f"url: {remote.url}"
+        what = f"Nothing says which inputs the baseline is sent: {traffic.name} has no flow here."
+        fix = f"Name them: flow: {{{said}, inputs: [question]}}."
         raise DefinitionError(Problem(code="F006", what=what, span=arm.span, fix=fix))
     return write_endpoint_flow(workspace, remote, traffic.name)
 
@@ -138,7 +139,8 @@ def _arm_source(workspace: Workspace, traffic: Traffic, arm: TrafficArm, flow: F
         if not remote.inputs:
             remote = replace(remote, inputs=_inputs_of(workspace, traffic, flow))
         folder = write_endpoint_flow(workspace, remote, arm.name)
-        return FlowSource(path="", given=remote.url, source=folder)
+        place = remote.deployed
+        return FlowSource(path="", given=remote.url or (place.file if place else ""), source=folder)
     named = arm.source or arm.arm.flow_path or ""
     if not named:
         return flow

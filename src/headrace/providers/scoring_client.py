@@ -15,7 +15,8 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
@@ -23,7 +24,7 @@ import httpx2
 from headrace import __version__
 from headrace.config import Settings
 from headrace.domain.connection import Connection
-from headrace.domain.remote import ANSWER, AUTH, ENTRA, HEADER, KEY, SCOPE
+from headrace.domain.remote import ANSWER, AUTH, DEPLOYED, ENTRA, HEADER, KEY, SCOPE, DeployedPlace
 from headrace.domain.run import Usage
 from headrace.errors import DefinitionError, Problem, RemoteError
 from headrace.providers.authorization import SecretLookup
@@ -32,6 +33,7 @@ from headrace.providers.endpoint import CONNECT_TIMEOUT_S, Endpoint
 from headrace.providers.entra import Credential, EntraTokens
 from headrace.providers.http1 import IDLE_S, KEEP_ALIVE
 from headrace.providers.limits import Jitter, RetryPolicy, Sleep, parse_retry_after, send_with_retries
+from headrace.providers.loading import load_left_out
 from headrace.providers.pace import Ticket
 from headrace.providers.proxies import find_proxy
 from headrace.providers.quota import Budget, Quota
@@ -50,6 +52,9 @@ _VERSION_EVERY_S = 30.0
 _VERSION_TIMEOUT_S = 5.0
 _VERSION_HEADERS = ("x-headrace-flow-version", "azureml-model-deployment")
 _LONGEST_VERSION = 80
+_ACCESS = "headrace.operations.deployed_arms:DeployedAccess"
+"""Reached by name: it stands above the providers, and few endpoints are found by a deployment file."""
+
 _REFERENCE = re.compile(r"\$\{([^{}]+)\}")
 
 
@@ -103,6 +108,7 @@ class ScoringClient:
         )
         is_token = connection.configs.get(AUTH) == ENTRA
         self._tokens = EntraTokens(self._endpoint, open_credential=open_credential) if is_token else None
+        self._access = _open_access(connection, settings)
         self._connection = connection
         self._secret = secret
         self._budgets = quota.of_client(self._endpoint, secret)
@@ -139,9 +145,12 @@ class ScoringClient:
     async def _attempt(
         self, request: ModelRequest, content: bytes, budget: Budget, ticket: Ticket
     ) -> ModelResponse:
-        headers = {**request.headers, **await self._headers(), "Content-Type": "application/json"}
-        answer = await self._exchange("POST", self._url, headers, content, self._timeout_s)
+        url, way_in = await self._find_address()
+        headers = {**request.headers, **way_in, **await self._headers(), "Content-Type": "application/json"}
+        answer = await self._exchange("POST", url, headers, content, self._timeout_s)
         budget.hear(ticket, answer.headers)
+        if answer.status == 401 and self._access is not None:
+            self._access.forget()
         if not 200 <= answer.status < 300:
             retry_after_s = parse_retry_after(answer.headers, self._clock())
             raise refused(self._endpoint, answer.status, answer.headers, answer.content, retry_after_s)
@@ -149,6 +158,13 @@ class ScoringClient:
         version = next((answer.headers[name] for name in _VERSION_HEADERS if answer.headers.get(name)), None)
         version = version or await self._version.ask(self._ask_version)
         return ModelResponse(body={ANSWER: value}, usage=Usage(calls=1), model=version)
+
+    async def _find_address(self) -> tuple[str, Mapping[str, str]]:
+        """Where this request goes, and the headers that let it in; the target of what is deployed says both."""
+        if self._access is None:
+            return self._url, {}
+        found = await asyncio.to_thread(self._access.address)
+        return found.url, found.headers
 
     def _read(self, answer: _Read) -> Any:
         try:
@@ -216,7 +232,9 @@ class ScoringClient:
     async def _ask_version(self, url: str) -> bytes | None:
         """What stands at another address of the endpoint; ``None`` where nothing does."""
         try:
-            answer = await self._exchange("GET", url, await self._headers(), None, _VERSION_TIMEOUT_S)
+            _, way_in = await self._find_address()
+            headers = {**way_in, **await self._headers()}
+            answer = await self._exchange("GET", url, headers, None, _VERSION_TIMEOUT_S)
         except RemoteError:
             return None
         return answer.content if answer.status == 200 else None
@@ -238,6 +256,30 @@ class ScoringClient:
                 timeout=httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S),
             )
         return self._client
+
+
+class _Address(Protocol):
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+
+class _Access(Protocol):
+    def address(self) -> _Address: ...
+
+    def forget(self) -> None: ...
+
+
+def _open_access(connection: Connection, settings: Settings) -> _Access | None:
+    """Who knows address and key of something that is deployed; its target is asked with the first request."""
+    said = connection.configs.get(DEPLOYED)
+    if said is None:
+        return None
+    folder = Path(connection.origin).absolute().parent
+    access: _Access = load_left_out(_ACCESS)(settings, folder, DeployedPlace(**json.loads(said)))
+    return access
 
 
 class _SaidVersion:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from headrace.domain.connection import Connection, Secret
 from headrace.domain.flow import Flow, Node
-from headrace.domain.remote import ANSWER, AUTH, ENTRA, HEADER, KEY, SCOPE, RemoteFlow, is_private, scope_of
+from headrace.domain.remote import (
+    ANSWER,
+    AUTH,
+    DEPLOYED,
+    ENTRA,
+    HEADER,
+    KEY,
+    SCOPE,
+    RemoteFlow,
+    is_private,
+    scope_of,
+)
 from headrace.domain.tool import ToolParameter, ToolSpec
 from headrace.errors import DefinitionError, HeadraceError, Problem, RemoteRequestError
 from headrace.formats.remote import REFERENCE
@@ -164,6 +176,8 @@ class _Access:
         configs = {"url": remote.url}
         if remote.timeout_s is not None:
             configs["timeout_s"] = f"{remote.timeout_s:g}"
+        if remote.deployed is not None:
+            configs[DEPLOYED] = json.dumps(asdict(remote.deployed))
         secrets: dict[str, Secret] = {}
         name, origin = self._flow.name, self._flow.file
         auth, scope = remote.auth, remote.scope
@@ -176,19 +190,7 @@ class _Access:
         if auth == ENTRA:
             configs |= {AUTH: ENTRA, SCOPE: self._scope(remote, scope)}
         for header, text in remote.headers.items():
-            for match in REFERENCE.finditer(text):
-                variable, owner, field_name = match.groups()
-                place = match[0][2:-1]
-                if variable:
-                    secrets[place] = Secret(variable=variable)
-                    continue
-                found = self._connection(owner, ("headers", header))
-                if field_name in found.secrets:
-                    secrets[place] = found.secrets[field_name]
-                elif field_name in found.configs:
-                    secrets[place] = Secret(value=str(found.configs[field_name]))
-                else:
-                    raise DefinitionError(_no_field(self._flow, found, field_name, header))
+            secrets |= self._named_in(header, text)
             configs[f"{HEADER}{header}"] = text
         return Connection(name=name, type="endpoint", configs=configs, secrets=secrets, origin=origin)
 
@@ -201,6 +203,24 @@ class _Access:
             fix = f"Make it with headrace connection create, or name one of {near}."
             raise DefinitionError(Problem(code="C501", what=what, span=span, pointer=pointer, fix=fix))
         return found
+
+    def _named_in(self, header: str, text: str) -> dict[str, Secret]:
+        """What a header takes from elsewhere."""
+        secrets: dict[str, Secret] = {}
+        for match in REFERENCE.finditer(text):
+            variable, owner, field_name = match.groups()
+            place = match[0][2:-1]
+            if variable:
+                secrets[place] = Secret(variable=variable)
+                continue
+            found = self._connection(owner, ("headers", header))
+            if field_name in found.secrets:
+                secrets[place] = found.secrets[field_name]
+            elif field_name in found.configs:
+                secrets[place] = Secret(value=str(found.configs[field_name]))
+            else:
+                raise DefinitionError(_no_field(self._flow, found, field_name, header))
+        return secrets
 
     def _scope(self, remote: RemoteFlow, scope: str | None) -> str:
         """What the token is for.

@@ -175,4 +175,6 @@ def _connection_forms(wanted: str | Connection, lookup: ConnectionLookup) -> tup
 def endpoint_identity(remote: RemoteFlow) -> Identity:
     """The identity of a flow that runs elsewhere: its address and which deployment answers, not what runs there."""
     form = {"type": "endpoint", "url": remote.url, "deployment": remote.deployment or ""}
+    if remote.version:
+        form["version"] = remote.version
     return Identity(code={}, given={"outputs": dict(remote.outputs)}, connections=(form,))

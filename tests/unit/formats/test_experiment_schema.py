@@ -38,9 +38,13 @@ VALID = [
     f"{FACTORS}design: {{fraction: 1/2}}\n",
     f"{FACTORS}exclude: [{{say: a, k: 1}}]\n",
     "data: test.jsonl\nfactors: {flow: [., {name: far, url: 'http://x'}], w: {connection: n, levels: [a, b]}}\n",
+    "data: test.jsonl\nfactors: {flow: [., {name: far, url: 'https://x', auth: entra, scope: api://a/.default}]}\n",
+    "data: test.jsonl\nfactors: {flow: [., {deployed: test.jsonl, arm: blue, inputs: [a]}]}\n",
     "data: test.jsonl\nfactors: {model: [baseline, {connection: x, model: y}], p: {parameter: s, node: n, levels: [{name: q, value: [1]}, r]}}\n",
 ]  # fmt: skip
 INVALID = [
+    "data: test.jsonl\nfactors: {flow: [., {deployed: test.jsonl, arm: blue, connection: c}]}\n",
+    "data: test.jsonl\nfactors: {flow: [., {name: far, url: 'https://x', auth: key}]}\n",
     "models: [baseline, x/gpt]\n",
     f"{BASE}sed: 1\n",
     f"{BASE}repeats: 0\n",

@@ -27,6 +27,7 @@ VALID = [
     "arms: [{name: a, weight: 1}, {name: b, shadow: 0.1, variant: n.v}, {name: c, weight: 0, choices: {n: v}}]\n",
     "arms: [{name: a, model: baseline}, {name: b, model: {connection: c, model: d}, overrides: {n.f: 1}}]\n",
     "arms: [{name: a, flow: .}, {name: b, flow: docs@7}, {name: c, flow: 'http://h/s'}, {name: d, flow: {url: 'http://h', timeout_s: 5}}]\n",
+    "arms: [{name: a, flow: .}, {name: b, flow: {deployed: traffic.yaml, environment: prod}}]\n",
     f"{BASE}ramp: [{{after: 0s, coverage: 0.1}}, {{after: 1h30m, coverage: 1}}]\n",
     f"{BASE}metrics: [failures, {{name: m, from: t, kind: mean, direction: lower, range: [0, 5], window: 1d, missing: 0, margin: 1}}]\n",
     f"{BASE}guardrails: [{{metric: failures, max_ratio: 1, alpha: 0.1}}]\n",
