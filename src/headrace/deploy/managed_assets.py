@@ -16,11 +16,12 @@ from pathlib import Path
 from shutil import copytree
 from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import uuid4
 
 from azure.ai.ml.entities import APIKeyConnection, Environment, Model, OnlineDeployment
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
-from headrace.deploy.base import Pack, Tell
+from headrace.deploy.base import Pack, Package, Tell
 from headrace.deploy.managed_parts import (
     DIGEST_TAG,
     environment_version,
@@ -78,9 +79,12 @@ class AssetMaker:
             found = _find(models.get, name, version)
             if found is None:
                 self._tell(f"uploading the flow as model {name}, version {version}")
-                with _whole(package.folder) as folder:
-                    made = make_model(name, version, replace(package, folder=folder), deployment)
-                    found = _create(models, made, name, version)
+                found = _upload(
+                    models,
+                    package,
+                    lambda copy, version=version: make_model(name, version, copy, deployment),
+                    (name, version),
+                )
             if (found.tags or {}).get(DIGEST_TAG) == package.digest:
                 return found
         which = f"{name}, a model,"
@@ -94,23 +98,47 @@ class AssetMaker:
         found = _find(environments.get, name, version)
         if found is None:
             self._tell(f"making environment {name}, version {version}")
-            made = make_environment(name, version, package, deployment)
-            found = _create(environments, made, name, version)
+            if package is None:
+                made = make_environment(name, version, None, deployment)
+                found = _create(environments, made, name, version)
+            else:
+                found = _upload(
+                    environments,
+                    package,
+                    lambda copy: make_environment(name, version, copy, deployment),
+                    (name, version),
+                )
         if (found.tags or {}).get(DIGEST_TAG) != source:
             which = f"{name}, an environment,"
             raise _taken(which, span)
         return found
 
 
+def _upload(operations: Any, package: Package, make: Callable[[Package], Any], asset: tuple[str, str]) -> Any:
+    """Create an asset out of a folder.
+
+    What an upload left behind that was cut off before its first file is in the way of the next one: the package would
+    neither take nor replace it. The folder is then uploaded under another name.
+    """
+    for name in (package.folder.name, f"{package.folder.name}-{uuid4().hex[:8]}"):
+        with _whole(package.folder, name) as folder:
+            try:
+                return _create(operations, make(replace(package, folder=folder)), *asset)
+            except ResourceNotFoundError:
+                if name != package.folder.name:
+                    raise
+    raise AssertionError  # the second name is new
+
+
 @contextmanager
-def _whole(folder: Path) -> Iterator[Path]:
-    """A copy of a packed flow that is uploaded as it is.
+def _whole(folder: Path, name: str) -> Iterator[Path]:
+    """A copy of a packed folder, under a name, that is uploaded as it is.
 
     The package leaves out what a ``.amlignore``, or else a ``.gitignore``, in the folder names. What belongs to the
     flow was settled when it was packed; a ``.gitignore`` does not speak of that.
     """
-    with TemporaryDirectory(prefix="headrace-upload-") as name:
-        copy = Path(name) / folder.name
+    with TemporaryDirectory(prefix="headrace-upload-") as around:
+        copy = Path(around) / name
         copytree(folder, copy)
         for ignoring in _IGNORING:
             (copy / ignoring).unlink(missing_ok=True)

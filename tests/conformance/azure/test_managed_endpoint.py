@@ -450,6 +450,13 @@ def test_a_store_that_takes_no_files_is_told_and_not_waited_for(managed: Managed
     managed.make("prepare", "blue")
 
 
+def test_what_an_upload_left_behind_that_was_cut_off_is_in_nobodys_way(managed: Managed) -> None:
+    managed.make("create endpoint")
+    managed.azure.faults.add(method="PUT", path="blob.core.windows.net", status=409)
+    managed.make("create deployment", "blue")
+    assert managed.ask({"a": 1}, "blue").body["flow"] == "v1"
+
+
 def test_autoscale_settings_that_nobody_may_see_are_none(managed: Managed) -> None:
     managed.deploy("blue")
     managed.azure.access.deny("Microsoft.Insights/.*")
