@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from shutil import copytree
@@ -82,7 +83,7 @@ class AssetMaker:
                 found = _upload(
                     models,
                     package,
-                    lambda copy, version=version: make_model(name, version, copy, deployment),
+                    partial(_make_model, name, version, deployment),
                     (name, version),
                 )
             if (found.tags or {}).get(DIGEST_TAG) == package.digest:
