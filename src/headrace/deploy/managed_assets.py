@@ -115,6 +115,10 @@ class AssetMaker:
         return found
 
 
+def _make_model(name: str, version: str, deployment: Deployment, package: Package) -> Model:
+    return make_model(name, version, package, deployment)
+
+
 def _upload(operations: Any, package: Package, make: Callable[[Package], Any], asset: tuple[str, str]) -> Any:
     """Create an asset out of a folder.
 
