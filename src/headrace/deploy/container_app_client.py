@@ -22,6 +22,7 @@ from azure.core.rest import HttpRequest
 from azure.mgmt.appcontainers import ContainerAppsAPIClient
 
 from headrace import __version__
+from headrace.deploy.azure_answers import PlainAnswers
 from headrace.deploy.container_app_state import is_busy, properties, word
 from headrace.deploy.container_app_template import API_VERSION, Wire
 from headrace.domain.deployment import AzurePlace
@@ -87,6 +88,7 @@ class AppClient:
             api_version=API_VERSION,
             user_agent=f"headrace/{__version__}",
             polling_interval=5,
+            per_call_policies=[PlainAnswers()],
         )
         self._subscription = place.subscription
         self._group = place.resource_group

@@ -158,13 +158,22 @@ def _find(get: Callable[..., Any], name: str, version: str) -> Any:
 
 
 def _create(operations: Any, made: Any, name: str, version: str) -> Any:
-    """Create an asset, or find what another process has created at the same time."""
-    try:
-        # The package writes to the terminal how far it has come.
-        with redirect_stderr(StringIO()):
-            return operations.create_or_update(made)
-    except ResourceExistsError:
-        return operations.get(name=name, version=version)
+    """Create an asset, or find what another process has created at the same time.
+
+    A file of it may be there as well: the answer to its upload was lost, and the package has sent it again.
+    """
+    for attempt in range(_MOST_ATTEMPTS):
+        try:
+            # The package writes to the terminal how far it has come.
+            with redirect_stderr(StringIO()):
+                return operations.create_or_update(made)
+        except ResourceExistsError:
+            found = _find(operations.get, name, version)
+            if found is not None:
+                return found
+            if attempt == _MOST_ATTEMPTS - 1:
+                raise
+    raise AssertionError  # the last attempt returns or raises
 
 
 def _taken(which: str, span: Span | None) -> StateError:

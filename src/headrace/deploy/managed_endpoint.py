@@ -17,6 +17,7 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.mgmt.core.polling.arm_polling import ARMPolling
 from azure.mgmt.monitor import MonitorManagementClient
 
+from headrace.deploy.azure_answers import PlainAnswers
 from headrace.deploy.azure_failures import azure_failures
 from headrace.deploy.base import Address, TargetSetup
 from headrace.deploy.managed_limits import TRAITS, check_managed
@@ -98,9 +99,9 @@ class ManagedEndpoint:
         """Make one step of a plan, and return when it is done; made again it does no more."""
         deployment = endpoint.find(change.deployment)
         with self._failures(change.deployment, endpoint, deployment):
-            clients = self._clients()
-            steps = ManagedSteps(clients, self._setup, Waiting(self._setup.tell), self._waits)
-            steps.make(change, endpoint)
+            waiting = Waiting(self._setup.tell)
+            steps = ManagedSteps(self._clients(), self._setup, waiting, self._waits)
+            waiting.past_hindrances(lambda: steps.make(change, endpoint), change.what)
 
     def address(self, deployment: str | None) -> Address:
         """Where requests go, with a key of the endpoint or a token of whoever asks."""
@@ -176,8 +177,11 @@ class ManagedEndpoint:
                 # Nobody sees it, see managed_assets; without it the package waits for ever for a file that was refused.
                 show_progress=True,
                 polling_interval=_LOOK_EVERY_S,
+                per_call_policies=[PlainAnswers()],
             )
-            monitor = MonitorManagementClient(credential, place.subscription)
+            monitor = MonitorManagementClient(
+                credential, place.subscription, per_call_policies=[PlainAnswers()]
+            )
             self._opened = ManagedClients(
                 ml=ml,
                 monitor=monitor,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
+
+from azure.core.exceptions import HttpResponseError, ServiceRequestError, ServiceResponseError
 
 from headrace.deploy.base import Tell
 from headrace.deploy.managed_parts import BUSY
@@ -14,6 +17,11 @@ from headrace.source import Span
 
 _LOOK_S = 1.0
 _TELL_EVERY_S = 30.0
+_THROTTLED = 429
+_MOST_THROTTLED = 8
+_LONGEST_THROTTLED_S = 60.0
+_MOST_LOST = 3
+_LOST_PAUSE_S = 0.5
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 10.0
 
 
@@ -101,6 +109,41 @@ class Waiting:
                 self._tell(f"{what}: {state}, {round(now - begun)} s")
             self._sleep(min(pause_s, max(0.0, limit_s - (now - begun))))
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    def past_hindrances(self, make: Callable[[], None], what: str) -> None:
+        """Make a step, again where Azure takes no more requests for now or a connection is lost.
+
+        Not all requests of the package are sent again by itself: none to the store of files after 429, no POST.
+
+        Args:
+            make: Makes it; made again it does no more.
+            what: What is done, for people.
+
+        Raises:
+            AzureError: It failed, or was hindered for too long.
+        """
+        for number in itertools.count(1):
+            try:
+                make()
+            except (ServiceRequestError, ServiceResponseError):
+                if number >= _MOST_LOST:
+                    raise
+                self._tell(f"{what}: the connection was lost, once more")
+                self._sleep(_LOST_PAUSE_S)
+            except HttpResponseError as error:
+                if error.status_code != _THROTTLED or number >= _MOST_THROTTLED:
+                    raise
+                self._tell(f"{what}: Azure takes no more requests for now")
+                self._sleep(_pause_s(error, number))
+            else:
+                return
+
+
+def _pause_s(error: HttpResponseError, number: int) -> float:
+    """How long to wait after the refusal of that number: as long as Azure says, within reason."""
+    headers: Mapping[str, str] = getattr(error.response, "headers", None) or {}
+    said = headers.get("Retry-After", "")
+    return min(float(said) if said.isdecimal() else 2.0**number, _LONGEST_THROTTLED_S)
 
 
 def _too_long(what: str, limit_s: float, span: Span | None) -> NoReturn:

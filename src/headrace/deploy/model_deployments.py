@@ -19,6 +19,7 @@ from azure.mgmt.cognitiveservices.models import (
     Sku,
 )
 
+from headrace.deploy.azure_answers import PlainAnswers
 from headrace.deploy.azure_failures import Doing, as_our_error, plain_message
 from headrace.deploy.base import Tell
 from headrace.deploy.model_plan import is_as_wished, quota_problem
@@ -64,7 +65,7 @@ class ModelDeployments:
         self._limit_s = limit_s
         self._credential = AzureCredential()
         self._client = CognitiveServicesManagementClient(
-            self._credential, subscription, api_version=API_VERSION
+            self._credential, subscription, api_version=API_VERSION, per_call_policies=[PlainAnswers()]
         )
 
     def find_account(self, name: str, group: str) -> ModelAccount:

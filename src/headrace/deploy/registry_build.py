@@ -23,6 +23,7 @@ from azure.core.rest import HttpRequest
 from azure.mgmt.containerregistrytasks import ContainerRegistryTasksMgmtClient
 
 from headrace import __version__
+from headrace.deploy.azure_answers import PlainAnswers
 from headrace.deploy.base import Package
 from headrace.deploy.container_app_client import Patience, is_accepted
 from headrace.deploy.container_app_template import Wire
@@ -67,7 +68,10 @@ class RegistryBuild:
     ) -> None:
         self._credential = credential
         self._client = ContainerRegistryTasksMgmtClient(
-            credential, place.subscription, user_agent=f"headrace/{__version__}"
+            credential,
+            place.subscription,
+            user_agent=f"headrace/{__version__}",
+            per_call_policies=[PlainAnswers()],
         )
         self._http = httpx2.Client(timeout=_TIMEOUT_S, follow_redirects=False)
         self._subscription = place.subscription

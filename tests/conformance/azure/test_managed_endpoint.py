@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.support.azure.messages import Request, Response
 from tests.support.azure.resources import Resource
 from tests.support.managed_target import (
     CRASHING,
@@ -584,3 +585,51 @@ def test_files_that_git_ignores_belong_to_the_flow_all_the_same(managed: Managed
         name.rpartition("/")[2] for name in managed.azure.blobs.names(service.account, service.container)
     ]
     assert names == ["flow.dag.yaml"]
+
+
+def test_files_are_uploaded_although_the_store_takes_no_more_requests_for_now(managed: Managed) -> None:
+    fault = {"method": "PUT", "path": "blob.core.windows.net", "status": 429, "headers": {"Retry-After": "0"}}
+    managed.azure.faults.add(times=2, **fault)
+    managed.deploy("blue")
+    assert managed.told.count("create deployment blue: Azure takes no more requests for now") == 2
+    assert managed.ask({}, "blue").body["flow"] == "v1"
+    managed.azure.faults.add(times=None, **fault)
+    assert code_of(managed, "create deployment", "green") == "X211"
+
+
+def test_what_is_accepted_with_another_status_and_a_date_to_wait_until_is_waited_for(
+    managed: Managed,
+) -> None:
+    managed.azure.rewrite = accepted
+    managed.deploy("blue")
+    managed.make("move traffic", after={"blue": 100})
+    assert managed.state().traffic == {"blue": 100}
+    managed.azure.faults.add(method="PUT", path="deployments/green$", fail_operation="OutOfQuota")
+    assert code_of(managed, "create deployment", "green") == "X206"
+    managed.make("delete endpoint")
+    assert not managed.state().exists
+
+
+def accepted(request: Request, response: Response) -> Response:
+    """Begins of operations are answered with 202 and a date."""
+    if "Azure-AsyncOperation" not in response.headers:
+        return response
+    headers = {name: text for name, text in response.headers.items() if name != "retry-after-ms"}
+    headers["Retry-After"] = "Sun, 01 Nov 2026 08:00:00 GMT"
+    return replace(response, status=202 if request.method == "PUT" else response.status, headers=headers)
+
+
+def test_a_file_whose_upload_was_answered_to_nobody_is_there_already(managed: Managed) -> None:
+    managed.azure.faults.add(
+        method="PUT", path="blob.core.windows.net", status=409, code="BlobAlreadyExists", times=1
+    )
+    managed.deploy("blue")
+    assert managed.ask({}, "blue").body["flow"] == "v1"
+
+
+def test_a_step_that_loses_its_connection_is_made_again(managed: Managed) -> None:
+    managed.azure.faults.add(method="POST", path="listSecrets$", drop="after")
+    managed.deploy("blue")
+    assert "create deployment blue: the connection was lost, once more" in managed.told
+    managed.azure.faults.add(method="POST", path="listSecrets$", drop="before", times=None)
+    assert code_of(managed, "create deployment", "green") == "X212"

@@ -130,6 +130,7 @@ class StandIn:
         vaults: Key vaults.
         prices: Retail prices.
         unanswered: Method and path, or host, of what nobody here answers.
+        rewrite: Changes answers that are no faults before they are sent.
     """
 
     apps: container_apps.Apps
@@ -155,6 +156,7 @@ class StandIn:
         self.group = group
         self.subscription = str(uuid.uuid4())
         self.directory = Directory(TENANT)
+        self.rewrite: Callable[[Request, Response], Response] = lambda _, response: response
         self.client = self.directory.add(secret=uuid.uuid4().hex)
         self.access = Access(self.directory)
         self.faults = Faults()
@@ -235,7 +237,7 @@ class StandIn:
                 headers=fault.headers,
             )
         else:
-            response = self._answer_well(request, fault)
+            response = self.rewrite(request, self._answer_well(request, fault))
         if fault is not None and fault.drop == "after":
             self.recording.add(request, 0)
             raise Drop
