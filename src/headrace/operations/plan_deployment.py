@@ -88,9 +88,19 @@ def _with_versions(plan: DeployPlan, flows: Sequence[DeployedFlow]) -> DeployPla
 
 
 def prepare_traffic(
-    opened: OpenDeployment, shares: Mapping[str, int], state: EndpointState | None = None
+    opened: OpenDeployment,
+    shares: Mapping[str, int],
+    state: EndpointState | None = None,
+    *,
+    is_rollback: bool = False,
 ) -> PreparedPlan:
-    """The plan that moves traffic as a person says.
+    """The plan that moves traffic as a person, or an online test, says.
+
+    Args:
+        opened: The file and its target.
+        shares: Deployment or arm to percent.
+        state: What is there; read unless given.
+        is_rollback: Whether traffic goes back, which neither the limit of a shift nor the gate holds up.
 
     Raises:
         UsageError: X143 or X150 for what is not there.
@@ -98,7 +108,7 @@ def prepare_traffic(
     """
     there = opened.target.read_state() if state is None else state
     named = {opened.named(name): share for name, share in shares.items()}
-    return _moving(opened, plan_traffic(opened.endpoint, there, named), is_rollback=False)
+    return _moving(opened, plan_traffic(opened.endpoint, there, named), is_rollback=is_rollback)
 
 
 def prepare_rollback(opened: OpenDeployment, state: EndpointState | None = None) -> PreparedPlan:

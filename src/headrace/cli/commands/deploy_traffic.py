@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import click
 
 from headrace.cli.deploy_options import (
+    JSON,
     allow_option,
     command_deployment,
     file_option,
     overlay_option,
     read_shares,
     shape_option,
+    tell_progress,
 )
 from headrace.cli.deploy_runs import run_prepared
 from headrace.cli.options import Verb
-from headrace.cli.session import Session
+from headrace.cli.session import Session, fail_usage
+from headrace.errors import ExitCode, Problem
+from headrace.operations.apply_deployment import ApplyChoice
+from headrace.operations.open_deployment import OpenDeployment
 from headrace.operations.plan_deployment import prepare_traffic
+from headrace.providers.loading import load_by_name
+
+_FOLLOWING = "headrace.operations.follow_shares"
+_ENDING = "headrace.operations.watch_ab:ending_at_signal"
+"""Reached by name: shares that a person says need no online tests."""
+
+_EVERY_S = 5.0
 
 
 @click.command(
@@ -27,11 +41,32 @@ from headrace.operations.plan_deployment import prepare_traffic
         ("Half and half", "headrace deploy traffic blue=50 green=50"),
         ("The others keep their proportions", "headrace deploy traffic green=25"),
         ("Everything at once", "headrace deploy traffic green=100 --allow shift"),
+        (
+            "The shares of an online test, again and again",
+            "headrace deploy traffic --from-test traffic.yaml --follow",
+        ),
     ),
 )
-@click.argument("shares", nargs=-1, required=True, metavar="NAME=PERCENT...")
+@click.argument("shares", nargs=-1, metavar="[NAME=PERCENT]...")
 @file_option()
 @overlay_option()
+@click.option(
+    "--from-test",
+    "test",
+    is_flag=False,
+    flag_value="",
+    metavar="[FILE]",
+    help="Take the shares of the online test of this traffic file; default that of the deployment file.",
+)
+@click.option(
+    "--follow", is_flag=True, help="With --from-test: do so with each change, until the process is stopped."
+)
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0.5),
+    metavar="SECONDS",
+    help="With --follow: time between two looks at the test; default 5.",
+)
 @allow_option()
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @shape_option()
@@ -42,6 +77,9 @@ def command(
     shares: tuple[str, ...],
     file: Path,
     environment: str | None,
+    test: str | None,
+    follow: bool,
+    every: float | None,
     allowed: tuple[str, ...],
     dry_run: bool,
     form: str,
@@ -49,17 +87,68 @@ def command(
     """Share the requests among the deployments of an endpoint.
 
     Whose share grows is looked at and asked for the answer to a sample first. Applying a file without arms leaves the
-    shares as they are; the shares of arms are those of their file.
+    shares as they are; the shares of arms are those of their file. With --from-test arms get the whole percents that
+    the online test has for them now, none once they are rolled back; requests are assigned one by one there.
     """
-    given = read_shares(shares)
+    if (test is not None) == bool(shares):
+        fail_usage(
+            "Shares are given, or taken from a test.", "Write NAME=PERCENT, or --from-test, one of them."
+        )
+    if (follow or every is not None) and test is None:
+        fail_usage("Only the shares of a test can be followed.", "Add --from-test traffic.yaml.")
+    if follow and (dry_run or form == JSON):
+        fail_usage(
+            "--follow does not end, so it takes neither --dry-run nor --format json.", "Leave one out."
+        )
     with command_deployment(session, file, environment) as opened:
-        again = opened.choice.command(f"traffic {' '.join(shares)}", is_option=True)
+        if test is None:
+            given = read_shares(shares)
+            again = opened.choice.command(f"traffic {' '.join(shares)}", is_option=True)
+            return run_prepared(
+                session,
+                opened,
+                lambda state: prepare_traffic(opened, given, state),
+                allowed=allowed,
+                again=again,
+                form=form,
+                is_dry=dry_run,
+            )
+        again = opened.choice.command(f"traffic --from-test {test}".rstrip(), is_option=True)
+        traffic = load_by_name(f"{_FOLLOWING}:find_test")(opened, Path(test) if test else None)
+        wanted = load_by_name(f"{_FOLLOWING}:SharesOfTest")(opened, traffic, opened.workspace.now())
+        if follow:
+            return _follow(session, opened, wanted, allowed, f"{again} --follow", every or _EVERY_S)
+        revision = wanted.revision()
         return run_prepared(
             session,
             opened,
-            lambda state: prepare_traffic(opened, given, state),
+            lambda state: wanted.prepare(revision, state),
             allowed=allowed,
             again=again,
             form=form,
             is_dry=dry_run,
         )
+
+
+def _follow(
+    session: Session,
+    opened: OpenDeployment,
+    wanted: object,
+    allowed: Collection[str],
+    again: str,
+    every_s: float,
+) -> int:
+    def tell(text: str, problems: Sequence[Problem]) -> None:
+        session.note(text)
+        if problems:
+            session.show_problems(*problems)
+
+    is_over = threading.Event()
+    choice = ApplyChoice(allowed=allowed, on_progress=tell_progress(session), again=again)
+    follower = load_by_name(f"{_FOLLOWING}:SharesFollower")(wanted, opened, choice, tell)
+    try:
+        with load_by_name(_ENDING)(is_over.set):
+            follower.run(is_over, every_s)
+    except KeyboardInterrupt:  # the way to stop it in a terminal: nothing went wrong
+        session.note("\nStopped. The shares stay as they are.")
+    return ExitCode.OK
