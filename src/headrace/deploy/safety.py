@@ -140,7 +140,7 @@ def _reason(
 ) -> tuple[str, Problem]:
     known = plan.endpoint.source_map
     span = known.span(pointer) if known is not None and pointer in known.values else None
-    fix = f"{fix} To do it all the same: --allow {name}"
+    fix = _or_allow(fix, name)
     return name, Problem(code=code, what=what, span=span, pointer=pointer, fix=fix)
 
 
@@ -248,7 +248,14 @@ def _of_deployments(
 
 
 def _overridable(problem: Problem, name: str) -> Problem:
-    return replace(problem, fix=f"{problem.fix or ''} To do it all the same: --allow {name}".strip())
+    return replace(problem, fix=_or_allow(problem.fix or "", name))
+
+
+def _or_allow(fix: str, name: str) -> str:
+    """The fix, and how to do without it; a fix may end in a command, which has no full stop."""
+    if not fix:
+        return f"To do it all the same: --allow {name}"
+    return f"{fix}{'' if fix.endswith('.') else '.'} To do it all the same: --allow {name}"
 
 
 def _secrets(plan: DeployPlan, findings: Findings) -> Iterator[tuple[str, Problem]]:
