@@ -123,16 +123,18 @@ def _upload(operations: Any, package: Package, make: Callable[[Package], Any], a
     """Create an asset out of a folder.
 
     What an upload left behind that was cut off before its first file is in the way of the next one: the package would
-    neither take nor replace it. The folder is then uploaded under another name.
+    neither take nor replace it. So is a file that the package sends again because the answer was lost. The folder is
+    then uploaded under another name.
     """
-    for name in (package.folder.name, f"{package.folder.name}-{uuid4().hex[:8]}"):
+    for attempt in range(_MOST_ATTEMPTS):
+        name = package.folder.name + (f"-{uuid4().hex[:8]}" if attempt else "")
         with _whole(package.folder, name) as folder:
             try:
                 return _create(operations, make(replace(package, folder=folder)), *asset)
-            except ResourceNotFoundError:
-                if name != package.folder.name:
+            except ResourceExistsError:
+                if attempt == _MOST_ATTEMPTS - 1:
                     raise
-    raise AssertionError  # the second name is new
+    raise AssertionError  # the last attempt returns or raises
 
 
 @contextmanager
@@ -160,20 +162,18 @@ def _find(get: Callable[..., Any], name: str, version: str) -> Any:
 def _create(operations: Any, made: Any, name: str, version: str) -> Any:
     """Create an asset, or find what another process has created at the same time.
 
-    A file of it may be there as well: the answer to its upload was lost, and the package has sent it again.
+    Raises:
+        ResourceExistsError: What is there is no asset, but a file of one.
     """
-    for attempt in range(_MOST_ATTEMPTS):
-        try:
-            # The package writes to the terminal how far it has come.
-            with redirect_stderr(StringIO()):
-                return operations.create_or_update(made)
-        except ResourceExistsError:
-            found = _find(operations.get, name, version)
-            if found is not None:
-                return found
-            if attempt == _MOST_ATTEMPTS - 1:
-                raise
-    raise AssertionError  # the last attempt returns or raises
+    try:
+        # The package writes to the terminal how far it has come.
+        with redirect_stderr(StringIO()):
+            return operations.create_or_update(made)
+    except ResourceExistsError:
+        found = _find(operations.get, name, version)
+        if found is None:
+            raise
+        return found
 
 
 def _taken(which: str, span: Span | None) -> StateError:
