@@ -469,6 +469,15 @@ def test_a_change_of_traffic_meets_faults(
     assert target.read_state().traffic == shares
 
 
+@pytest.mark.parametrize("path", ["listBuildSourceUploadUrl$", "scheduleRun$"])
+def test_a_registry_where_something_is_under_way_is_asked_again(ground: Ground, path: str) -> None:
+    ground.azure.faults.add(method="POST", path=path, status=409, times=2)
+    endpoint = ground.endpoint(ground.deployment("blue", "v1"))
+    target = ground.open(endpoint)
+    target.apply(step("prepare", "blue"), endpoint)
+    assert len(ground.azure.recording.find("POST", path.rstrip("$"))) == 3
+
+
 def test_a_registry_that_cannot_be_reached_is_told_without_the_signature(ground: Ground) -> None:
     blue = ground.deployment("blue", "v1")
     ground.azure.faults.add(method="PUT", path="blob.core.windows.net", status=403, times=None)

@@ -29,9 +29,17 @@ from headrace.domain.deployment import AzurePlace
 from headrace.errors import Problem, RemoteRequestError, RemoteTimeoutError
 
 _Result = TypeVar("_Result")
-_UNDER_WAY = ("operationinprogress", "conflict", "anotheroperation", "resourcebusy", "revisioninprogress")
+_UNDER_WAY = (
+    "operationinprogress",
+    "conflict",
+    "anotheroperation",
+    "resourcebusy",
+    "revisioninprogress",
+    "preempted",
+)
 _CHANGING, _DELETING = "change", "delete"
 _MOST_SENDINGS = 4
+_BUSY_S = 60.0
 _IDENTITY_VERSION = "2024-11-30"
 _GROUP_VERSION = "2025-04-01"
 
@@ -149,7 +157,9 @@ class AppClient:
 
     def list_secrets(self) -> list[Wire]:
         """The secrets of the app with their values."""
-        found = _asked_again(lambda: self._client.container_apps.list_secrets(self._group, self.name))
+        found = asked_again(
+            lambda: self._client.container_apps.list_secrets(self._group, self.name), self.patience
+        )
         return [dict(item) for item in found.as_dict().get("value") or ()]
 
     def list_replicas(self, revision: str) -> list[Wire]:
@@ -159,7 +169,9 @@ class AppClient:
 
     def log_token(self) -> str:
         """What opens the streams of logs."""
-        found = _asked_again(lambda: self._client.container_apps.get_auth_token(self._group, self.name))
+        found = asked_again(
+            lambda: self._client.container_apps.get_auth_token(self._group, self.name), self.patience
+        )
         return str(properties(found.as_dict()).get("token") or "")
 
     def find_resource(
@@ -309,11 +321,25 @@ def _is_under_way(error: HttpResponseError) -> bool:
     return error.status_code == 409 and (not code or any(part in code for part in _UNDER_WAY))
 
 
-def _asked_again(ask: Callable[[], _Result]) -> _Result:
-    """Ask with POST, which the package does not do again by itself when the connection breaks."""
-    for _ in range(_MOST_SENDINGS - 1):
+def asked_again(ask: Callable[[], _Result], patience: Patience) -> _Result:
+    """Ask with POST, which the package does not do again by itself when the connection breaks.
+
+    Args:
+        ask: Asks; asked again it does no more.
+        patience: How long is waited where something else is under way.
+
+    Raises:
+        AzureError: It was refused, or nobody was reached several times.
+    """
+    n_lost = 0
+    for passed_s in patience.looks(_BUSY_S):
         try:
             return ask()
         except (ServiceRequestError, ServiceResponseError):
-            continue
-    return ask()
+            n_lost += 1
+            if n_lost == _MOST_SENDINGS or passed_s >= _BUSY_S:
+                raise
+        except HttpResponseError as error:
+            if not _is_under_way(error) or passed_s >= _BUSY_S:
+                raise
+    raise AssertionError  # the last look returns or raises

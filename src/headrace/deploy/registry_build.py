@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError, ServiceResponseError
+from azure.core.exceptions import AzureError, HttpResponseError
 from azure.core.rest import HttpRequest
 from azure.mgmt.containerregistrytasks import ContainerRegistryTasksMgmtClient
 
 from headrace import __version__
 from headrace.deploy.azure_answers import PlainAnswers
 from headrace.deploy.base import Package
-from headrace.deploy.container_app_client import Patience, is_accepted
+from headrace.deploy.container_app_client import Patience, asked_again, is_accepted
 from headrace.deploy.container_app_template import Wire
 from headrace.domain.deployment import AzurePlace
 from headrace.errors import Problem, RemoteRequestError, RemoteTimeoutError, RemoteUnavailableError
@@ -50,7 +50,6 @@ _N_LOG_LINES = 20
 _N_RUNS = 50
 _ENDED = frozenset({"succeeded", "failed", "canceled", "error", "timeout"})
 _TAG_LENGTH = 40
-_MOST_SENDINGS = 4
 
 
 class RegistryBuild:
@@ -201,7 +200,10 @@ class RegistryBuild:
     def _build(self, package: Package, repository: str, tag: str) -> str:
         self._find_registry()
         self._tell(f"Building {repository}:{tag} in the registry {self._name}.")
-        source = _again(lambda: self._client.registries.get_build_source_upload_url(self._group, self._name))
+        source = asked_again(
+            lambda: self._client.registries.get_build_source_upload_url(self._group, self._name),
+            self._patience,
+        )
         self._upload(str(source.upload_url), tar_bytes(package.folder))
         request = {
             "type": "DockerBuildRequest",
@@ -225,7 +227,9 @@ class RegistryBuild:
     def _schedule(self, request: Wire) -> str:
         registries: Any = self._client.registries
         try:
-            run = _again(lambda: registries.schedule_run(self._group, self._name, request)).as_dict()
+            run = asked_again(
+                lambda: registries.schedule_run(self._group, self._name, request), self._patience
+            ).as_dict()
         except HttpResponseError as error:
             if not is_accepted(error) or error.response is None:
                 raise
@@ -280,23 +284,15 @@ class RegistryBuild:
 
     def _log(self, run_id: str) -> list[str]:
         try:
-            link = _again(lambda: self._client.runs.get_log_sas_url(self._group, self._name, run_id)).log_link
+            link = asked_again(
+                lambda: self._client.runs.get_log_sas_url(self._group, self._name, run_id), self._patience
+            ).log_link
             response = self._http.get(str(link))
             response.raise_for_status()
         except (httpx2.HTTPError, AzureError):
             return []
         lines = [line.rstrip() for line in response.text.splitlines() if line.strip()]
         return lines[-_N_LOG_LINES:]
-
-
-def _again(ask: Callable[[], Any]) -> Any:
-    """Ask with POST, which the package does not do again by itself when the connection breaks."""
-    for _ in range(_MOST_SENDINGS - 1):
-        try:
-            return ask()
-        except (ServiceRequestError, ServiceResponseError):
-            continue
-    return ask()
 
 
 def _output(run: Wire, repository: str, tag: str) -> str | None:
