@@ -146,7 +146,7 @@ DEPLOY_CODES: Mapping[str, Entry] = {
     "X163": Entry(
         "replaced-in-place",
         "A deployment that would be replaced while it answers",
-        "On this target a deployment that is changed does not answer reliably meanwhile; versions take turns instead.",
+        "What it changes to would get its requests untried, and on some targets nobody answers them reliably meanwhile.",
     ),
     "X164": Entry(
         "last-healthy",

@@ -70,8 +70,8 @@ class Traits:
     Attributes:
         can_mirror: Whether requests can be copied to a deployment.
         scales_to_zero: Whether 0 copies are possible.
-        replaces_in_place: Whether a changed deployment takes the place of the one before only once it is ready, so
-            that a deployment with traffic may change.
+        replaces_in_place: Whether a changed deployment takes the place of the one before only once it is ready; it
+            answers all requests of that place from then on.
         longest_timeout_s: The longest that a request may take, seconds.
         most_deployments: Behind one endpoint.
     """

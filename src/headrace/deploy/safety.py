@@ -215,12 +215,13 @@ def _in_place(plan: DeployPlan, traits: Traits) -> Iterator[tuple[str, Problem]]
     for change in plan.changes:
         found = plan.state.find(change.deployment)
         share = plan.state.traffic.get(change.deployment, 0)
-        if change.action != "update deployment" or found is None or not share or traits.replaces_in_place:
+        if change.action != "update deployment" or found is None or not share:
             continue
         is_same = isinstance(change.after, Mapping) and change.after.get("spec") == found.spec
         if is_same or found.health in DEAD:
             continue
-        what = f"{change.deployment} answers {share} % of the requests and would be replaced while it does."
+        gap = "before it was tried out" if traits.replaces_in_place else "while it is replaced"
+        what = f"{change.deployment} answers {share} % of the requests, and what it changes to would get them {gap}."
         fix = "Add an arm for the new version, or move its traffic to others first; without arms versions take turns."
         yield _reason(plan, IN_PLACE, "X163", what, fix, change.pointer)
 

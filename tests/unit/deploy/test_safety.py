@@ -98,12 +98,14 @@ def test_nothing_unhealthy_gets_more_requests() -> None:
     assert names(plan_traffic(FIRST, state, {"mini": 10})) == []
 
 
-def test_what_answers_is_replaced_only_where_the_target_can_do_that() -> None:
+def test_what_answers_is_not_replaced_by_what_nobody_has_tried_out() -> None:
     state = a_state(a_copy("few-shot", version=2), a_copy("mini"), few_shot=50, mini=50)
     made = plan(two_arms(50, 50), state)
 
     assert names(made) == ["in-place"]
-    assert names(made, traits=replace(TRAITS, replaces_in_place=True)) == []
+    assert names(made, traits=replace(TRAITS, replaces_in_place=True)) == ["in-place"]
+    unasked = a_state(a_copy("few-shot", version=2), a_copy("mini"), mini=100)
+    assert names(plan(two_arms(0, 100), unasked)) == []
     failed = a_state(a_copy("few-shot", version=2, health="failed"), a_copy("mini"), few_shot=50, mini=50)
     assert names(plan(two_arms(50, 50), failed)) == []
 
