@@ -146,7 +146,7 @@ DEPLOY_CODES: Mapping[str, Entry] = {
     "X163": Entry(
         "replaced-in-place",
         "A deployment that would be replaced while it answers",
-        "What it changes to would get its requests untried, and on some targets nobody answers them reliably meanwhile.",
+        "What it changes to would get its requests untried, and on some targets nobody answers them meanwhile.",
     ),
     "X164": Entry(
         "last-healthy",
