@@ -64,6 +64,7 @@ from tests.support.deployment_cases import (
     unsafe_case,
 )
 from tests.support.evidence import a_traffic, an_exposure
+from tests.support.job_cases import job_case
 from tests.support.local_cases import local_case
 from tests.support.managed_cases import managed_case
 from tests.support.model_cases import model_problems
@@ -283,6 +284,7 @@ ACTIONS: dict[str, Action] = {
     "deploy_apply": apply_case,
     "deploy_command": command_case,
     "managed": managed_case,
+    "jobs": job_case,
     "local": local_case,
     "azure_source": azure_source_problems,
 }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.deploy import base as deploy
-from headrace.operations import deploy_models, line_runners, serve_model, track_comparison
+from headrace.operations import deploy_models, job_runner, line_runners, serve_model, track_comparison
 from headrace.providers import registry as providers
 from headrace.serving import callers, server
 from headrace.store import opening
@@ -24,6 +24,7 @@ ADAPTERS = (
     callers.OPEN_TOKEN_CHECK,
     server._FAST_HTTP,
     *deploy.TARGETS.values(),
+    job_runner.COMMAND_JOBS,
     deploy_models.MODELS,
     deploy_models.SERVERLESS,
 )

@@ -321,8 +321,8 @@ def on_option() -> Callable[[Any], Any]:
     """``--on``: whose processes run the lines."""
     return click.option(
         "--on",
-        metavar="ray|ray://HOST:PORT",
-        help="Run lines with Ray: in one that is started here, or in a cluster.",
+        metavar="ray|ray://HOST:PORT|azureml://…",
+        help="Run lines with Ray, in one that is started here or in a cluster; or as jobs of Azure Machine Learning.",
     )
 
 

@@ -395,4 +395,25 @@ DEPLOY_CODES: Mapping[str, Entry] = {
         "A deployment of a model that was refused or failed",
         "The message is that of the service.",
     ),
+    "X321": Entry(
+        "no-job-place",
+        "No place for jobs",
+        "Lines are run by jobs of a workspace of Azure Machine Learning, on a compute cluster of it.",
+    ),
+    "X322": Entry(
+        "not-in-jobs",
+        "Something that jobs cannot do",
+        "What a job is submitted with can be read by everybody who can read the job, so no keys are sent. A job knows "
+        "neither what the other jobs spend nor the cache.",
+    ),
+    "X323": Entry(
+        "jobs-lost",
+        "A line that two jobs left without a result",
+        "What a job leaves undone is submitted once more; a line that is missing then has failed.",
+    ),
+    "X324": Entry(
+        "job-cancelled",
+        "A job was cancelled",
+        "Somebody wants it to end, so it is not submitted again; its lines stay unrecorded.",
+    ),
 }

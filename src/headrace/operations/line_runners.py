@@ -24,9 +24,19 @@ from headrace.engine.runtime import PreparedFlow
 from headrace.engine.shards import PendingLine, ShardRunner
 from headrace.engine.worker_process import WorkerCommand, open_worker_process
 from headrace.errors import Problem, UsageError
+from headrace.operations.job_runner import (
+    ON_PROPERTY,
+    SIZE_PROPERTY,
+    JobsWanted,
+    check_jobs,
+    is_jobs,
+    open_jobs,
+)
 from headrace.operations.line_worker import CacheAsked, WorkerSetup
 from headrace.operations.prepare_flow import FlowChoice, LoadedFlow
+from headrace.operations.served_sources import find_served_file
 from headrace.operations.work_lines import command
+from headrace.operations.work_shard import ShardSetup
 from headrace.operations.workspace import Workspace
 from headrace.providers.loading import load_optional
 from headrace.providers.turns import current_lane
@@ -55,7 +65,7 @@ class Where:
     on: str | None = None
 
 
-HERE = Where()
+HERE: Where = Where()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,12 +75,16 @@ class Spread:
     Attributes:
         workers: Processes; 0 for none, or with Ray for as many as it has processors.
         max_concurrency: Lines in flight at once, in all of them together.
-        on: Whose processes they are: ``ray`` or ``ray://host:port``; ``None`` for our own.
+        on: Whose processes they are: ``ray``, ``ray://host:port`` or ``azureml://…``; ``None`` for our own.
+        shard_size: Lines of one job; 0 where no jobs run them.
+        n_jobs: How many there are.
     """
 
     workers: int
     max_concurrency: int
     on: str | None = None
+    shard_size: int = 0
+    n_jobs: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +109,22 @@ def make_spread(
     n_at_once = max_concurrency or loaded.max_concurrency
     n_workers = loaded.workers if workers is None else workers
     return Spread(workers=min(n_workers, n_at_once), max_concurrency=n_at_once, on=on)
+
+
+def make_job_spread(
+    loaded: LoadedFlow, max_concurrency: int | None, properties: Mapping[str, Any], n_lines: int
+) -> Spread:
+    """The jobs that are noted among the properties of a run; all are in flight, and the cluster lets them wait."""
+    size = properties[SIZE_PROPERTY]
+    n_jobs = max(ceil(n_lines / size), 1)
+    n_at_once = ceil((max_concurrency or loaded.max_concurrency) / n_jobs)
+    return Spread(
+        workers=n_jobs,
+        max_concurrency=n_at_once * n_jobs,
+        on=properties[ON_PROPERTY],
+        shard_size=size,
+        n_jobs=n_jobs,
+    )
 
 
 class _Returned:
@@ -132,14 +162,21 @@ def _stays_there() -> Problem:
     )
 
 
-def check_on(on: str | None) -> None:
+def check_on(on: str | None, *, takes_jobs: bool = False) -> None:
     """Refuse processes that cannot be had, before a run is made.
 
     Raises:
-        UsageError: C507 for a word that is not known, C505 when Ray is not installed.
+        UsageError: C507 for a word that is not known, C505 when Ray is not installed; X321 for jobs without a place.
     """
     if on is None:
         return
+    if is_jobs(on) and takes_jobs:
+        check_jobs(on)
+        return
+    if is_jobs(on):
+        _refuse(
+            "Jobs of Azure Machine Learning run single runs.", "Give --on azureml://… to headrace run create."
+        )
     if on != "ray" and not on.startswith("ray://"):
         _refuse(f"--on does not know {on!r}.", "Give ray, or ray://HOST:PORT.")
     with process_environment(_RAY_ENVIRONMENT):
@@ -163,6 +200,10 @@ async def open_runner(
     """
     if not spread.workers and spread.on is None:
         yield Running(runner=None, n_shards=spread.max_concurrency)
+        return
+    if spread.shard_size:
+        async with _open_jobs(workspace, choice, loaded, flow, spread, cached) as running:
+            yield running
         return
     setup = WorkerSetup(
         settings=workspace.settings,
@@ -231,6 +272,32 @@ async def _open_ray(
         async with pool:
             size = min(_SHARD_ROUNDS * n_at_once, _LARGEST_SHARD)
             yield Running(runner=pool, n_shards=cluster.n_workers, shard_size=size)
+
+
+@asynccontextmanager
+async def _open_jobs(
+    workspace: Workspace,
+    choice: FlowChoice,
+    loaded: LoadedFlow,
+    flow: PreparedFlow,
+    spread: Spread,
+    cached: CacheAsked,
+) -> AsyncIterator[Running]:
+    """Jobs of Azure Machine Learning; each has a part of the lines, settled by their numbers."""
+    arm = choice.arm
+    setup = ShardSetup(
+        file=find_served_file(choice.cwd / choice.path).name,
+        arm=replace(arm, variant=None) if arm is not None else None,
+        overrides=choice.overrides,
+        init=choice.init,
+        attributes=flow.attributes,
+        lane=current_lane.get(),
+        run=cached.run,
+        n_at_once=spread.max_concurrency // spread.n_jobs,
+    )
+    wanted = JobsWanted(on=spread.on or "", choice=choice, run=cached.run, setup=setup)
+    async with open_jobs(workspace, wanted, _Returned(workspace, flow).accept) as runner:
+        yield Running(runner=runner, n_shards=spread.n_jobs, shard_size=spread.shard_size)
 
 
 def _check_setup(setup: WorkerSetup) -> None:

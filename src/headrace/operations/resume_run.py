@@ -16,8 +16,9 @@ from headrace.formats.multimedia import place_images
 from headrace.operations.cache_nodes import find_cached_nodes
 from headrace.operations.execute_run import RunWork, execute_run, started, taken_over
 from headrace.operations.finished_lines import find_finished
+from headrace.operations.job_runner import ON_PROPERTY, is_jobs, job_properties, refuse_choice
 from headrace.operations.keep_version import find_flow_change
-from headrace.operations.line_runners import check_on, make_spread
+from headrace.operations.line_runners import Spread, check_on, make_job_spread, make_spread
 from headrace.operations.prepare_flow import FlowChoice, LoadedFlow
 from headrace.operations.run_batch import check_price, check_resumable, recorded_arm
 from headrace.operations.run_lines import make_lines
@@ -34,7 +35,8 @@ class ResumeRequest:
         environment_variables: Those that the run was given when it was made; their values are not recorded.
         max_concurrency: Lines in flight at once.
         workers: Processes that run the lines, 0 for none.
-        on: Whose processes they are: ``ray`` or ``ray://host:port``; ``None`` for our own.
+        on: Whose processes they are: ``ray``, ``ray://host:port`` or, for jobs, ``azureml://…``; ``None`` for where the
+            run was so far, if that is jobs, else for our own.
         retries_failed: Run the lines that have failed again as well.
         cap: What the run may spend, with what it has spent already.
     """
@@ -60,7 +62,7 @@ def resume_run(workspace: Workspace, request: ResumeRequest, on_event: OnEvent |
         KeyboardInterrupt: After the run was interrupted again and closed.
         StateError: The store failed; what was committed stays.
     """
-    check_on(request.on)
+    check_on(request.on, takes_jobs=True)
     name, given = request.name, request.environment_variables
     base = workspace.store.read_run(name)
     spec = base.spec
@@ -99,10 +101,28 @@ def resume_run(workspace: Workspace, request: ResumeRequest, on_event: OnEvent |
             lines=lines,
             finished=finished,
             cached=find_cached_nodes(workspace, loaded, repeat=spec.repeat, only=spec.sources),
-            spread=make_spread(loaded, request.max_concurrency, request.workers, request.on),
+            spread=_spread(workspace, request, spec, choice, loaded, len(lines)),
             spending=_spent(base, request.cap, loaded),
         )
         return execute_run(workspace, work, hear)
+
+
+def _spread(
+    workspace: Workspace,
+    request: ResumeRequest,
+    spec: RunSpec,
+    choice: FlowChoice,
+    loaded: LoadedFlow,
+    n_lines: int,
+) -> Spread:
+    """Where the lines that are left are run: where jobs have run the run so far, those go on unless it is said."""
+    on = request.on or spec.properties.get(ON_PROPERTY)
+    if not isinstance(on, str) or not is_jobs(on):
+        return make_spread(loaded, request.max_concurrency, request.workers, request.on)
+    check_on(on, takes_jobs=True)
+    refuse_choice(workspace, choice, is_limited=request.cap is not None, wants_cache=bool(spec.sources))
+    noted = {**job_properties(on, n_lines, None), **spec.properties, ON_PROPERTY: on}
+    return make_job_spread(loaded, request.max_concurrency, noted, n_lines)
 
 
 def _spent(base: Run, cap: Cap | None, loaded: LoadedFlow) -> Spending | None:

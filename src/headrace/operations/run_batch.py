@@ -27,8 +27,9 @@ from headrace.formats.run_folder import OUTPUT_PATH
 from headrace.operations.cache_nodes import CachedNodes, find_cached_nodes
 from headrace.operations.execute_run import RunWork, execute_run, line_event, started
 from headrace.operations.finished_lines import FinishedLines, find_finished, still_running, take_over
+from headrace.operations.job_runner import is_jobs, job_properties, refuse_choice
 from headrace.operations.keep_version import keep_data_version, keep_flow_version
-from headrace.operations.line_runners import check_on, make_spread
+from headrace.operations.line_runners import check_on, make_job_spread, make_spread
 from headrace.operations.prepare_flow import FlowChoice, LoadedFlow
 from headrace.operations.read_version import FlowSnapshot, read_snapshot
 from headrace.operations.recorded_choices import asked_models, variant_text
@@ -68,7 +69,7 @@ class RunRequest:
             request.
         max_concurrency: Lines in flight at once; ``None`` for what the flow or the settings say.
         workers: Processes that run the lines, 0 for none; ``None`` likewise.
-        on: Whose processes they are: ``ray`` or ``ray://host:port``; ``None`` for our own.
+        on: Whose processes they are: ``ray``, ``ray://host:port`` or, for jobs, ``azureml://…``; ``None`` for our own.
         runs_folder: The setting ``run.output_path``: the run will be written into a folder of its name there, which is
             noted among its properties. Nothing is written by running alone.
         judgement: See :class:`~headrace.domain.run.RunSpec`.
@@ -118,7 +119,7 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
         UsageError: Unknown base run, taken name, unknown variant or model.
         StateError: The store failed; what was committed stays.
     """
-    check_on(request.on)
+    check_on(request.on, takes_jobs=request.experiment is None)
     request = replace(request, flow=chosen_flow(workspace, request.flow))
     base = workspace.store.read_run(request.resume_from) if request.resume_from is not None else None
     if base is not None:
@@ -138,6 +139,7 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
         )
         workspace.warn(loaded.warnings)
         check_price(request.spending, loaded)
+        request = _with_jobs(workspace, request, choice, len(lines))
         finished = _find_finished(workspace, base, loaded, lines)
         spec = make_spec(
             workspace, request, loaded.flow, arm, flow_path=flow_path, data_path=data_path, dataset=dataset
@@ -159,11 +161,27 @@ def create_run(workspace: Workspace, request: RunRequest, on_event: OnEvent | No
             lines=lines,
             finished=finished,
             cached=cached,
-            spread=make_spread(loaded, request.max_concurrency, request.workers, request.on),
+            spread=make_spread(loaded, request.max_concurrency, request.workers, request.on)
+            if not is_jobs(request.on)
+            else make_job_spread(loaded, request.max_concurrency, request.properties, len(lines)),
             spending=request.spending,
             is_followed=request.is_followed,
         )
         return execute_run(workspace, work, hear)
+
+
+def _with_jobs(workspace: Workspace, request: RunRequest, choice: FlowChoice, n_lines: int) -> RunRequest:
+    """The same, with its jobs noted, where jobs run it. They have no store, and so no cache.
+
+    Raises:
+        UsageError: X322 for what jobs cannot do.
+    """
+    if request.on is None or not is_jobs(request.on):
+        return request
+    is_limited, wants_cache = request.spending is not None, request.cache.is_on is True
+    refuse_choice(workspace, choice, is_limited=is_limited, wants_cache=wants_cache)
+    noted = job_properties(request.on, n_lines, request.workers)
+    return replace(request, properties={**request.properties, **noted}, cache=CacheChoice(is_on=False))
 
 
 def cached_nodes(workspace: Workspace, request: RunRequest, loaded: LoadedFlow) -> CachedNodes:

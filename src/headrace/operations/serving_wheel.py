@@ -23,6 +23,9 @@ LEFT_OUT = ("headrace.cli", "headrace.evaluation", "headrace.deploy")
 START = "headrace.operations.served_app"
 """The module that an image starts with."""
 
+JOB = "headrace.operations.work_shard"
+"""The module that a job starts with, in the same image."""
+
 VERSION = f"{__version__}+serving"
 """Tells it apart from the whole headrace, and is that version where a requirement asks for it."""
 
@@ -84,7 +87,7 @@ def serving_modules(root: Path) -> dict[str, Path]:
     texts = {name: path.read_text(encoding="utf-8") for name, path in files.items()}
     imported = {name: frozenset(_imports(text, files)) for name, text in texts.items()}
     out_of_bounds = _needing_what_is_left_out(imported)
-    roots = [START, *(name for name in files if name.startswith("headrace.serving"))]
+    roots = [START, JOB, *(name for name in files if name.startswith("headrace.serving"))]
     roots += [target.partition(":")[0] for names in SERVED.values() for target in names.values()]
     found: set[str] = set()
     while roots:

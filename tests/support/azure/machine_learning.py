@@ -69,14 +69,14 @@ class MachineLearning:
         with self.lock:
             self.counts[name, kind] = self.counts.get((name, kind), 0) + 1
 
-    def files_of(self, prefix: str, target: Path) -> None:
+    def files_of(self, prefix: str, target: Path, container: str = "") -> None:
         """Write the blobs below a prefix into a folder."""
-        blobs = self.azure.blobs
-        for name in blobs.names(self.account, self.container):
-            if name == prefix or name.startswith(prefix.rstrip("/") + "/"):
+        blobs, container = self.azure.blobs, container or self.container
+        for name in blobs.names(self.account, container):
+            if not prefix or name == prefix or name.startswith(prefix.rstrip("/") + "/"):
                 path = target / name[len(prefix.rstrip("/")) :].lstrip("/")
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(blobs.read(self.account, self.container, name))
+                path.write_bytes(blobs.read(self.account, container, name))
 
     def stop(self) -> None:
         for running in list(self.containers.values()):

@@ -48,6 +48,7 @@ from tests.support.azure import (
     blob,
     cognitive_services,
     container_apps,
+    jobs,
     machine_learning,
     prices,
     registry,
@@ -75,6 +76,7 @@ PROVIDERS = (
     registry,
     container_apps,
     cognitive_services,
+    jobs,
 )
 """Modules whose ``register`` adds what they answer."""
 
@@ -127,6 +129,7 @@ class StandIn:
         registries: Container registries with their images.
         directory: Who there is.
         blobs: Storage accounts.
+        jobs: Command jobs, and what runs for them.
         vaults: Key vaults.
         prices: Retail prices.
         unanswered: Method and path, or host, of what nobody here answers.
@@ -139,6 +142,7 @@ class StandIn:
     vaults: vault.Vaults
     prices: prices.Prices
     cognitive_services: cognitive_services.CognitiveServices
+    jobs: jobs.Jobs
     machine_learning: machine_learning.MachineLearning
 
     def __init__(
