@@ -186,6 +186,10 @@ def test_a_compute_that_is_not_there(azure: StandIn, project: Path, workspace: W
     with pytest.raises(RemoteRequestError) as raised:
         create_run(workspace, request(project, "there", on=place(azure, "gpu")))
     assert "gpu" in raised.value.problems[0].what
+    elsewhere = place(azure).replace("workspaces/ws", "workspaces/elsewhere")
+    with pytest.raises(RemoteRequestError) as raised:
+        create_run(workspace, request(project, "elsewhere", on=elsewhere))
+    assert "elsewhere" in raised.value.problems[0].what
 
 
 def test_what_would_be_sent_where_others_read_it_is_refused(

@@ -97,10 +97,8 @@ class CommandJobs:
             try:
                 status: Any = self._client.jobs.get(name).status
                 return str(getattr(status, "value", status))  # an enumeration that prints its own name
-            except ResourceNotFoundError as error:
-                if "job" in str(error).lower():
-                    return None
-                raise
+            except ResourceNotFoundError:  # where the workspace is missing, submitting says so
+                return None
 
     def submit(self, job: Job) -> None:
         """Submit a job, unless it has been submitted."""
