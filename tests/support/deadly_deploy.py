@@ -6,8 +6,10 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
+import pytest
 from azure.core.pipeline.transport import RequestsTransport
 
 from headrace.cli.main import run_command_line
@@ -16,23 +18,41 @@ _WRITES = ("PUT", "POST", "PATCH", "DELETE")
 _ONLY_READ = ("/listsecrets", "/listkeys", "/getlogs", "/token")
 
 
-def main() -> int:
-    """Die right after the answer to that write came, before anybody has seen it."""
-    last, count, lock = int(sys.argv[1]), 0, threading.Lock()
+class Killed(BaseException):
+    """Raised in place of a death, where the process has to go on."""
+
+
+def deadly_send(last: int, die: Callable[[], None]) -> Callable[..., Any]:
+    """A ``send`` of transports that dies right after the answer to a write came, before anybody has seen it.
+
+    Args:
+        last: Number of that write, from 1.
+        die: Dies; called again for every request that comes later.
+    """
+    count, is_dead, lock = 0, False, threading.Lock()
     send = RequestsTransport.send
 
     def deadly(self: Any, request: Any, **options: Any) -> Any:
-        nonlocal count
+        nonlocal count, is_dead
+        if is_dead:
+            die()
         answer = send(self, request, **options)
         path = request.url.partition("?")[0].lower()
         if request.method in _WRITES and not path.endswith(_ONLY_READ):
             with lock:
                 count += 1
-                if count == last:
-                    os.kill(os.getpid(), signal.SIGKILL)
+                is_dead = count >= last
+            if is_dead:
+                die()
         return answer
 
-    RequestsTransport.send = deadly  # type: ignore[method-assign]
+    return deadly
+
+
+def main() -> int:
+    """Die after that write."""
+    send = deadly_send(int(sys.argv[1]), lambda: os.kill(os.getpid(), signal.SIGKILL))
+    pytest.MonkeyPatch().setattr(RequestsTransport, "send", send)
     return run_command_line(["deploy", *sys.argv[2:]])
 
 

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from azure.core.pipeline.transport import RequestsTransport
 from tests.support.azure.messages import Request, Response
 from tests.support.azure.resources import Resource
+from tests.support.deadly_deploy import Killed, deadly_send
 from tests.support.managed_target import (
     CRASHING,
     MUTE,
@@ -633,3 +635,34 @@ def test_a_step_that_loses_its_connection_is_made_again(managed: Managed) -> Non
     assert "create deployment blue: the connection was lost, once more" in managed.told
     managed.azure.faults.add(method="POST", path="listSecrets$", drop="before", times=None)
     assert code_of(managed, "create deployment", "green") == "X212"
+
+
+def test_a_deployment_is_made_wherever_an_earlier_command_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n_writes in range(1, 30):
+        folder = tmp_path / str(n_writes)
+        folder.mkdir()
+        with monkeypatch.context() as patch, managed_target(folder, patch) as managed:
+            with_deployments(managed, a_deployment("blue", image=""))
+            if not is_killed(managed, n_writes):
+                break
+            managed.deploy("blue")
+            assert [item.health for item in managed.state().deployments] == ["healthy"]
+            assert managed.ask({"a": 1}, "blue").body["flow"] == "v1"
+    assert n_writes > 8
+
+
+def is_killed(managed: Managed, n_writes: int) -> bool:
+    """Whether a command that deploys is killed after that many writes, which it would have gone beyond."""
+
+    def die() -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RequestsTransport, "send", deadly_send(n_writes, die))
+        try:
+            managed.deploy("blue")
+        except Killed:
+            return True
+    return False
