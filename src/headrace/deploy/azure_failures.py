@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from azure.core.exceptions import (
     AzureError,
+    DeserializationError,
     HttpResponseError,
     ServiceRequestError,
     ServiceResponseError,
@@ -168,8 +169,8 @@ def azure_failures(
 
 def _raised() -> tuple[type[Exception], ...]:
     """What Azure's packages raise; ``azure-ai-ml`` lets through what its schema library finds wrong."""
-    schema_library = sys.modules.get("marshmallow")
-    return (AzureError, schema_library.ValidationError) if schema_library is not None else (AzureError,)
+    library = sys.modules.get("marshmallow")
+    return (AzureError, DeserializationError, *((library.ValidationError,) if library is not None else ()))
 
 
 def as_our_error(error: Exception, doing: Doing) -> HeadraceError:
@@ -182,6 +183,8 @@ def as_our_error(error: Exception, doing: Doing) -> HeadraceError:
         return _make_other(fault, doing)
     if isinstance(error, ServiceRequestError | ServiceResponseError):
         return _make_unreachable(fault, doing)
+    if isinstance(error, DeserializationError):
+        return _make_failed(fault, doing)
     return _make_refused(fault, doing)
 
 

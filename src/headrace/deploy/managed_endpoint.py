@@ -124,8 +124,13 @@ class ManagedEndpoint:
         clients = self._clients()
         if endpoint_settings(current)["authentication"] == "entra":
             return str(clients.credential.get_token(_DATA_SCOPE).token)
-        keys: Any = clients.ml.online_endpoints.get_keys(clients.name)
-        return str(getattr(keys, "primary_key", None) or getattr(keys, "access_token", ""))
+        found: list[Any] = []
+        Waiting(self._setup.tell).past_hindrances(
+            lambda: found.append(clients.ml.online_endpoints.get_keys(clients.name)),
+            "the key of the endpoint",
+            passing=(409, 429),  # nothing is changed, so busy passes as well
+        )
+        return str(getattr(found[0], "primary_key", None) or getattr(found[0], "access_token", ""))
 
     def read_logs(self, deployment: str, n_lines: int) -> Iterator[str]:
         """The last lines that the server of a deployment has written."""

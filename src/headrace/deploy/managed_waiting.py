@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -110,7 +110,9 @@ class Waiting:
             self._sleep(min(pause_s, max(0.0, limit_s - (now - begun))))
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
-    def past_hindrances(self, make: Callable[[], None], what: str) -> None:
+    def past_hindrances(
+        self, make: Callable[[], None], what: str, passing: Collection[int] = (_THROTTLED,)
+    ) -> None:
         """Make a step, again where Azure takes no more requests for now or a connection is lost.
 
         Not all requests of the package are sent again by itself: none to the store of files after 429, no POST.
@@ -118,6 +120,7 @@ class Waiting:
         Args:
             make: Makes it; made again it does no more.
             what: What is done, for people.
+            passing: The statuses that pass by themselves.
 
         Raises:
             AzureError: It failed, or was hindered for too long.
@@ -131,7 +134,7 @@ class Waiting:
                 self._tell(f"{what}: the connection was lost, once more")
                 self._sleep(_LOST_PAUSE_S)
             except HttpResponseError as error:
-                if error.status_code != _THROTTLED or number >= _MOST_THROTTLED:
+                if error.status_code not in passing or number >= _MOST_THROTTLED:
                     raise
                 self._tell(f"{what}: Azure takes no more requests for now")
                 self._sleep(_pause_s(error, number))

@@ -9,7 +9,7 @@ from typing import Any
 
 import marshmallow
 import pytest
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import DeserializationError, HttpResponseError
 from azure.identity import EnvironmentCredential
 from tests.support.azure import StandIn
 from tests.support.azure.things import Things, register
@@ -204,6 +204,13 @@ def test_what_azure_ml_refuses_before_it_asks_is_plain_text(tmp_path: Path) -> N
     assert problem.code == "X210"
     said = '{ "instance_count": [ "Not a valid integer." ] }'
     assert problem.what == f"Azure refuses deployment blue: {said}"
+
+
+def test_an_answer_that_cannot_be_read_is_a_failure_of_azure() -> None:
+    wished, _ = endpoint()
+    with pytest.raises(HeadraceError) as raised, azure_failures("endpoint triage", wished):
+        raise DeserializationError("no date: 32.13.")
+    assert problem_of(raised.value).code == "X215"
 
 
 def test_what_its_schema_library_finds_is_caught_as_well() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import pytest
+from azure.core.exceptions import HttpResponseError
 
 from headrace.deploy.managed_waiting import Waiting
 from headrace.errors import RemoteTimeoutError
@@ -79,3 +80,32 @@ def test_waiting_for_others_has_an_end() -> None:
     with pytest.raises(RemoteTimeoutError):
         Waiting(lambda _: None, clock=clock, sleep=clock.sleep).until_quiet(lambda: "updating", "x", 5)
     assert clock.now == 5
+
+
+def refusals(*statuses: int) -> list[HttpResponseError]:
+    made = [HttpResponseError("not now") for _ in statuses]
+    for error, status in zip(made, statuses, strict=True):
+        error.status_code = status
+    return made
+
+
+def test_a_question_is_asked_again_where_somebody_else_is_at_work() -> None:
+    clock, left = Clock(), refusals(409, 429)
+
+    def ask() -> None:
+        if left:
+            raise left.pop(0)
+
+    Waiting(lambda _: None, clock=clock, sleep=clock.sleep).past_hindrances(ask, "the key", (409, 429))
+    assert clock.slept == [2.0, 4.0]
+
+
+def test_a_change_is_not_made_again_where_it_conflicts() -> None:
+    clock, (conflict,) = Clock(), refusals(409)
+
+    def change() -> None:
+        raise conflict
+
+    with pytest.raises(HttpResponseError):
+        Waiting(lambda _: None, clock=clock, sleep=clock.sleep).past_hindrances(change, "blue")
+    assert clock.slept == []
