@@ -16,10 +16,13 @@ from tests.support.azure.registry import add_registry
 from tests.support.azure.subscriptions import add_identity, assign_role
 from tests.support.container_app_target import APP, Ground, bring, made, make_ground, step, write_flow
 
+from headrace.deploy.apply import Applied, Applying, apply_plan
 from headrace.deploy.container_app_template import KEY_SECRET
-from headrace.domain.deployment import PREVIOUS_TAG, Probe, Scale, Setting, render_previous
+from headrace.deploy.plan import plan_deployment
+from headrace.domain.deployment import PREVIOUS_TAG, Probe, Scale, Setting, Size, render_previous
 from headrace.errors import (
     AccessDeniedError,
+    Problem,
     RemoteRequestError,
     RemoteTimeoutError,
     RemoteUnavailableError,
@@ -486,3 +489,104 @@ def test_a_registry_that_cannot_be_reached_is_told_without_the_signature(ground:
         target.apply(step("prepare", "blue", made(blue)), ground.endpoint(blue))
     assert raised.value.problems[0].code == "X276"
     assert "sig=" not in str(raised.value.problems)
+
+
+def apply(target: Any, endpoint: Any, ask: Any = lambda *_: None) -> Applied:
+    """Plan and apply."""
+
+    def plan(state: Any) -> Any:
+        return plan_deployment(endpoint, state, runtime="headrace", traits=target.traits)
+
+    return apply_plan(plan(target.read_state()), Applying(target=target, ask=ask, replan=plan))
+
+
+def done(applied: Applied) -> list[str]:
+    return [f"{change.action} {change.deployment}".strip() for change in applied.changes]
+
+
+def refuse(*_: Any) -> None:
+    raise RemoteRequestError(Problem(code="P705", what="It answered 500."))
+
+
+def test_an_arm_with_all_requests_is_tried_out_before_its_new_version_gets_one(ground: Ground) -> None:
+    first = ground.endpoint(ground.deployment("blue", "v1", traffic_percent=100))
+    target = ground.open(first)
+    apply(target, first)
+    old = target.read_state().find("blue").revision
+    second = ground.endpoint(ground.deployment("blue", "v2", traffic_percent=100))
+    heard: list[tuple[str, str]] = []
+
+    def ask_both(name: str, _: Any) -> None:
+        heard.append(
+            tuple(ask(target.address(there)).json()["answer"] for there in (name, None))  # type: ignore[arg-type]
+        )
+
+    with pytest.raises(RemoteRequestError, match="the one before goes on with its 100 %"):
+        apply(target, second, refuse)
+    state = target.read_state()
+    blue = state.find("blue")
+    assert (blue.revision, blue.version, blue.tried.version) == (old, "triage@v1", "triage@v2")
+    assert state.traffic == {"blue": 100}
+
+    again = apply(target, second, ask_both)
+    assert done(again) == ["smoke test blue", "move traffic"]
+    assert heard == [("v2 hi", "v1 hi")]
+    assert ask(target.address(None)).json() == {"answer": "v2 hi"}
+    state = target.read_state()
+    assert (state.find("blue").version, state.find("blue").tried) == ("triage@v2", None)
+    assert state.previous_specs == {"blue": blue.spec[:8]}
+    revisions = ground.azure.apps.find(APP).revisions
+    assert [name for name, item in revisions.items() if not item.is_active] == [old]
+    assert not apply(target, second).changes
+
+
+def an_arm(ground: Ground, memory_gib: float, share: int = 90) -> Any:
+    from_file = ground.deployment(
+        "blue", "blue", image=IMAGE, size=Size(memory_gib=memory_gib), traffic_percent=share
+    )
+    other = ground.deployment("green", "green", image=IMAGE, traffic_percent=100 - share)
+    return ground.endpoint(from_file, other)
+
+
+def test_what_was_tried_in_vain_is_given_up_or_replaced_and_never_gets_a_request(pretended: Ground) -> None:
+    first, second, third = (an_arm(pretended, size) for size in (1.0, 2.0, 4.0))
+    target = pretended.open(first)
+    apply(target, first)
+    old = target.read_state().find("blue").revision
+    for wish in (second, third):
+        with pytest.raises(RemoteRequestError):
+            apply(target, wish, refuse)
+        assert target.read_state().find("blue").revision == old
+        assert target.read_state().traffic == {"blue": 90, "green": 10}
+    # Others' shares move while it is tried, and its own stays with what answers.
+    target.apply(step("move traffic", after={"blue": 60, "green": 40}), third)
+    assert target.read_state().find("blue").revision == old
+    assert target.read_state().find("blue").tried is not None
+    target.apply(step("move traffic", after={"blue": 90, "green": 10}), third)
+    # The file goes back to what answers.
+    asked: list[str] = []
+    apply(target, first, lambda name, _: asked.append(name))
+    state = target.read_state()
+    assert (state.find("blue").revision, state.find("blue").tried, asked) == (old, None, ["blue"])
+    running = [item.name for item in pretended.azure.apps.find(APP).revisions.values() if item.is_active]
+    assert sorted(running) == sorted([old, state.find("green").revision])
+    assert not apply(target, first).changes
+
+
+def test_another_scale_and_the_way_of_asking_follow_while_something_is_tried(pretended: Ground) -> None:
+    first, second = (an_arm(pretended, size) for size in (1.0, 2.0))
+    target = pretended.open(first)
+    apply(target, first)
+    old = target.read_state().find("blue").revision
+    with pytest.raises(RemoteRequestError):
+        apply(target, second, refuse)
+    wider = replace(second.deployments[0], scale=Scale(minimum=0, maximum=5))
+    changed = replace(second, authentication="none", deployments=(wider, second.deployments[1]))
+    with pytest.raises(RemoteRequestError):
+        apply(target, changed, refuse)
+    assert target.read_state().find("blue").revision == old
+    apply(target, changed)
+    state = target.read_state()
+    assert state.find("blue").scale == wider.scale
+    assert state.settings["authentication"] == "none"
+    assert not apply(target, changed).changes

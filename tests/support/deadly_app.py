@@ -1,7 +1,7 @@
 """Applying a deployment file to Container Apps over and over: cut off at any request, it is completed by the next time.
 
-``python -m tests.support.deadly_app FOLDER N before|after`` applies once and is killed at its N-th request; it prints ``done``
-where it made fewer.
+``python -m tests.support.deadly_app FOLDER N before|after [ARM]`` applies once and is killed at its N-th request; it prints
+``done`` where it made fewer.
 """
 
 from __future__ import annotations
@@ -31,10 +31,12 @@ IMAGES = {
 RUNTIME = "headrace"
 
 
-def wish(ground: Ground, version: str, **more: Any) -> Endpoint:
-    """A file without arms that asks for a version."""
+def wish(ground: Ground, version: str, arm: str = "", **more: Any) -> Endpoint:
+    """A file that asks for a version: without arms, or with one that has all requests."""
+    if arm:
+        more["traffic_percent"] = 100
     deployment: Deployment = ground.deployment(
-        "", version, image=IMAGES[version], scale=Scale(minimum=0, maximum=2), **more
+        arm, version, image=IMAGES[version], scale=Scale(minimum=0, maximum=2), **more
     )
     return ground.endpoint(deployment)
 
@@ -78,6 +80,7 @@ def outcome(azure: StandIn) -> Any:
             if variable["name"] == "HEADRACE_DEPLOYMENT_SPEC"
         )
         for item in app.traffic
+        if item.get("label")
     }
     needed = {item["revisionName"] for item in app.traffic}
     stray = [item.name for item in app.revisions.values() if item.is_active and item.name not in needed]
@@ -85,9 +88,10 @@ def outcome(azure: StandIn) -> Any:
     return shares, specs, stray, secrets
 
 
-def run_and_die(azure: StandIn, ground: Ground, number: int, moment: str) -> bool:
+def run_and_die(azure: StandIn, ground: Ground, number: int, moment: str, *arms: str) -> bool:
     """Apply v2 in a process that is killed at a request; whether it came that far."""
     command = [sys.executable, "-m", "tests.support.deadly_app", str(ground.folder), str(number), moment]
+    command += arms
     environment = {
         **os.environ,
         **azure.environment,
@@ -122,13 +126,13 @@ def die_at(number: int, moment: str) -> None:
 
 
 def main() -> None:
-    folder, number, moment = sys.argv[1:]
+    folder, number, moment, *arms = sys.argv[1:]
     place = SimpleNamespace(
         subscription=os.environ["AZURE_SUBSCRIPTION_ID"], group=os.environ["AZURE_RESOURCE_GROUP"]
     )
     ground = Ground(azure=place, folder=Path(folder), identity=os.environ["IDENTITY"])  # type: ignore[arg-type]
     die_at(int(number), moment)
-    apply(ground, wish(ground, "v2"))
+    apply(ground, wish(ground, "v2", *arms))
     ground.close()
     sys.stdout.write("done\n")
 

@@ -78,6 +78,7 @@ def remember(
     previous_specs: Mapping[str, str] | None = None,
     faults: list[dict[str, str]] | None = None,
     is_busy: bool = False,
+    beside: bool = False,
     url: str = "http://127.0.0.1:9/score",
 ) -> Path:
     """Lay down what :class:`MemoryTarget` remembers in a folder; returns its file."""
@@ -95,6 +96,7 @@ def remember(
         memory["deployments"] = {name: dict(item) for name, item in deployments.items()}
         memory["faults"] = faults or []
         memory["url"] = url
+        memory["beside"] = beside
 
     change_memory(folder / FILE, change)
     return folder / FILE

@@ -152,6 +152,7 @@ def render_state(
     if rows:
         lines += [render_table(_COLUMNS, rows, ink=ink, width=width), ""]
     lines += [f"{item.name}: {item.message}" for item in state.deployments if item.message]
+    lines += [_tried_line(item.name, item.tried) for item in state.deployments if item.tried is not None]
     if state.is_busy or any(item.is_busy for item in state.deployments):
         lines.append("Something is under way.")
     if drift:
@@ -160,6 +161,11 @@ def render_state(
     else:
         lines.append("As the file says.")
     return "\n".join(lines)
+
+
+def _tried_line(name: str, tried: DeploymentState) -> str:
+    version, said = tried.version or "something else", f": {tried.message}" if tried.message else ""
+    return f"{name}: {version} stands beside it ({tried.health}{said}), and gets no requests before it has answered."
 
 
 def _row(item: DeploymentState, state: EndpointState) -> list[Cell | str]:
@@ -205,8 +211,19 @@ def state_to_json(
                 "ours": item.is_ours,
                 "traffic": state.traffic.get(item.name, 0),
                 "mirror": state.mirror.get(item.name, 0),
+                "tried": None if item.tried is None else _tried_to_json(item.tried),
             }
             for item in state.deployments
         ],
         "drift": None if changes is None else [change.what for change in changes],
+    }
+
+
+def _tried_to_json(tried: DeploymentState) -> dict[str, Any]:
+    """The copy that is to take the place of the one that answers requests."""
+    return {
+        "revision": tried.revision or None,
+        "version": tried.version or None,
+        "health": tried.health,
+        "message": tried.message or None,
     }

@@ -147,7 +147,8 @@ def _carry_out(change: Change, plan: DeployPlan, applying: Applying) -> bool:
         return True
     if change.action == "move traffic":
         state = applying.target.read_state()
-        if state.traffic == change.after:
+        coming = [found for name in change.taking_over if (found := state.find(name)) is not None]
+        if state.traffic == change.after and all(found.tried is None for found in coming):
             return False
         check_before_move(plan, change, state, applying.allowed)
     applying.target.apply(change, plan.endpoint)
@@ -178,11 +179,14 @@ def check_before_move(
         raise _drifted(what)
     expected = _expected_specs(plan)
     for name, share in (moved_shares(plan) or {}).items():
-        found = state.find(name)
+        is_taking_over, found = name in change.taking_over, state.find(name)
+        if found is not None and is_taking_over:
+            found = found.latest
         if found is None or found.spec != expected.get(name, found.spec):
             what = f"{name} is not what it was when this was planned; somebody has changed it."
             raise _drifted(what)
-        if share > state.traffic.get(name, 0) and found.health != "healthy" and UNHEALTHY not in allowed:
+        is_more = is_taking_over or share > state.traffic.get(name, 0)
+        if is_more and found.health != "healthy" and UNHEALTHY not in allowed:
             said = f": {found.message}" if found.message else ""
             what = f"{name} was to get {share} % of the requests and is {found.health}{said}. No traffic was moved."
             fix = f"Look at its log, with: headrace deploy logs --deployment {name}"
@@ -195,7 +199,10 @@ def _shares(value: Mapping[str, JsonValue]) -> dict[str, int]:
 
 def _expected_specs(plan: DeployPlan) -> dict[str, str]:
     """What each deployment is made from once the steps before the move are made."""
-    specs = {item.name: item.spec for item in plan.state.deployments}
+    coming = {name for change in plan.changes for name in change.taking_over}
+    specs = {
+        item.name: item.latest.spec if item.name in coming else item.spec for item in plan.state.deployments
+    }
     for change in plan.changes:
         if change.action in ("create deployment", "update deployment") and isinstance(change.after, Mapping):
             specs[change.deployment] = str(change.after["spec"])
@@ -216,10 +223,12 @@ def _try_out(name: str, plan: DeployPlan, applying: Applying) -> None:
     try:
         applying.ask(name, plan.endpoint)
     except RemoteError as error:
-        raise _did_not_answer(name, plan.state.traffic.get(name, 0), error, applying) from error
+        raise _did_not_answer(name, plan, error, applying) from error
 
 
-def _did_not_answer(name: str, share: int, error: RemoteError, applying: Applying) -> RemoteError:
+def _did_not_answer(name: str, plan: DeployPlan, error: RemoteError, applying: Applying) -> RemoteError:
+    share = plan.state.traffic.get(name, 0)
+    is_beside = _has_two(name, applying)
     said = error.refusal
     first = error.problems[0]
     detail = [f"{first.code}: {first.what}", *([said.message] if said is not None and said.message else [])]
@@ -230,8 +239,11 @@ def _did_not_answer(name: str, share: int, error: RemoteError, applying: Applyin
     gets = (
         f"it answers {share} % of the requests, and no traffic was moved" if share else "it gets no requests"
     )
+    if share and is_beside:
+        gets = f"it gets no requests, and the one before goes on with its {share} %"
     what = f"{name} did not answer the sample: {gets}."
-    away = f"Give its requests to others, with: headrace deploy traffic {name}=0. " if share else ""
+    is_away = share and not is_beside
+    away = f"Give its requests to others, with: headrace deploy traffic {name}=0. " if is_away else ""
     fix = (
         f"{away}Mend the flow, its settings or the sample, then: {applying.again}. "
         f"To go on without trying it out: --allow {UNTESTED}"
@@ -239,3 +251,14 @@ def _did_not_answer(name: str, share: int, error: RemoteError, applying: Applyin
     failed = type(error)(Problem(code="X148", what=what, fix=fix, detail=tuple(detail)))
     failed.refusal = said
     return failed
+
+
+def _has_two(name: str, applying: Applying) -> bool:
+    """Whether what was tried stands beside the copy that answers requests."""
+    if not applying.target.traits.tries_beside:
+        return False
+    try:
+        found = applying.target.read_state().find(name)
+    except HeadraceError:
+        return False
+    return found is not None and found.tried is not None

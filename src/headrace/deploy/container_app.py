@@ -2,7 +2,7 @@
 
 Every deployment is a revision with a label of its name; weights are the traffic. Container Apps know no app without a
 revision, so the app appears with the first deployment. A changed deployment is a new revision beside the old one, which
-the label goes to when it is healthy.
+the label goes to when it is healthy, so that it is tried out; requests follow with a move of traffic.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from headrace.deploy.container_app_failures import container_app_failures
 from headrace.deploy.container_app_revisions import Revisions
 from headrace.deploy.container_app_rules import LONGEST_TIMEOUT_S, check_container_app
 from headrace.deploy.container_app_state import (
-    deployment_name,
     ingress,
+    owned_shares,
     properties,
     read_authentication,
     read_endpoint,
@@ -66,6 +66,7 @@ class ContainerApp:
         can_mirror=False,
         scales_to_zero=True,
         replaces_in_place=True,
+        tries_beside=True,
         longest_timeout_s=LONGEST_TIMEOUT_S,
         most_deployments=_MOST_REVISIONS,
     )
@@ -174,14 +175,12 @@ class ContainerApp:
         )
 
     def _revision_of(self, app: Wire, revisions: Sequence[Wire], deployment: str) -> str:
-        """The revision that a deployment is at the moment.
+        """The revision that a deployment is at the moment: the one with its label, also while that is only tried.
 
         Raises:
             UsageError: X143, there is none.
         """
-        by_name = {str(item.get("name", "")).lower(): item for item in revisions}
-        for item in shares(app):
-            name = item.label or deployment_name(by_name.get(item.revision.lower(), {}), item.revision)
+        for name, item in owned_shares(app, revisions):
             if name == deployment:
                 return item.revision
         raise self._missing(deployment)

@@ -21,6 +21,7 @@ from headrace.deploy.container_app_state import (
     properties,
     relabelled,
     shares,
+    tried_beside,
     variables,
 )
 from headrace.deploy.container_app_template import (
@@ -69,8 +70,13 @@ class Revisions:
         self._client = client
         self._endpoint = endpoint
 
-    def bring(self, wish: RevisionWish, new: NewRevision) -> None:
+    def bring(self, wish: RevisionWish, new: NewRevision, *, takes_over: bool) -> None:
         """Make a revision unless it is there, wait until it is healthy, and let its label point to it.
+
+        Args:
+            wish: What it is to be.
+            new: What it is made with.
+            takes_over: Whether it also takes over the share of the requests, because what it serves has answered.
 
         Raises:
             RemoteRequestError: X277 or X278, it does not become healthy.
@@ -92,7 +98,7 @@ class Revisions:
             else:
                 new.change(template, app, self._traffic_meanwhile(app, wish.deployment.name))
         self.wait_healthy(name, wish.deployment)
-        self.label(name, wish.deployment.name)
+        self.label(name, wish.deployment.name, takes_over=takes_over)
         self.stop_unneeded()
 
     def is_there(self, wish: RevisionWish) -> bool:
@@ -151,15 +157,16 @@ class Revisions:
             lines = []
         return revision_failure(self._endpoint, deployment, revision, lines, why)
 
-    def label(self, name: str, label: str) -> None:
-        """Let a label point to a revision, with the share of the traffic that it has."""
+    def label(self, name: str, label: str, *, takes_over: bool) -> None:
+        """Let a label point to a revision, with the share of the traffic that it has or without."""
         app = self._client.wait_idle()
         if app is None:
             return
         if any(item.label == label and item.revision.lower() == name.lower() for item in shares(app)):
             return
         entries = named_shares(app, self._client.list_revisions())
-        self.write_traffic(app, relabelled(entries, label, name))
+        change = relabelled if takes_over else tried_beside
+        self.write_traffic(app, change(entries, label, name))
         self._wait_reachable(app, label)
 
     def _wait_reachable(self, app: Wire, label: str) -> None:

@@ -136,6 +136,47 @@ def relabelled(entries: Sequence[Share], label: str, revision: str) -> tuple[Sha
     return (*kept, Share(revision=revision, percent=percent, label=label))
 
 
+def tried_beside(entries: Sequence[Share], label: str, revision: str) -> tuple[Share, ...]:
+    """The traffic with a label at another revision, while what the label had stays with the revision that had it."""
+    percent, kept = 0, []
+    for item in entries:
+        if item.revision.lower() == revision.lower() and item.label in ("", label):
+            percent += item.percent
+        elif item.label != label:
+            kept.append(item)
+        elif item.percent:
+            kept.append(replace(item, label=""))
+    others = [item for item in kept if item.label or item.percent]
+    return (*others, Share(revision=revision, percent=percent, label=label))
+
+
+def owned_shares(app: Wire, revisions: Sequence[Wire]) -> tuple[tuple[str, Share], ...]:
+    """The traffic with the name of the deployment that each entry belongs to; what has a label comes first.
+
+    Args:
+        app: As Azure answers.
+        revisions: All of them.
+    """
+    by_name = {str(item.get("name", "")).lower(): item for item in revisions}
+    owned = [
+        (item.label or deployment_name(by_name.get(item.revision.lower(), {}), item.revision), item)
+        for item in named_shares(app, revisions)
+    ]
+    return tuple(sorted(owned, key=lambda pair: not pair[1].label))
+
+
+def answering_beside(app: Wire, owned: Sequence[tuple[str, Share]]) -> dict[str, str]:
+    """Deployment to the revision that answers its requests while the one with its label is only tried."""
+    if is_unmoved(app):
+        return {}
+    tried = {name for name, item in owned if item.label and not item.percent}
+    found: dict[str, str] = {}
+    for name, item in owned:
+        if name in tried and item.percent and not item.label:
+            found.setdefault(name, item.revision)
+    return found
+
+
 def variables(revision: Wire) -> dict[str, str]:
     """The variables of a revision by name; of those that are secrets, only that they are there."""
     containers = (properties(revision).get("template") or {}).get("containers") or [{}]
@@ -202,14 +243,20 @@ def read_endpoint(
     by_name = {str(item.get("name", "")).lower(): item for item in revisions}
     revision_of: dict[str, str] = {}
     traffic: dict[str, int] = {}
-    for share in shares(app):
-        name = share.label or deployment_name(by_name.get(share.revision.lower(), {}), share.revision)
-        if share.label or name not in revision_of:
-            revision_of[name] = share.revision
+    owned = owned_shares(app, revisions)
+    for name, share in owned:
+        revision_of.setdefault(name, share.revision)
         traffic[name] = traffic.get(name, 0) + share.percent
     busy = is_busy(app)
+
+    def read(name: str, revision: str) -> DeploymentState:
+        return _read_deployment(name, revision, by_name.get(revision.lower()), is_app_busy=busy)
+
+    answering = answering_beside(app, owned)
     found = [
-        _read_deployment(name, revision, by_name.get(revision.lower()), is_app_busy=busy)
+        replace(read(name, answering[name]), tried=read(name, revision))
+        if name in answering
+        else read(name, revision)
         for name, revision in sorted(revision_of.items())
     ]
     fqdn = ingress(app).get("fqdn")

@@ -12,13 +12,14 @@ from headrace.deploy.container_app_revisions import NewRevision, Revisions
 from headrace.deploy.container_app_rules import find_place
 from headrace.deploy.container_app_state import (
     Share,
+    answering_beside,
     configuration,
-    deployment_name,
     health,
     ingress,
     is_final_failure,
     is_unmoved,
     named_shares,
+    owned_shares,
     properties,
     read_scale,
     shares,
@@ -108,11 +109,11 @@ class Steps:
 
     def _wait(self, change: Change, _: Endpoint) -> None:
         app = self._client.wait_idle()
-        entries = self._entries(app) if app is not None and change.deployment else ()
-        name = next((item.revision for item in entries if item.label == change.deployment), "")
-        for _passed_s in self._client.patience.looks(self._client.patience.operation_s) if name else ():
-            revision = self._client.find_revision(name)
-            if revision is None or health(revision) != "starting":
+        owned = owned_shares(app, self._client.list_revisions()) if app is not None else ()
+        names = [item.revision for name, item in owned if name == change.deployment]
+        for _passed_s in self._client.patience.looks(self._client.patience.operation_s) if names else ():
+            revisions = [self._client.find_revision(name) for name in names]
+            if not any(item is not None and health(item) == "starting" for item in revisions):
                 return
 
     def _create_endpoint(self, change: Change, endpoint: Endpoint) -> None:
@@ -187,7 +188,7 @@ class Steps:
             return make_template(wish, self._image(wish), suffix)
 
         Revisions(self._client, endpoint).bring(
-            wish, NewRevision(template=template, make=make, change=change_app)
+            wish, NewRevision(template=template, make=make, change=change_app), takes_over=False
         )
 
     def _set_scale(self, change: Change, endpoint: Endpoint) -> None:
@@ -223,7 +224,7 @@ class Steps:
             make=lambda _: None,
             change=change_app,
         )
-        Revisions(self._client, endpoint).bring(wish, new)
+        Revisions(self._client, endpoint).bring(wish, new, takes_over=True)
 
     def _change_app(
         self,
@@ -323,15 +324,19 @@ class Steps:
         if sum(wanted.values()) != 100:
             raise self._no_way(endpoint, f"the shares add to {sum(wanted.values())} and not to 100")
         revisions = {str(item.get("name", "")).lower(): item for item in self._client.list_revisions()}
+        owned = owned_shares(app, [*revisions.values()])
+        staying = {
+            name: revision
+            for name, revision in answering_beside(app, owned).items()
+            if name not in change.taking_over
+        }
         entries, found = [], set()
-        for item in named_shares(app, [*revisions.values()]):
-            revision = revisions.get(item.revision.lower(), {})
-            name = item.label or deployment_name(revision, item.revision)
-            is_first = name not in found
-            found.add(name)
+        for name, item in owned:
+            is_first = name not in found and item.revision == staying.get(name, item.revision)
+            found |= {name} if is_first else set()
             percent = wanted.get(name, 0) if is_first else 0
             if percent:
-                self._check_ready(name, revision, item.revision, endpoint)
+                self._check_ready(name, revisions.get(item.revision.lower(), {}), item.revision, endpoint)
             if item.label or percent:
                 entries.append(replace(item, percent=percent))
         missing = [name for name, percent in wanted.items() if percent and name not in found]
@@ -349,7 +354,10 @@ class Steps:
         tags = {**make_tags(endpoint, app.get("tags") or {}), **change.tags}
         if is_unmoved(app):
             tags[UNMOVED_TAG] = "false"
-        Revisions(self._client, endpoint).write_traffic(app, entries, tags)
+        revisions = Revisions(self._client, endpoint)
+        revisions.write_traffic(app, entries, tags)
+        if len(entries) < len(there):
+            revisions.stop_unneeded()  # what was replaced has gone out of the traffic
 
     def _check_ready(self, name: str, revision: Wire, revision_name: str, endpoint: Endpoint) -> None:
         """Let nobody get requests who does not answer; who was only stopped is started again."""
@@ -378,13 +386,9 @@ class Steps:
             return
         revisions = self._client.list_revisions()
         by_name = {str(item.get("name", "")).lower(): item for item in revisions}
-        entries = named_shares(app, revisions)
-        gone = [
-            item
-            for item in entries
-            if (item.label or deployment_name(by_name.get(item.revision.lower(), {}), item.revision))
-            == change.deployment
-        ]
+        owned = owned_shares(app, revisions)
+        entries = [item for _, item in owned]
+        gone = [item for name, item in owned if name == change.deployment]
         if any(item.percent for item in gone):
             alone = " The whole app goes with: headrace deploy destroy" if len(entries) == len(gone) else ""
             raise self._no_way(endpoint, f"{change.deployment} gets requests, and is not deleted.{alone}")

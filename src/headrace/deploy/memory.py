@@ -10,6 +10,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,22 @@ from headrace.errors import Problem, RemoteRequestError, RemoteUnavailableError
 
 FILE = "memory_target.json"
 _DEPLOYMENT_HEADER = "azureml-model-deployment"
-_EMPTY: Mapping[str, Any] = {"endpoint": None, "deployments": {}, "faults": [], "applied": [], "url": ""}
+_EMPTY: Mapping[str, Any] = {
+    "endpoint": None,
+    "deployments": {},
+    "faults": [],
+    "applied": [],
+    "url": "",
+    "beside": False,
+}
 
 
 class MemoryTarget:
     """What was deployed, in a file; see :class:`~headrace.deploy.base.Target`.
 
     Attributes:
-        traits: Of a target that can do all but scale to zero and replace a deployment in place.
+        traits: Of a target that can do all but scale to zero, and makes a changed deployment beside the one before only
+            where it was told so.
     """
 
     traits = Traits(
@@ -51,6 +60,8 @@ class MemoryTarget:
     def __init__(self, setup: TargetSetup) -> None:
         self._setup = setup
         self._file = setup.state_folder / FILE
+        is_beside = _load(self._file)["beside"]
+        self.traits = replace(self.traits, replaces_in_place=is_beside, tries_beside=is_beside)
 
     def check(self, endpoint: Endpoint) -> tuple[Problem, ...]:
         """Nothing is beyond it."""
@@ -85,7 +96,9 @@ class MemoryTarget:
                 self._setup.pack(deployment, "flow")
         _STEPS[change.action](memory, change, endpoint)
         if fault in ("fail", "busy", "starting") and change.deployment in memory["deployments"]:
-            memory["deployments"][change.deployment] |= {
+            item = memory["deployments"][change.deployment]
+            item = item.get("tried") or item
+            item |= {
                 "fail": {"health": "failed", "message": "the readiness probe failed"},
                 "busy": {"health": "starting", "busy": True},
                 "starting": {"health": "starting"},
@@ -149,7 +162,8 @@ def change_memory(file: Path, change: Callable[[dict[str, Any]], None]) -> None:
         file: As :func:`read_memory` takes it.
         change: Takes ``endpoint`` (``None`` for none), ``deployments`` by name, ``url``, ``applied``, and ``faults``,
             each a mapping with ``action``, ``deployment`` and ``kind``: ``fail``, ``busy``, ``starting``, ``drop``,
-            ``interrupt``, ``die before`` or ``die after``. A fault happens once.
+            ``interrupt``, ``die before`` or ``die after``. A fault happens once. ``beside`` lets a changed deployment
+            with traffic stand beside the one that answers, which then has it as ``tried``.
     """
     memory = _load(file)
     change(memory)
@@ -181,6 +195,7 @@ def _deployment(name: str, item: Mapping[str, Any]) -> DeploymentState:
         is_ours=OWNER_TAG in item["tags"],
         instance_type=item["instance_type"],
         scale=Scale(**item["scale"]),
+        tried=_deployment(name, item["tried"]) if item.get("tried") else None,
     )
 
 
@@ -213,9 +228,10 @@ def _wait(memory: dict[str, Any], change: Change, endpoint: Endpoint) -> None:
             memory["endpoint"]["busy"] = False
         return
     item = memory["deployments"].get(change.deployment)
-    if item is not None:
-        item["busy"] = False
-        item["health"] = "healthy" if item["health"] == "starting" else item["health"]
+    for copy in (item, item.get("tried")) if item is not None else ():
+        if copy is not None:
+            copy["busy"] = False
+            copy["health"] = "healthy" if copy["health"] == "starting" else copy["health"]
 
 
 def _set_endpoint(memory: dict[str, Any], change: Change, endpoint: Endpoint) -> None:
@@ -235,7 +251,7 @@ def _make(memory: dict[str, Any], change: Change, endpoint: Endpoint) -> None:
     if wish is not None:
         at_least = wish.scale.minimum
         scale = {"minimum": at_least, "maximum": at_least, "requests_at_once": None, "cpu_percent": None}
-        memory["deployments"][change.deployment] = {
+        made = {
             "tags": {**wish.tags, **change.tags},
             "health": "healthy",
             "busy": False,
@@ -243,6 +259,15 @@ def _make(memory: dict[str, Any], change: Change, endpoint: Endpoint) -> None:
             "instance_type": wish.size.instance_type,
             "scale": found["scale"] if found else scale,
         }
+        if memory["beside"] and found and change.deployment in there["traffic"]:
+            is_back = found["health"] == "healthy" and _spec(found) == _spec(made)
+            found["tried"] = None if is_back else made
+        else:
+            memory["deployments"][change.deployment] = made
+
+
+def _spec(item: Mapping[str, Any]) -> str:
+    return str(item["tags"].get(SPEC_TAG, ""))
 
 
 def _prepare(memory: dict[str, Any], change: Change, endpoint: Endpoint) -> None:
@@ -252,8 +277,12 @@ def _prepare(memory: dict[str, Any], change: Change, endpoint: Endpoint) -> None
 
 def _move(memory: dict[str, Any], change: Change, endpoint: Endpoint) -> None:
     del endpoint
+    for name in change.taking_over:
+        _take_over(memory, name)
     shares = _shares(memory, change)
     there = memory["endpoint"]
+    for name in {*there["traffic"]} - {*shares}:
+        _take_over(memory, name)
     _refuse_if(sum(shares.values()) not in (0, 100), change, "the traffic has to add to 100")
     _refuse_if(
         set(shares) & set(there["mirror"]), change, "a deployment cannot have traffic and copies of it"
@@ -261,6 +290,13 @@ def _move(memory: dict[str, Any], change: Change, endpoint: Endpoint) -> None:
     if there["traffic"] != shares:  # made again, its tags still say what was before
         there["traffic"] = shares
         there["tags"] |= change.tags
+
+
+def _take_over(memory: dict[str, Any], name: str) -> None:
+    """Let what was tried be all that there is under a name."""
+    item = memory["deployments"].get(name) or {}
+    if item.get("tried"):
+        memory["deployments"][name] = item["tried"]
 
 
 def _set_mirror(memory: dict[str, Any], change: Change, endpoint: Endpoint) -> None:
@@ -283,7 +319,7 @@ def _shares(memory: dict[str, Any], change: Change) -> dict[str, int]:
     for name, share in shares.items():
         item = memory["deployments"].get(name)
         _refuse_if(item is None or item["busy"], change, f"{name} is busy, or not there")
-        is_more = int(str(share)) > there["traffic"].get(name, 0)
+        is_more = name in change.taking_over or int(str(share)) > there["traffic"].get(name, 0)
         _refuse_if(is_more and item["health"] != "healthy", change, f"{name} is {item['health']}")
     return {name: int(str(share)) for name, share in shares.items()}
 
@@ -292,7 +328,7 @@ def _set_scale(memory: dict[str, Any], change: Change, endpoint: Endpoint) -> No
     del endpoint
     item = memory["deployments"].get(change.deployment)
     _refuse_if(item is None or item["busy"], change, "it is busy, or not there")
-    item["scale"] = change.after
+    (item.get("tried") or item)["scale"] = change.after
 
 
 def _delete(memory: dict[str, Any], change: Change, endpoint: Endpoint) -> None:

@@ -77,9 +77,23 @@ class _View:
 
     def needs_making(self, name: str) -> bool:
         found = self.state.find(name)
-        if found is None or found.spec != self.specs[name]:
+        if found is None or found.latest.spec != self.specs[name]:
             return True
-        return not (found.health in ("healthy", "starting") or found.is_busy)
+        return not (found.latest.health in ("healthy", "starting") or found.latest.is_busy)
+
+    def taking_over(self) -> tuple[str, ...]:
+        """The deployments with traffic whose new copy is tried out beside the one that answers, and keeps its share."""
+        if not self.traits.tries_beside:
+            return ()
+        traffic = self.traffic()
+        return tuple(
+            item.name
+            for item in self.endpoint.deployments
+            if traffic.get(item.name)
+            and self.state.traffic.get(item.name)
+            and (found := self.state.find(item.name)) is not None
+            and (found.tried is not None or self.needs_making(item.name))
+        )
 
     def traffic(self) -> dict[str, int]:
         """What the traffic will be."""
@@ -133,8 +147,9 @@ def _changes(view: _View) -> Iterator[Change]:
         yield from _making(view, deployment)
     traffic, mirror = view.traffic(), view.mirror()
     made = {item.name for item in view.made()}
-    yield from smoke_tests(state, traffic, mirror, without=made)
-    yield from moves(state, traffic, mirror, endpoint)
+    taking_over = view.taking_over()
+    yield from smoke_tests(state, traffic, mirror, without=made, taking_over=taking_over)
+    yield from moves(state, traffic, mirror, endpoint, taking_over=taking_over)
     for deployment in endpoint.deployments:
         yield from _scaling(view, deployment)
     yield from (deletion(item) for item in view.left_over() if item not in early)
@@ -146,8 +161,9 @@ def _waits(view: _View) -> Iterator[Change]:
         yield waiting("")
     for item in view.state.deployments:
         is_named = view.endpoint.find(item.name) is not None
-        is_coming = item.health == "starting" and is_named and item.spec == view.specs[item.name]
-        if is_coming or (item.is_busy and (is_named or item.is_ours)):
+        latest = item.latest
+        is_coming = latest.health == "starting" and is_named and latest.spec == view.specs[item.name]
+        if is_coming or ((item.is_busy or latest.is_busy) and (is_named or item.is_ours)):
             yield waiting(item.name)
 
 
@@ -202,8 +218,9 @@ def _making(view: _View, deployment: Deployment) -> Iterator[Change]:
             action="create deployment", deployment=name, what=what, after=after, tags=tags, pointer=pointer
         )
     else:
-        is_same = found.spec == spec
-        why = f"again, because it is {found.health}" if is_same else f"in place of {found.version or '?'}"
+        latest = found.latest
+        is_same = latest.spec == spec
+        why = f"again, because it is {latest.health}" if is_same else f"in place of {latest.version or '?'}"
         what = f"update deployment {name}: {of} {why}"
         yield Change(
             action="update deployment",
@@ -233,22 +250,33 @@ def smoke_tests(
     mirror: Mapping[str, int],
     *,
     without: Collection[str] = (),
+    taking_over: Collection[str] = (),
 ) -> Iterator[Change]:
     """One for each deployment that gets more requests than before, or copies of them for the first time.
+
+    A deployment with two copies is asked only where the new one takes over: the other one answers requests already.
 
     Args:
         state: What is there.
         traffic: Who will get requests.
         mirror: Who will get copies.
         without: Those that are tried out anyhow.
+        taking_over: As :attr:`~headrace.domain.deployment.Change.taking_over`.
     """
     gaining = {name for name, share in traffic.items() if share > state.traffic.get(name, 0)}
     gaining |= {name for name, share in mirror.items() if share and not state.mirror.get(name)}
+    gaining -= {item.name for item in state.deployments if item.tried is not None}
+    gaining |= {*taking_over}
     yield from (smoke_test(name) for name in sorted(gaining.difference(without)))
 
 
 def moves(
-    state: EndpointState, traffic: Mapping[str, int], mirror: Mapping[str, int], endpoint: Endpoint
+    state: EndpointState,
+    traffic: Mapping[str, int],
+    mirror: Mapping[str, int],
+    endpoint: Endpoint,
+    *,
+    taking_over: tuple[str, ...] = (),
 ) -> Iterator[Change]:
     """The steps that move the mirror and the traffic; nobody has both at any moment.
 
@@ -257,23 +285,34 @@ def moves(
         traffic: What is wished for, without those that get none.
         mirror: Likewise.
         endpoint: For places in the file.
+        taking_over: As :attr:`~headrace.domain.deployment.Change.taking_over`.
     """
     now, copied = positive(state.traffic), positive(state.mirror)
     early = {name: share for name, share in mirror.items() if not now.get(name)} if now != traffic else mirror
     if early != copied:
         yield mirroring(copied, early)
-    if now != traffic:
+    if now != traffic or taking_over:
         noted = render_previous(now, {item.name: item.spec for item in state.deployments})
         yield Change(
             action="move traffic",
-            what=f"move traffic from {shares_text(now)} to {shares_text(traffic)}",
+            what=_moving_text(now, traffic, taking_over),
             before={**now},
             after={**traffic},
             tags={PREVIOUS_TAG: noted},
+            taking_over=taking_over,
             pointer=_traffic_pointer(endpoint),
         )
     if early != mirror:
         yield mirroring(early, mirror)
+
+
+def _moving_text(now: Mapping[str, int], traffic: Mapping[str, int], taking_over: Collection[str]) -> str:
+    names = ", ".join(taking_over)
+    if now == traffic:
+        share = sum(traffic[name] for name in taking_over)
+        return f"move the {share} % of {names} to what is new there"
+    new = f", and to what is new of {names}" if taking_over else ""
+    return f"move traffic from {shares_text(now)} to {shares_text(traffic)}{new}"
 
 
 def mirroring(before: Mapping[str, int], after: Mapping[str, int]) -> Change:
@@ -296,7 +335,7 @@ def shares_text(shares: Mapping[str, int]) -> str:
 def _scaling(view: _View, deployment: Deployment) -> Iterator[Change]:
     found, wish = view.state.find(deployment.name), deployment.scale
     fixed = Scale(minimum=wish.minimum, maximum=wish.minimum)
-    there = None if found is None else found.scale
+    there = None if found is None else found.latest.scale
     if there is None:
         # A copy begins with the least number of copies; a target that does not tell is told when it makes one.
         if not view.needs_making(deployment.name) or wish == fixed:
@@ -374,7 +413,12 @@ def _notes(view: _View) -> Iterator[str]:
             )
     for item in view.made():
         found, share = view.state.find(item.name), view.state.traffic.get(item.name, 0)
-        if share and found is not None and found.spec != view.specs[item.name]:
+        if not share or found is None or found.spec == view.specs[item.name]:
+            continue
+        if view.traits.tries_beside:
+            held = found.version or "what is there"
+            yield f"{item.name} answers its {share} % of the requests with {held} until the new one answers the sample."
+        else:
             yield f"{item.name} answers {share} % of the requests while it is changed, and is tried out afterwards."
     leaving = [item.name for item in view.left_over() if view.state.traffic.get(item.name)]
     if leaving:

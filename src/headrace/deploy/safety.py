@@ -215,7 +215,7 @@ def _in_place(plan: DeployPlan, traits: Traits) -> Iterator[tuple[str, Problem]]
     for change in plan.changes:
         found = plan.state.find(change.deployment)
         share = plan.state.traffic.get(change.deployment, 0)
-        if change.action != "update deployment" or found is None or not share:
+        if change.action != "update deployment" or found is None or not share or traits.tries_beside:
             continue
         is_same = isinstance(change.after, Mapping) and change.after.get("spec") == found.spec
         if is_same or found.health in DEAD:
@@ -240,8 +240,9 @@ def _of_deployments(
     plan: DeployPlan, name: str, problems: Mapping[str, Problem]
 ) -> Iterator[tuple[str, Problem]]:
     """The problems of those deployments that are made, or get more requests."""
-    shares = moved_shares(plan) or {}
+    shares, move = moved_shares(plan) or {}, _change(plan, "move traffic")
     gaining = {item for item, share in shares.items() if share > plan.state.traffic.get(item, 0)}
+    gaining |= {*(move.taking_over if move is not None else ())}
     for deployment, problem in problems.items():
         concerned = _made(plan) if name == DIRTY else _made(plan) | gaining
         if deployment in concerned:

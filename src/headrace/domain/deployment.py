@@ -320,6 +320,8 @@ class DeploymentState:
         message: What the target says of a copy that is not healthy.
         n_copies: Running ones; ``None`` where the target does not say.
         is_ours: Whether headrace made it; what others made is never deleted unless it is named.
+        tried: The copy beside the one that answers requests, which takes its place once it has answered the sample;
+            ``None`` where there is one copy only. Everything else here is said of the one that answers.
     """
 
     name: str
@@ -333,6 +335,12 @@ class DeploymentState:
     is_ours: bool = False
     instance_type: str = ""
     scale: Scale | None = None
+    tried: DeploymentState | None = None
+
+    @property
+    def latest(self) -> DeploymentState:
+        """The copy that was made last: the one that is tried, else the only one."""
+        return self.tried or self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -394,6 +402,8 @@ class Change:
         after: What will hold.
         tags: What is noted at the target with it: on the copy that is created or updated, and on the endpoint for
             everything else. They are added to the tags of the file.
+        taking_over: For ``move traffic``: the deployments whose copy that was tried takes the place of the one that
+            answers requests; the share of every other one stays with the copy that has it.
         pointer: Where the file says so.
     """
 
@@ -403,6 +413,7 @@ class Change:
     before: JsonValue = None
     after: JsonValue = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    taking_over: tuple[str, ...] = ()
     pointer: Pointer = ()
 
 

@@ -127,3 +127,40 @@ def test_wherever_a_process_dies_the_next_apply_completes_it(tmp_path: Path, mom
             assert outcome(azure) == expected, number
             assert not apply(ground, wish(ground, "v2")).changes
     assert number > 10
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_wherever_a_process_dies_no_request_goes_to_what_was_not_tried_out(
+    tmp_path: Path, moment: str
+) -> None:
+    number, is_dead = 0, True
+    while is_dead:
+        number += 1
+        with a_ground(tmp_path / str(number)) as (azure, ground):
+            apply(ground, wish(ground, "v1", "blue"))
+            first = shares_and_specs(azure)
+            is_dead = run_and_die(azure, ground, number, moment, "blue")
+            check_traffic(azure)
+            is_moved = answering_spec(azure) != first[1]["blue"]
+            steps = [item.action for item in apply(ground, wish(ground, "v2", "blue")).changes]
+            assert is_moved == (not steps), number
+            assert is_moved or steps[-2:] == ["smoke test", "move traffic"], number
+            check_traffic(azure)
+            shares, specs = shares_and_specs(azure)
+            assert (shares, specs["blue"]) == ({"blue": 100}, answering_spec(azure))
+            assert specs != first[1]
+            assert not apply(ground, wish(ground, "v2", "blue")).changes
+    assert number > 10
+
+
+def shares_and_specs(azure: StandIn) -> tuple[Any, Any]:
+    """Who has which share, and what each label points to."""
+    return outcome(azure)[:2]
+
+
+def answering_spec(azure: StandIn) -> str:
+    """What the revision with all requests was made from."""
+    app = azure.apps.find("triage")
+    (name,) = [item["revisionName"] for item in app.traffic if item.get("weight")]
+    variables = app.revisions[name].template["containers"][0]["env"]
+    return next(str(item["value"]) for item in variables if item["name"] == "HEADRACE_DEPLOYMENT_SPEC")

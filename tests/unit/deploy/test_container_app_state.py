@@ -15,6 +15,7 @@ from headrace.deploy.container_app_state import (
     read_endpoint,
     relabelled,
     shares,
+    tried_beside,
 )
 from headrace.domain.deployment import EndpointState, Scale
 
@@ -180,3 +181,41 @@ def test_a_label_takes_its_share_along() -> None:
         Share(revision="n", percent=80, label="blue"),
     )
     assert sum(item.percent for item in relabelled(entries, "green", "new")) == 100
+
+
+def test_a_label_goes_to_what_is_tried_and_the_share_stays_where_it_is() -> None:
+    before = (
+        Share(revision="a--1", percent=90, label="blue"),
+        Share(revision="b--1", percent=10, label="green"),
+    )
+
+    beside = tried_beside(before, "blue", "a--2")
+    assert {(item.revision, item.percent, item.label) for item in beside} == {
+        ("a--1", 90, ""),
+        ("b--1", 10, "green"),
+        ("a--2", 0, "blue"),
+    }
+    again = tried_beside(beside, "blue", "a--3")
+    assert ("a--2", 0, "") not in {(item.revision, item.percent, item.label) for item in again}
+    back = tried_beside(again, "blue", "A--1")
+    assert {(item.revision.lower(), item.percent, item.label) for item in back} == {
+        ("a--1", 90, "blue"),
+        ("b--1", 10, "green"),
+    }
+
+
+def test_an_arm_with_two_revisions_is_what_answers_and_what_is_tried() -> None:
+    revisions = [
+        a_revision("triage--blue-1", spec="s1", label="blue"),
+        a_revision("triage--blue-2", spec="s2", label="blue"),
+    ]
+    entries = (
+        {"revisionName": "triage--blue-1", "weight": 100},
+        {"revisionName": "triage--blue-2", "weight": 0, "label": "blue"},
+    )
+
+    state = read_endpoint(an_app(*entries), revisions)
+    (blue,) = state.deployments
+    assert (blue.spec, blue.latest.spec, state.traffic) == ("s1", "s2", {"blue": 100})
+    (unmoved,) = read_endpoint(an_app(*entries, tags={"headrace-unmoved": "true"}), revisions).deployments
+    assert (unmoved.spec, unmoved.tried) == ("s2", None)

@@ -303,6 +303,7 @@ def memories(draw: st.DrawFn) -> dict[str, Any]:
         "previous": previous,
         "previous_specs": specs,
         "is_busy": is_busy,
+        "beside": draw(st.booleans()),
     }
 
 
@@ -316,16 +317,17 @@ class Walk:
         self.endpoint = endpoint
         self.tested: set[tuple[str, str]] = set()
         self.before = self.target.read_state()
+        self.traits = {"tries_beside": self.target.traits.tries_beside}
 
     def go(self, most: int | None = None) -> list[Change]:
         """Plan, and make as many steps as given; returns the whole plan's."""
-        made = plan(self.endpoint, self.target.read_state())
+        made = plan(self.endpoint, self.target.read_state(), **self.traits)
         for change in made.changes[:most]:
             if change.action == "smoke test":
                 found = self.target.read_state().find(change.deployment)
                 assert found is not None
-                assert found.health == "healthy"
-                self.tested.add((found.name, found.spec))
+                assert found.latest.health == "healthy"
+                self.tested.add((found.name, found.latest.spec))
             else:
                 self.target.apply(change, made.endpoint)
             self.watch()
@@ -340,7 +342,9 @@ class Walk:
             assert found is not None
             if share > self.before.traffic.get(name, 0):
                 assert found.health == "healthy"
-            if not self.before.traffic.get(name):
+            was = self.before.find(name)
+            is_same = was is not None and was.spec == found.spec
+            if not self.before.traffic.get(name) or (self.traits["tries_beside"] and not is_same):
                 assert (name, found.spec) in self.tested
 
 
@@ -349,7 +353,7 @@ def walking(memory: Mapping[str, Any], endpoint: Endpoint) -> Iterator[Walk]:
     with tempfile.TemporaryDirectory() as folder:
         walk = Walk(Path(folder), memory, endpoint)
         try:
-            plan(endpoint, walk.before)
+            plan(endpoint, walk.before, **walk.traits)
         except StateError:
             assume(False)
         yield walk
@@ -370,6 +374,7 @@ def test_applied_a_plan_reaches_what_is_wished_for_and_nothing_is_left_to_do(
             found = state.find(wish.name)
             assert found is not None
             assert (found.health, found.spec) == ("healthy", wish.spec_digest(RUNTIME))
+            assert found.tried is None
             assert found.scale == wish.scale
             if not endpoint.is_alternating:
                 assert state.traffic.get(wish.name, 0) == wish.traffic_percent
@@ -402,3 +407,29 @@ def test_the_note_of_the_traffic_before_says_what_it_was_made_from() -> None:
 
     (moved,) = [change for change in made.changes if change.action == "move traffic"]
     assert moved.tags == {PREVIOUS_TAG: f'{{"blue":[100,"{spec_of(1)[:8]}"]}}'}
+
+
+def test_an_arm_with_requests_is_tried_out_beside_what_answers_and_takes_over_with_a_move_of_its_own() -> (
+    None
+):
+    arms = an_endpoint(a_deployment("few-shot", version=2, traffic_percent=100))
+    state = a_state({"few-shot": 100}, **{"few-shot": 1})
+    (there,) = state.deployments
+    tried = replace(state, deployments=(replace(there, tried=replace(there, spec=spec_of(2))),))
+
+    made = plan(arms, state, tries_beside=True)
+    assert steps(made.changes) == [
+        "prepare few-shot",
+        "update deployment few-shot",
+        "smoke test few-shot",
+        "move traffic",
+    ]
+    assert made.changes[-1].taking_over == ("few-shot",)
+    assert made.changes[-1].what == "move the 100 % of few-shot to what is new there"
+    assert made.changes[-1].tags == {PREVIOUS_TAG: f'{{"few-shot":[100,"{spec_of(1)[:8]}"]}}'}
+    assert made.notes == (
+        "few-shot answers its 100 % of the requests with triage@1 until the new one answers the sample.",
+    )
+    assert steps(plan(arms, tried, tries_beside=True).changes) == ["smoke test few-shot", "move traffic"]
+    back = an_endpoint(a_deployment("few-shot", version=1, traffic_percent=100))
+    assert "update deployment few-shot" in steps(plan(back, tried, tries_beside=True).changes)

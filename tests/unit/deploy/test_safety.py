@@ -104,6 +104,7 @@ def test_what_answers_is_not_replaced_by_what_nobody_has_tried_out() -> None:
 
     assert names(made) == ["in-place"]
     assert names(made, traits=replace(TRAITS, replaces_in_place=True)) == ["in-place"]
+    assert names(made, traits=replace(TRAITS, tries_beside=True)) == []
     unasked = a_state(a_copy("few-shot", version=2), a_copy("mini"), mini=100)
     assert names(plan(two_arms(0, 100), unasked)) == []
     failed = a_state(a_copy("few-shot", version=2, health="failed"), a_copy("mini"), few_shot=50, mini=50)
