@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 STOCK ?= .venv-promptflow
 RECORDED := build/azure-requests
 DEPLOYS := $(wildcard tests/conformance/azure tests/conformance/targets tests/unit/deploy tests/integration/*container_app* tests/integration/*deploy*)
-# One more than there are cores, because tests also wait for servers and other processes.
-PROCESSES ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+# Two more than there are cores, because tests also wait for servers and other processes; who has nothing left to do takes
+# tests from the others.
+PROCESSES ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 2)')
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
@@ -35,7 +36,7 @@ test: $(VENV)/.dev ## install what the tests need and run them with the import c
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/unit/compat  # replaces the import system: in a process without other tests' threads
-	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --ignore=tests/unit/compat
+	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist worksteal --ignore=tests/unit/compat
 
 check: test sizes ## everything that must be green before a commit
 

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import gc
 import os
+import urllib.request
+
+import pytest
 
 # Thousands of tests keep much alive that is never garbage: looking through all of it so often takes a tenth of their time.
 gc.set_threshold(50_000, 20, 50)
 
 # Nothing can be kept there: what one test does to a service is not shared with the next one on the same port.
 os.environ["XDG_STATE_HOME"] = os.devnull
+
+
+@pytest.fixture(autouse=True)
+def _proxies_of_its_own() -> None:
+    """Let each test ask through the proxies that it has set: urllib keeps those of its first request for ever."""
+    urllib.request.install_opener(None)  # type: ignore[arg-type]
