@@ -55,8 +55,9 @@ imports: $(VENV)/.dev ## layers and other import contracts
 sizes: $(VENV)/.dev ## modules of at most 500 lines
 	$(BIN)/python -m pytest tests/conformance/test_sizes.py
 
-docs: $(VENV)/.dev ## write the generated reference pages again
+docs: $(VENV)/.dev ## write the generated reference pages, and what is rendered from the template of a project, again
 	$(BIN)/python -m tests.support.reference_docs
+	$(BIN)/python -m tests.support.own_project
 
 $(STOCK)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(STOCK)

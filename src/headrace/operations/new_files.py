@@ -22,8 +22,8 @@ def refuse_existing(paths: Iterable[Path]) -> None:
         )
 
 
-def write_files(files: Mapping[Path, str], *, is_replacing: bool = False) -> tuple[Path, ...]:
-    """Write texts as UTF-8 files; folders are made where they are missing.
+def write_files(files: Mapping[Path, str | bytes], *, is_replacing: bool = False) -> tuple[Path, ...]:
+    """Write files, texts as UTF-8; folders are made where they are missing.
 
     Args:
         files: Path to content.
@@ -38,10 +38,13 @@ def write_files(files: Mapping[Path, str], *, is_replacing: bool = False) -> tup
     """
     if not is_replacing:
         refuse_existing(files)
-    for path, text in files.items():
+    for path, content in files.items():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+            if isinstance(content, bytes):
+                path.write_bytes(content)
+            else:
+                path.write_text(content, encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise cannot_write(path, error) from error
     return tuple(files)
