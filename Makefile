@@ -11,7 +11,7 @@ PROCESSES ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 2)')
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format types imports sizes docs bench calibration conformance faults deploy-faults quota fuzz soak ray browser azure-schemas lock clean
+.PHONY: help demo test check lint format types imports sizes docs site bench calibration conformance faults deploy-faults quota fuzz soak ray browser azure-schemas lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -58,6 +58,9 @@ sizes: $(VENV)/.dev ## modules of at most 500 lines
 docs: $(VENV)/.dev ## write the generated reference pages, and what is rendered from the template of a project, again
 	$(BIN)/python -m tests.support.reference_docs
 	$(BIN)/python -m tests.support.own_project
+
+site: $(VENV)/.dev ## the documentation as a site, in build/site
+	$(BIN)/python -m tests.support.site
 
 $(STOCK)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(STOCK)
