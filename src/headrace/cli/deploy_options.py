@@ -18,7 +18,7 @@ from headrace.deploy.safety import check_allowed
 from headrace.formats.deployment import FILE_NAME
 from headrace.operations.open_deployment import DeploymentChoice, OpenDeployment, open_deployment
 
-TEXT, JSON = "text", "json"
+TEXT, JSON, MARKDOWN = "text", "json", "markdown"
 
 
 def file_option() -> Callable[..., Any]:
@@ -66,16 +66,17 @@ def _allowed(context: click.Context, param: click.Parameter, values: tuple[str, 
     return names
 
 
-def shape_option() -> Callable[..., Any]:
-    """``--format``: for people or for programs."""
+def shape_option(*more: str) -> Callable[..., Any]:
+    """``--format``: for people or for programs; ``more`` are further forms that a command has."""
+    forms = (TEXT, JSON, *more)
     return click.option(
         "--format",
         "-o",
         "--output",
         "form",
-        type=click.Choice((TEXT, JSON)),
+        type=click.Choice(forms),
         default=TEXT,
-        metavar=f"{TEXT}|{JSON}",
+        metavar="|".join(forms),
         help=f"How to print; default {TEXT}.",
     )
 

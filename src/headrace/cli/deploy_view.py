@@ -129,6 +129,21 @@ def plan_to_json(plan: DeployPlan, allowed: Collection[str]) -> dict[str, Any]:
     }
 
 
+def plan_to_markdown(plan: DeployPlan, allowed: Collection[str] = ()) -> str:
+    """A plan as a comment on a pull request: its steps, and each refusal with what to do.
+
+    Args:
+        plan: The plan.
+        allowed: Names of refusals that are overridden.
+    """
+    title, *lines = _plan_lines(plan, Ink())
+    parts = [f"## Plan: {title.rstrip(':')}", *(["```text", *lines, "```"] if lines else [])]
+    for name, problem in plan.unsafe:
+        word = "Overridden" if name in allowed else "Refused"
+        parts.append(f"- **{word}, `{name}`**: {problem.what} {problem.fix or ''}".rstrip())
+    return "\n".join(parts)
+
+
 def render_state(
     endpoint: Endpoint, state: EndpointState, drift: Sequence[str], ink: Ink, width: int | None
 ) -> str:

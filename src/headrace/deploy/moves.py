@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from headrace.deploy.places import share_out
 from headrace.deploy.plan import deletion, facts, mirroring, moves, positive, smoke_tests, waiting
@@ -39,15 +39,41 @@ def plan_rollback(endpoint: Endpoint, state: EndpointState) -> DeployPlan:
     if not shares:
         what = f"Nobody has noted what the traffic of {endpoint.name} was before."
         raise StateError(_no_way_back(what))
-    for name in shares:
-        found, noted = state.find(name), state.previous_specs.get(name, "")
+    _check_as_noted(state, shares)
+    return DeployPlan(endpoint=endpoint, state=state, changes=tuple(_moving(endpoint, state, shares)))
+
+
+def _check_as_noted(state: EndpointState, names: Iterable[str]) -> None:
+    """Refuse a way back to what is gone, or holds something else than it did before the last move."""
+    for name in names:
+        share, noted, found = state.previous[name], state.previous_specs.get(name, ""), state.find(name)
         if found is None:
-            what = f"{name} had {shares[name]} % of the requests before, and has been deleted since."
+            what = f"{name} had {share} % of the requests before, and has been deleted since."
             raise StateError(_no_way_back(what))
         if noted and not found.spec.startswith(noted):
             held = found.version or "something else"
-            what = f"{name} had {shares[name]} % of the requests before, and holds {held} since."
+            what = f"{name} had {share} % of the requests before, and holds {held} since."
             raise StateError(_no_way_back(what))
+
+
+def plan_withdrawal(endpoint: Endpoint, state: EndpointState, name: str) -> DeployPlan:
+    """The steps that take a deployment out of traffic, however many moves have brought it there.
+
+    The others get its share, in their proportions; where nobody else has one any more, those who had one before
+    the last move.
+
+    Raises:
+        UsageError: X150 when there is nothing yet, X143 for a deployment that is not there.
+        StateError: X149 when nobody else answers or did, or what did is gone or holds something else by now.
+    """
+    check_there(endpoint, state, name)
+    shares = share_out(state.traffic, {name: 0})
+    if state.traffic.get(name) and not shares:
+        shares = share_out(state.previous, {name: 0})
+        if not shares:
+            what = f"Nobody but {name} answers the requests of {endpoint.name}, and nobody did before the last move."
+            raise StateError(_no_way_back(what))
+        _check_as_noted(state, shares)
     return DeployPlan(endpoint=endpoint, state=state, changes=tuple(_moving(endpoint, state, shares)))
 
 

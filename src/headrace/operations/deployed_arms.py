@@ -12,7 +12,7 @@ from pathlib import Path
 from headrace.config import Settings
 from headrace.deploy.base import Address
 from headrace.domain.remote import DeployedPlace, RemoteFlow
-from headrace.operations.open_deployment import DeploymentChoice, open_deployment
+from headrace.operations.open_deployment import NEW, DeploymentChoice, open_deployment
 from headrace.operations.workspace import Workspace
 
 KEPT_S = 600.0
@@ -46,7 +46,11 @@ def find_deployed(workspace: Workspace, remote: RemoteFlow, place: DeployedPlace
     return replace(
         remote,
         url=address.url,
-        deployed=replace(place, file=str(choice.file.absolute())),
+        deployed=replace(
+            place,
+            file=str(choice.file.absolute()),
+            arm=name if place.arm == NEW else place.arm,  # settled: later requests go to the same place
+        ),
         deployment=pin,
         version=found.version if found is not None else "",
         timeout_s=remote.timeout_s or limit_s + _MORE_S,

@@ -11,16 +11,21 @@ from shlex import quote
 from headrace import __version__
 from headrace.deploy import base
 from headrace.deploy.base import Target, TargetSetup, Tell
+from headrace.deploy.places import settle_names
 from headrace.domain.deployment import Endpoint
 from headrace.errors import Problem, UsageError, raise_if_errors
 from headrace.formats.deployment import FILE_NAME, read_deployment
 from headrace.formats.paths import exists
+from headrace.operations.deployed_flows import look_up_flows
 from headrace.operations.pack_deployment import packing
 from headrace.operations.workspace import Workspace
 from headrace.providers.loading import load_by_name, load_optional
 
 RUNTIME = f"headrace {__version__}"
 """What serves the flows that we deploy; another one makes other copies."""
+
+NEW = "new"
+"""How people and pipelines call the version of a file without arms, whichever of the two places holds it."""
 
 _FOLDER = "deploy"
 
@@ -64,7 +69,17 @@ class OpenDeployment:
     target: Target
 
     def named(self, text: str) -> str:
-        """The deployment that a person names, perhaps as the arm that it is: ``few_shot`` is ``few-shot`` at Azure."""
+        """The deployment that a person names, perhaps as the arm that it is: ``few_shot`` is ``few-shot`` at Azure.
+
+        :data:`NEW` is the place of the file's version, in a file without arms.
+
+        Raises:
+            DefinitionError, UsageError, StateError: The version of the file is not known, or has no place.
+            RemoteError: The target cannot be read.
+        """
+        if text == NEW and self.endpoint.is_alternating:
+            endpoint, _ = look_up_flows(self.workspace, self.endpoint)
+            return settle_names(endpoint, self.target.read_state(), RUNTIME).deployments[0].name
         is_name = self.endpoint.find(text) is not None
         arms = {item.arm: item.name for item in self.endpoint.deployments if item.name}
         return text if is_name else arms.get(text, text)

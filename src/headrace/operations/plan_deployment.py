@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from headrace.deploy.moves import plan_destruction, plan_rollback, plan_traffic
+from headrace.deploy.moves import plan_destruction, plan_rollback, plan_traffic, plan_withdrawal
 from headrace.deploy.plan import plan_deployment
 from headrace.deploy.price import price_plan
 from headrace.deploy.safety import Findings, find_unsafe, moved_shares
@@ -16,7 +16,7 @@ from headrace.formats.deployment_secrets import plain_secrets
 from headrace.formats.flow_file import load_flow
 from headrace.operations.deployed_flows import DeployedFlow, look_up_flows, no_sample, read_sample
 from headrace.operations.deployment_gate import check_gate, check_gate_of
-from headrace.operations.open_deployment import RUNTIME, OpenDeployment
+from headrace.operations.open_deployment import NEW, RUNTIME, OpenDeployment
 from headrace.operations.versions import find_version, write_version
 
 
@@ -93,6 +93,7 @@ def prepare_traffic(
     state: EndpointState | None = None,
     *,
     is_rollback: bool = False,
+    is_at_least: bool = False,
 ) -> PreparedPlan:
     """The plan that moves traffic as a person, or an online test, says.
 
@@ -101,6 +102,7 @@ def prepare_traffic(
         shares: Deployment or arm to percent.
         state: What is there; read unless given.
         is_rollback: Whether traffic goes back, which neither the limit of a shift nor the gate holds up.
+        is_at_least: Whether who has as much already keeps what it has.
 
     Raises:
         UsageError: X143 or X150 for what is not there.
@@ -108,19 +110,33 @@ def prepare_traffic(
     """
     there = opened.target.read_state() if state is None else state
     named = {opened.named(name): share for name, share in shares.items()}
+    if is_at_least:
+        named = {name: share for name, share in named.items() if there.traffic.get(name, 0) < share}
     return _moving(opened, plan_traffic(opened.endpoint, there, named), is_rollback=is_rollback)
 
 
-def prepare_rollback(opened: OpenDeployment, state: EndpointState | None = None) -> PreparedPlan:
-    """The plan back to the traffic before the last move.
+def prepare_rollback(
+    opened: OpenDeployment, state: EndpointState | None = None, name: str | None = None
+) -> PreparedPlan:
+    """The plan back to the traffic before the last move, or that takes one deployment out of traffic.
+
+    Args:
+        opened: The file and its target.
+        state: What is there; read unless given.
+        name: Deployment or arm that is taken out, whatever moves have brought it in; ``None`` for the last move.
 
     Raises:
         StateError: X149 when there is no way back.
-        UsageError: X150 for what is not there.
+        UsageError: X143 or X150 for what is not there.
         RemoteError: The target cannot be read.
     """
     there = opened.target.read_state() if state is None else state
-    return _moving(opened, plan_rollback(opened.endpoint, there), is_rollback=True)
+    if name is None:
+        return _moving(opened, plan_rollback(opened.endpoint, there), is_rollback=True)
+    place = opened.named(name)
+    if name == NEW and there.exists and there.find(place) is None:
+        return PreparedPlan(plan=DeployPlan(endpoint=opened.endpoint, state=there, changes=()))
+    return _moving(opened, plan_withdrawal(opened.endpoint, there, place), is_rollback=True)
 
 
 def prepare_destruction(

@@ -8,13 +8,14 @@ import click
 
 from headrace.cli.deploy_options import (
     JSON,
+    MARKDOWN,
     allow_option,
     command_deployment,
     file_argument,
     overlay_option,
     shape_option,
 )
-from headrace.cli.deploy_view import plan_to_json, render_plan
+from headrace.cli.deploy_view import plan_to_json, plan_to_markdown, render_plan
 from headrace.cli.options import Verb
 from headrace.cli.session import Session
 from headrace.deploy.safety import refused
@@ -28,6 +29,7 @@ from headrace.operations.plan_deployment import prepare_plan
     examples=(
         ("What deployment.yaml of this folder would do", "headrace deploy plan"),
         ("In another environment", "headrace deploy plan flows/triage/deployment.yaml --environment azure"),
+        ("As a comment on a pull request", "headrace deploy plan --format markdown > plan.md"),
         ("For a program, which learns from the exit code", "headrace deploy plan --format json --exit-code"),
     ),
 )
@@ -35,7 +37,7 @@ from headrace.operations.plan_deployment import prepare_plan
 @overlay_option()
 @allow_option()
 @click.option("--exit-code", is_flag=True, help="Exit with 6 where there is something to do.")
-@shape_option()
+@shape_option(MARKDOWN)
 @click.pass_obj
 def command(
     session: Session,
@@ -57,6 +59,8 @@ def command(
     reasons = refused(plan, allowed)
     if form == JSON:
         session.write_json(plan_to_json(plan, allowed))
+    elif form == MARKDOWN:
+        session.write(plan_to_markdown(plan, allowed))
     else:
         session.write(render_plan(plan, session.terminal.out, allowed))
     if reasons:

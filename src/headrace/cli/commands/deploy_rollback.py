@@ -24,11 +24,21 @@ from headrace.operations.plan_deployment import prepare_rollback
     cls=Verb,
     examples=(
         ("Back to the shares before the last move", "headrace deploy rollback"),
+        (
+            "Out with the version of the file, whatever moves brought it in",
+            "headrace deploy rollback --deployment new",
+        ),
         ("Although the old one cannot be tried out", "headrace deploy rollback --allow untested"),
     ),
 )
 @file_argument()
 @overlay_option()
+@click.option(
+    "--deployment",
+    "name",
+    metavar="NAME",
+    help="Take this one out of traffic, whatever moves have brought it in; new is the version of the file.",
+)
 @allow_option()
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
 @shape_option()
@@ -38,6 +48,7 @@ def command(
     *,
     file: Path,
     environment: str | None,
+    name: str | None,
     allowed: tuple[str, ...],
     dry_run: bool,
     form: str,
@@ -45,14 +56,16 @@ def command(
     """Move traffic back to where it was before the last move, from whatever machine.
 
     Whose share grows is looked at and asked for the answer to a sample first. max_shift does not hold for the way back.
+    With --deployment the others get the share of that one, in their proportions.
     """
+    words = ["rollback", *(["--deployment", name] if name else [])]
     with command_deployment(session, file, environment) as opened:
         return run_prepared(
             session,
             opened,
-            lambda state: prepare_rollback(opened, state),
+            lambda state: prepare_rollback(opened, state, name),
             allowed=allowed,
-            again=opened.choice.command("rollback"),
+            again=opened.choice.command(" ".join(words)),
             form=form,
             is_dry=dry_run,
         )

@@ -41,6 +41,7 @@ _EVERY_S = 5.0
         ("Half and half", "headrace deploy traffic blue=50 green=50"),
         ("The others keep their proportions", "headrace deploy traffic green=25"),
         ("Everything at once", "headrace deploy traffic green=100 --allow shift"),
+        ("Half for the version of the file, unless it has more", "headrace deploy traffic new=50 --at-least"),
         (
             "The shares of an online test, again and again",
             "headrace deploy traffic --from-test traffic.yaml --follow",
@@ -48,6 +49,7 @@ _EVERY_S = 5.0
     ),
 )
 @click.argument("shares", nargs=-1, metavar="[NAME=PERCENT]...")
+@click.option("--at-least", is_flag=True, help="Leave who has as much already as it is.")
 @file_option()
 @overlay_option()
 @click.option(
@@ -75,6 +77,7 @@ def command(
     session: Session,
     *,
     shares: tuple[str, ...],
+    at_least: bool,
     file: Path,
     environment: str | None,
     test: str | None,
@@ -86,28 +89,28 @@ def command(
 ) -> int:
     """Share the requests among the deployments of an endpoint.
 
-    Whose share grows is looked at and asked for the answer to a sample first. Applying a file without arms leaves the
-    shares as they are; the shares of arms are those of their file. With --from-test arms get the whole percents that
-    the online test has for them now, none once they are rolled back; requests are assigned one by one there.
+    In a file without arms, new is its version, whichever place holds it. Whose share grows is looked at and asked for
+    the answer to a sample first. Applying a file without arms leaves the shares as they are; the shares of arms are
+    those of their file. With --from-test arms get the whole percents that the online test has for them now, none once
+    they are rolled back; requests are assigned one by one there.
     """
-    if (test is not None) == bool(shares):
-        fail_usage(
-            "Shares are given, or taken from a test.", "Write NAME=PERCENT, or --from-test, one of them."
-        )
-    if (follow or every is not None) and test is None:
-        fail_usage("Only the shares of a test can be followed.", "Add --from-test traffic.yaml.")
-    if follow and (dry_run or form == JSON):
-        fail_usage(
-            "--follow does not end, so it takes neither --dry-run nor --format json.", "Leave one out."
-        )
+    _check_options(
+        has_shares=bool(shares),
+        is_test=test is not None,
+        is_at_least=at_least,
+        is_following=follow,
+        is_timed=every is not None,
+        is_ending=dry_run or form == JSON,
+    )
     with command_deployment(session, file, environment) as opened:
         if test is None:
             given = read_shares(shares)
-            again = opened.choice.command(f"traffic {' '.join(shares)}", is_option=True)
+            words = ["traffic", *shares, *(["--at-least"] if at_least else [])]
+            again = opened.choice.command(" ".join(words), is_option=True)
             return run_prepared(
                 session,
                 opened,
-                lambda state: prepare_traffic(opened, given, state),
+                lambda state: prepare_traffic(opened, given, state, is_at_least=at_least),
                 allowed=allowed,
                 again=again,
                 form=form,
@@ -127,6 +130,29 @@ def command(
             again=again,
             form=form,
             is_dry=dry_run,
+        )
+
+
+def _check_options(
+    *,
+    has_shares: bool,
+    is_test: bool,
+    is_at_least: bool,
+    is_following: bool,
+    is_timed: bool,
+    is_ending: bool,
+) -> None:
+    if is_test == has_shares:
+        fail_usage(
+            "Shares are given, or taken from a test.", "Write NAME=PERCENT, or --from-test, one of them."
+        )
+    if is_at_least and is_test:
+        fail_usage("--at-least is about shares that are given, and not those of a test.", "Leave it out.")
+    if (is_following or is_timed) and not is_test:
+        fail_usage("Only the shares of a test can be followed.", "Add --from-test traffic.yaml.")
+    if is_following and is_ending:
+        fail_usage(
+            "--follow does not end, so it takes neither --dry-run nor --format json.", "Leave one out."
         )
 
 
