@@ -1,13 +1,15 @@
 """Many lines through a flow: bounded concurrency, every result recorded as soon as it is there.
 
-Results are committed in groups: while one transaction is being written, the next results gather. A line counts as
-done, and its event is given out, only after its commit.
+Results are committed in groups: while one transaction is being written, and for a moment behind it, the next results
+gather, because each commit waits for the disk. A line counts as done, and its event is given out, only after its
+commit.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +25,10 @@ from headrace.errors import Problem
 
 _MAX_WAITING = 256
 """Results that wait for their commit before no further line is taken."""
+
+_GATHER_S = 0.05
+_MANY_WAITING = 128
+"""Between the beginnings of two commits, while fewer results than that wait."""
 
 Record = Callable[[Sequence[LineResult]], None]
 """Commits some results; blocks; called in a thread, one call at a time."""
@@ -70,12 +76,15 @@ class _Recorder:
         self._waiting: list[LineResult] = []
         self._is_filled = asyncio.Event()
         self._has_room = asyncio.Event()
+        self._is_due = asyncio.Event()
         self._is_closed = False
         self._commit: asyncio.Future[None] | None = None
 
     def add(self, result: LineResult) -> None:
         self._waiting.append(result)
         self._is_filled.set()
+        if len(self._waiting) >= _MANY_WAITING:
+            self._is_due.set()
 
     async def wait_for_room(self) -> None:
         """Let commits catch up: lines that are faster than the store would fill the memory."""
@@ -86,6 +95,7 @@ class _Recorder:
     def close(self) -> None:
         self._is_closed = True
         self._is_filled.set()
+        self._is_due.set()
 
     async def run(self) -> None:
         while self._waiting or not self._is_closed:
@@ -94,9 +104,19 @@ class _Recorder:
             if self._waiting:
                 group, self._waiting = self._waiting, []
                 self._has_room.set()
+                began_s = asyncio.get_running_loop().time()
                 self._commit = asyncio.ensure_future(asyncio.to_thread(self._record, group))
                 await asyncio.shield(self._commit)
                 self._tell(group)
+                await self._gather(began_s + _GATHER_S)
+
+    async def _gather(self, until_s: float) -> None:
+        """Wait for more lines until a time of the loop, unless there are many, or no more will come."""
+        if not self._is_closed and len(self._waiting) < _MANY_WAITING:
+            self._is_due.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(until_s):
+                    await self._is_due.wait()
 
     async def finish(self) -> None:
         """Bring a commit that has begun to its end and commit what is left; for the end of a cancelled run."""

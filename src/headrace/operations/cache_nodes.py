@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from headrace.domain.cache import CacheChoice
-from headrace.domain.evaluation import Experiment
 from headrace.operations.prepare_flow import LoadedFlow
 from headrace.operations.workspace import Workspace
 from headrace.planning.fingerprint import Fingerprinter, NoFormError
@@ -25,9 +24,8 @@ class CachedNodes:
     sources: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-def experiment_cache(workspace: Workspace, experiment: Experiment) -> CacheChoice:
+def experiment_cache(workspace: Workspace, choice: CacheChoice) -> CacheChoice:
     """What an experiment says of the cache; it is on unless it or the setting turns it off."""
-    choice = experiment.cache
     is_on = workspace.settings.cache != "off" if choice.is_on is None else choice.is_on
     return replace(choice, is_on=is_on)
 

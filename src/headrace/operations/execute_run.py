@@ -22,16 +22,19 @@ from headrace.engine.stopping import Stop
 from headrace.errors import HeadraceError, Problem, StateError, UsageError
 from headrace.operations.cache_nodes import CachedNodes
 from headrace.operations.endpoint_versions import EndpointVersions
-from headrace.operations.evaluation_events import EvaluationEvents
 from headrace.operations.finished_lines import FinishedLines
 from headrace.operations.line_runners import Running, Spread, open_runner
 from headrace.operations.line_worker import CacheAsked
 from headrace.operations.prepare_flow import FlowChoice, FlowSession, LoadedFlow
 from headrace.operations.run_owner import Heartbeat
 from headrace.operations.workspace import Workspace
+from headrace.providers.loading import load_by_name
 from headrace.providers.turns import Lane, in_lane
 from headrace.telemetry.attributes import run_attributes
 from headrace.tools.output import hidden_output
+
+_EVENTS = "headrace.operations.evaluation_events:EvaluationEvents"
+"""Reached by name: only runs that evaluate others have any."""
 
 _MOST_NAMES = 3
 _CUT = "The run ran into its time limit: lines that had not ended have failed, and nothing was aggregated."
@@ -143,7 +146,7 @@ class _Execution:
         self._hear = hear
         self._versions = EndpointVersions(workspace, work.spec.name, work.loaded.flow)
         source = work.spec.source_run
-        self._events = EvaluationEvents(workspace, work.spec, source) if source is not None else None
+        self._events = load_by_name(_EVENTS)(workspace, work.spec, source) if source is not None else None
 
     async def run(self) -> AggregationResult:
         """All lines, and the aggregation.

@@ -119,7 +119,7 @@ def forecast_experiment(
     """
     found = []
     experiment = check_experiment(workspace, experiment, experiment.budget)
-    experiment = replace(experiment, cache=experiment_cache(workspace, experiment))
+    experiment = replace(experiment, cache=experiment_cache(workspace, experiment.cache))
     expected: set[str] = set()
     for arm in experiment.arms:
         request = RunRequest(

@@ -13,7 +13,6 @@ from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import count
-from math import ceil
 from pathlib import Path
 from shutil import copytree
 from tempfile import TemporaryDirectory
@@ -37,14 +36,7 @@ from headrace.providers.azure_sources import PROVIDER_VARIABLE
 from headrace.providers.loading import load_by_name, load_optional
 from headrace.store.records import decode_json, decode_spans, line_from_row
 
-START = "azureml://"
-"""How the addresses of ``--on`` begin that mean jobs."""
-
 COMMAND_JOBS = "headrace.deploy.command_jobs:CommandJobs"
-ON_PROPERTY = "headrace.azureml.on"
-SIZE_PROPERTY = "headrace.azureml.shard_size"
-"""Properties of a run: where its jobs are, and how many lines each has. Whoever goes on with it keeps to both."""
-
 _BUILD = "headrace.operations.build_flow:build_flow"
 _BUILD_REQUEST = "headrace.operations.build_flow:BuildRequest"
 """Reached by name: packing leads to the command of experiments, which leads here."""
@@ -52,7 +44,6 @@ _BUILD_REQUEST = "headrace.operations.build_flow:BuildRequest"
 _JOB_PLACE = "headrace.deploy.command_jobs:JobPlace"
 _JOB = "headrace.deploy.command_jobs:Job"
 _ENDED = ("Completed", "Failed", "Canceled")
-_N_JOBS = 4
 _N_SUBMISSIONS = 2
 _N_TOLD_LINES = 10
 _FIRST_LOOK_S, _LONGEST_LOOK_S = 0.5, 15.0
@@ -85,11 +76,6 @@ class Jobs(Protocol):
     def close(self) -> None:
         """Give back connections."""
         ...
-
-
-def is_jobs(on: str | None) -> bool:
-    """Whether the value of ``--on`` means jobs."""
-    return on is not None and on.startswith(START)
 
 
 def read_place(on: str) -> tuple[AzureWorkspace, str, str]:
@@ -150,17 +136,6 @@ def refuse_choice(workspace: Workspace, choice: FlowChoice, *, is_limited: bool,
             "secrets in the flow file; or run here, without --on."
         )
         raise UsageError(Problem(code="X322", what=what, fix=fix))
-
-
-def job_properties(on: str, n_lines: int, n_jobs: int | None) -> dict[str, Any]:
-    """What is noted of a run whose lines jobs run.
-
-    Args:
-        on: The address.
-        n_lines: Of the run.
-        n_jobs: How many are wanted.
-    """
-    return {ON_PROPERTY: on, SIZE_PROPERTY: ceil(max(n_lines, 1) / (n_jobs or _N_JOBS))}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

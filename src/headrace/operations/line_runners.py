@@ -24,13 +24,13 @@ from headrace.engine.runtime import PreparedFlow
 from headrace.engine.shards import PendingLine, ShardRunner
 from headrace.engine.worker_process import WorkerCommand, open_worker_process
 from headrace.errors import Problem, UsageError
-from headrace.operations.job_runner import (
+from headrace.operations.job_properties import (
+    CHECK_JOBS,
+    JOBS_WANTED,
     ON_PROPERTY,
+    OPEN_JOBS,
     SIZE_PROPERTY,
-    JobsWanted,
-    check_jobs,
     is_jobs,
-    open_jobs,
 )
 from headrace.operations.line_worker import CacheAsked, WorkerSetup
 from headrace.operations.prepare_flow import FlowChoice, LoadedFlow
@@ -38,7 +38,7 @@ from headrace.operations.served_sources import find_served_file
 from headrace.operations.work_lines import command
 from headrace.operations.work_shard import ShardSetup
 from headrace.operations.workspace import Workspace
-from headrace.providers.loading import load_optional
+from headrace.providers.loading import load_by_name, load_optional
 from headrace.providers.turns import current_lane
 from headrace.tools.given_entry import find_given
 
@@ -171,7 +171,7 @@ def check_on(on: str | None, *, takes_jobs: bool = False) -> None:
     if on is None:
         return
     if is_jobs(on) and takes_jobs:
-        check_jobs(on)
+        load_by_name(CHECK_JOBS)(on)
         return
     if is_jobs(on):
         _refuse(
@@ -295,8 +295,9 @@ async def _open_jobs(
         run=cached.run,
         n_at_once=spread.max_concurrency // spread.n_jobs,
     )
-    wanted = JobsWanted(on=spread.on or "", choice=choice, run=cached.run, setup=setup)
-    async with open_jobs(workspace, wanted, _Returned(workspace, flow).accept) as runner:
+    wanted = load_by_name(JOBS_WANTED)(on=spread.on or "", choice=choice, run=cached.run, setup=setup)
+    opened = load_by_name(OPEN_JOBS)(workspace, wanted, _Returned(workspace, flow).accept)
+    async with opened as runner:
         yield Running(runner=runner, n_shards=spread.n_jobs, shard_size=spread.shard_size)
 
 

@@ -16,7 +16,7 @@ from headrace.formats.multimedia import place_images
 from headrace.operations.cache_nodes import find_cached_nodes
 from headrace.operations.execute_run import RunWork, execute_run, started, taken_over
 from headrace.operations.finished_lines import find_finished
-from headrace.operations.job_runner import ON_PROPERTY, is_jobs, job_properties, refuse_choice
+from headrace.operations.job_properties import ON_PROPERTY, REFUSE_CHOICE, is_jobs, job_properties
 from headrace.operations.keep_version import find_flow_change
 from headrace.operations.line_runners import Spread, check_on, make_job_spread, make_spread
 from headrace.operations.prepare_flow import FlowChoice, LoadedFlow
@@ -24,6 +24,7 @@ from headrace.operations.run_batch import check_price, check_resumable, recorded
 from headrace.operations.run_lines import make_lines
 from headrace.operations.run_owner import is_at_work, new_owner
 from headrace.operations.workspace import Workspace
+from headrace.providers.loading import load_by_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +121,9 @@ def _spread(
     if not isinstance(on, str) or not is_jobs(on):
         return make_spread(loaded, request.max_concurrency, request.workers, request.on)
     check_on(on, takes_jobs=True)
-    refuse_choice(workspace, choice, is_limited=request.cap is not None, wants_cache=bool(spec.sources))
+    load_by_name(REFUSE_CHOICE)(
+        workspace, choice, is_limited=request.cap is not None, wants_cache=bool(spec.sources)
+    )
     noted = {**job_properties(on, n_lines, None), **spec.properties, ON_PROPERTY: on}
     return make_job_spread(loaded, request.max_concurrency, noted, n_lines)
 

@@ -27,7 +27,7 @@ from headrace.formats.run_folder import OUTPUT_PATH
 from headrace.operations.cache_nodes import CachedNodes, find_cached_nodes
 from headrace.operations.execute_run import RunWork, execute_run, line_event, started
 from headrace.operations.finished_lines import FinishedLines, find_finished, still_running, take_over
-from headrace.operations.job_runner import is_jobs, job_properties, refuse_choice
+from headrace.operations.job_properties import REFUSE_CHOICE, is_jobs, job_properties
 from headrace.operations.keep_version import keep_data_version, keep_flow_version
 from headrace.operations.line_runners import check_on, make_job_spread, make_spread
 from headrace.operations.prepare_flow import FlowChoice, LoadedFlow
@@ -179,7 +179,7 @@ def _with_jobs(workspace: Workspace, request: RunRequest, choice: FlowChoice, n_
     if request.on is None or not is_jobs(request.on):
         return request
     is_limited, wants_cache = request.spending is not None, request.cache.is_on is True
-    refuse_choice(workspace, choice, is_limited=is_limited, wants_cache=wants_cache)
+    load_by_name(REFUSE_CHOICE)(workspace, choice, is_limited=is_limited, wants_cache=wants_cache)
     noted = job_properties(request.on, n_lines, request.workers)
     return replace(request, properties={**request.properties, **noted}, cache=CacheChoice(is_on=False))
 

@@ -86,7 +86,7 @@ def run_experiment(
     checked = check_experiment(workspace, experiment, cap)
     check_judge_prices(checked.evaluators, cap)
     judgement = race_judgement(workspace, checked, judgement_of(checked), where)
-    checked = replace(checked, cache=experiment_cache(workspace, checked))
+    checked = replace(checked, cache=experiment_cache(workspace, checked.cache))
     owner = new_owner()
     record = begin_experiment(workspace, experiment, checked, judgement, cap, owner, rerun_of)
     return _work(workspace, checked, record, owner, on_event, where)

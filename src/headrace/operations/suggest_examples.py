@@ -304,7 +304,7 @@ def _wrong_lines(work: _Work, start: _Start, split: TrainSplit) -> frozenset[str
         work.experiment, name=name, data_path=split.path, arms=(start.base,), repeats=1, race=None
     )
     whole = check_experiment(work.workspace, whole)
-    whole = replace(whole, cache=experiment_cache(work.workspace, whole))
+    whole = replace(whole, cache=experiment_cache(work.workspace, whole.cache))
     runs = ArmRuns(
         experiment=whole,
         experiment_id=f"{name}_{work.workspace.now():%Y%m%d_%H%M%S_%f}",

@@ -40,10 +40,13 @@ from headrace.formats.run_file import RunFile, apply_settings, read_run_file
 from headrace.formats.run_folder import OUTPUT_PATH
 from headrace.operations.configuration import runs_folder
 from headrace.operations.export_run import export_run, refuse_foreign_folder
-from headrace.operations.forecast_run import forecast_run
 from headrace.operations.import_run import ImportRequest, import_run
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace
+from headrace.providers.loading import load_by_name
+
+_FORECAST = "headrace.operations.forecast_run:forecast_run"
+"""Reached by name: it loads what checks and judges experiments, which a run does not need."""
 
 _TEXT_OPTIONS = ("flow", "data", "variant", "name", "display_name", "resume_from")
 _RUN_OPTIONS = (
@@ -169,7 +172,7 @@ def command(
 
 def _forecast(session: Session, request: RunRequest) -> ExitCode:
     with command_workspace(session) as workspace:
-        forecast = forecast_run(workspace, request)
+        forecast = load_by_name(_FORECAST)(workspace, request)
     show_forecasts(session, (forecast,))
     return ExitCode.OK
 
