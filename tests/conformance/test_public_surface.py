@@ -20,6 +20,7 @@ from headrace.errors import ExitCode
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [
+    "init",
     "flow init", "flow save", "flow validate", "flow test", "flow serve", "flow build",
     "flow versions", "flow tag", "flow diff", "flow show", "flow restore",
     "data versions", "data show", "data restore", "data from-traffic", "data delete",
@@ -97,6 +98,7 @@ OUR_OPTIONS = {
     "experiment rerun": ["--max-concurrency", "--workers", "--on", "--cache", "--max-cost", "--max-tokens",
                          "--events", "--dry-run"],
     "experiment show": ["-o", "--output"],
+    "init": ["--name", "--flow", "--no-infra", "--no-workflows", "-y", "--yes"],
     "flow build": ["--extra", "--dry-run"],
     "experiment plan": ["--env", "--mde", "--lines", "--pilot", "--discordance", "--deviation", "--metric", "--arm",
                         "--power", "--assurance", "--repeats", "--line-cost", "-o", "--output"],

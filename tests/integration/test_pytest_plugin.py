@@ -58,9 +58,13 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 
 def run(project: pytest.Pytester, tests: str, *options: str) -> pytest.RunResult:
     project.makepyfile(test_gates=tests)
+    return project.runpytest_subprocess(*plugin_options(), "-p", "no:randomly", "--strict-markers", *options)
+
+
+def plugin_options() -> tuple[str, ...]:
+    """What pytest needs to find the plugin where headrace is only importable."""
     is_installed = any(point.value == PLUGIN for point in entry_points(group="pytest11"))
-    plugin = () if is_installed else ("-p", PLUGIN)
-    return project.runpytest_subprocess(*plugin, "-p", "no:randomly", "--strict-markers", *options)
+    return () if is_installed else ("-p", PLUGIN)
 
 
 def test_a_gate_passes_fails_or_is_undecided_with_evidence(project: pytest.Pytester) -> None:

@@ -52,6 +52,9 @@ _MOVING = "Move projects from prompt flow"
 
 
 TREE: Mapping[str, Branch | Place] = {
+    "init": _place(
+        "init", "Create a project: a flow that is evaluated, gated, tested and deployed.", "Begin"
+    ),
     "flow": Branch(
         help="Write, check and try out flows.",
         commands={
@@ -287,7 +290,8 @@ models) over your data, and says with statistics which arm to ship.
 """
 
 _FIRST_STEPS = """\
-  headrace flow init --flow my_flow          a flow that runs, to start from
+  headrace init my_project                   a whole project, from its data to Azure
+  headrace flow init --flow my_flow          or a flow that runs, to start from
   headrace flow test --flow my_flow          run it once
   headrace compare experiment.yaml           race its arms, read the verdict
 """

@@ -69,14 +69,23 @@ def render_project(name: str, flow: str = FLOW, *, without: Collection[str] = ()
     return files
 
 
+def offered_name(text: str) -> str | None:
+    """The nearest name to a text, such as that of a folder, that a project or a flow can have; ``None`` without one."""
+    name = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-_")[:LONGEST].strip("-_")
+    return name if _is_name(name) else None
+
+
+def _is_name(text: str) -> bool:
+    return SHORTEST <= len(text) <= LONGEST and bool(_NAME.fullmatch(text))
+
+
 def _check_name(name: str, of: str) -> None:
-    if SHORTEST <= len(name) <= LONGEST and _NAME.fullmatch(name):
+    if _is_name(name):
         return
     what = f"A {of} cannot be called {name!r}."
     fix = f"Use {SHORTEST} to {LONGEST} small letters, digits and single - or _, a letter first"
-    instead = re.sub(r"[^a-z0-9_]+", "-", name.lower()).strip("-_")[:LONGEST].strip("-_")
-    is_better = len(instead) >= SHORTEST and _NAME.fullmatch(instead)
-    raise UsageError(Problem(code="C507", what=what, fix=f"{fix}: {instead}" if is_better else f"{fix}."))
+    instead = offered_name(name)
+    raise UsageError(Problem(code="C507", what=what, fix=f"{fix}: {instead}" if instead else f"{fix}."))
 
 
 def _render(data: bytes, words: Mapping[str, str]) -> bytes:
