@@ -290,8 +290,8 @@ models) over your data, and says with statistics which arm to ship.
 """
 
 _FIRST_STEPS = """\
-  headrace init my_project                   a whole project, from its data to Azure
-  headrace flow init --flow my_flow          or a flow that runs, to start from
+  headrace init my_project                   a whole project, to start from
+  headrace flow init --flow my_flow          or one flow
   headrace flow test --flow my_flow          run it once
   headrace compare experiment.yaml           race its arms, read the verdict
 """
