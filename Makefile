@@ -4,6 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STOCK ?= .venv-promptflow
 RECORDED := build/azure-requests
+AZURE_SPECS ?= ../shared/azure-specs
 DEPLOYS := $(wildcard tests/conformance/azure tests/conformance/targets tests/unit/deploy tests/integration/*container_app* tests/integration/*deploy*)
 # Two more than there are cores, because tests also wait for servers and other processes; who has nothing left to do takes
 # tests from the others.
@@ -11,7 +12,7 @@ PROCESSES ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 2)')
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format types imports sizes docs site bench calibration conformance faults deploy-faults quota fuzz soak ray browser azure-schemas lock clean
+.PHONY: help demo test check lint format types imports sizes docs site bench calibration conformance faults deploy-faults quota fuzz soak ray browser azure-schemas infra-schemas lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -114,6 +115,9 @@ azure-schemas: $(VENV)/.dev ## what the suite sends to Azure's stand-in against 
 	rm -rf $(RECORDED) && mkdir -p $(RECORDED)
 	HEADRACE_AZURE_RECORD=$(abspath $(RECORDED)) $(BIN)/python -m pytest --numprocesses $(PROCESSES) $(DEPLOYS)
 	HEADRACE_AZURE_RECORD=$(abspath $(RECORDED)) $(BIN)/python -m pytest -m azure_schemas tests/azure_schemas
+
+infra-schemas: $(VENV)/.dev ## the Bicep files against Azure's schemas (AZURE_SPECS, ../shared/azure-specs), and the table of their lint against both
+	$(BIN)/python -m tests.infra_schemas --specs $(AZURE_SPECS)
 
 lock: $(VENV)/.dev ## write constraints.txt from what is installed now
 	$(BIN)/python -m pip list --format=freeze --exclude headrace --exclude pip --exclude setuptools > constraints.txt

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
+
+UNKNOWN = object()
+"""A value that only the service knows, as what an expression of a template becomes: it fits everywhere."""
 
 _EXPRESSION = "definitions.json#/definitions/expression"
 _COMMON = "https://schema.management.azure.com/schemas/common/definitions.json#/definitions/"
@@ -70,7 +73,12 @@ class Schemas:
             schema["required"] = [name for name in schema.get("required", ()) if name != "properties"]
             self._by_type.setdefault(kind.lower(), []).append(_Known(version=version, schema=schema))
 
-    def check(self, method: str, kind: str, version: str, name: str, body: Mapping[str, Any]) -> Verdict:
+    def find(self, kind: str, version: str) -> Mapping[str, Any] | None:
+        """The schema of a type in exactly this version, its definitions among it."""
+        known = self._by_type.get(kind.lower(), ())
+        return next((item.schema for item in known if item.version == version), None)
+
+    def check(self, method: str, kind: str, version: str, name: Any, body: Mapping[str, Any]) -> Verdict:
         """Look at the body of a request.
 
         Args:
@@ -78,7 +86,7 @@ class Schemas:
             kind: Type of the resource.
             version: API version that was asked for.
             name: Last part of its id.
-            body: What was sent.
+            body: What was sent, with :data:`UNKNOWN` for values that are not known yet.
         """
         verdict = Verdict(kind=f"{kind}@{version}")
         known = self._by_type.get(kind.lower())
@@ -200,7 +208,18 @@ def _validator(spellings: list[str]) -> Any:
         if str(value).lower() != str(wanted).lower():
             yield ValidationError(f"{value!r} is not {wanted!r}")
 
-    return extend(Draft202012Validator, {"enum": look_up, "const": compare})
+    own = {**Draft202012Validator.VALIDATORS, "enum": look_up, "const": compare}
+    return extend(Draft202012Validator, {word: _unless_unknown(rule) for word, rule in own.items()})
+
+
+def _unless_unknown(rule: Callable[..., Iterator[ValidationError] | None]) -> Callable[..., Any]:
+    """A keyword that has nothing to say of what is not known."""
+
+    def check(validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
+        if value is not UNKNOWN:
+            yield from rule(validator, wanted, value, schema) or ()
+
+    return check
 
 
 def _sort_out(error: ValidationError, verdict: Verdict, *, is_nearest: bool) -> None:
