@@ -36,6 +36,7 @@ test: $(VENV)/.dev ## install what the tests need and run them with the import c
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m compileall -q src tests/support  # the tests start hundreds of processes, which would each compile them
 	$(BIN)/python -m pytest tests/unit/compat  # replaces the import system: in a process without other tests' threads
 	$(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist worksteal --ignore=tests/unit/compat
 
