@@ -35,6 +35,9 @@ from headrace.store.sql import SqlStore, apply_migrations, check_version
 ValueT = TypeVar("ValueT")
 
 _RETRY_S = 0.005
+_POLL_MS = 20
+# SQLite waits longer and longer between its looks, up to 0.1 s, and starves beside writers that come again at once: so
+# it is asked to begin anew after each 20 ms of waiting.
 _NOT_FORCED = "PRAGMA synchronous = NORMAL"
 # 40 MB of log: moving it into the file more often costs up to half of the writing speed of a large run.
 _CHECKPOINT_PAGES = 10_000
@@ -84,9 +87,9 @@ class SqliteDatabase:
         busy_timeout_s: How long to wait for another process that is writing, seconds.
     """
 
-    def __init__(self, path: Path, *, busy_timeout_s: float = 10.0) -> None:
+    def __init__(self, path: Path, *, busy_timeout_s: float = 30.0) -> None:
         self._path = path
-        self._busy_timeout_s = busy_timeout_s
+        self._busy_timeout_ms = round(busy_timeout_s * 1000)
         self._lock = Lock()
         self._connection: sqlite3.Connection | None = None
         self._is_closed = False
@@ -115,7 +118,7 @@ class SqliteDatabase:
             if not makes and not self._is_there():
                 return work(Nothing())
             connection = self._connect()
-            with _forced(connection) if is_lasting else nullcontext(), _transaction(connection):
+            with _forced(connection) if is_lasting else nullcontext(), self._transaction(connection):
                 return work(_Statements(connection))
 
     def close(self) -> None:
@@ -156,7 +159,10 @@ class SqliteDatabase:
         if self._connection is None:
             make_folder(self._path.parent)
             connection = sqlite3.connect(
-                self._path, timeout=self._busy_timeout_s, isolation_level=None, check_same_thread=False
+                self._path,
+                timeout=self._busy_timeout_ms / 1000,
+                isolation_level=None,
+                check_same_thread=False,
             )
             try:
                 connection.row_factory = sqlite3.Row
@@ -175,7 +181,7 @@ class SqliteDatabase:
         if check_version(self._version(connection), migrations, self.place):
             return
         self._use_log(connection)
-        with _transaction(connection):
+        with self._transaction(connection):
             # Read again under the write lock: another process may have done it in the meantime.
             version = self._version(connection)
             if not check_version(version, migrations, self.place):
@@ -188,15 +194,35 @@ class SqliteDatabase:
 
     def _use_log(self, connection: sqlite3.Connection) -> None:
         # Two processes that make the same file at once: for this statement alone SQLite does not wait by itself.
-        end = time.monotonic() + self._busy_timeout_s
+        self._until_free(lambda: connection.execute("PRAGMA journal_mode = WAL"), pause_s=_RETRY_S)
+
+    @contextmanager
+    def _transaction(self, connection: sqlite3.Connection) -> Iterator[None]:
+        connection.execute(f"PRAGMA busy_timeout = {min(_POLL_MS, self._busy_timeout_ms)}")
+        try:
+            self._until_free(lambda: connection.execute("BEGIN IMMEDIATE"))
+        finally:
+            connection.execute(f"PRAGMA busy_timeout = {self._busy_timeout_ms}")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            # SQLite has rolled back by itself after some errors, a full disk for one.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+    def _until_free(self, execute: Callable[[], object], *, pause_s: float = 0.0) -> None:
+        """Execute a statement again while another process has the file, for as long as that is waited for."""
+        end = time.monotonic() + self._busy_timeout_ms / 1000
         while True:
             try:
-                connection.execute("PRAGMA journal_mode = WAL")
+                execute()
                 return
             except sqlite3.OperationalError as error:
                 if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > end:
                     raise
-            time.sleep(_RETRY_S)
+            time.sleep(pause_s)
 
     def _version(self, connection: sqlite3.Connection) -> int:
         """The schema version of the file: 0 for an empty file.
@@ -265,16 +291,3 @@ def _forced(connection: sqlite3.Connection) -> Iterator[None]:
         yield
     finally:
         connection.execute(_NOT_FORCED)
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        # SQLite has rolled back by itself after some errors, a full disk for one.
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
