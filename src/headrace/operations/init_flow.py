@@ -8,7 +8,9 @@ from headrace.errors import Problem, UsageError
 from headrace.operations.new_files import write_files
 
 STARTERS = Path(__file__).parent / "starters"
-KINDS = ("standard", "chat", "evaluation")
+KINDS = ("standard", "chat", "evaluation", "rag", "prompty", "flex")
+RUN_BY_FILE = {"prompty": "sort.prompty"}
+"""Starters that are run by the path of a file and not by that of their folder."""
 
 
 def init_flow(folder: Path, kind: str = "standard", *, is_replacing: bool = False) -> tuple[Path, ...]:

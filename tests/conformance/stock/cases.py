@@ -80,6 +80,13 @@ CASES = (
     Case(name="starter-standard", flow="starters/standard", inputs={"text": "Größe  ist\nalles"}),
     Case(name="starter-chat", flow="starters/chat", inputs={"question": "What is a tailrace?"}),
     Case(name="starter-evaluation", flow="starters/evaluation", inputs={"groundtruth": "a", "prediction": " A "}),
+    Case(name="starter-rag", flow="starters/rag", inputs={"question": "How many buckets does the wheel have?"}),
+    Case(name="starter-prompty", flow="starters/prompty/sort.prompty", inputs={"message": "The gate leaks."}),
+    Case(name="starter-flex", flow="starters/flex", inputs={"question": "What is a headrace?"}),
+    *(Case(name=f"project-{variant}", flow="starters/project/flows/my_flow", variant=f"${{answer.{variant}}}",
+           inputs={"question": "How much is a day pass?"}) for variant in ("plain", "with_examples")),
+    Case(name="project-evaluation", flow="starters/project/flows/my_flow/evaluation/answer",
+         inputs={"groundtruth": "3 euros", "prediction": "It costs 3 euros.", "source": "a#b", "citations": '["a#b"]'}),
 )  # fmt: skip
 
 BATCH_CASES = (

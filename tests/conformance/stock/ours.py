@@ -18,7 +18,7 @@ def run_case(project: Path, case: Case) -> Any:
         request = TestRequest(flow=project / case.flow, inputs=case.inputs, variant=case.variant)
         result = run_test(workspace, request)
         assert result.line.problem is None, result.line.problem
-        return result.outputs
+        return result.outputs if isinstance(result.outputs, dict) else {"output": result.outputs}
 
 
 def run_batch_case(project: Path, case: BatchCase) -> dict[str, Any]:

@@ -65,8 +65,11 @@ class Stock:
             words += ["--variant", case.variant]
             stem = "flow-" + case.variant[2:-1].replace(".", "-")
         self._run(*words)
-        written = self._project / case.flow / ".promptflow" / f"{stem}.output.json"
-        return json.loads(written.read_text(encoding="utf-8"))
+        place = self._project / case.flow
+        records = place / ".promptflow"
+        if place.suffix == ".prompty":
+            records = place.parent / ".promptflow" / place.stem
+        return json.loads((records / f"{stem}.output.json").read_text(encoding="utf-8"))
 
     def batch(self, case: BatchCase) -> dict[str, Any]:
         """Outputs by line of the run and of its evaluation, and the evaluation's metrics."""

@@ -10,7 +10,7 @@ import click
 from headrace.cli.options import Verb, pairs_option, path_option, yes_option
 from headrace.cli.session import Session, fail_usage
 from headrace.errors import ExitCode
-from headrace.operations.init_flow import KINDS, init_flow
+from headrace.operations.init_flow import KINDS, RUN_BY_FILE, init_flow
 from headrace.providers.loading import load_by_name
 
 _WRAP = "headrace.operations.wrap_function:wrap_function"
@@ -26,6 +26,7 @@ _WRAP = "headrace.operations.wrap_function:wrap_function"
             "An evaluation flow beside it",
             "headrace flow init --flow my_flow/evaluation/exact --type evaluation",
         ),
+        ("One that answers from pages", "headrace flow init --flow my_flow --type rag"),
         (
             "A flow around a function that you have",
             "headrace flow init --flow intent --entry intent.py --function extract_intent "
@@ -60,7 +61,9 @@ def command(
     """Create a flow that runs, to start from.
 
     A standard flow fills a prompt and counts its words in Python; a chat flow talks to a model;
-    an evaluation flow scores every line of a run and logs metrics over all of them. With
+    an evaluation flow scores every line of a run and logs metrics over all of them; a rag flow
+    answers from pages and says from which; a prompty is a prompt in one file; a flex flow is a
+    class. All run without a key, with baseline, a non-neural reader that is built in. With
     --entry and --function, a flow is written around a function that exists. Nothing that
     exists is overwritten without --yes.
     """
@@ -70,7 +73,7 @@ def command(
         return _wrap(session, flow, entry, function, prompt_template, is_replacing=yes)
     for path in init_flow(flow, kind, is_replacing=yes):
         session.write(str(path))
-    session.note(f"\nRun it:  headrace flow test --flow {flow}")
+    session.note(f"\nRun it:  headrace flow test --flow {flow / RUN_BY_FILE.get(kind, '')}")
     return ExitCode.OK
 
 
