@@ -158,6 +158,19 @@ def test_deployment_files_read_what_the_infrastructure_says(
     assert bool(endpoint.gate) is needs_gate
 
 
+def test_every_variable_that_files_read_is_an_output_of_the_infrastructure(run: Run) -> None:
+    del run
+    outputs = set(
+        re.findall(r"^output (\w+) ", Path("infra/main.bicep").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    files = [*Path(FLOW).glob("deployment*.yaml"), *Path("connections").glob("*.yaml")]
+    read = {
+        name for file in files for name in re.findall(r"\$\{env:(\w+)\}", file.read_text(encoding="utf-8"))
+    }
+    assert read == set(VARIABLES)
+    assert read <= outputs
+
+
 @pytest.mark.parametrize("overlay", ["staging", "aca", "azure"])
 def test_the_real_model_of_an_overlay_is_there_once_its_comments_are_none(run: Run, overlay: str) -> None:
     del run
