@@ -28,8 +28,11 @@ param developerPrincipalType string = 'User'
 @description('Repository whose pipeline deploys, as GitHub writes it into its tokens: OWNER/NAME, or OWNER@ID/NAME@ID. Empty for none.')
 param githubRepository string = ''
 
-@description('Environments of that repository whose jobs may sign in.')
-param githubEnvironments array = ['staging', 'production']
+@description('Environments of that repository whose jobs deploy here, separated by commas; empty for those of environments.json.')
+param deployingEnvironments string = ''
+
+@description('Environments of that repository whose jobs look at pull requests, separated by commas; empty for those of environments.json.')
+param reviewingEnvironments string = ''
 
 @description('Whether a Foundry account, a project and a model are made.')
 param useModels bool = true
@@ -81,8 +84,11 @@ param alertEmail string = ''
 @minValue(0)
 param budgetAmount int = 0
 
-@description('First day of the first month of the budget. Keep it once a budget is there: BUDGET_START_DATE.')
-param budgetStartDate string = utcNow('yyyy-MM-01')
+@description('First day of the first month of the budget, as 2026-12-01; empty for this month. Set it once a budget is there.')
+param budgetStartDate string = ''
+
+@description('First day of this month. Nobody has to give it.')
+param firstOfMonth string = utcNow('yyyy-MM-01')
 
 var environments = loadJsonContent('environments.json')
 var sizes = environments[environmentType]
@@ -103,12 +109,14 @@ var standardNames = {
   pipelineIdentity: 'id-pipeline-${token}'
   postgres: 'psql-${token}'
   registry: 'cr${token}'
+  reviewIdentity: 'id-review-${token}'
   search: 'srch-${token}'
   storage: 'st${token}'
   vault: 'kv-${token}'
   workspace: 'mlw-${token}'
 }
 var names = union(standardNames, resourceNames)
+var inGroup = '${subscription().id}/resourceGroups/${groupName}/providers'
 var useRegistry = useAzureMl || useContainerApps
 var useAlerts = !empty(alertEmail)
 
@@ -152,7 +160,9 @@ module identities 'modules/identities.bicep' = {
     flowName: names.flowIdentity
     pipelineName: names.pipelineIdentity
     githubRepository: githubRepository
-    githubEnvironments: githubEnvironments
+    reviewName: names.reviewIdentity
+    deployingEnvironments: split(empty(deployingEnvironments) ? sizes.deployingEnvironments : deployingEnvironments, ',')
+    reviewingEnvironments: split(empty(reviewingEnvironments) ? sizes.reviewingEnvironments : reviewingEnvironments, ',')
   }
 }
 
@@ -183,6 +193,11 @@ module groupRoles 'modules/group-roles.bicep' = {
     grants: [
       {
         principalId: identities.outputs.pipelinePrincipalId
+        principalType: 'ServicePrincipal'
+        roleId: roles.reader
+      }
+      {
+        principalId: identities.outputs.reviewPrincipalId
         principalType: 'ServicePrincipal'
         roleId: roles.reader
       }
@@ -283,6 +298,11 @@ module models 'modules/models.bicep' = if (useModels) {
       }
       {
         principalId: identities.outputs.pipelinePrincipalId
+        principalType: 'ServicePrincipal'
+        roleId: roles.openAiUser
+      }
+      {
+        principalId: identities.outputs.reviewPrincipalId
         principalType: 'ServicePrincipal'
         roleId: roles.openAiUser
       }
@@ -438,6 +458,11 @@ module search 'modules/search.bicep' = if (useSearch) {
         roleId: roles.searchIndexDataReader
       }
       {
+        principalId: identities.outputs.reviewPrincipalId
+        principalType: 'ServicePrincipal'
+        roleId: roles.searchIndexDataReader
+      }
+      {
         principalId: developerPrincipalId
         principalType: developerPrincipalType
         roleId: roles.searchIndexDataReader
@@ -486,54 +511,54 @@ module store 'modules/store.bicep' = if (usePostgres) {
   }
 }
 
-// Private endpoints. Ids are made of names here, because a loop has to be known before anything is deployed.
+// Ids are made of names here, because a loop has to be known before anything is deployed.
 var privateTargets = [
   {
     name: 'vault'
     isUsed: true
-    targetId: resourceId(subscription().subscriptionId, groupName, 'Microsoft.KeyVault/vaults', names.vault)
+    targetId: '${inGroup}/Microsoft.KeyVault/vaults/${names.vault}'
     groupId: 'vault'
     zoneNames: ['privatelink.vaultcore.azure.net']
   }
   {
     name: 'models'
     isUsed: useModels
-    targetId: resourceId(subscription().subscriptionId, groupName, 'Microsoft.CognitiveServices/accounts', names.foundry)
+    targetId: '${inGroup}/Microsoft.CognitiveServices/accounts/${names.foundry}'
     groupId: 'account'
     zoneNames: ['privatelink.cognitiveservices.azure.com', 'privatelink.openai.azure.com', 'privatelink.services.ai.azure.com']
   }
   {
     name: 'workspace'
     isUsed: useAzureMl
-    targetId: resourceId(subscription().subscriptionId, groupName, 'Microsoft.MachineLearningServices/workspaces', names.workspace)
+    targetId: '${inGroup}/Microsoft.MachineLearningServices/workspaces/${names.workspace}'
     groupId: 'amlworkspace'
     zoneNames: ['privatelink.api.azureml.ms', 'privatelink.notebooks.azure.net']
   }
   {
     name: 'blobs'
     isUsed: useAzureMl
-    targetId: resourceId(subscription().subscriptionId, groupName, 'Microsoft.Storage/storageAccounts', names.storage)
+    targetId: '${inGroup}/Microsoft.Storage/storageAccounts/${names.storage}'
     groupId: 'blob'
     zoneNames: ['privatelink.blob.${environment().suffixes.storage}']
   }
   {
     name: 'files'
     isUsed: useAzureMl
-    targetId: resourceId(subscription().subscriptionId, groupName, 'Microsoft.Storage/storageAccounts', names.storage)
+    targetId: '${inGroup}/Microsoft.Storage/storageAccounts/${names.storage}'
     groupId: 'file'
     zoneNames: ['privatelink.file.${environment().suffixes.storage}']
   }
   {
     name: 'search'
     isUsed: useSearch
-    targetId: resourceId(subscription().subscriptionId, groupName, 'Microsoft.Search/searchServices', names.search)
+    targetId: '${inGroup}/Microsoft.Search/searchServices/${names.search}'
     groupId: 'searchService'
     zoneNames: ['privatelink.search.windows.net']
   }
   {
     name: 'store'
     isUsed: usePostgres
-    targetId: resourceId(subscription().subscriptionId, groupName, 'Microsoft.DBforPostgreSQL/flexibleServers', names.postgres)
+    targetId: '${inGroup}/Microsoft.DBforPostgreSQL/flexibleServers/${names.postgres}'
     groupId: 'postgresqlServer'
     zoneNames: ['privatelink.postgres.database.azure.com']
   }
@@ -572,7 +597,7 @@ module alerts 'modules/alerts.bicep' = if (useAlerts) {
     failedPercent: sizes.alertFailedPercent
     latencyMs: sizes.alertLatencyMs
     budgetAmount: budgetAmount
-    budgetStartDate: budgetStartDate
+    budgetStartDate: empty(budgetStartDate) ? firstOfMonth : budgetStartDate
   }
 }
 
@@ -588,6 +613,7 @@ output AZURE_CONTAINER_REGISTRY_ENDPOINT string = useRegistry ? registry!.output
 output AZURE_FLOW_IDENTITY string = identities.outputs.flowId
 output AZURE_FLOW_IDENTITY_CLIENT_ID string = identities.outputs.flowClientId
 output AZURE_CLIENT_ID string = identities.outputs.pipelineClientId
+output AZURE_REVIEW_CLIENT_ID string = identities.outputs.reviewClientId
 output AZURE_OPENAI_ENDPOINT string = useModels ? models!.outputs.endpoint : ''
 output AZURE_OPENAI_DEPLOYMENT string = useModels ? models!.outputs.deploymentName : ''
 output AZURE_SEARCH_ENDPOINT string = useSearch ? search!.outputs.endpoint : ''

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,20 +54,27 @@ class Schemas:
     """All schemas of a folder.
 
     Args:
-        folder: With files such as ``Microsoft.App.2026-01-01.json``.
+        folder: With files such as ``Microsoft.App.2026-01-01.json``, or with a folder for each version, as
+            Azure/azure-resource-manager-schemas has them in ``schemas``.
+        wanted: Types with their versions; of a folder for each version, only these are read.
     """
 
-    def __init__(self, folder: Path) -> None:
-        common = folder / "common.definitions.json"
-        self._common = json.loads(common.read_text("utf-8"))["definitions"] if common.is_file() else {}
+    def __init__(self, folder: Path, wanted: Collection[str] = ()) -> None:
+        shared = (folder / "common.definitions.json", folder / "common" / "definitions.json")
+        common = next((file for file in shared if file.is_file()), None)
+        self._common = json.loads(common.read_text("utf-8"))["definitions"] if common is not None else {}
         self._by_type: dict[str, list[_Known]] = {}
-        for file in sorted(folder.glob("Microsoft.*.json")):
+        files = set(folder.glob("Microsoft.*.json"))
+        for kind, _, version in (item.partition("@") for item in wanted):
+            files |= set((folder / version).glob(f"{kind.partition('/')[0]}*.json"))
+        for file in sorted(files):
             self._add(json.loads(file.read_text("utf-8")))
 
     def _add(self, document: Mapping[str, Any]) -> None:
         definitions = {**self._common, **document.get("definitions", {})}
         prepared = {name: _prepare(item, definitions) for name, item in definitions.items()}
-        for item in document.get("resourceDefinitions", {}).values():
+        scopes = [value for key, value in document.items() if key.lower().endswith("resourcedefinitions")]
+        for item in (item for scope in scopes for item in scope.values()):
             (kind,), (version,) = item["properties"]["type"]["enum"], item["properties"]["apiVersion"]["enum"]
             schema = {**_opened(item, definitions), "definitions": prepared}
             schema["required"] = [name for name in schema.get("required", ()) if name != "properties"]

@@ -28,7 +28,12 @@ INFRA = Path("src/headrace/operations/starters/project/infra")
 def main(words: list[str]) -> int:
     """Judge and compare; 1 where something is wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.infra_schemas")
-    parser.add_argument("--specs", type=Path, required=True, help="folder of Microsoft.X.VERSION.json")
+    parser.add_argument(
+        "--specs",
+        type=Path,
+        required=True,
+        help="folder of Microsoft.X.VERSION.json, or of VERSION/Microsoft.X.json",
+    )
     parser.add_argument("--write", action="store_true", help="write the table of the lint")
     parser.add_argument("--table", type=Path, default=PROPERTIES, help="the table")
     parser.add_argument("infra", type=Path, nargs="?", default=INFRA)
@@ -36,7 +41,6 @@ def main(words: list[str]) -> int:
     if not arguments.specs.is_dir():
         print(f"There are no schemas in {arguments.specs}: make infra-schemas AZURE_SPECS=FOLDER")
         return 1
-    schemas = Schemas(arguments.specs)
     resources = [
         (file, made)
         for path in sorted(arguments.infra.rglob("*.bicep"))
@@ -44,6 +48,7 @@ def main(words: list[str]) -> int:
         for made in file.resources.values()
         if not made.is_existing
     ]
+    schemas = Schemas(arguments.specs, {made.target for _, made in resources})
     errors = 0
     for file, made in resources:
         errors += _judge(schemas, f"{file.path.relative_to(arguments.infra)}: {made.name}", made)

@@ -136,6 +136,19 @@ def test_a_table_of_yesterday_is_an_error(tmp_path: Path, capsys: pytest.Capture
     assert "is not what the schema says; write it anew" in capsys.readouterr().out
 
 
+def test_a_folder_for_each_version_will_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "specs" / "2026-01-01"
+    folder.mkdir(parents=True)
+    things = json.loads(json.dumps(DOCUMENT).replace("Shops/shops", "Things/things"))
+    moved = {"subscription_resourceDefinitions": things.pop("resourceDefinitions"), **things}
+    (folder / "Contoso.Things.json").write_text(json.dumps(moved), "utf-8")
+    assert judge(tmp_path, GOOD, "--write") == 0
+    assert "valid: main.bicep: other: Contoso.Things/things@2026-01-01" in capsys.readouterr().out
+    bad = GOOD.replace("name: 'thing'", "name: 'thing'\n  colour: 'red'")
+    assert judge(tmp_path, bad, "--write") == 1
+    assert "colour: no such field" in capsys.readouterr().out
+
+
 def test_without_schemas_it_says_where_they_are_looked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

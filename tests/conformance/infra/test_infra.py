@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -12,7 +13,7 @@ import yaml
 from tests.support.bicep.__main__ import main
 from tests.support.bicep.agreed import agreed
 from tests.support.bicep.folder import lint
-from tests.support.bicep.syntax import literal, read, text_of, value_of, walk
+from tests.support.bicep.syntax import entries, literal, read, text_of, value_of, walk
 
 from headrace.deploy.azure_roles import role_for
 
@@ -65,6 +66,51 @@ def test_the_readme_names_every_role_and_every_variable() -> None:
     pipeline = yaml.safe_load((TEMPLATE / "azure.yaml").read_text("utf-8"))["pipeline"]
     variables = [*pipeline["variables"], *pipeline["secrets"]]
     assert [name for name in variables if f"`{name}`" not in readme] == []
+
+
+def test_the_table_of_roles_is_what_is_assigned() -> None:
+    columns = {
+        "flowPrincipalId": ("the flows",),
+        "pipelinePrincipalId": ("the pipeline",),
+        "reviewPrincipalId": ("pull requests",),
+        "developerPrincipalId": ("developers in `dev`", "developers in `prod`"),
+        "deployingDeveloperId": ("developers in `dev`",),
+    }
+    main_file = read(TEMPLATE / "infra/main.bicep")
+    roles = main_file.variables["roles"].value
+    assert roles is not None
+    assigned = set()
+    for node in walk(main_file.root):
+        if node.type != "object" or not {"principalId", "roleId"} <= entries(node).keys():
+            continue
+        role = value_of(roles, text_of(entries(node)["roleId"][1]).partition(".")[2])
+        assert role is not None
+        (who,) = set(re.findall(r"\w+(?:PrincipalId|DeveloperId)", text_of(entries(node)["principalId"][1])))
+        assigned |= {(agreed().roles[str(literal(role))], column) for column in columns[who]}
+    readme = (TEMPLATE / "infra/README.md").read_text("utf-8")
+    head, _, *rows = readme[readme.index("| role | the flows") :].partition("\n\n")[0].splitlines()
+    names = [cell.strip() for cell in head.strip("|").split("|")]
+    told = {
+        (cells[0], column)
+        for row in rows
+        for cells in ([cell.strip() for cell in row.strip("|").split("|")],)
+        for column, cell in zip(names[1:-1], cells[1:-1], strict=True)
+        if cell
+    }
+    assert told == assigned
+
+
+def test_the_sizes_that_cost_are_in_the_readme() -> None:
+    readme = (TEMPLATE / "infra/README.md").read_text("utf-8")
+    for sizes in json.loads((TEMPLATE / "infra/environments.json").read_text("utf-8")).values():
+        assert f"{sizes['searchReplicas']} × {sizes['searchSku']}" in readme
+        assert re.search(rf"{sizes['postgresSku']}\b.*{sizes['postgresStorageGb']} GB", readme)
+        assert f"| {sizes['registrySku']} |" in readme
+        assert (
+            f"{sizes['vaultRetentionDays']} days" in readme
+            or f"{sizes['vaultRetentionDays']} in `prod`" in readme
+        )
+        assert f"`{sizes['reviewingEnvironments']}`" in readme
 
 
 def test_every_module_and_default_model_is_in_the_readme() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 from tests.support.bicep.agreed import agreed
+from tests.support.bicep.order import check_circles, check_order
 from tests.support.bicep.rules import FILE_RULES, check_syntax, names_of
 from tests.support.bicep.syntax import (
     UNKNOWN,
@@ -69,7 +70,8 @@ def lint(root: Path) -> list[Finding]:
     broken = [finding for file in folder.files.values() for finding in check_syntax(file)]
     if broken:
         return broken  # what cannot be parsed makes every other rule talk nonsense
-    found = [finding for file in folder.files.values() for rule in FILE_RULES for finding in rule(file)]
+    rules = (*FILE_RULES, check_order, check_circles)
+    found = [finding for file in folder.files.values() for rule in rules for finding in rule(file)]
     for file in folder.files.values():
         for module in file.modules.values():
             found += _check_module(folder, file, module)
@@ -242,6 +244,16 @@ def _check_values(folder: Folder, main: BicepFile) -> Iterator[Finding]:
     for name, parameter in main.parameters.items():
         if name not in values and not parameter.is_optional:
             yield Finding(rule="values", file=path, line=1, text=f"{name} is missing")
+        default = literal(parameter.value) if parameter.value is not None else None
+        given = values.get(name, {}).get("value")
+        if (
+            isinstance(default, str)
+            and default
+            and isinstance(given, str)
+            and not given.endswith(f"={default}}}")
+        ):
+            text = f"{name}: write ${{NAME={default}}}, or an empty variable takes the place of the default"
+            yield Finding(rule="values", file=path, line=1, text=text)
     return asked - _OF_AZD
 
 

@@ -1,4 +1,5 @@
-// Who runs flows, and who deploys them from the pipeline. What each may do is said where the resource is.
+// Who runs flows, who deploys them from the pipeline, and who looks at a pull request there, which runs code that nobody has
+// read yet. What each may do is said where the resource is.
 
 @description('Region.')
 param location string
@@ -15,8 +16,14 @@ param pipelineName string
 @description('The repository as GitHub writes it into its tokens: OWNER/NAME, or OWNER@ID/NAME@ID. Empty: no identity for a pipeline.')
 param githubRepository string
 
+@description('Name of the identity of jobs on pull requests.')
+param reviewName string
+
 @description('Environments of the repository whose jobs may sign in as the pipeline.')
-param githubEnvironments array
+param deployingEnvironments array
+
+@description('Environments of the repository whose jobs may sign in to look at a pull request.')
+param reviewingEnvironments array
 
 var usePipeline = !empty(githubRepository)
 
@@ -34,10 +41,30 @@ resource pipelineIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024
   properties: {}
 }
 
+resource reviewIdentity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = if (usePipeline) {
+  name: reviewName
+  location: location
+  tags: tags
+  properties: {}
+}
+
 // One after another: an identity takes one change of its credentials at a time.
 @batchSize(1)
-resource pipelineCredentials 'Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials@2024-11-30' = [for githubEnvironment in githubEnvironments: if (usePipeline) {
+resource pipelineCredentials 'Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials@2024-11-30' = [for githubEnvironment in deployingEnvironments: if (usePipeline) {
   parent: pipelineIdentity
+  name: 'github-${githubEnvironment}'
+  properties: {
+    issuer: 'https://token.actions.githubusercontent.com'
+    subject: 'repo:${githubRepository}:environment:${githubEnvironment}'
+    audiences: [
+      'api://AzureADTokenExchange'
+    ]
+  }
+}]
+
+@batchSize(1)
+resource reviewCredentials 'Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials@2024-11-30' = [for githubEnvironment in reviewingEnvironments: if (usePipeline) {
+  parent: reviewIdentity
   name: 'github-${githubEnvironment}'
   properties: {
     issuer: 'https://token.actions.githubusercontent.com'
@@ -53,3 +80,5 @@ output flowPrincipalId string = flowIdentity.properties.principalId
 output flowClientId string = flowIdentity.properties.clientId
 output pipelinePrincipalId string = usePipeline ? pipelineIdentity!.properties.principalId : ''
 output pipelineClientId string = usePipeline ? pipelineIdentity!.properties.clientId : ''
+output reviewPrincipalId string = usePipeline ? reviewIdentity!.properties.principalId : ''
+output reviewClientId string = usePipeline ? reviewIdentity!.properties.clientId : ''
