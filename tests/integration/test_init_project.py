@@ -62,7 +62,8 @@ def folder(tmp_path: Path) -> Path:
 def run(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Iterator[Run]:
     """Runs command lines in a new project; gives what they write to standard output."""
     home = {"HOME": str(tmp_path / "home")}
-    assert run_command_line(["init", "shop", "--flow", "answers"], Session(tmp_path, home)) == 0
+    with chdir(tmp_path):
+        assert run_command_line(["init", "shop", "--flow", "answers"], Session(tmp_path, home)) == 0
     capsys.readouterr()
 
     def call(line: str) -> str:
@@ -187,8 +188,9 @@ def test_the_real_model_of_an_overlay_is_there_once_its_comments_are_none(run: R
 
 
 def test_nothing_that_exists_is_overwritten_unless_that_is_said(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "README.md").write_text("mine")
     session = Session(tmp_path, {"HOME": str(tmp_path / "home")})
 
@@ -205,8 +207,9 @@ def test_nothing_that_exists_is_overwritten_unless_that_is_said(
 
 
 def test_the_folder_gives_the_name_unless_it_is_none(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     for folder, name in (("My Shop", "my-shop"), ("42", "my_project")):
         code = run_command_line(["init", folder], Session(tmp_path, {"HOME": str(tmp_path / "home")}))
         said = capsys.readouterr()

@@ -92,6 +92,7 @@ def test_a_file_in_the_way_stops_before_anything_is_written(tmp_path: Path) -> N
     assert (target / "README.md").read_text() == "mine"
     init_project(target, "shop", is_replacing=True)
     assert (target / "README.md").read_bytes().startswith(b"# shop\n")
+    assert (target / "flows/my_flow/picture.png").read_bytes() == b"\x89PNG my_flow \xff"
 
 
 def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:

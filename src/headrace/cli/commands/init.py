@@ -58,12 +58,11 @@ def command(
     infrastructure that they need, and workflows of GitHub; README.md says what is where.
     Nothing that exists is overwritten without --yes.
     """
-    target = session.folder / folder
-    called = name or offered_name(target.resolve().name) or PROJECT
+    called = name or offered_name(folder.resolve().name) or PROJECT
     without = [part for part, is_out in (("infra", no_infra), ("workflows", no_workflows)) if is_out]
-    written = init_project(target, called, flow, without=without, is_replacing=yes)
+    written = init_project(folder, called, flow, without=without, is_replacing=yes)
     session.write(f"{called} in {folder}, {len(written)} files:")
-    session.write(_made(path.relative_to(target) for path in written))
+    session.write(_made(path.relative_to(folder) for path in written))
     session.note(_next(folder, flow))
     return ExitCode.OK
 
