@@ -12,6 +12,7 @@ USED = (
     "azure.yaml",
     "infra/",
     ".github/actions/gate/",
+    ".github/workflows/comment.yml",
     ".github/workflows/deploy.yml",
     ".github/workflows/evaluate.yml",
     ".github/workflows/infra.yml",
