@@ -12,6 +12,7 @@ from headrace.errors import DefinitionError, Problem
 OPENAI_BASE_URL = "https://api.openai.com/v1"
 DATED_SCOPE = "https://cognitiveservices.azure.com/.default"
 V1_SCOPE = "https://ai.azure.com/.default"
+_V1 = "/openai/v1"
 
 CONNECT_TIMEOUT_S = 10.0
 """How long making a connection may take, seconds."""
@@ -82,7 +83,9 @@ def make_endpoint(connection: Connection) -> Endpoint:
     if connection.type == "azure_open_ai":
         base_url = configs.get("api_base", "").rstrip("/")
         # A resource's v1 API has no dated versions: requests look like OpenAI's own.
-        is_v1 = base_url.endswith("/openai/v1")
+        is_v1 = base_url.endswith(_V1)
+        if is_v1:  # Azure says addresses of resources with a slash at their end
+            base_url = base_url.removesuffix(_V1).rstrip("/") + _V1
         return _endpoint(
             connection,
             "api_base",

@@ -30,6 +30,11 @@ def connection(kind: str, **configs: str) -> Connection:
             "chat",
             "https://r.openai.azure.com/openai/v1/chat/completions",
         ),
+        (
+            connection("azure_open_ai", api_base="https://r.openai.azure.com//openai/v1"),
+            "chat",
+            "https://r.openai.azure.com/openai/v1/chat/completions",
+        ),
     ],
 )
 def test_url(made: Connection, operation: str, expected: str) -> None:
