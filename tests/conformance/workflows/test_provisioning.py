@@ -62,6 +62,15 @@ def test_a_pull_request_is_linted_and_says_what_would_change(infra: Pipeline) ->
     )
 
 
+def test_a_preview_that_fails_is_red_although_its_text_is_passed_on(infra: Pipeline) -> None:
+    infra.runner.contexts = {**infra.runner.contexts, "vars": {**VARIABLES, "AZURE_ENV_NAME": ""}}
+
+    jobs = infra.run("infra.yml")
+
+    assert (jobs["preview"].result, jobs["comment"].result) == ("failure", "success")
+    assert "azd would ask for AZURE_ENV_NAME" in infra.comments()[0]["body"]
+
+
 def test_main_provisions_each_environment_with_its_own_secret(infra: Pipeline) -> None:
     done = infra.run(
         "infra.yml", "lint", "provision", contexts={**MAIN, "matrix": {"environment": "staging-infra"}}

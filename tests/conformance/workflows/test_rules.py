@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from headrace.formats.deployment import read_deployment
+from headrace.formats.experiment import load_experiment
 from tests.support.own_project import ROOT
 from tests.support.workflow_steps import scripts
 
@@ -239,3 +241,28 @@ def test_what_the_workflows_name_is_there() -> None:
         for file in place.rglob("*.yml"):
             for path in re.findall(r"(?<![\w./$-])(flows/[\w./]+\w)", file.read_text(encoding="utf-8")):
                 assert (root / path).exists(), path
+
+
+@pytest.mark.parametrize(
+    "flow", [ROOT / "flows/triage", TEMPLATE.parent / "flows/my_flow"], ids=lambda path: path.name
+)
+def test_the_files_of_a_release_can_be_read(flow: Path) -> None:
+    """What the workflows deploy and ask about, with the overlays of staging and of both kinds of production."""
+    names = (
+        "AZURE_SUBSCRIPTION_ID",
+        "AZURE_RESOURCE_GROUP",
+        "AZURE_CONTAINER_APPS_ENVIRONMENT",
+        "AZURE_CONTAINER_REGISTRY",
+    )
+    identity = (
+        "/subscriptions/s/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/flows"
+    )
+    variables = {**dict.fromkeys(names, "name"), "AZUREML_WORKSPACE": "ws", "AZURE_FLOW_IDENTITY": identity}
+    for overlay in ("staging", "aca", "azure"):
+        endpoint = read_deployment(flow / "deployment.yaml", overlay, variables)
+        assert endpoint.target == {"azure": "azureml"}.get(overlay, "aca")
+        assert endpoint.gate or overlay != "aca"
+        experiment = load_experiment(flow / "deployed.yaml", None if overlay == "staging" else overlay)
+        asked = {str(gate.arm) for gate in experiment.gates}
+        assert asked == {"staging" if overlay == "staging" else "new"}
+        assert [gate.test for gate in experiment.gates] == ["non_inferiority", "budget"]
