@@ -15,7 +15,13 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from headrace.domain.cache import Code
-from headrace.formats.named_files import NamedFiles, file_digest, folder_digest, shown_path
+from headrace.formats.named_files import (
+    NamedFiles,
+    file_digest,
+    folder_digest,
+    is_name_in,
+    shown_path,
+)
 from headrace.formats.python_source import Import, looks_like_path, read_python
 
 DISTRIBUTIONS: Mapping[str, str] = {
@@ -107,7 +113,7 @@ def read_package_code(module: str, name: str, folder: Path, texts: Sequence[str]
 
 def _add_given(named: NamedFiles, texts: Sequence[str], folder: Path) -> None:
     for text in texts:
-        if looks_like_path(text):
+        if looks_like_path(text) or is_name_in(folder, text):
             named.add(text, (folder,))
 
 

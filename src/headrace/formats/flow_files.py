@@ -16,6 +16,7 @@ from headrace.errors import DefinitionError
 from headrace.formats.code_files import local_files
 from headrace.formats.flow_file import FLOW_FILE_NAMES
 from headrace.formats.front_matter import read_prompty_text
+from headrace.formats.named_files import is_name_in
 from headrace.formats.positions import read_text, read_yaml
 from headrace.formats.python_source import looks_like_path, read_python
 
@@ -89,6 +90,9 @@ def find_flow_files(flow: Flow) -> FlowFiles:
         inner = _FILE_VALUE.fullmatch(text)
         if inner is not None or looks_like_path(text):
             found.add_named(inner[1] if inner else text, [folder])
+    for text in _given(data):
+        if is_name_in(folder, text):
+            found.add_named(text, [folder])
     return FlowFiles(
         data=data,
         body=body,
@@ -267,6 +271,15 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _texts(item)
+
+
+def _given(data: Any) -> Iterator[str]:
+    """Texts that nodes are given: values of their inputs, those of variants too, and defaults of the flow's inputs."""
+    for node in _nodes(data):
+        yield from _texts(node.get("inputs"))
+    inputs = data.get("inputs") if isinstance(data, dict) else None
+    for value in inputs.values() if isinstance(inputs, dict) else ():
+        yield from _texts(value.get("default") if isinstance(value, dict) else None)
 
 
 def _includes(data: Mapping[str, Any]) -> list[str]:

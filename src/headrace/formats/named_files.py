@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 _SKIPPED_FOLDERS = frozenset(("__pycache__", "node_modules"))
 _LARGE_BYTES = 4 * 1024 * 1024
 _MOST_FILES = 2_000
+_WORD = re.compile(r"[\w-]{1,100}")
 _SETTLED_NS = 50_000_000
 """How old a change has to be so that a later one is sure to have another time."""
 
@@ -73,6 +75,11 @@ class NamedFiles:
         if time.time_ns() - newest < _SETTLED_NS:
             seen.append(object())
         return seen
+
+
+def is_name_in(folder: Path, text: str) -> bool:
+    """Whether a word is the name of something in ``folder``, as ``pages`` may be: its form does not tell."""
+    return _WORD.fullmatch(text) is not None and (folder / text).exists()
 
 
 def file_digest(file: Path) -> str:

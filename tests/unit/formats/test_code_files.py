@@ -121,7 +121,8 @@ def test_files_that_arguments_name_count(tmp_path: Path) -> None:
     project = write(tmp_path / "project", {"tool.py": "", "a.txt": "1", "data/x.txt": "1"})
     write(tmp_path, {"docs/one.md": "1", "docs/.hidden": "1"})
     texts = ["../docs", "a.txt", "data", "..", ".", "", "no/such", "why?", "a\nb/c", "x" * 500 + "/", "\0/"]
-    assert set(read_code(project / "tool.py", project, texts).parts) == {"tool.py", "../docs/", "a.txt"}
+    named = {"tool.py", "../docs/", "a.txt", "data/"}
+    assert set(read_code(project / "tool.py", project, texts).parts) == named
     before = read_code(project / "tool.py", project, texts)
     write(tmp_path, {"docs/.hidden": "2"})
     assert read_code(project / "tool.py", project, texts) == before

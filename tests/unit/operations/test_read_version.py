@@ -318,6 +318,17 @@ def test_a_new_module_or_template_makes_another_id(tmp_path: Path) -> None:
     assert len(seen) == 5
 
 
+def test_a_folder_that_an_input_or_a_default_names_with_one_word_counts_whole(tmp_path: Path) -> None:
+    given_to_a_node = changed(FLOW, ("nodes", 0, "inputs", "index"), "kb")
+    given_by_default = changed(FLOW, ("inputs", "question", "default"), "pages")
+    for flow, name in ((given_to_a_node, "kb/more.md"), (given_by_default, "pages/one.md")):
+        folder = lay_out(tmp_path / name, flow, **{f"flow/{name}": "one\n"})
+        before = read_snapshot(load_flow(folder))
+        (folder / name).write_text("two\n", encoding="utf-8")
+        assert name in {file.path for file in before.manifest.files}
+        assert digest(folder) != before.digest
+
+
 def test_a_manifest_says_what_each_file_is_and_where_the_flow_lay(tmp_path: Path) -> None:
     snapshot = read_snapshot(load_flow(lay_out(tmp_path)))
     kinds = {file.path: file.kind for file in snapshot.manifest.files}
