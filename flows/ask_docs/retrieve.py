@@ -10,6 +10,7 @@ from pathlib import Path
 from promptflow.core import tool
 
 HEADING = re.compile(r"^#{1,3} +(.+?) *$")
+COMMENT = re.compile(r"^<!-- .*-->$")
 FENCE = re.compile(r"^(```|~~~)")
 WORD = re.compile(r"\w+")
 ROLE_LINE = re.compile(
@@ -65,6 +66,8 @@ def _sections(markdown: str) -> list[tuple[str, str]]:
     sections, is_code = [], False
     for line in markdown.splitlines():
         is_code ^= bool(FENCE.match(line))
+        if not is_code and COMMENT.match(line):
+            continue  # readers do not see it
         heading = None if is_code else HEADING.match(line)
         if heading:
             sections.append((heading[1], []))

@@ -68,8 +68,8 @@ def test_the_program_of_the_page_splits_its_requests(arms: dict[str, WebServer])
     assert {name: len(server.asked) for name, server in arms.items()} == {
         name: 2 * list(by_arm.values()).count(name) for name in arms
     }
-    said = {"metric": "helpful", "value": 1, "exposure_id": asked["user-0"].headers["x-headrace-exposure-id"]}
-    assert Asked(app, "/feedback", body=[json.dumps(said).encode()]).status == 200
+    said = blocks("json")[0].replace("…", asked["user-0"].headers["x-headrace-exposure-id"])
+    assert Asked(app, "/feedback", body=[said.encode()]).status == 200
     names["split"].close()
     kept = records()
     assert (len(exposures(kept)), len(completions(kept)), len(feedbacks(kept))) == (40, 40, 1)

@@ -154,7 +154,8 @@ def _evaluator(item: EvaluatorDescription) -> str:
                 f"| `{name}` | {text.replace('|', '&#124;')} |" for name, text in entries.items()
             )
             parts.append(f"| {title} | |\n| --- | --- |\n{rows}")
-    parts.append(f"```yaml\n- {item.example}\n```")
+    about = "<!-- part of experiment: flows/ask_docs/experiment.yaml, evaluators -->"
+    parts.append(f"{about}\n```yaml\n- {item.example}\n```")
     return "\n\n".join(parts) + "\n"
 
 

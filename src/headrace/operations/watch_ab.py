@@ -314,6 +314,7 @@ def run_watch(workspace: Workspace, watch: Watch, tell: Tell, *, page_port: int 
     try:
         if run_pages is None:
             with ending_at_signal(running.end):
+                tell("Watching; Ctrl-C stops.", ())
                 running.run()
         else:
             running.start()
