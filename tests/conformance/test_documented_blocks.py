@@ -21,6 +21,7 @@ from tests.support.walking import open_place
 NAMES = [page.relative_to(ROOT).as_posix() for page in PAGES]
 BLOCKS = {name: page_blocks(ROOT / name) for name in NAMES}
 WALKED_BY = {
+    "docs/azure-guide.md": "tests/conformance/test_guide.py",
     "docs/moving.md": "tests/conformance/test_moving.py",
     "docs/moving-from-the-template.md": "tests/conformance/test_moving.py",
 }

@@ -44,7 +44,7 @@ _PART = "part of "
 REASONS = {
     "needs a package index": r"(python3? -m venv |(\S*/)?pip install |\. \S+/activate$|(\S*/)?pytest$|make (demo|test)$)",
     "needs docker": r"docker ",
-    "needs azd": r"(azd|az) ",
+    "needs azd": r"(azd|az|\. \.azure/\S+$)",
     "needs GitHub": r"(gh|git push) ?",
     "needs a person who types": r"headrace (flow test .*--interactive|label take )",
     "needs stock prompt flow": r"(pf |headrace certify |export PYTHON_KEYRING_BACKEND=|.*stock)",
