@@ -11,11 +11,12 @@ import os
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, chdir, closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from string import Template
 from typing import Any
 
 import pytest
@@ -30,17 +31,16 @@ from tests.support.azure import StandIn
 from tests.support.azure.container_apps import add_environment
 from tests.support.azure.registry import add_registry
 from tests.support.azure.subscriptions import add_identity, assign_role
+from tests.support.documented import page_blocks
 from tests.support.endpoint import serving
 from tests.support.evidence import a_trial
-from tests.support.model_server import ModelServer
+from tests.support.model_server import ModelServer, answer
 from tests.support.reference_docs import DOCS
 from tests.support.tool_nodes import serving_names
 
 PAGE = DOCS / "azure-guide.md"
 TRAFFIC = "flows/answers/traffic.yaml"
-BLOCK = re.compile(
-    r"^(?:<!-- (?P<kind>[^:>]+): (?P<said>.*?) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```", re.M | re.S
-)
+BLOCKS = page_blocks(PAGE)
 GATE = "headrace gate flows/answers/release.yaml --output results/gate.json"
 FAILED = 1
 ENDS = {GATE: (0, FAILED)}
@@ -72,12 +72,14 @@ class Walk:
     """A reader with the page.
 
     Attributes:
+        provisioned: What azd would say of its environment.
         said: Every command with what it wrote.
     """
 
     azure: StandIn
     folder: Path
     variables: dict[str, str]
+    provisioned: Mapping[str, str]
     capsys: pytest.CaptureFixture[str]
     stack: ExitStack
     port: int = 0
@@ -85,12 +87,14 @@ class Walk:
 
     def type(self, line: str) -> None:
         """Give a command as a person does."""
-        words = shlex.split(line.replace("$AZURE_OPENAI_DEPLOYMENT", "mini"))
+        words = shlex.split(Template(line).safe_substitute(self.variables))
         if words[0] == "cd":
             self.folder /= words[1]
             self.stack.enter_context(serving_names(self.folder))
         elif words[:3] == ["headrace", "flow", "serve"]:
             self.serve(words[words.index("--traffic") + 1])
+        elif words[0] == ".":
+            self.read_variables(words[1])
         elif words[0] == "headrace":
             self.run(line, words[1:])
         else:  # curl, git and printf
@@ -105,6 +109,17 @@ class Walk:
             )
             assert done.returncode == 0, f"{line}\n{done.stderr}"
             self.said.append((line, done.stdout))
+
+    def read_variables(self, name: str) -> None:
+        """Let a shell read the file that azd's values were written into, and go on with what it holds then."""
+        (self.folder / name).parent.mkdir()
+        text = "".join(f'export {variable}="{value}"\n' for variable, value in self.provisioned.items())
+        (self.folder / name).write_text(text, encoding="utf-8")
+        done = subprocess.run(
+            ["bash", "-ec", f". {name}; env -0"], cwd=self.folder, check=True, capture_output=True
+        )
+        known = dict(pair.split("=", 1) for pair in done.stdout.decode().split("\0") if pair)
+        self.variables |= {variable: known[variable] for variable in self.provisioned}
 
     def run(self, line: str, words: list[str]) -> None:
         with chdir(self.folder):  # a server in this process has the folder of its flow as working directory
@@ -143,18 +158,19 @@ def walk(
         registry = add_registry(azure, "crhelpdesk")
         identity = add_identity(azure, "id-flows")
         assign_role(azure, registry.id, "AcrPull", identity.properties["principalId"])
-        variables = {
-            **azure.environment,
-            "HOME": str(tmp_path / "home"),
+        model = stack.enter_context(ModelServer(default=answer("3 euros [membership#who-can-join]")))
+        variables = {**azure.environment, "HOME": str(tmp_path / "home")}
+        provisioned = {
             "AZURE_CONTAINER_APPS_ENVIRONMENT": "cae",
             "AZURE_CONTAINER_REGISTRY": "crhelpdesk",
             "AZURE_FLOW_IDENTITY": identity.id,
-            "AZURE_OPENAI_ENDPOINT": stack.enter_context(ModelServer()).url,
+            "AZURE_OPENAI_ENDPOINT": model.url,
+            "AZURE_OPENAI_DEPLOYMENT": "chat",
         }
         folder = tmp_path / "work"
         folder.mkdir()
         stack.enter_context(chdir(folder))
-        yield Walk(azure, folder, variables, capsys, stack)
+        yield Walk(azure, folder, variables, provisioned, capsys, stack)
 
 
 def let_people_ask(walk: Walk) -> None:
@@ -175,13 +191,11 @@ def let_people_ask(walk: Walk) -> None:
 
 def test_the_commands_of_the_guide_lead_from_an_empty_folder_to_a_live_test_and_back(walk: Walk) -> None:
     seen: list[tuple[str, dict[str, int]]] = []
-    for found in BLOCK.finditer(PAGE.read_text(encoding="utf-8")):
-        if found["kind"] == "not run":
+    for block in (block for block in BLOCKS if block.is_walked):
+        if block.language != "sh":
+            (walk.folder / block.path).write_text(block.text, encoding="utf-8")
             continue
-        if found["language"] != "sh":
-            (walk.folder / found["said"]).write_text(found["text"], encoding="utf-8")
-            continue
-        for line in found["text"].replace("\\\n", " ").splitlines():
+        for line in block.lines():
             if line.startswith("headrace flow serve"):
                 let_people_ask(walk)
             walk.type(line)
@@ -195,11 +209,3 @@ def test_the_commands_of_the_guide_lead_from_an_empty_folder_to_a_live_test_and_
     assert not walk.azure.unanswered
     bill = json.loads((walk.folder / "dist" / "sbom.cdx.json").read_text(encoding="utf-8"))
     assert bill["components"]
-
-
-def test_what_is_not_run_needs_what_cannot_be_had_here() -> None:
-    blocks = [
-        found for found in BLOCK.finditer(PAGE.read_text(encoding="utf-8")) if found["kind"] == "not run"
-    ]
-    assert len(blocks) == 4
-    assert all(re.match(r"needs (a package index|azd)", found["said"]) for found in blocks)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
@@ -17,24 +16,12 @@ from headrace.cli.session import Session
 from headrace.errors import ExitCode
 from tests.support.azure import StandIn
 from tests.support.azure.workspace_connections import add_workspace
+from tests.support.documented import OUTPUT, page_blocks
 from tests.support.model_server import ModelServer, Reply, Request, answer
 from tests.support.reference_docs import DOCS, ROOT
 from tests.support.tool_nodes import serving_names
 
 PROJECT = ROOT / "tests" / "data" / "support_bot"
-WALK = re.compile(
-    r"^(?:<!-- (?P<kind>[^:>]+): (?P<said>.*?) -->\n)?```(?P<language>\w+)\n(?P<text>.*?)^```", re.M | re.S
-)
-
-
-@dataclass(frozen=True)
-class Block:
-    """A block of a page: its language, its text, and the comment above it."""
-
-    language: str
-    text: str
-    kind: str
-    said: str
 
 
 @dataclass
@@ -62,11 +49,6 @@ class Walk:
     def of(self, start: str) -> str:
         """What the last command that begins so has said."""
         return next(text for line, text in reversed(self.said) if line.startswith(start))
-
-
-def blocks(page: str) -> Iterator[Block]:
-    for found in WALK.finditer((DOCS / page).read_text(encoding="utf-8")):
-        yield Block(found["language"], found["text"], found["kind"] or "", found["said"] or "")
 
 
 def reply(request: Request) -> Reply:
@@ -110,18 +92,17 @@ def walk(
 
 def go(walk: Walk, page: str, runs_of_stock: Sequence[str] = ()) -> None:
     """Write the files of a page and run its commands, in their order."""
-    for block in blocks(page):
-        if block.kind == "not run" or block.language == "text":
-            continue
+    blocks = page_blocks(DOCS / page)
+    for block in (block for block in blocks if block.is_walked):
         if block.language != "sh":
-            (walk.folder / block.said).write_text(block.text, encoding="utf-8")
+            (walk.folder / block.path).write_text(block.text, encoding="utf-8")
             continue
-        for line in block.text.replace("\\\n", " ").splitlines():
+        for line in block.lines():
             for command in runs_of_stock if "--source ~/" in line else ():
                 walk.run(command)
             walk.run(line)
     heard = "\n".join(text for _, text in walk.said)
-    shown = [block.text.rstrip() for block in blocks(page) if block.language == "text"]
+    shown = [block.text.rstrip() for block in blocks if block.language == OUTPUT]
     assert [text for text in shown if text not in heard and not text.startswith("support_bot/")] == []
 
 
