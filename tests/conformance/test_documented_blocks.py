@@ -13,7 +13,7 @@ import pytest
 from headrace.errors import DefinitionError
 from tests.support.documented import PAGES, ROOT, find_faults, page_blocks, read_blocks
 from tests.support.page_files import KINDS
-from tests.support.prepared_pages import PREPARED, Prepared
+from tests.support.prepared_pages import LIMITED, PREPARED, Prepared
 from tests.support.reference_docs import copy_project, render_readme, run_demo
 from tests.support.tool_nodes import serving_names
 from tests.support.walking import open_place
@@ -113,4 +113,9 @@ def test_a_walk_of_its_own_names_its_page(page: str) -> None:
 def test_every_page_that_is_prepared_is_walked(page: str) -> None:
     assert page in WALKED
     headings = {block.heading for block in BLOCKS[page]}
-    assert set(PREPARED[page].at) <= headings
+    prepared = PREPARED[page]
+    assert set(prepared.at) <= headings
+    text = "\n".join(line for block in BLOCKS[page] for line in (*block.lines(), block.text))
+    known = {*prepared.replaced, *prepared.codes, *prepared.after}
+    given = (LIMITED, *prepared.commands)
+    assert [name for name in known if name not in text and name not in given] == []

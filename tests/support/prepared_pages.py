@@ -133,6 +133,18 @@ def log_share(right: list) -> None:
 MY_AOAI = "name: my_aoai\ntype: azure_open_ai\napi_base: {url}\napi_key: unused\n"
 
 
+DEMO = "headrace compare flows/ask_docs/experiment.yaml"
+PLANNED_DEMO = {DEMO: f"{DEMO} --dry-run"}
+"""The demo takes its time, and the test of the board of the README runs it."""
+
+FEW = {"--data flows/triage/data/test.jsonl --column": "--data few.jsonl --column"}
+"""A comparison of models over a few lines."""
+
+FEW_LINES = "".join(
+    json.dumps({"text": f"I was charged {n} times", "label": "billing"}) + "\n" for n in range(12)
+)
+
+
 @dataclass(frozen=True)
 class Prepared:
     """What a page finds.
@@ -403,9 +415,12 @@ PREPARED: Mapping[str, Prepared] = {
     "README.md": Prepared(
         files={
             **SCRIPTS,
+            "few.jsonl": FEW_LINES,
             "data.jsonl": "".join(json.dumps({"name": f"Message {n}"}) + "\n" for n in range(3)),
         },
         replaced={
+            **PLANNED_DEMO,
+            **FEW,
             "path/to/flow": "flows/triage",
             "path/to/project": "flows",
             "name=value": "text='I was charged twice'",
@@ -417,6 +432,9 @@ PREPARED: Mapping[str, Prepared] = {
             "headrace deploy apply flows/triage/deployment.yaml --environment azure": deploy_anew,
         },
     ),
+    "docs/quickstart.md": Prepared(replaced=PLANNED_DEMO),
+    "docs/comparing-arms.md": Prepared(files={"few.jsonl": FEW_LINES}, replaced=FEW),
+    "flows/README.md": Prepared(replaced=PLANNED_DEMO),
     "docs/tracing.md": Prepared(commands=(ASKED,)),
     "docs/serving.md": Prepared(
         files=MY_FLOW,
@@ -439,6 +457,7 @@ PREPARED: Mapping[str, Prepared] = {
     "docs/runs.md": Prepared(
         files={**MY_FLOW, "runs/.env": "A=1\n", "runs/data.jsonl": DATA},
         codes={LIMITED: 1},
+        replaced={"--workers 8": "--workers 2"},
         enter=several(before_azure, connect_my_aoai),
         at={
             "Stop a run and go on with it": ask(LIMITED),
