@@ -119,3 +119,29 @@ def test_every_page_that_is_prepared_is_walked(page: str) -> None:
     known = {*prepared.replaced, *prepared.codes, *prepared.after}
     given = (LIMITED, *prepared.commands)
     assert [name for name in known if name not in text and name not in given] == []
+
+
+WRONG = {
+    "```sh\nheadrace run show --name nobody\n```": "nobody",
+    "```sh\nheadrace evaluator list\nrake\n```": "neither runs nor is marked",
+    "```sh\necho $NOBODY_SETS_THIS\n```": "NOBODY_SETS_THIS is not set",
+    "```sh\ngit no-such-command | cat && false\n```": "no-such-command",
+    "```python\nimport headrace\nheadrace.nothing\n```": "nothing",
+    "```python\nprint()\n```": "a.md:1",
+    '```sh\nheadrace flow test --flow flows/triage\n```\n```json\n{"label": "…"}\n```': "a.md:4",
+    "<!-- part of experiment: flows/triage/experiment.yaml -->\n```yaml\nmetrcs: [f1]\n```": "metrcs",
+    "<!-- part of flow: flows/triage/flow.dag.yaml, nodes -->\n```yaml\n- {nme: a}\n```": "no key 'name'",
+    "<!-- steps: a.yml -->\n```yaml\n- uses: OWNER/headrace/.github/actions/gate@v1\n  with: {experimnt: a.yaml}\n```": "gate@v1",
+}
+"""Pages that show what does not work, and a part of what is said of it."""
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_page_that_shows_what_does_not_work_is_found(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ExitStack() as stack:
+        place = open_place(tmp_path, capsys, stack)
+        with pytest.raises((AssertionError, AttributeError, DefinitionError)) as caught:
+            place.walk(read_blocks("a.md", text))
+    assert WRONG[text] in "\n".join((str(caught.value), *caught.value.__notes__))

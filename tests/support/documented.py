@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = tuple(
     sorted(
         path
-        for pattern in ("*.md", "docs/**/*.md", "flows/**/*.md")
+        for pattern in ("*.md", "docs/**/*.md", "flows/**/*.md", "infra/*.md")
         for path in ROOT.glob(pattern)
         if ".headrace" not in path.parts
     )
@@ -45,6 +45,7 @@ REASONS = {
     "needs a package index": r"(python3? -m venv |(\S*/)?pip install |\. \S+/activate$|(\S*/)?pytest$|make (demo|test)$)",
     "needs docker": r"docker ",
     "needs azd": r"(azd|az|\. \.azure/\S+$)",
+    "needs a network": r"curl .*https://",
     "needs GitHub": r"(gh|git push) ?",
     "needs a person who types": r"headrace (flow test .*--interactive|label take )",
     "needs stock prompt flow": r"(pf |headrace certify |export PYTHON_KEYRING_BACKEND=|.*stock)",
