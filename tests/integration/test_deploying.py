@@ -237,7 +237,7 @@ def test_what_is_deployed_is_asked_and_says_who_answered(place: Place) -> None:
     }
     assert "azureml-model-deployment" not in place.server.asked[0].headers
     assert place.server.asked[1].headers["azureml-model-deployment"] == "green"
-    assert (unknown.code, "Did you mean green?" in unknown.err) == (ExitCode.USAGE, True)
+    assert (unknown.code, 'Did you mean "green"?' in unknown.err) == (ExitCode.USAGE, True)
 
 
 def test_an_answer_is_written_as_it_comes(place: Place) -> None:

@@ -16,7 +16,7 @@ from tests.support.azure.subscriptions import add_identity, assign_role
 
 from headrace.config import load_settings
 from headrace.deploy.base import Pack, Package, PackageForm, TargetSetup
-from headrace.deploy.container_app import ContainerApp, open_container_app
+from headrace.deploy.container_app import ContainerApp
 from headrace.deploy.container_app_client import Patience
 from headrace.domain.deployment import (
     AzurePlace,
@@ -123,7 +123,7 @@ class Ground:
             state_folder=self.folder / "state",
         )
         waits = replace(QUICK, **patience)
-        target = open_container_app(setup, patience=waits)
+        target = ContainerApp(setup, waits)
         self.opened.append(target)
         return target
 

@@ -10,7 +10,8 @@ import httpx2
 
 from headrace.client.answers import Answer, BodyReader, PieceReader
 from headrace.client.failures import answered_status, not_answered, refused
-from headrace.client.requests import DEPLOYMENT, Outgoing
+from headrace.client.requests import Outgoing
+from headrace.domain.remote import PIN
 from headrace.errors import RemoteError
 from headrace.providers.limits import Jitter, RetryPolicy, parse_retry_after
 
@@ -79,7 +80,7 @@ class Attempts:
         return Answer(
             outputs=outputs,
             flow_version=headers.get(_FLOW_VERSION),
-            deployment=headers.get(DEPLOYMENT),
+            deployment=headers.get(PIN),
             request_id=headers.get("x-request-id") or self._call.request_id,
             traceparent=self._call.traceparent,
             retries=self._retries,

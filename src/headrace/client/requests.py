@@ -11,10 +11,8 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from headrace import __version__
+from headrace.domain.remote import PIN
 from headrace.errors import Problem, UsageError
-
-DEPLOYMENT = "azureml-model-deployment"
-"""Header that pins one deployment of an Azure ML endpoint."""
 
 UNIT_ID = "x-headrace-unit-id"
 """Header with the id of whoever the answer is for, such as a hashed user id: one unit stays with one arm."""
@@ -212,7 +210,7 @@ def _headers(call: Call, deployment: str | None) -> dict[str, str]:
         headers[CONVERSATION_ID] = call.conversation_id
     pinned = call.deployment or deployment
     if pinned is not None:
-        headers[DEPLOYMENT] = pinned
+        headers[PIN] = pinned
     return headers
 
 

@@ -12,7 +12,7 @@ from headrace.domain.deployment import Change, Deployment, Endpoint, EndpointSta
 from headrace.errors import Problem, UsageError, nearest
 
 TARGETS: Mapping[str, str] = {
-    "aca": "headrace.deploy.container_app:open_container_app",
+    "aca": "headrace.deploy.container_app:ContainerApp",
     "azureml": "headrace.deploy.managed_endpoint:ManagedEndpoint",
     "local": "headrace.deploy.local:LocalTarget",
 }
@@ -69,20 +69,16 @@ class Traits:
 
     Attributes:
         can_mirror: Whether requests can be copied to a deployment.
-        scales_to_zero: Whether 0 copies are possible.
         replaces_in_place: Whether a changed deployment takes the place of the one before only once it is ready; it
             answers all requests of that place from then on.
         tries_beside: Whether it stands beside the one that answers until a move of traffic lets it take over, so that
             it is tried out first, and a deployment with traffic may change.
-        longest_timeout_s: The longest that a request may take, seconds.
         most_deployments: Behind one endpoint.
     """
 
     can_mirror: bool
-    scales_to_zero: bool
     replaces_in_place: bool
     tries_beside: bool = False
-    longest_timeout_s: float
     most_deployments: int
 
 

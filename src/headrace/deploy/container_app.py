@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
-from headrace.deploy.base import Address, TargetSetup, Traits
+from headrace.deploy.base import Address, TargetSetup, Traits, no_deployment
 from headrace.deploy.container_app_client import AppClient, Patience
 from headrace.deploy.container_app_failures import container_app_failures
 from headrace.deploy.container_app_revisions import Revisions
-from headrace.deploy.container_app_rules import LONGEST_TIMEOUT_S, check_container_app
+from headrace.deploy.container_app_rules import check_container_app
 from headrace.deploy.container_app_state import (
     ingress,
     owned_shares,
@@ -42,21 +42,12 @@ from headrace.providers.azure_credential import AzureCredential
 _MOST_REVISIONS = 100
 
 
-def open_container_app(
-    setup: TargetSetup, *, credential: Any = None, patience: Patience | None = None
-) -> ContainerApp:
-    """The target.
+class ContainerApp:
+    """One app; see :class:`~headrace.deploy.base.Target`. Azure is asked only when something is wanted of it.
 
     Args:
         setup: What it is opened with.
-        credential: Of ``azure-identity``; the default chain unless told otherwise.
-        patience: How long is waited.
-    """
-    return ContainerApp(setup, credential=credential, patience=patience or Patience())
-
-
-class ContainerApp:
-    """One app; see :class:`~headrace.deploy.base.Target`. Azure is asked only when something is wanted of it.
+        patience: How long is waited; the times that Azure needs unless told otherwise.
 
     Attributes:
         traits: What Container Apps can do.
@@ -64,23 +55,18 @@ class ContainerApp:
 
     traits = Traits(
         can_mirror=False,
-        scales_to_zero=True,
         replaces_in_place=True,
         tries_beside=True,
-        longest_timeout_s=LONGEST_TIMEOUT_S,
         most_deployments=_MOST_REVISIONS,
     )
 
-    def __init__(self, setup: TargetSetup, *, credential: Any, patience: Patience) -> None:
+    def __init__(self, setup: TargetSetup, patience: Patience | None = None) -> None:
         self._setup = setup
-        self._patience = patience
-        self._given_credential = credential
+        self._patience = patience or Patience()
         self._opened: list[Any] = []
 
     @cached_property
-    def _credential(self) -> Any:
-        if self._given_credential is not None:
-            return self._given_credential
+    def _credential(self) -> AzureCredential:
         credential = AzureCredential()
         self._opened.append(credential)
         return credential
@@ -153,7 +139,7 @@ class ContainerApp:
             app = self._client.find()
             host = str(ingress(app).get("fqdn") or "") if app is not None else ""
             if app is None or not host:
-                raise self._missing(self._setup.endpoint.name)
+                raise no_deployment(self._setup.endpoint.name)
             revisions = self._client.list_revisions()
             if deployment is not None:
                 name = self._revision_of(app, revisions, deployment)
@@ -168,22 +154,17 @@ class ContainerApp:
                     )
             return Address(url=f"https://{host}/score", headers=self._access_headers(app, revisions))
 
-    def _missing(self, name: str) -> UsageError:
-        what = f"There is no deployment {name}."
-        return UsageError(
-            Problem(code="X143", what=what, fix="See what there is with: headrace deploy status")
-        )
-
     def _revision_of(self, app: Wire, revisions: Sequence[Wire], deployment: str) -> str:
         """The revision that a deployment is at the moment: the one with its label, also while that is only tried.
 
         Raises:
             UsageError: X143, there is none.
         """
-        for name, item in owned_shares(app, revisions):
+        owned = owned_shares(app, revisions)
+        for name, item in owned:
             if name == deployment:
                 return item.revision
-        raise self._missing(deployment)
+        raise no_deployment(self._setup.endpoint.name, deployment, sorted({name for name, _ in owned}))
 
     def _access_headers(self, app: Wire, revisions: Sequence[Wire]) -> dict[str, str]:
         """What lets one in: the key of the app, or a token for it."""
@@ -225,7 +206,7 @@ class ContainerApp:
         with container_app_failures(self._setup.endpoint):
             app = self._client.find()
             if app is None:
-                raise self._missing(deployment)
+                raise no_deployment(self._setup.endpoint.name, deployment)
             name = self._revision_of(app, self._client.list_revisions(), deployment)
             revisions = Revisions(self._client, self._setup.endpoint)
             if not self._client.list_replicas(name):

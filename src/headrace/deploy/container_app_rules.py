@@ -19,9 +19,6 @@ from headrace.domain.deployment import Deployment, Endpoint
 from headrace.errors import Problem
 from headrace.source import Pointer, Span
 
-LONGEST_TIMEOUT_S = 240.0
-"""How long the ingress waits for an answer (learn.microsoft.com/azure/container-apps/ingress-overview)."""
-
 
 def check_container_app(endpoint: Endpoint) -> tuple[Problem, ...]:
     """Everything that cannot be done."""

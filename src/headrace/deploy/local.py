@@ -49,6 +49,7 @@ from headrace.domain.deployment import (
     Scale,
     read_previous,
 )
+from headrace.domain.remote import PIN
 from headrace.domain.values import JsonValue
 from headrace.errors import HeadraceError, Problem, RemoteRequestError, StateError
 from headrace.formats.local_endpoint import LocalCopy, LocalDeployment, LocalEndpoint, LocalLeaving
@@ -56,7 +57,6 @@ from headrace.formats.local_endpoint import LocalCopy, LocalDeployment, LocalEnd
 FOLDER = "local"
 """Below the state folder; holds a folder for each endpoint."""
 
-_PIN = "azureml-model-deployment"
 _SHOWN_LINES = 5
 
 
@@ -69,9 +69,7 @@ class LocalTarget:
 
     traits = Traits(
         can_mirror=True,
-        scales_to_zero=False,
         replaces_in_place=True,
-        longest_timeout_s=float("inf"),
         most_deployments=20,
     )
 
@@ -167,7 +165,7 @@ class LocalTarget:
             raise no_deployment(name)
         if deployment is not None and deployment not in there.deployments:
             raise no_deployment(name, deployment, list(there.deployments))
-        headers = {_PIN: deployment} if deployment is not None else {}
+        headers = {PIN: deployment} if deployment is not None else {}
         if there.key_file:
             key = (self._place.folder / KEY_FILE).read_text(encoding="ascii").strip()
             headers["Authorization"] = f"Bearer {key}"

@@ -19,7 +19,7 @@ from azure.mgmt.monitor import MonitorManagementClient
 
 from headrace.deploy.azure_answers import PlainAnswers
 from headrace.deploy.azure_failures import azure_failures
-from headrace.deploy.base import Address, TargetSetup
+from headrace.deploy.base import Address, TargetSetup, no_deployment
 from headrace.deploy.managed_limits import TRAITS, check_managed
 from headrace.deploy.managed_parts import (
     BUSY,
@@ -39,18 +39,15 @@ from headrace.domain.deployment import (
     EndpointState,
     read_previous,
 )
+from headrace.domain.remote import PIN, SCORING_SCOPE
 from headrace.errors import DefinitionError, Problem, UsageError
 from headrace.providers.azure_credential import AzureCredential
 from headrace.providers.loading import load_by_name
-
-PIN_HEADER = "azureml-model-deployment"
-"""Header that sends a request to one deployment, whatever its traffic."""
 
 _LOOK_EVERY_S = 5
 """How often the package looks at an operation on an endpoint where the service does not say; 30 unless it is told."""
 
 _POLLING = "azure.ai.ml._utils._azureml_polling:AzureMLPolling"
-_DATA_SCOPE = "https://ml.azure.com/.default"
 
 
 class ManagedEndpoint:
@@ -109,21 +106,19 @@ class ManagedEndpoint:
             clients = self._clients()
             current = clients.find_endpoint()
             if current is None or not current.scoring_uri:
-                said = f'There is no endpoint "{clients.name}".'
-                raise _nobody_there(said)
-            names = {str(item.name) for item in clients.list_deployments()}
+                raise no_deployment(clients.name)
+            names = [str(item.name) for item in clients.list_deployments()]
             if deployment is not None and deployment not in names:
-                said = f'The endpoint "{clients.name}" has no deployment "{deployment}".'
-                raise _nobody_there(said, names)
+                raise no_deployment(clients.name, deployment, names)
             headers = {"Authorization": f"Bearer {self._key(current)}"}
             if deployment is not None:
-                headers[PIN_HEADER] = deployment
+                headers[PIN] = deployment
             return Address(url=current.scoring_uri, headers=headers)
 
     def _key(self, current: OnlineEndpoint) -> str:
         clients = self._clients()
         if endpoint_settings(current)["authentication"] == "entra":
-            return str(clients.credential.get_token(_DATA_SCOPE).token)
+            return str(clients.credential.get_token(SCORING_SCOPE).token)
         found: list[Any] = []
         Waiting(self._setup.tell).past_hindrances(
             lambda: found.append(clients.ml.online_endpoints.get_keys(clients.name)),
@@ -138,9 +133,16 @@ class ManagedEndpoint:
             try:
                 lines = self._clients().read_logs(deployment, n_lines)
             except ResourceNotFoundError as error:
-                said = f'The endpoint "{self._setup.endpoint.name}" has no deployment "{deployment}".'
-                raise _nobody_there(said) from error
+                raise self._missing(deployment) from error
         yield from lines
+
+    def _missing(self, deployment: str) -> UsageError:
+        clients = self._clients()
+        if clients.find_endpoint() is None:
+            return no_deployment(clients.name)
+        return no_deployment(
+            clients.name, deployment, [str(item.name) for item in clients.list_deployments()]
+        )
 
     def close(self) -> None:
         """Give back connections; what was deployed stays."""
@@ -202,8 +204,3 @@ def _keep_quiet() -> None:
     with suppress(ImportError):  # a later version may do without
         load_by_name(_POLLING).update_status = ARMPolling.update_status
     logging.getLogger("azure.ai.ml").setLevel(logging.ERROR)
-
-
-def _nobody_there(what: str, names: set[str] | None = None) -> UsageError:
-    fix = f"There are: {', '.join(sorted(names))}." if names else "See: headrace deploy status"
-    return UsageError(Problem(code="X143", what=what, fix=fix))

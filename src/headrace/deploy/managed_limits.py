@@ -15,9 +15,7 @@ from headrace.source import Pointer
 
 TRAITS = Traits(
     can_mirror=True,
-    scales_to_zero=False,
     replaces_in_place=False,
-    longest_timeout_s=180.0,
     most_deployments=20,
 )
 

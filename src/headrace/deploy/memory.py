@@ -27,10 +27,10 @@ from headrace.domain.deployment import (
     Scale,
     read_previous,
 )
+from headrace.domain.remote import PIN
 from headrace.errors import Problem, RemoteRequestError, RemoteUnavailableError
 
 FILE = "memory_target.json"
-_DEPLOYMENT_HEADER = "azureml-model-deployment"
 _EMPTY: Mapping[str, Any] = {
     "endpoint": None,
     "deployments": {},
@@ -51,9 +51,7 @@ class MemoryTarget:
 
     traits = Traits(
         can_mirror=True,
-        scales_to_zero=False,
         replaces_in_place=False,
-        longest_timeout_s=180.0,
         most_deployments=4,
     )
 
@@ -123,7 +121,7 @@ class MemoryTarget:
             raise no_deployment(name)
         if deployment and deployment not in memory["deployments"]:
             raise no_deployment(name, deployment, list(memory["deployments"]))
-        headers = {_DEPLOYMENT_HEADER: deployment} if deployment else {}
+        headers = {PIN: deployment} if deployment else {}
         return Address(url=memory["url"], headers=headers)
 
     def read_logs(self, deployment: str, n_lines: int) -> Iterator[str]:

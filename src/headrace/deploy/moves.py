@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from headrace.deploy.base import no_deployment
 from headrace.deploy.places import share_out
 from headrace.deploy.plan import deletion, facts, mirroring, moves, positive, smoke_tests, waiting
 from headrace.deploy.safety import moved_shares
 from headrace.domain.deployment import Change, DeployPlan, Endpoint, EndpointState
-from headrace.errors import Problem, StateError, UsageError, nearest
+from headrace.errors import Problem, StateError, UsageError
 
 
 def plan_traffic(endpoint: Endpoint, state: EndpointState, given: Mapping[str, int]) -> DeployPlan:
@@ -143,10 +144,7 @@ def check_there(endpoint: Endpoint, state: EndpointState, *names: str) -> None:
     known = [item.name for item in state.deployments]
     for name in names:
         if name not in known:
-            near = nearest(name, known)
-            fix = f"Did you mean {near}?" if near else f"There are: {', '.join(known) or 'none'}."
-            what = f"{endpoint.name} has no deployment {name}."
-            raise UsageError(Problem(code="X143", what=what, fix=fix))
+            raise no_deployment(endpoint.name, name, known)
 
 
 def _no_way_back(what: str) -> Problem:

@@ -32,8 +32,13 @@ HEADER = "header:"
 """Begins the name of a field of a connection that is a header."""
 
 
+PIN = "azureml-model-deployment"
+"""Header of a request to one deployment of an endpoint, whatever its traffic, and of every answer of one."""
+
+SCORING_SCOPE = "https://ml.azure.com/.default"
+"""What a Microsoft Entra ID token for an endpoint of Azure Machine Learning is for."""
+
 _SCORING_HOSTS = ".inference.ml.azure.com"
-_SCORING_SCOPE = "https://ml.azure.com/.default"
 
 
 def scope_of(url: str) -> str | None:
@@ -42,7 +47,7 @@ def scope_of(url: str) -> str | None:
     Managed online endpoints and those on Kubernetes answer at ``*.inference.ml.azure.com``.
     """
     host = urlsplit(url).hostname or ""
-    return _SCORING_SCOPE if host.endswith(_SCORING_HOSTS) else None
+    return SCORING_SCOPE if host.endswith(_SCORING_HOSTS) else None
 
 
 def is_private(url: str) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.deploy.base import Address
+from headrace.domain.remote import PIN
 from headrace.errors import Problem, RemoteError, RemoteUnavailableError, UsageError
 from headrace.operations.open_deployment import OpenDeployment
 from headrace.providers.loading import load_by_name
@@ -16,7 +17,6 @@ from headrace.providers.loading import load_by_name
 _CLIENT = "headrace.client:Client"
 """Reached by name: it stands above the operations, and programs that ask flows have no use for these."""
 
-_PIN = "azureml-model-deployment"
 _BEARER = "Bearer "
 _MORE_S = 10.0
 """How much longer than the server may take an answer is waited for, seconds."""
@@ -129,7 +129,7 @@ def _who_asks(address: Address) -> dict[str, str | None]:
         UsageError: C507 for headers that the client does not send.
     """
     headers = {name.lower(): value for name, value in address.headers.items()}
-    authorization, pin = headers.pop("authorization", ""), headers.pop(_PIN, None)
+    authorization, pin = headers.pop("authorization", ""), headers.pop(PIN, None)
     if headers or (authorization and not authorization.startswith(_BEARER)):
         what = (
             f"The address wants headers that cannot be sent: {', '.join(sorted(headers)) or 'authorization'}."

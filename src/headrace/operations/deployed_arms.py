@@ -11,14 +11,13 @@ from pathlib import Path
 
 from headrace.config import Settings
 from headrace.deploy.base import Address
-from headrace.domain.remote import DeployedPlace, RemoteFlow
+from headrace.domain.remote import PIN, DeployedPlace, RemoteFlow
 from headrace.operations.open_deployment import NEW, DeploymentChoice, open_deployment
 from headrace.operations.workspace import Workspace
 
 KEPT_S = 600.0
 """How long an address with its key or token is used before the target is asked again, seconds: tokens last longer."""
 
-_PIN = "azureml-model-deployment"
 _MORE_S = 10.0
 """How much longer than the server may take an answer is waited for, seconds."""
 
@@ -42,7 +41,7 @@ def find_deployed(workspace: Workspace, remote: RemoteFlow, place: DeployedPlace
         address = opened.target.address(name)
         found = opened.target.read_state().find(name) if name else None
         limit_s = max((item.limits.timeout_s for item in opened.endpoint.deployments), default=60.0)
-    pin = {key.lower(): value for key, value in address.headers.items()}.get(_PIN)
+    pin = {key.lower(): value for key, value in address.headers.items()}.get(PIN)
     return replace(
         remote,
         url=address.url,

@@ -24,7 +24,7 @@ import httpx2
 from headrace import __version__
 from headrace.config import Settings
 from headrace.domain.connection import Connection
-from headrace.domain.remote import ANSWER, AUTH, DEPLOYED, ENTRA, HEADER, KEY, SCOPE, DeployedPlace
+from headrace.domain.remote import ANSWER, AUTH, DEPLOYED, ENTRA, HEADER, KEY, PIN, SCOPE, DeployedPlace
 from headrace.domain.run import Usage
 from headrace.errors import DefinitionError, Problem, RemoteError
 from headrace.providers.authorization import SecretLookup
@@ -50,7 +50,7 @@ from headrace.providers.tls import trusted_certificates
 _LARGEST_BYTES = 32 * 1024 * 1024
 _VERSION_EVERY_S = 30.0
 _VERSION_TIMEOUT_S = 5.0
-_VERSION_HEADERS = ("x-headrace-flow-version", "azureml-model-deployment")
+_VERSION_HEADERS = ("x-headrace-flow-version", PIN)
 _LONGEST_VERSION = 80
 _ACCESS = "headrace.operations.deployed_arms:DeployedAccess"
 """Reached by name: it stands above the providers, and few endpoints are found by a deployment file."""

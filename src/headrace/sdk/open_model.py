@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from headrace.compat.exception_families import fail_tool
 from headrace.domain.connection import Connection
+from headrace.domain.remote import PIN
 from headrace.errors import UsageError
 from headrace.formats.template import load_template
 from headrace.providers.web import WebAnswer, WebError, request
@@ -103,7 +104,7 @@ class OpenModelLLM(ToolProvider):
             "x-ms-user-agent": f"PromptFlow/OpenModelLLM/{endpoint.family.value}",
         }
         if deployment_name and deployment_name != "default":
-            headers["azureml-model-deployment"] = deployment_name
+            headers[PIN] = deployment_name
         answer = _ask(endpoint.address(API(api)), headers, body)
         return _read_answer(endpoint, API(api), answer)
 

@@ -10,6 +10,9 @@ from headrace.domain.access import AccessRules, RateLimit
 from headrace.providers.loading import load_optional
 from headrace.serving.keys import KeyRing
 
+KEY_HEADERS = (b"api-key", b"x-api-key")
+"""Headers, beside ``Authorization``, in which a caller may show a key."""
+
 ANYBODY = "anybody"
 """What everybody is called where nobody is asked who he is."""
 
@@ -18,7 +21,6 @@ CheckToken = Callable[[str], Awaitable[str]]
 
 _MAX_LENGTH = 16_384
 OPEN_TOKEN_CHECK = "headrace.serving.tokens:open_token_check"  # noqa: S105 - the name of a function
-_KEY_HEADERS = (b"api-key", b"x-api-key")
 _BEARER = re.compile(rb"Bearer +([^\s]+) *", re.IGNORECASE)
 _THREE_PARTS = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)
 
@@ -109,7 +111,7 @@ def _shown(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
                     reason="The header Authorization is not of the form: Bearer KEY.", error="invalid_request"
                 )
             found.add(bearer[1])
-        elif name in _KEY_HEADERS:
+        elif name in KEY_HEADERS:
             found.add(value.strip())
     if len(found) > 1:
         raise RefusedError(reason="The request shows more than one key or token.", error="invalid_request")

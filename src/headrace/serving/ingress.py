@@ -23,15 +23,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from headrace import __version__
 from headrace.config import load_settings
 from headrace.domain.access import AccessRules, is_loopback
+from headrace.domain.remote import PIN
 from headrace.errors import HeadraceError
 from headrace.formats.local_endpoint import LocalCopy, LocalEndpoint, read_local_endpoint
-from headrace.serving.access import guard
+from headrace.serving.access import OPEN_PATHS, READY_PATH, guard
+from headrace.serving.callers import KEY_HEADERS
 from headrace.serving.flow_errors import refusal
-from headrace.serving.request_id import REQUEST_ID, RequestIds
+from headrace.serving.request_id import ID_HEADERS, REQUEST_ID, RequestIds
 from headrace.serving.server import ServerCalls, ServerTimes, bind, run_app, run_in_loop
-
-PIN = b"azureml-model-deployment"
-"""Header of a request to one deployment, and of every answer of one."""
 
 MOST_COPIES = 32
 """Copied requests at once; what is more is not copied."""
@@ -41,8 +40,7 @@ _MORE_S = 10.0
 """How much longer than a deployment may take an answer is waited for, seconds."""
 
 _HOST = "127.0.0.1"
-_HEALTH = ("/health", "/healthz")
-_READY = "/readyz"
+_PIN = PIN.encode()
 _HOP_BY_HOP = frozenset(
     b"connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer transfer-encoding "
     b"upgrade".split()
@@ -51,14 +49,13 @@ _NOT_SENT = _HOP_BY_HOP | {
     b"host",
     b"content-length",
     b"authorization",
-    b"api-key",
-    b"x-api-key",
     b"origin",
     b"expect",
-    PIN,
+    _PIN,
+    *KEY_HEADERS,
+    *ID_HEADERS,
 }
-_IDS = frozenset((b"x-request-id", b"x-ms-client-request-id"))
-_NOT_ANSWERED = _HOP_BY_HOP | _IDS | {b"date", b"server", PIN}
+_NOT_ANSWERED = _HOP_BY_HOP | {b"date", b"server", _PIN, *ID_HEADERS}
 
 # Which requests go where has to be fair, not secret.
 _draws = Random()  # noqa: S311
@@ -159,16 +156,16 @@ class Ingress:
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request of somebody who may ask."""
         there = self._there
-        if scope["path"] in _HEALTH:
-            await JSONResponse({"status": "Healthy", "version": __version__})(scope, receive, send)
-            return
-        if scope["path"] == _READY:
+        if scope["path"] == READY_PATH:
             is_ready = bool(there.traffic) and not self.is_draining
             status = "Draining" if self.is_draining else "Ready" if is_ready else "NotReady"
             await JSONResponse({"status": status}, 200 if is_ready else 503)(scope, receive, send)
             return
+        if scope["path"] in OPEN_PATHS:
+            await JSONResponse({"status": "Healthy", "version": __version__})(scope, receive, send)
+            return
         headers = dict(scope["headers"])
-        pinned = headers.get(PIN, b"").decode("latin-1")
+        pinned = headers.get(_PIN, b"").decode("latin-1")
         name = pinned or _draw(there.traffic)
         item = there.deployments.get(name)
         if item is None or item.copy is None:
@@ -239,7 +236,7 @@ class _Passage:
                 headers = [
                     (name, value) for name, value in answer.headers.raw if name.lower() not in _NOT_ANSWERED
                 ]
-                headers.append((PIN, self.name.encode()))
+                headers.append((_PIN, self.name.encode()))
                 has_begun = True
                 await send({"type": "http.response.start", "status": answer.status_code, "headers": headers})
                 async for piece in answer.aiter_raw():
@@ -251,7 +248,7 @@ class _Passage:
             is_slow = isinstance(error, httpx2.ReadTimeout)
             status = 504 if is_slow else 502
             what = f"The deployment {self.name} {'takes too long' if is_slow else 'does not answer'}."
-            response = JSONResponse(refusal(status, what), status, {PIN.decode(): self.name})
+            response = JSONResponse(refusal(status, what), status, {PIN: self.name})
             await response(scope, receive, send)
 
 
@@ -309,8 +306,8 @@ def _target(scope: Scope) -> str:
 
 def _sent(scope: Scope) -> list[tuple[bytes, bytes]]:
     """The headers that go on to a deployment: who asks stays here, where it was checked."""
-    kept = [(name, value) for name, value in scope["headers"] if name not in _NOT_SENT and name not in _IDS]
-    return [*kept, (b"x-request-id", scope[REQUEST_ID].encode())]
+    kept = [(name, value) for name, value in scope["headers"] if name not in _NOT_SENT]
+    return [*kept, (ID_HEADERS[0], scope[REQUEST_ID].encode())]
 
 
 def serve_ingress(file: Path) -> int:

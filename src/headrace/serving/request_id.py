@@ -14,6 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 REQUEST_ID = "headrace.request_id"
 """Key of the request's scope."""
 
+ID_HEADERS = (b"x-request-id", b"x-ms-client-request-id")
+"""Headers in which a caller may send its own id; the first is that of every answer."""
+
 # Not uuid4, which asks the system each time; ids have to be unique, not secret.
 _ids = Random()  # noqa: S311
 
@@ -21,7 +24,6 @@ _FIXED_BITS = 0x4000 << 64 | 0x8000 << 48
 _RANDOM_BITS = ~(0xF000 << 64 | 0xC000 << 48)
 """RFC 9562, 5.4: the version and the variant."""
 
-_NAMES = (b"x-request-id", b"x-ms-client-request-id")
 _FORM = re.compile(rb"[A-Za-z0-9_.:/+=@-]{1,128}")
 
 
@@ -36,12 +38,14 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = {name: value for name, value in scope["headers"] if name in _NAMES and _FORM.fullmatch(value)}
-        chosen = given.get(_NAMES[0]) or given.get(_NAMES[1])
+        given = {
+            name: value for name, value in scope["headers"] if name in ID_HEADERS and _FORM.fullmatch(value)
+        }
+        chosen = given.get(ID_HEADERS[0]) or given.get(ID_HEADERS[1])
         scope[REQUEST_ID] = new_id() if chosen is None else chosen.decode("ascii")
-        answered = [(_NAMES[0], chosen or scope[REQUEST_ID].encode())]
-        if _NAMES[1] in given:
-            answered.append((_NAMES[1], given[_NAMES[1]]))
+        answered = [(ID_HEADERS[0], chosen or scope[REQUEST_ID].encode())]
+        if ID_HEADERS[1] in given:
+            answered.append((ID_HEADERS[1], given[ID_HEADERS[1]]))
 
         def send_with_id(message: Message) -> Awaitable[None]:
             if message["type"] == "http.response.start":

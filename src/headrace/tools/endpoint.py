@@ -17,6 +17,7 @@ from headrace.domain.remote import (
     ENTRA,
     HEADER,
     KEY,
+    PIN,
     SCOPE,
     RemoteFlow,
     is_private,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from headrace.planning.fingerprint import Identity
 
 _IDENTITY = "headrace.tools.identity:endpoint_identity"
-_DEPLOYMENT = "azureml-model-deployment"
 
 
 class EndpointTool:
@@ -81,7 +81,7 @@ class EndpointTool:
         )
         headers = {"traceparent": f"00-{span.trace_id}-{span.span_id}-01"}
         if self._remote.deployment:
-            headers[_DEPLOYMENT] = self._remote.deployment
+            headers[PIN] = self._remote.deployment
         request = ModelRequest(
             operation="score", model=self._remote.deployment or "", body=dict(arguments), headers=headers
         )

@@ -63,7 +63,7 @@ def test_who_is_not_there_gets_nothing(tmp_path: Path) -> None:
 
     assert (misspelt.value.problems[0].code, misspelt.value.problems[0].fix) == (
         "X143",
-        "Did you mean green?",
+        'Did you mean "green"? There are: blue, green.',
     )
     assert nothing.value.problems[0].code == "X150"
 
