@@ -22,6 +22,7 @@ from headrace.deploy.plan import plan_deployment
 from headrace.domain.deployment import PREVIOUS_TAG, Probe, Scale, Setting, Size, render_previous
 from headrace.errors import (
     AccessDeniedError,
+    DefinitionError,
     Problem,
     RemoteRequestError,
     RemoteTimeoutError,
@@ -370,7 +371,7 @@ def test_what_has_to_be_there_first_is_named(pretended: Ground) -> None:
     with pytest.raises(StateError, match=r"lives in"):
         pretended.open(moved).apply(step("update endpoint"), moved)
     wish = replace(endpoint.deployments[0], settings=(Setting(name="A_KEY", variable="NOT_SET"),))
-    with pytest.raises(UsageError) as unset:
+    with pytest.raises(DefinitionError) as unset:
         pretended.open(endpoint).apply(
             step("update deployment", "blue", made(wish)), replace(endpoint, deployments=(wish,))
         )

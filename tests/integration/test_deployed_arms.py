@@ -16,6 +16,8 @@ from tests.support.scoring_server import Answer
 from headrace.config import load_settings
 from headrace.deploy import base, memory
 from headrace.deploy.base import Address
+from headrace.domain.remote import DeployedPlace
+from headrace.operations.deployed_arms import KEPT_S, DeployedAccess
 from headrace.operations.workspace import open_workspace
 
 KEY = "key-of-the-endpoint"
@@ -127,3 +129,18 @@ def test_what_is_not_there_is_said_before_anything_runs(
     assert code in ran.err
     assert said in ran.err
     assert place.server.asked == []
+
+
+def test_an_address_is_held_until_it_is_old_or_refused(place: Place) -> None:
+    now = [0.0]
+    where = DeployedPlace(file="deployment.yaml", arm="blue")
+    access = DeployedAccess(load_settings({"HOME": str(place.folder)}), place.folder, where, lambda: now[0])
+
+    assert access.held() is None
+    asked = access.address()
+    assert access.held() is asked
+    now[0] = KEPT_S + 1
+    assert access.held() is None
+    assert access.address() is not asked
+    access.forget()
+    assert access.held() is None

@@ -6,7 +6,7 @@ Every step can be made again, so a command that was cut off is simply given agai
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -15,7 +15,6 @@ from headrace.deploy.base import Target
 from headrace.deploy.plan import shares_text
 from headrace.deploy.safety import UNHEALTHY, UNTESTED, moved_shares, raise_if_unsafe
 from headrace.domain.deployment import Change, DeployPlan, Endpoint, EndpointState
-from headrace.domain.values import JsonValue
 from headrace.errors import HeadraceError, Problem, RemoteError, StateError
 
 Moment: TypeAlias = Literal["begun", "done", "skipped", "failed"]
@@ -148,7 +147,7 @@ def _carry_out(change: Change, plan: DeployPlan, applying: Applying) -> bool:
     if change.action == "move traffic":
         state = applying.target.read_state()
         coming = [found for name in change.taking_over if (found := state.find(name)) is not None]
-        if state.traffic == change.after and all(found.tried is None for found in coming):
+        if state.traffic == change.shares and all(found.tried is None for found in coming):
             return False
         check_before_move(plan, change, state, applying.allowed)
     applying.target.apply(change, plan.endpoint)
@@ -170,10 +169,10 @@ def check_before_move(
         StateError: X146 when traffic or deployments are not what the plan assumes, X147 when a deployment whose share
             grows is not healthy.
     """
-    before = change.before if isinstance(change.before, Mapping) else {}
+    before = change.shares_before
     if {name: share for name, share in state.traffic.items() if share} != before:
         what = (
-            f"The traffic of {plan.endpoint.name} was {shares_text(_shares(before))} when this was planned "
+            f"The traffic of {plan.endpoint.name} was {shares_text(before)} when this was planned "
             f"and is {shares_text(state.traffic)} now."
         )
         raise _drifted(what)
@@ -193,10 +192,6 @@ def check_before_move(
             raise StateError(Problem(code="X147", what=what, fix=fix))
 
 
-def _shares(value: Mapping[str, JsonValue]) -> dict[str, int]:
-    return {name: int(str(share)) for name, share in value.items()}
-
-
 def _expected_specs(plan: DeployPlan) -> dict[str, str]:
     """What each deployment is made from once the steps before the move are made."""
     coming = {name for change in plan.changes for name in change.taking_over}
@@ -204,8 +199,8 @@ def _expected_specs(plan: DeployPlan) -> dict[str, str]:
         item.name: item.latest.spec if item.name in coming else item.spec for item in plan.state.deployments
     }
     for change in plan.changes:
-        if change.action in ("create deployment", "update deployment") and isinstance(change.after, Mapping):
-            specs[change.deployment] = str(change.after["spec"])
+        if change.action in ("create deployment", "update deployment"):
+            specs[change.deployment] = change.spec
     return specs
 
 

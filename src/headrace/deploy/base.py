@@ -118,6 +118,18 @@ def no_deployment(endpoint: str, name: str | None = None, known: Sequence[str] =
     return UsageError(Problem(code="X143", what=what, fix=fix))
 
 
+def wished(change: Change, endpoint: Endpoint) -> Deployment:
+    """The deployment of the file that a step is about.
+
+    Raises:
+        UsageError: X143 where the file names none of that name; plans make no such step.
+    """
+    found = endpoint.find(change.deployment)
+    if found is None:
+        raise no_deployment(endpoint.name, change.deployment, [item.name for item in endpoint.deployments])
+    return found
+
+
 class Target(Protocol):
     """A place that flows are deployed to. All of it blocks; nothing of it is used from two threads at once.
 

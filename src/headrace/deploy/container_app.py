@@ -123,7 +123,7 @@ class ContainerApp:
         Raises:
             RemoteError: X201 to X216 and X276 to X279, it was not done, or not within its time.
             StateError: X274 for what has to be there first, X275 for traffic that has nowhere to go.
-            UsageError: X101 for a variable that is not set.
+            DefinitionError: X101 for a variable that is not set.
         """
         deployment = endpoint.find(change.deployment)
         with container_app_failures(endpoint, deployment):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from headrace.deploy.base import TargetSetup
+from headrace.deploy.base import TargetSetup, wished
 from headrace.deploy.container_app_client import AppClient
 from headrace.deploy.container_app_revisions import NewRevision, Revisions
 from headrace.deploy.container_app_rules import find_place
@@ -50,7 +50,8 @@ from headrace.deploy.container_app_template import (
 from headrace.deploy.registry_build import RegistryBuild
 from headrace.domain.access import make_key
 from headrace.domain.deployment import Action, AzurePlace, Change, Deployment, Endpoint, Scale
-from headrace.errors import Problem, StateError, UsageError
+from headrace.errors import DefinitionError, Problem, StateError, UsageError
+from headrace.formats.deployment_settings import unset_variables
 
 _REPOSITORY = "headrace"
 
@@ -160,14 +161,15 @@ class Steps:
                 self._remake(entry.label, endpoint)
 
     def _prepare(self, change: Change, endpoint: Endpoint) -> None:
-        deployment = _wished(change, endpoint)
-        wish = self._wish(deployment, endpoint, _spec(change))
-        if self._client.find() is None or not Revisions(self._client, endpoint).is_there(wish):
+        deployment = wished(change, endpoint)
+        app = self._client.find()
+        wish = self._wish(deployment, endpoint, change.spec, app)
+        if app is None or not Revisions(self._client, endpoint).is_there(wish):
             self._image(wish)
 
     def _make_deployment(self, change: Change, endpoint: Endpoint) -> None:
-        deployment = _wished(change, endpoint)
-        wish = self._wish(deployment, endpoint, _spec(change))
+        deployment = wished(change, endpoint)
+        wish = self._wish(deployment, endpoint, change.spec, self._client.find())
 
         def change_app(template: Wire, app: Wire, traffic: Sequence[Wire]) -> None:
             self._change_app(endpoint, app, template, traffic, deployment)
@@ -192,7 +194,7 @@ class Steps:
         )
 
     def _set_scale(self, change: Change, endpoint: Endpoint) -> None:
-        deployment = _wished(change, endpoint)
+        deployment = wished(change, endpoint)
         self._remake(deployment.name, endpoint, deployment.scale)
 
     def _remake(self, name: str, endpoint: Endpoint, scale: Scale | None = None) -> None:
@@ -214,7 +216,7 @@ class Steps:
         before: Wire = properties(current).get("template") or {}
         known = endpoint.find(name) or replace(endpoint.deployments[0], name=name, arm=name)
         kept = scale or read_scale(before.get("scale") or {})
-        wish = self._wish(replace(known, scale=kept), endpoint, values[SPEC_VARIABLE])
+        wish = self._wish(replace(known, scale=kept), endpoint, values[SPEC_VARIABLE], app)
 
         def change_app(template: Wire, app: Wire, traffic: Sequence[Wire]) -> None:
             self._change_app(endpoint, app, template, traffic, None)
@@ -261,9 +263,8 @@ class Steps:
             }
         )
 
-    def _wish(self, deployment: Deployment, endpoint: Endpoint, spec: str) -> RevisionWish:
+    def _wish(self, deployment: Deployment, endpoint: Endpoint, spec: str, app: Wire | None) -> RevisionWish:
         identities = endpoint.identities
-        app = self._client.find()
         return RevisionWish(
             app=endpoint.name,
             deployment=deployment,
@@ -294,11 +295,9 @@ class Steps:
 
     def _wanted_secrets(self, deployment: Deployment, endpoint: Endpoint) -> list[Wire]:
         environment = self._setup.settings.environment
-        for item in deployment.settings:
-            if item.variable is not None and item.variable not in environment:
-                what = f"The variable {item.variable}, which {item.name} is taken from, is not set."
-                fix = f"Set the environment variable {item.variable}."
-                raise UsageError(Problem(code="X101", what=what, span=item.span, fix=fix))
+        unset = unset_variables([deployment], environment)
+        if unset:
+            raise DefinitionError(*unset)
         return wanted_secrets(deployment.settings, endpoint.identities, environment)
 
     def _key_secret(self, template: Wire, existing: Sequence[Wire]) -> list[Wire]:
@@ -317,7 +316,7 @@ class Steps:
             )
 
     def _move_traffic(self, change: Change, endpoint: Endpoint) -> None:
-        wanted = _percents(change.after)
+        wanted = change.shares
         app = self._client.wait_idle()
         if app is None:
             raise self._no_way(endpoint, f"there is no app {endpoint.name}")
@@ -407,20 +406,3 @@ class Steps:
         del change, endpoint
         self._client.wait_idle()
         self._client.delete()
-
-
-def _wished(change: Change, endpoint: Endpoint) -> Deployment:
-    deployment = endpoint.find(change.deployment)
-    if deployment is None:
-        what = f"Nobody wishes for a deployment {change.deployment}."
-        raise UsageError(Problem(code="X143", what=what, fix="Plan again."))
-    return deployment
-
-
-def _spec(change: Change) -> str:
-    after = change.after
-    return str(after.get("spec", "")) if isinstance(after, Mapping) else ""
-
-
-def _percents(after: object) -> dict[str, int]:
-    return {str(name): int(str(share)) for name, share in after.items()} if isinstance(after, Mapping) else {}

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 
-from headrace.deploy.base import Address, TargetSetup, Traits, no_deployment
+from headrace.deploy.base import Address, TargetSetup, Traits, no_deployment, wished
 from headrace.deploy.local_copies import (
     CopyWish,
     ask_ready,
@@ -36,6 +36,7 @@ from headrace.deploy.local_front import (
     make_keys,
     start_front,
 )
+from headrace.deploy.plan import scale_facts
 from headrace.deploy.processes import LOOPBACK, is_alive, stop
 from headrace.domain.deployment import (
     PREVIOUS_TAG,
@@ -53,6 +54,7 @@ from headrace.domain.remote import PIN
 from headrace.domain.values import JsonValue
 from headrace.errors import HeadraceError, Problem, RemoteRequestError, StateError
 from headrace.formats.local_endpoint import LocalCopy, LocalDeployment, LocalEndpoint, LocalLeaving
+from headrace.providers.azure_sources import AzureSources
 
 FOLDER = "local"
 """Below the state folder; holds a folder for each endpoint."""
@@ -76,6 +78,8 @@ class LocalTarget:
     def __init__(self, setup: TargetSetup) -> None:
         self._setup = setup
         self._place = LocalPlace(setup.state_folder / FOLDER / setup.endpoint.name, setup.endpoint.name)
+        self._workspace = setup.state_folder.parent.parent
+        self._azure = AzureSources(setup.settings, self._workspace)
 
     def check(self, endpoint: Endpoint) -> tuple[Problem, ...]:
         """What of the file cannot be done on this machine."""
@@ -136,7 +140,7 @@ class LocalTarget:
         Raises:
             RemoteRequestError: X292 when a server does not become ready.
             StateError: X293 for the file of the endpoint, X294 for what is not as the plan has it.
-            UsageError: X101 for a variable that is not set.
+            DefinitionError: X101 for a variable that is not set.
         """
         steps: Mapping[str, Callable[[Change, Endpoint], None]] = {
             "wait": self._wait,
@@ -185,7 +189,8 @@ class LocalTarget:
         yield from last_lines(self._place.log(deployment), n_lines)
 
     def close(self) -> None:
-        """Nothing is open; what was started goes on."""
+        """Give back what secrets were read through; what was started goes on."""
+        self._azure.close()
 
     # The endpoint
 
@@ -211,14 +216,16 @@ class LocalTarget:
             self._place.set_deployment(name, replace(self._place.read().deployments[name], copy=copy))
 
         try:
-            values = find_values(item.copy, self._setup.settings.environment)
+            values = self._values(item.copy)
             start_copy(wish, self._setup.settings, values, note)
         except HeadraceError as error:
             self._setup.tell(f"{name} does not start again: {error.problems[0].what}")
 
     def _wish(self, name: str, copy: LocalCopy) -> CopyWish:
-        workspace = self._setup.state_folder.parent.parent
-        return CopyWish(name=name, made_from=copy, log=self._place.log(name), cwd=workspace)
+        return CopyWish(name=name, made_from=copy, log=self._place.log(name), cwd=self._workspace)
+
+    def _values(self, copy: LocalCopy, deployment: Deployment | None = None) -> dict[str, str]:
+        return find_values(copy, self._setup.settings.environment, self._azure.vault_secret, deployment)
 
     def _wait(self, change: Change, endpoint: Endpoint) -> None:
         """See what is under way to its end, whatever that is."""
@@ -270,21 +277,13 @@ class LocalTarget:
     # Deployments
 
     def _prepare(self, change: Change, endpoint: Endpoint) -> None:
-        deployment = self._wished(change, endpoint)
+        deployment = wished(change, endpoint)
         self._setup.pack(deployment, "image")
         made_from = wished_copy(deployment, {}, self._place.folder, 1)
-        find_values(
-            made_from, self._setup.settings.environment, deployment
-        )  # what is missing is said at once
-
-    def _wished(self, change: Change, endpoint: Endpoint) -> Deployment:
-        deployment = endpoint.find(change.deployment)
-        if deployment is None:
-            raise self._place.gone(change.deployment)
-        return deployment
+        self._values(made_from, deployment)  # what is missing is said at once
 
     def _put_deployment(self, change: Change, endpoint: Endpoint) -> None:
-        deployment = self._wished(change, endpoint)
+        deployment = wished(change, endpoint)
         item = self._place.read().deployments.get(deployment.name) or LocalDeployment()
         if item.copy is not None and _is_made(item.copy, change.tags) and ask_ready(item.copy) == "":
             return
@@ -301,12 +300,12 @@ class LocalTarget:
         self._give_up(name)
         folder = self._place.folder / "copies" / f"{name}-{secrets.token_hex(4)}"
         made_from = wished_copy(deployment, tags, folder, n_workers)
-        values = find_values(made_from, environment, deployment)
+        values = self._values(made_from, deployment)
         copy_package(self._setup.pack(deployment, "image"), folder, {**inherited(environment), **values})
 
         def note(copy: LocalCopy) -> None:
             item = self._place.read().deployments.get(name) or LocalDeployment(
-                scale=_scale_facts(Scale(minimum=n_workers, maximum=n_workers))
+                scale=scale_facts(Scale(minimum=n_workers, maximum=n_workers))
             )
             self._place.set_deployment(name, replace(item, coming=copy))
 
@@ -365,13 +364,13 @@ class LocalTarget:
         self._end_leaving()
 
     def _set_scale(self, change: Change, endpoint: Endpoint) -> None:
-        deployment = self._wished(change, endpoint)
+        deployment = wished(change, endpoint)
         item = self._place.read().deployments.get(deployment.name)
         if item is None:
             raise self._place.gone(deployment.name)
         if item.copy is not None and item.copy.n_workers != deployment.scale.minimum:
             self._make(deployment, endpoint, item.copy.tags, deployment.scale.minimum)
-        scale = _scale_facts(deployment.scale)
+        scale = scale_facts(deployment.scale)
         name = deployment.name
         self._place.change(
             lambda there: replace(
@@ -401,7 +400,7 @@ class LocalTarget:
     # Traffic
 
     def _move_traffic(self, change: Change, endpoint: Endpoint) -> None:
-        shares = _shares(change)
+        shares = change.shares
 
         def move(there: LocalEndpoint) -> LocalEndpoint:
             self._check_answering(there, shares)
@@ -413,7 +412,7 @@ class LocalTarget:
         self._place.change(move)
 
     def _set_mirror(self, change: Change, endpoint: Endpoint) -> None:
-        shares = _shares(change)
+        shares = change.shares
 
         def mirror(there: LocalEndpoint) -> LocalEndpoint:
             self._check_answering(there, shares)
@@ -458,20 +457,6 @@ def _leaving_of(*items: LocalDeployment) -> tuple[LocalLeaving, ...]:
 
 def _is_made(copy: LocalCopy, tags: Mapping[str, str]) -> bool:
     return copy.tags.get(SPEC_TAG) == tags.get(SPEC_TAG)
-
-
-def _shares(change: Change) -> dict[str, int]:
-    after = change.after if isinstance(change.after, Mapping) else {}
-    return {name: int(str(share)) for name, share in after.items() if share}
-
-
-def _scale_facts(scale: Scale) -> dict[str, JsonValue]:
-    return {
-        "minimum": scale.minimum,
-        "maximum": scale.maximum,
-        "requests_at_once": scale.requests_at_once,
-        "cpu_percent": scale.cpu_percent,
-    }
 
 
 def _scale(facts: Mapping[str, JsonValue]) -> Scale | None:

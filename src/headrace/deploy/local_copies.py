@@ -18,10 +18,9 @@ from headrace.config import Settings
 from headrace.deploy.base import Package
 from headrace.deploy.processes import LOOPBACK, Launch, ask_port, is_alive, launch, wait_until
 from headrace.domain.deployment import VERSION_TAG, Deployment, Endpoint, Setting
-from headrace.errors import Problem, RemoteRequestError, UsageError
+from headrace.errors import DefinitionError, Problem, RemoteRequestError
+from headrace.formats.deployment_settings import unset_variable
 from headrace.formats.local_endpoint import LocalCopy, LocalProcess
-from headrace.providers.azure_credential import AzureCredential
-from headrace.providers.azure_vault import AzureVault
 
 LOG_LINES = 20
 """Last lines of a server that an error holds."""
@@ -87,37 +86,36 @@ def _source(setting: Setting) -> dict[str, str]:
 
 
 def find_values(
-    copy: LocalCopy, environment: Mapping[str, str], wished: Deployment | None = None
+    copy: LocalCopy,
+    environment: Mapping[str, str],
+    read_vault: Callable[[str], str],
+    wished: Deployment | None = None,
 ) -> dict[str, str]:
     """The variables of a copy with their values, secrets among them.
 
     Args:
         copy: Says where they come from.
         environment: Of whoever applies.
+        read_vault: From the address of a secret of Key Vault to its value.
         wished: For the places of what is missing.
 
     Raises:
-        UsageError: X101 for a variable that is not set, C505 without the extra ``azure`` for a secret of Key Vault.
+        DefinitionError: X101 for a variable that is not set.
+        UsageError: C505 without the extra ``azure`` for a secret of Key Vault.
         AccessDeniedError, RemoteError: A secret of Key Vault cannot be read.
     """
     spans = {item.name: item.span for item in wished.settings} if wished is not None else {}
-    vault = AzureVault(AzureCredential)
     values: dict[str, str] = {}
-    try:
-        for source in copy.settings:
-            name = source["name"]
-            if "value" in source:
-                values[name] = source["value"]
-            elif "vault_url" in source:
-                values[name] = vault.read(source["vault_url"])
-            elif (variable := source.get("variable", "")) in environment:
-                values[name] = environment[variable]
-            else:
-                what = f"The variable {variable}, which {name} is taken from, is not set."
-                fix = f"Set the environment variable {variable}."
-                raise UsageError(Problem(code="X101", what=what, span=spans.get(name), fix=fix))
-    finally:
-        vault.close()
+    for source in copy.settings:
+        name = source["name"]
+        if "value" in source:
+            values[name] = source["value"]
+        elif "vault_url" in source:
+            values[name] = read_vault(source["vault_url"])
+        elif (variable := source.get("variable", "")) in environment:
+            values[name] = environment[variable]
+        else:
+            raise DefinitionError(unset_variable(variable, name, spans.get(name)))
     return values
 
 

@@ -32,6 +32,7 @@ from headrace.deploy.managed_parts import (
 )
 from headrace.domain.deployment import Deployment
 from headrace.errors import DefinitionError, Problem, StateError
+from headrace.formats.deployment_settings import unset_variables
 from headrace.source import Span
 
 _MOST_ATTEMPTS = 5
@@ -203,18 +204,10 @@ class SecretConnections:
         """Setting to the connection that now holds its value.
 
         Raises:
-            DefinitionError: C503 for a variable that is not set.
+            DefinitionError: X101 for a variable that is not set, or holds nothing, which is no key.
         """
-        missing = [
-            Problem(
-                code="C503",
-                what=f"The environment variable {item.variable} is not set.",
-                span=item.span,
-                fix=f"Set {item.variable}; its value becomes a connection of the workspace.",
-            )
-            for item in deployment.settings
-            if item.variable and not self._environment.get(item.variable)
-        ]
+        given = {name: value for name, value in self._environment.items() if value}
+        missing = unset_variables([deployment], given)
         if missing:
             raise DefinitionError(*missing)
         made: dict[str, str] = {}

@@ -14,7 +14,7 @@ from typing import Any
 from azure.ai.ml.entities import ManagedOnlineEndpoint, OnlineDeployment, OnlineEndpoint
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
-from headrace.deploy.base import TargetSetup
+from headrace.deploy.base import TargetSetup, wished
 from headrace.deploy.managed_assets import AssetMaker, SecretConnections
 from headrace.deploy.managed_parts import (
     BUSY,
@@ -269,7 +269,7 @@ class ManagedSteps:
                     raise
 
     def _move_traffic(self, change: Change, endpoint: Endpoint) -> None:
-        shares = _shares(change)
+        shares = change.shares
 
         def make(current: OnlineEndpoint | None) -> ManagedOnlineEndpoint:
             there = self._present(current)
@@ -288,7 +288,7 @@ class ManagedSteps:
     def _set_mirror(self, change: Change, endpoint: Endpoint) -> None:
         def make(current: OnlineEndpoint | None) -> ManagedOnlineEndpoint:
             there = self._present(current)
-            return same_endpoint(there, positive(there.traffic), _shares(change), change.tags)
+            return same_endpoint(there, positive(there.traffic), change.shares, change.tags)
 
         self._send_endpoint(change.what, make, self._quiet_endpoint())
 
@@ -313,11 +313,11 @@ class ManagedSteps:
     # Deployments
 
     def _prepare(self, change: Change, endpoint: Endpoint) -> None:
-        deployment = _wished(change, endpoint)
+        deployment = wished(change, endpoint)
         self._assets.make(deployment, endpoint.span(*deployment.pointer))
 
     def _put_deployment(self, change: Change, endpoint: Endpoint) -> None:
-        deployment = _wished(change, endpoint)
+        deployment = wished(change, endpoint)
         name, span = deployment.name, endpoint.span(*deployment.pointer)
         current = self._quiet_deployment(name)
         if _is_made(current, change):
@@ -414,7 +414,7 @@ class ManagedSteps:
     # Scale
 
     def _set_scale(self, change: Change, endpoint: Endpoint) -> None:
-        deployment = _wished(change, endpoint)
+        deployment = wished(change, endpoint)
         current = self._quiet_deployment(deployment.name)
         if current is None:
             what = f"The deployment {deployment.name} has been deleted since the plan was made."
@@ -457,16 +457,6 @@ class ManagedSteps:
         for setting in self._clients.autoscale_settings():
             if setting.name == setting_name(deployment_id):
                 self._clients.monitor.autoscale_settings.delete(self._clients.resource_group, setting.name)
-
-
-def _wished(change: Change, endpoint: Endpoint) -> Deployment:
-    """What a step is about; plans make only what the file names."""
-    return next(item for item in endpoint.deployments if item.name == change.deployment)
-
-
-def _shares(change: Change) -> dict[str, int]:
-    """The traffic or mirror that a step makes: what comes after it."""
-    return positive(change.after if isinstance(change.after, Mapping) else {})
 
 
 def _is_made(current: OnlineDeployment | None, change: Change) -> bool:

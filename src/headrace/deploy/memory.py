@@ -311,15 +311,15 @@ def _set_mirror(memory: dict[str, Any], change: Change, endpoint: Endpoint) -> N
 
 
 def _shares(memory: dict[str, Any], change: Change) -> dict[str, int]:
-    shares = dict(change.after) if isinstance(change.after, Mapping) else {}
+    shares = change.shares
     there = memory["endpoint"]
     _refuse_if(there is None or there["busy"], change, "the endpoint is busy, or not there")
     for name, share in shares.items():
         item = memory["deployments"].get(name)
         _refuse_if(item is None or item["busy"], change, f"{name} is busy, or not there")
-        is_more = name in change.taking_over or int(str(share)) > there["traffic"].get(name, 0)
+        is_more = name in change.taking_over or share > there["traffic"].get(name, 0)
         _refuse_if(is_more and item["health"] != "healthy", change, f"{name} is {item['health']}")
-    return {name: int(str(share)) for name, share in shares.items()}
+    return shares
 
 
 def _set_scale(memory: dict[str, Any], change: Change, endpoint: Endpoint) -> None:

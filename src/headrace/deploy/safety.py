@@ -151,9 +151,7 @@ def _change(plan: DeployPlan, action: str) -> Change | None:
 def moved_shares(plan: DeployPlan) -> dict[str, int] | None:
     """The shares that a plan leads to; ``None`` where it moves none."""
     move = _change(plan, "move traffic")
-    if move is None or not isinstance(move.after, Mapping):
-        return None
-    return {name: int(str(share)) for name, share in move.after.items()}
+    return None if move is None else move.shares
 
 
 def _made(plan: DeployPlan) -> set[str]:
@@ -217,8 +215,7 @@ def _in_place(plan: DeployPlan, traits: Traits) -> Iterator[tuple[str, Problem]]
         share = plan.state.traffic.get(change.deployment, 0)
         if change.action != "update deployment" or found is None or not share or traits.tries_beside:
             continue
-        is_same = isinstance(change.after, Mapping) and change.after.get("spec") == found.spec
-        if is_same or found.health in DEAD:
+        if change.spec == found.spec or found.health in DEAD:
             continue
         gap = "before it was tried out" if traits.replaces_in_place else "while it is replaced"
         what = f"{change.deployment} answers {share} % of the requests, and what it changes to would get them {gap}."

@@ -416,6 +416,26 @@ class Change:
     taking_over: tuple[str, ...] = ()
     pointer: Pointer = ()
 
+    @property
+    def shares(self) -> dict[str, int]:
+        """For ``move traffic`` and ``set mirror``: deployment to percent afterwards, without those that get none."""
+        return _shares(self.after)
+
+    @property
+    def shares_before(self) -> dict[str, int]:
+        """The same as it holds now."""
+        return _shares(self.before)
+
+    @property
+    def spec(self) -> str:
+        """What a copy is made from afterwards; empty where that is not known."""
+        return str(self.after.get("spec", "")) if isinstance(self.after, Mapping) else ""
+
+
+def _shares(facts: JsonValue) -> dict[str, int]:
+    known = facts if isinstance(facts, Mapping) else {}
+    return {name: int(str(share)) for name, share in known.items() if share}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployPlan:

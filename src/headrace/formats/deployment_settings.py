@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 from headrace.config import is_variable
 from headrace.domain.connection import override_variable
-from headrace.domain.deployment import ACA, Endpoint, Setting, TargetName
+from headrace.domain.deployment import ACA, Deployment, Setting, TargetName
 from headrace.errors import Problem
 from headrace.formats.deployment_limits import LIMITS
 from headrace.formats.deployment_secrets import looks_secret
 from headrace.formats.experiment_parts import no_mapping, refuse
 from headrace.formats.shape import Block, Findings
 from headrace.formats.traffic_parts import one_of
-from headrace.source import Pointer
+from headrace.source import Pointer, Span
 
 SOURCES: Final = ("keyvault", "connection", "env")
 VAULT_URL: Final = (
@@ -77,17 +77,26 @@ def _is_shown(pointer: Pointer) -> bool:
     return pointer[-2:-1] in (("environment",), ("tags",)) or pointer[-3:-2] == ("connections",)
 
 
-def unset_variables(endpoint: Endpoint, variables: Mapping[str, str]) -> tuple[Problem, ...]:
+def unset_variables(deployments: Iterable[Deployment], variables: Mapping[str, str]) -> tuple[Problem, ...]:
     """X101 for every variable whose value is to become a secret of the target, and which is not set."""
     problems: dict[str, Problem] = {}
-    for deployment in endpoint.deployments:
+    for deployment in deployments:
         for item in deployment.settings:
             if item.variable and item.variable not in variables:
-                what = f"The variable {item.variable}, which {item.name} is taken from, is not set."
-                fix = f"Set the environment variable {item.variable}."
-                problem = Problem(code="X101", what=what, span=item.span, fix=fix)
-                problems.setdefault(item.name, problem)
+                problems.setdefault(item.name, unset_variable(item.variable, item.name, item.span))
     return tuple(problems.values())
+
+
+def unset_variable(variable: str, name: str, span: Span | None = None) -> Problem:
+    """X101 for a variable that is not set.
+
+    Args:
+        variable: Of whoever applies.
+        name: The variable of the deployment that has its value.
+        span: Where the file says so.
+    """
+    what = f"The variable {variable}, which {name} is taken from, is not set."
+    return Problem(code="X101", what=what, span=span, fix=f"Set the environment variable {variable}.")
 
 
 def read_environment(block: Block, target: TargetName) -> list[Setting]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from headrace.deploy.apply import Applied, Applying, Progress, apply_plan
 from headrace.deploy.safety import raise_if_unsafe
@@ -58,8 +58,7 @@ def _refuse_unset(opened: OpenDeployment, plan: DeployPlan) -> None:
         item.deployment for item in plan.changes if item.action in ("create deployment", "update deployment")
     }
     wished = [item for item in plan.endpoint.deployments if item.name in made]
-    endpoint = replace(plan.endpoint, deployments=tuple(wished))
-    unset = unset_variables(endpoint, opened.workspace.settings.environment)
+    unset = unset_variables(wished, opened.workspace.settings.environment)
     if unset:
         raise DefinitionError(*unset)
 

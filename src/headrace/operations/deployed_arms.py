@@ -84,6 +84,11 @@ class DeployedAccess:
         self._held: tuple[Address, float] | None = None
         self._lock = threading.Lock()
 
+    def held(self) -> Address | None:
+        """What :meth:`address` would say without asking anybody; ``None`` where it would have to. Never blocks."""
+        held = self._held  # one look, because another thread may forget it
+        return held[0] if held is not None and self._clock() - held[1] <= KEPT_S else None
+
     def address(self) -> Address:
         """Where requests go, with what lets them in; blocks where the target has to be asked.
 
@@ -91,9 +96,11 @@ class DeployedAccess:
             HeadraceError: As :func:`find_deployed`.
         """
         with self._lock:
-            if self._held is None or self._clock() - self._held[1] > KEPT_S:
-                self._held = self._ask(), self._clock()
-            return self._held[0]
+            address = self.held()
+            if address is None:
+                address = self._ask()
+                self._held = address, self._clock()
+            return address
 
     def forget(self) -> None:
         """Ask again for the next request: the key was refused, and may be another one by now."""

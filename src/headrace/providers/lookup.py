@@ -100,22 +100,17 @@ class Connections:
                 C515 for a workspace, or a connection of one, that cannot be used.
             RemoteError: P713 when the workspace cannot be read, X201 when nobody gives a token for it.
         """
+        return self._find(name, self.azure.find)
+
+    def _find(self, name: str, ask: Callable[[str], Connection | None]) -> Connection | None:
+        """The connection of this name, where ``ask`` looks for it in a workspace of Azure."""
         if name in self.given:
             return self.given[name]
         found = self._find_in_files(name) or self._from_json.get(name)
         if found is None and name == _BASELINE.name:
             return _BASELINE
-        found = found or self.azure.find(name) or self._find_in_environment(name)
+        found = found or ask(name) or self._find_in_environment(name)
         return self._resolve(self._override(found)) if found is not None else None
-
-    def _find_here(self, name: str) -> Connection | None:
-        """Like :meth:`find`, without asking anybody."""
-        if name in self.given:
-            return self.given[name]
-        found = self._find_in_files(name) or self._from_json.get(name) or self._find_in_environment(name)
-        if found is None:
-            return _BASELINE if name == _BASELINE.name else None
-        return self._resolve(self._override(found))
 
     def names(self) -> tuple[str, ...]:
         """All names that :meth:`find` knows, sorted; without those of a workspace that cannot be read."""
@@ -139,7 +134,7 @@ class Connections:
         stored = {name for folder in self._folders for name in stored_names(folder)}
         for name in sorted(self._own_names(), key=lambda name: (name not in stored, name)):
             try:
-                connection = self._find_here(name)
+                connection = self._find(name, _ask_nobody)
             except DefinitionError as error:
                 problems.extend(error.problems)
             else:
@@ -340,6 +335,10 @@ class Connections:
                 fix=f"Set {variable}, or give {field_name} another value in the connection.",
             )
         )
+
+
+def _ask_nobody(_: str) -> None:
+    """In place of a workspace that is not to be asked."""
 
 
 def _openai(environment: Mapping[str, str]) -> Connection | None:

@@ -163,7 +163,9 @@ class ScoringClient:
         """Where this request goes, and the headers that let it in; the target of what is deployed says both."""
         if self._access is None:
             return self._url, {}
-        found = await asyncio.to_thread(self._access.address)
+        found = self._access.held()
+        if found is None:
+            found = await asyncio.to_thread(self._access.address)
         return found.url, found.headers
 
     def _read(self, answer: _Read) -> Any:
@@ -267,6 +269,8 @@ class _Address(Protocol):
 
 
 class _Access(Protocol):
+    def held(self) -> _Address | None: ...
+
     def address(self) -> _Address: ...
 
     def forget(self) -> None: ...

@@ -265,7 +265,7 @@ def test_a_deployment_that_is_the_first_to_have_secrets_lets_the_endpoint_read_t
 def test_a_variable_that_is_not_set_is_a_mistake_before_anything_is_sent(managed: Managed) -> None:
     with_deployments(managed, a_deployment("blue", settings=(Setting(name="KEY", variable="NOT_SET"),)))
     managed.make("create endpoint")
-    with pytest.raises(DefinitionError, match="NOT_SET is not set"):
+    with pytest.raises(DefinitionError, match="The variable NOT_SET, which KEY is taken from, is not set"):
         managed.make("create deployment", "blue")
     assert managed.n_sent("PUT", BLUE) == 0
 
