@@ -48,7 +48,7 @@ def apply_deployment(opened: OpenDeployment, prepared: PreparedPlan, choice: App
     if not prepared.plan.changes:
         return Applied(plan=prepared.plan)
     _refuse_unset(opened, prepared.plan)
-    kept = prepare_plan(opened, prepared.plan.state, is_keeping=True)
+    kept = prepared if prepared.is_kept else prepare_plan(opened, prepared.plan.state, is_keeping=True)
     return apply_prepared(opened, kept, choice, lambda state: prepare_plan(opened, state))
 
 

@@ -93,7 +93,7 @@ def read_beginning(workspace: Workspace, version: DataVersion) -> bytes:
         return b""
     data = first_bytes(workspace.store, version.content)
     if data is None:
-        raise _lost(version)
+        raise lost_data(version)
     return data
 
 
@@ -113,11 +113,12 @@ def restore_data(workspace: Workspace, text: str, file: Path) -> DataVersion:
         fix = f"Bring it back from elsewhere; its digest is {version.digest[:_LEAST_DIGITS]}."
         raise UsageError(Problem(code="S836", what=what, fix=fix))
     if not write_kept(workspace.store, version.content, file):
-        raise _lost(version)
+        raise lost_data(version)
     return version
 
 
-def _lost(version: DataVersion) -> StateError:
+def lost_data(version: DataVersion) -> StateError:
+    """S833 for a version whose file is gone from the store, or damaged there."""
     what = f"The file of {version.name} is gone from the store, or damaged there."
     return StateError(Problem(code="S833", what=what, fix="Bring the store back from a copy."))
 

@@ -96,8 +96,9 @@ def _forecast_run(
         followed = asyncio.run(follow_lines(workspace, loaded, lines, cached, expected))
         base = _find_pilot(workspace, loaded, arm, recorded_overrides(request, arm))
         if base is None:
-            forecast = _from_prompts(loaded, lines, len(lines), name)
-            return _less(forecast, followed, _from_steps(loaded, followed, lines)), followed.answers
+            tokens = _prompt_tokens(loaded, lines)
+            forecast = _from_prompts(loaded, tokens, len(lines), name)
+            return _less(forecast, followed, _from_steps(followed, tokens)), followed.answers
         concurrency = request.max_concurrency or loaded.max_concurrency
         forecast, seen = _from_run(workspace, base, loaded, len(lines), concurrency, name)
         return _less(forecast, followed, _from_nodes(loaded, followed, seen)), followed.answers
@@ -173,7 +174,7 @@ def _forecast_evaluator(
             followed = asyncio.run(follow_lines(workspace, loaded, lines, cached, expected))
         base = _find_pilot(workspace, loaded, None, {})
         if base is None:
-            forecast = _from_prompts(loaded, (), n_lines, "", _calls_of(evaluator))
+            forecast = _from_prompts(loaded, {}, n_lines, "", _calls_of(evaluator))
             return _less(forecast, followed, Usage(calls=sum(followed.shared.values())))
         concurrency = request.max_concurrency or loaded.max_concurrency
         forecast, seen = _from_run(workspace, base, loaded, n_lines, concurrency, "")
@@ -242,7 +243,7 @@ def _less(forecast: Forecast, followed: Followed, shared: Usage) -> Forecast:
 
 def _from_nodes(loaded: LoadedFlow, followed: Followed, seen: Sequence[LineResult]) -> Usage:
     """What shared calls take, as those of the same nodes did in an earlier run."""
-    found = [Usage(calls=sum(followed.shared.values()))]
+    found = []
     for name, n_calls in followed.shared.items():
         known = [
             sum_usage((node.usage, node.saved)) for line in seen for node in line.nodes if node.node == name
@@ -255,29 +256,21 @@ def _from_nodes(loaded: LoadedFlow, followed: Followed, seen: Sequence[LineResul
                 cost = loaded.price.cost_usd(total.prompt_tokens, total.completion_tokens)
             found.append(
                 Usage(
+                    calls=n_calls,
                     prompt_tokens=round(total.prompt_tokens * share),
                     completion_tokens=round(total.completion_tokens * share),
                     cost_usd=cost * share if cost is not None else None,
                 )
             )
-    costs = [usage.cost_usd for usage in found[1:]]
-    return Usage(
-        calls=found[0].calls,
-        prompt_tokens=sum(usage.prompt_tokens for usage in found),
-        completion_tokens=sum(usage.completion_tokens for usage in found),
-        cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
-    )
+    shared = sum_usage(found)
+    # Nodes that asked nobody then have nothing to add.
+    return replace(shared, calls=sum(followed.shared.values()), cost_usd=shared.cost_usd if found else 0.0)
 
 
-def _from_steps(loaded: LoadedFlow, followed: Followed, lines: Iterable[PendingLine]) -> Usage:
+def _from_steps(followed: Followed, tokens: Mapping[str, float]) -> Usage:
     """The same where nothing has run: tokens of the prompts."""
-    sample = list(islice(lines, _MAX_LINES))
-    asking = [step for step in loaded.plan.steps if followed.shared.get(step.node.name)]
-    tokens = 0.0
-    for step in asking if sample and loaded.flow.kind == DAG else ():
-        counted = [_count_tokens(loaded, step, line.inputs) for line in sample]
-        tokens += sum(counted) / len(sample) * followed.shared[step.node.name]
-    return Usage(calls=sum(followed.shared.values()), prompt_tokens=round(tokens))
+    shared = sum(n_calls * tokens.get(name, 0.0) for name, n_calls in followed.shared.items())
+    return Usage(calls=sum(followed.shared.values()), prompt_tokens=round(shared))
 
 
 def _find_pilot(
@@ -351,11 +344,14 @@ def _recounted(forecast: Forecast, loaded: LoadedFlow, seen: Sequence[LineResult
 
 
 def _from_prompts(
-    loaded: LoadedFlow, lines: Iterable[PendingLine], n_lines: int, label: str, per_line: int | None = None
+    loaded: LoadedFlow,
+    prompt_tokens: Mapping[str, float],
+    n_lines: int,
+    label: str,
+    per_line: int | None = None,
 ) -> Forecast:
-    """Count what is known before anything has run: prompts, filled with flow inputs and literals."""
-    asking = [step for step in loaded.plan.steps if step.node.type == "llm"]
-    calls: float | None = float(len(asking) * n_lines) if loaded.flow.kind == DAG else None
+    """What is known before anything has run: calls, and the tokens of prompts, see :func:`_prompt_tokens`."""
+    calls: float | None = float(len(_asking(loaded)) * n_lines) if loaded.flow.kind == DAG else None
     tokens: float | None = None
     if per_line is not None:
         calls = float(per_line * n_lines)
@@ -363,9 +359,8 @@ def _from_prompts(
         calls = float(n_lines)
     if calls == 0:
         tokens = 0.0
-    elif loaded.flow.kind == DAG and (sample := list(islice(lines, _MAX_LINES))):
-        counted = [_count_tokens(loaded, step, line.inputs) for step in asking for line in sample]
-        tokens = sum(counted) / len(sample) * n_lines
+    elif prompt_tokens:
+        tokens = sum(prompt_tokens.values()) * n_lines
     is_free = calls == 0
     return Forecast(
         label=label,
@@ -377,6 +372,21 @@ def _from_prompts(
         duration_s=None,
         source_run=None,
     )
+
+
+def _asking(loaded: LoadedFlow) -> list[Step]:
+    return [step for step in loaded.plan.steps if step.node.type == "llm"]
+
+
+def _prompt_tokens(loaded: LoadedFlow, lines: Iterable[PendingLine]) -> dict[str, float]:
+    """Node to the tokens of its prompt, filled with flow inputs and literals, for a line as they are on average."""
+    sample = list(islice(lines, _MAX_LINES))
+    if not sample or loaded.flow.kind != DAG:
+        return {}
+    return {
+        step.node.name: sum(_count_tokens(loaded, step, line.inputs) for line in sample) / len(sample)
+        for step in _asking(loaded)
+    }
 
 
 def _count_tokens(loaded: LoadedFlow, step: Step, inputs: Mapping[str, Any]) -> float:

@@ -50,12 +50,12 @@ def keep_files(store: RunStore, path: Path, dataset: Dataset) -> bytes | KeptPie
         size = sum(file.stat().st_size for _, file in files)
         if not files or size > MOST_DATA_BYTES:
             return None
-        if not files[0][0] and size <= SMALL_BYTES:
-            return whole.read_bytes()
-        content, digest = _digests(files)
+        is_small = not files[0][0] and size <= SMALL_BYTES
+        small = whole.read_bytes() if is_small else b""
+        content, digest = _digests(files) if not is_small else ("", sha256(small).hexdigest())
         if chosen_digest(digest, choice) != dataset.digest:
             return None
-        return store.keep_pieces(content, _pieces(files))
+        return small if is_small else store.keep_pieces(content, _pieces(files))
     except (DefinitionError, OSError):  # gone or changed since it was read, of which the run will speak
         return None
 
@@ -89,17 +89,20 @@ def write_kept(store: RunStore, content: str, target: Path) -> bool:
     return True
 
 
-def place_data(workspace: Workspace, content: str, path: Path, digest: str) -> Path | None:
-    """Where kept data can be read, written below ``.headrace/versions`` unless it is there already.
+def place_data(
+    workspace: Workspace, content: str, path: Path, digest: str, shown: str | None = None
+) -> Dataset | None:
+    """Kept data, read from below ``.headrace/versions``, where it is written unless it is there already.
 
     Args:
         workspace: For its store and its folder.
         content: As a version of data has it.
         path: Where the data was, with the choice of lines.
         digest: Of the chosen lines.
+        shown: What the data is called in the places of its lines; default: the path that it is read from.
 
     Returns:
-        The path, with the same choice; ``None`` where the data is gone from the store, or damaged there.
+        The lines of the same choice; ``None`` where the data is gone from the store, or damaged there.
 
     Raises:
         StateError: S808 when it cannot be written; the store failed.
@@ -108,11 +111,25 @@ def place_data(workspace: Workspace, content: str, path: Path, digest: str) -> P
     name = "data" if glob.has_magic(whole.name) else whole.name
     folder = (workspace.state_folder / VERSIONS_FOLDER / f"data-{content[:16]}").resolve()
     placed = folder / (name + path.name.removeprefix(whole.name))
-    if _reads_as(placed, digest):
-        return placed
-    return (
-        placed if write_kept(workspace.store, content, folder / name) and _reads_as(placed, digest) else None
-    )
+    found = read_unchanged(placed, digest, shown)
+    if found is None and write_kept(workspace.store, content, folder / name):
+        found = read_unchanged(placed, digest, shown)
+    return found
+
+
+def read_unchanged(path: Path, digest: str | None, shown: str | None = None) -> Dataset | None:
+    """Data that has a digest; ``None`` where it is gone, or holds something else by now.
+
+    Args:
+        path: Where it is, with the choice of lines.
+        digest: Of the chosen lines.
+        shown: What it is called in the places of its lines.
+    """
+    try:
+        dataset = read_dataset(path, shown)
+    except DefinitionError:  # gone, or changed into something that cannot be read
+        return None
+    return dataset if dataset.digest == digest else None
 
 
 def first_bytes(store: RunStore, content: str) -> bytes | None:
@@ -123,7 +140,7 @@ def first_bytes(store: RunStore, content: str) -> bytes | None:
 def _kept_pieces(store: RunStore, content: str) -> Iterator[tuple[str, bytes | None]]:
     small = store.read_file(content)
     if small is not None:
-        yield "", small
+        yield "", small if sha256(small).hexdigest() == content else None
     else:
         yield from store.read_pieces(content)
 
@@ -178,10 +195,3 @@ def _replace(made: Path, target: Path) -> None:
     if target.is_dir():
         shutil.rmtree(target)
     made.replace(target)
-
-
-def _reads_as(path: Path, digest: str) -> bool:
-    try:
-        return read_dataset(path).digest == digest
-    except DefinitionError:
-        return False

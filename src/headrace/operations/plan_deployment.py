@@ -26,10 +26,12 @@ class PreparedPlan:
 
     Attributes:
         samples: Deployment to the inputs of its smoke test; without those that have none.
+        is_kept: Whether the store keeps the versions of all flows, so that it can be applied as it is.
     """
 
     plan: DeployPlan
     samples: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    is_kept: bool = True
 
 
 def prepare_plan(
@@ -69,7 +71,8 @@ def prepare_plan(
     if is_priced:
         cache = opened.workspace.state_folder / "prices.json"
         plan = price_plan(plan, opened.workspace.settings, cache)
-    return PreparedPlan(plan=_with_versions(plan, flows), samples=samples)
+    is_kept = all(flow.kept is not None for flow in flows)
+    return PreparedPlan(plan=_with_versions(plan, flows), samples=samples, is_kept=is_kept)
 
 
 def _untested(plan: DeployPlan, flows: Sequence[DeployedFlow]) -> dict[str, Problem]:

@@ -6,21 +6,15 @@ from pathlib import Path
 
 from headrace.domain.dataset import Dataset
 from headrace.domain.run import RunSpec
-from headrace.errors import DefinitionError, Problem, StateError, UsageError
-from headrace.formats.lines import read_dataset
-from headrace.operations.kept_data import place_data
+from headrace.errors import Problem, UsageError
+from headrace.operations.data_versions import lost_data
+from headrace.operations.kept_data import place_data, read_unchanged
 from headrace.operations.workspace import Workspace
 
 
 def unchanged_dataset(spec: RunSpec) -> Dataset | None:
     """The run's data; ``None`` when it had none, or when the file is gone or holds something else by now."""
-    if spec.data_path is None:
-        return None
-    try:
-        dataset = read_dataset(Path(spec.data_path))
-    except DefinitionError:  # gone, or changed since into something that cannot be read
-        return None
-    return dataset if dataset.digest == spec.data_digest else None
+    return read_unchanged(Path(spec.data_path), spec.data_digest) if spec.data_path is not None else None
 
 
 def known_dataset(workspace: Workspace, spec: RunSpec, use: str, otherwise: str = "") -> Dataset:
@@ -55,8 +49,8 @@ def _kept_dataset(workspace: Workspace, spec: RunSpec) -> Dataset | None:
     version = next((item for item in versions if item.digest == spec.data_digest and item.content), None)
     if version is None:
         return None
-    placed = place_data(workspace, version.content or "", Path(version.data), version.digest)
-    if placed is None:
-        what = f"The file of {version.name} is gone from the store, or damaged there."
-        raise StateError(Problem(code="S833", what=what, fix="Bring the store back from a copy."))
-    return read_dataset(placed, spec.data_path)
+    path = Path(version.data)
+    dataset = place_data(workspace, version.content or "", path, version.digest, spec.data_path)
+    if dataset is None:
+        raise lost_data(version)
+    return dataset

@@ -12,11 +12,10 @@ from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.recorded_experiment import PinnedData, PinnedFlow
 from headrace.domain.run import Cap
 from headrace.engine.events import OnEvent
-from headrace.errors import DefinitionError, Problem, StateError
-from headrace.formats.lines import read_dataset
+from headrace.errors import Problem, StateError
 from headrace.operations.compare_runs import ComparisonResult
 from headrace.operations.find_experiment import find_experiment, is_unchanged
-from headrace.operations.kept_data import place_data
+from headrace.operations.kept_data import place_data, read_unchanged
 from headrace.operations.line_runners import HERE, Where
 from headrace.operations.run_experiment import recorded_definition, run_experiment
 from headrace.operations.versions import chosen_flow
@@ -110,15 +109,12 @@ def _place_evaluator(workspace: Workspace, evaluator: EvaluatorSpec, pin: Pinned
 def _place_data(workspace: Workspace, pin: PinnedData) -> str:
     """Where the version of the data is read."""
     path = Path(pin.path)
-    try:
-        if read_dataset(path).digest == pin.digest:
-            return pin.path
-    except DefinitionError:  # gone, or changed into something that cannot be read
-        pass
+    if read_unchanged(path, pin.digest) is not None:
+        return pin.path
     placed = None if pin.content is None else place_data(workspace, pin.content, path, pin.digest)
     if placed is None:
         why = "too large to be kept" if pin.content is None else "gone from the store, or damaged there"
         what = f"The data {pin.name} has changed, and version {pin.number} of it is {why}."
         fix = f"Put the file back as it was: {pin.path}"
         raise StateError(Problem(code="S833", what=what, fix=fix))
-    return str(placed)
+    return placed.path

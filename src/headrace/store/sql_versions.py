@@ -126,7 +126,8 @@ class SqlVersions:
             return True
 
         is_forgotten = self._database.write(forget, is_repeatable=True)
-        self._contents.collect(self._database)
+        if is_forgotten:
+            self._contents.collect(self._database)
         return is_forgotten
 
     def missing_files(self, digests: Collection[str]) -> frozenset[str]:

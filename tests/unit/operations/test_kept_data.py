@@ -93,7 +93,7 @@ def test_folders_and_patterns_are_kept_with_their_order(
     shutil.rmtree("data")
     placed = place_data(workspace, version.content or "", tmp_path / path, version.digest)
     assert placed is not None
-    assert [line.columns for line in read_dataset(placed).lines] == [line.columns for line in before]
+    assert [line.columns for line in placed.lines] == [line.columns for line in before]
     restore_data(workspace, version.name, tmp_path / "out.csv")
     assert (tmp_path / "out.csv").is_dir() == is_folder
     assert read_dataset(tmp_path / "out.csv").digest == version.digest

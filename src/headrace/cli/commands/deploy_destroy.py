@@ -58,7 +58,7 @@ def command(
             show_prepared(session, prepared.plan, allowed, form="text", is_err=form == JSON)
             if not session.confirm(f"Delete {name or opened.endpoint.name}?"):
                 session.note("Nothing was deleted.")
-                return ExitCode.OK
+                return ExitCode.FAILED
         words = ["destroy", *(["--deployment", name] if name else [])]
         return run_prepared(
             session,
