@@ -275,10 +275,18 @@ def test_shares_by_hand_are_checked(place: Place) -> None:
     assert (short.code, "X160" in short.err) == (ExitCode.STATE, True)
 
 
-def test_taking_down_needs_a_yes_and_one_deployment_can_go_alone(place: Place) -> None:
+def test_taking_down_needs_a_yes_and_one_deployment_can_go_alone(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deploy_two(place)
 
     assert place.run("deploy destroy").code == ExitCode.USAGE
+    with monkeypatch.context() as asked:
+        asked.setattr("sys.stdin.isatty", lambda: True, raising=False)
+        asked.setattr("click.confirm", lambda *_, **__: False)
+        declined = place.run("deploy destroy")
+    assert (declined.code, "Nothing was deleted." in declined.err) == (ExitCode.FAILED, True)
+    assert place.state().exists
     assert place.run("deploy destroy --deployment green --yes").code == ExitCode.STATE
     assert place.run("deploy traffic blue=100").code == 0
     shown = place.run("deploy destroy --deployment green --dry-run")

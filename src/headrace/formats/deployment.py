@@ -80,6 +80,10 @@ IDENTITY: Final = (
     r"/userassignedidentities/[^/\s]+)$"
 )
 PLACE_NAME: Final = r"^[^/\s]+$"
+ENVIRONMENT_ID: Final = (
+    r"^(?i:/subscriptions/[^/\s]+/resourcegroups/[^/\s]+/providers/microsoft\.app"
+    r"/managedenvironments/[^/\s]+)$"
+)
 _TARGET_HINTS: Final = {
     "azure": AZUREML, "aml": AZUREML, "managed": AZUREML, "containerapp": ACA, "containerapps": ACA,
     "container_apps": ACA, "serverless": ACA, "localhost": LOCAL,
@@ -87,6 +91,7 @@ _TARGET_HINTS: Final = {
 _ONLY_AZURE: Final = ("azure", "identities")
 _IDENTITY = re.compile(IDENTITY)
 _PLACE_NAME = re.compile(PLACE_NAME)
+_ENVIRONMENT_ID = re.compile(ENVIRONMENT_ID)
 
 
 def read_deployment(path: Path, environment: str | None, variables: Mapping[str, str]) -> Endpoint:
@@ -202,8 +207,16 @@ def _read_place(root: Block, target: TargetName, deployments: tuple[Deployment, 
         block.required_text(key, "The place in Azure")
     texts = {key: block.text(key) or "" for key in PLACE_KEYS}
     for key, text in texts.items():
-        if text and not _PLACE_NAME.fullmatch(text):
+        if not text or _PLACE_NAME.fullmatch(text):
+            continue
+        if key != "environment":
             refuse(block, key, "a name, without / and blanks")
+        elif not _ENVIRONMENT_ID.fullmatch(text):
+            refuse(
+                block,
+                key,
+                "a name, or /subscriptions/…/resourceGroups/…/providers/Microsoft.App/managedEnvironments/…",
+            )
     return AzurePlace(**texts)
 
 

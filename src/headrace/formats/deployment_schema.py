@@ -37,6 +37,9 @@ _IDENTITY: Schema = {
     "type": "string",
     "pattern": r"^/[Ss]ubscriptions/[^/\s]+/.+/[Uu]ser[Aa]ssigned[Ii]dentities/[^/\s]+$|" + _VARIABLE,
 }
+_ENVIRONMENT_ID = (
+    r"^/[Ss]ubscriptions/[^/\s]+/[Rr]esource[Gg]roups/[^/\s]+/.+/[Mm]anaged[Ee]nvironments/[^/\s]+$"
+)
 
 
 def deployment_schema() -> dict[str, Any]:
@@ -146,7 +149,10 @@ def _place() -> Schema:
         "subscription": described(name, "Id of the subscription."),
         "resource_group": name,
         "workspace": described(name, "Of Azure Machine Learning, for the target azureml."),
-        "environment": described(name, "Of Container Apps, for the target aca."),
+        "environment": described(
+            {"type": "string", "minLength": 1, "pattern": rf"^[^/\s]+$|{_ENVIRONMENT_ID}"},
+            "Of Container Apps, for the target aca: its name, or its resource id where it is in another group.",
+        ),
         "location": described(name, "Region; default: that of the workspace or the environment."),
         "registry": described(name, "Container registry that images are built in and taken from."),
     }

@@ -19,11 +19,13 @@ LOCAL = "name: triage\ntarget: local\nflow: triage@3\n"
 CLOUD = "name: triage\ntarget: azureml\nflow: triage@3\nazure: {subscription: s, resource_group: rg, workspace: ws}\nsize: {instance_type: Standard_DS3_v2}\n"
 APP = "name: triage\ntarget: aca\nflow: triage@3\nazure: {subscription: s, resource_group: rg, environment: cae, registry: acr, location: westeurope}\n"
 IDENTITY = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/x"
+ENVIRONMENT = "/subscriptions/s/resourceGroups/other/providers/Microsoft.App/managedEnvironments/cae"
 IMAGE = "acr.azurecr.io/triage@sha256:" + "0" * 64
 VALID = [
     LOCAL,
     CLOUD,
     APP,
+    APP.replace("environment: cae", f"environment: {ENVIRONMENT}"),
     f"{LOCAL}$schema: here\ndescription: [any, thing]\ncanary: 0\nmax_shift: 100\ngate: best\nprice_usd_per_hour: 0\n",
     f"{CLOUD}authentication: entra\nidentities: [{IDENTITY}]\nnetwork: {{public: false, egress: true}}\n",
     f"{APP}size: {{cpu: 0.25}}\nscale: {{min: 0, max: 5, requests_at_once: 10, cpu_percent: 100}}\nauthentication: none\n",
@@ -85,6 +87,8 @@ INVALID = [
     f"{LOCAL}arms: [{{name: a, traffic: 101}}]\n",
     f"{LOCAL}arms: [{{name: a, mirror: -1}}]\n",
     f"{CLOUD}identities: [someone]\n",
+    APP.replace("environment: cae", "environment: rg/cae"),
+    APP.replace("environment: cae", f"environment: {ENVIRONMENT}/more"),
     f"{CLOUD}identities: someone\n",
     CLOUD.replace("resource_group: rg, ", ""),
     CLOUD.replace("resource_group: rg", "resource_group: a/b"),

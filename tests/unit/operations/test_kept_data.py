@@ -158,6 +158,26 @@ def test_lost_data_is_said_and_nothing_is_written(workspace: Workspace, tmp_path
     assert not list(tmp_path.glob("*again.jsonl*"))
 
 
+def test_a_small_file_that_has_changed_since_it_was_read_is_not_kept(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    place = tmp_path / "data.jsonl"
+    place.write_text('{"text": "read"}\n', "utf-8")
+    dataset = read_dataset(place)
+    place.write_text('{"text": "changed since"}\n', "utf-8")
+    assert keep_data_version(workspace, place, dataset).content is None
+    assert keep(workspace, "data.jsonl").content is not None
+
+
+def test_a_small_file_that_is_damaged_in_the_store_is_not_shown(workspace: Workspace) -> None:
+    Path("data.jsonl").write_text('{"text": "read"}\n', "utf-8")
+    version = keep(workspace, "data.jsonl")
+    with closing(sqlite3.connect(workspace.store.place)) as database, database:
+        assert database.execute("UPDATE kept_file SET data = x'00'").rowcount == 1
+    with pytest.raises(StateError, match="gone from the store, or damaged"):
+        read_beginning(workspace, version)
+
+
 def test_what_is_too_large_or_was_deleted_is_not_kept(
     workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
