@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from headrace.deploy.base import Traits
 from headrace.domain.deployment import Endpoint
 from headrace.errors import Problem
-from headrace.source import Pointer
 
 TRAITS = Traits(
     can_mirror=True,
@@ -24,11 +23,8 @@ def check_managed(endpoint: Endpoint) -> Iterator[Problem]:
     """What of a deployment file no managed online endpoint takes, or has no effect there, with places.
 
     Yields:
-        X102 for capitals in a name; X251, a warning, for what has no effect.
+        X251, a warning, for what has no effect.
     """
-    yield from _check_name(endpoint, endpoint.name, ("name",))
-    for deployment in endpoint.deployments:
-        yield from _check_name(endpoint, deployment.name, (*deployment.pointer, "name"))
     for deployment in endpoint.deployments:
         if deployment.scale.requests_at_once is not None:
             pointer = (*deployment.pointer, "scale", "requests_at_once")
@@ -39,11 +35,3 @@ def check_managed(endpoint: Endpoint) -> Iterator[Problem]:
             fix = "Leave it out; set cpu_percent, and requests.at_once for how many one machine takes."
             span = endpoint.span(*pointer)
             yield Problem(code="X251", what=what, span=span, pointer=pointer, fix=fix, severity="warning")
-
-
-def _check_name(endpoint: Endpoint, name: str, pointer: Pointer) -> Iterator[Problem]:
-    """The package makes small letters of names, so that a deployment would not be found under its own."""
-    if name != name.lower():
-        what = f"{name!r} has capitals, which do not survive in names of Azure Machine Learning."
-        fix = f"Write {name.lower()}."
-        yield Problem(code="X102", what=what, span=endpoint.span(*pointer), pointer=pointer, fix=fix)

@@ -188,6 +188,12 @@ def endpoint_settings(current: OnlineEndpoint) -> dict[str, JsonValue]:
     }
 
 
+def _comparable(endpoint: OnlineEndpoint) -> dict[str, JsonValue]:
+    """The same where identities that differ in their order or in capitals, which Azure does not keep, are alike."""
+    settings = endpoint_settings(endpoint)
+    return {**settings, "identities": sorted(str(item).lower() for item in settings["identities"])}  # type: ignore[union-attr]
+
+
 def has_same_identities(current: OnlineEndpoint, wished: Endpoint) -> bool:
     """Whether an endpoint has the identities that the file names; the service never changes them."""
     found = getattr(current.identity, "user_assigned_identities", None) or ()
@@ -198,7 +204,7 @@ def is_sent_already(current: OnlineEndpoint, made: ManagedOnlineEndpoint) -> boo
     """Whether an endpoint has everything that sending ``made`` would give it, so that a step is done already."""
     return (
         state_word(current) == SUCCEEDED
-        and endpoint_settings(current) == endpoint_settings(made)
+        and _comparable(current) == _comparable(made)
         and _own_properties(current) == (made.properties or {})
         and (current.tags or {}) == made.tags
         and positive(current.traffic) == positive(made.traffic)
@@ -389,7 +395,7 @@ def deployment_state(entity: OnlineDeployment, scale: Scale | None) -> Deploymen
     health = _HEALTH.get(word, "unknown")
     copies = entity.instance_count
     return DeploymentState(
-        name=str(entity.name),
+        name=str(entity.name).lower(),  # as in the traffic
         version=str(tags.get(VERSION_TAG, "")),
         spec=str(tags.get(SPEC_TAG, "")),
         health=health,

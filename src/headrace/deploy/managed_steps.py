@@ -87,7 +87,7 @@ class ManagedClients:
     def _lacks_more(self, error: ResourceNotFoundError) -> bool:
         """Whether it is not the endpoint, nor one of its deployments, that is missing, but what they would be in."""
         match = _OUTER.search(f"{getattr(error.error, 'code', '')} {error.message}")
-        return match is not None and match["parent"] != self.name
+        return match is not None and (match["parent"] or "").lower() != self.name.lower()
 
     def find_deployment(self, name: str) -> OnlineDeployment | None:
         """One of its deployments; ``None`` where there is none of that name, or no endpoint."""

@@ -284,6 +284,13 @@ class Traffic:
         """The arms that answer, in the order of the file."""
         return tuple(arm for arm in self.arms if not arm.is_shadow)
 
+    def coverage_after(self, elapsed_s: float) -> float:
+        """Share of all units that are in the test so many seconds after it began."""
+        if not self.ramp:
+            return self.coverage
+        due = [step.coverage for step in self.ramp if step.after_s <= elapsed_s]
+        return due[-1] if due else 0.0  # before the first step nobody is in it
+
 
 BucketRange: TypeAlias = tuple[int, int]
 """Buckets from the first to the one before the second, of :data:`RESOLUTION`."""

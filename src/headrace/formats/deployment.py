@@ -190,7 +190,9 @@ def _read_name(root: Block, target: TargetName) -> str:
     limits = LIMITS[target]
     if text is not None and not limits.name.fullmatch(text):
         what = f"{limits.called} takes no name like {text!r}."
-        root.findings.add("X102", root.at("name"), what, f"Choose a name of {limits.wanted}.")
+        is_small = limits.name.fullmatch(text.lower()) is not None
+        offer = f"Write {text.lower()}, or a name" if is_small else "Choose a name"
+        root.findings.add("X102", root.at("name"), what, f"{offer} of {limits.wanted}.")
     return text or ""
 
 

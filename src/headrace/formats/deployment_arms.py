@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from headrace.domain.deployment import ACA, AZUREML, Deployment, FlowChoice, TargetName
 from headrace.domain.variant import Arm
+from headrace.domain.whole_shares import starting_percents
 from headrace.errors import DefinitionError, nearest
 from headrace.formats.deployment_limits import LIMITS, offered_name
 from headrace.formats.deployment_parts import COPY_KEYS, not_of_target, read_copy, read_percent
@@ -174,7 +175,7 @@ def _choose(arm: Arm, start: FlowChoice, pointer: Pointer, findings: Findings) -
 
 
 def _read_test(root: Block, start: Deployment, target: TargetName, file: Path) -> list[Deployment]:
-    """The arms of an online test, with its weights in whole percent."""
+    """The arms of an online test, with the shares that they begin with in whole percent."""
     text = root.text("traffic") or ""
     if not exists(file.parent / text):
         fix = "Correct the path; it is relative to the folder of the file."
@@ -185,12 +186,12 @@ def _read_test(root: Block, start: Deployment, target: TargetName, file: Path) -
     except DefinitionError as error:
         _report(root, "traffic", error)
         return []
-    shares = whole_percent([0.0 if arm.is_shadow else arm.weight for arm in test.arms])
+    shares, coverage = starting_percents(test), test.coverage_after(0.0)
     found = []
     if test.flow and not start.flow.source:
         start = replace(start, flow=replace(start.flow, source=test.flow))
-    for arm, share in zip(test.arms, shares, strict=True):
-        mirror = round((arm.shadow_share or 0) * 100)
+    for arm in test.arms:
+        mirror = round(coverage * (arm.shadow_share or 0) * 100)
         if mirror:
             _check_mirror(root, mirror, 0, target, "traffic")
         choice = _choose(arm.arm, start.flow, root.at("traffic"), root.findings)
@@ -199,25 +200,11 @@ def _read_test(root: Block, start: Deployment, target: TargetName, file: Path) -
             name=_deployment_name(root, arm.name, target, "traffic"),
             arm=arm.name,
             flow=choice,
-            traffic_percent=share,
+            traffic_percent=shares.get(arm.name, 0),
             mirror_percent=mirror,
             pointer=root.at("traffic"),
         )
         found.append(_with_flow(root, deployment))
-    return found
-
-
-def whole_percent(weights: Sequence[float]) -> list[int]:
-    """Shares of 1 in whole percent that add up to 100, as near to them as they can be.
-
-    Args:
-        weights: From 0 up; together 1.
-    """
-    exact = [weight * 100 for weight in weights]
-    found = [int(share + 1e-9) for share in exact]
-    left = round(sum(exact)) - sum(found)
-    for place in sorted(range(len(exact)), key=lambda index: (found[index] - exact[index], index))[:left]:
-        found[place] += 1
     return found
 
 

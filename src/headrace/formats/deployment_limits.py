@@ -64,10 +64,10 @@ LIMITS: Final[Mapping[TargetName, TargetLimits]] = {
     ),
     AZUREML: TargetLimits(
         called="Azure Machine Learning",
-        name=re.compile(rf"(?=.{{3,32}}\Z){_DASHED}"),
-        deployment=re.compile(rf"(?=.{{3,32}}\Z){_DASHED}"),
-        wanted=f"3 to 32 {_WORDS}",
-        deployment_wanted=f"3 to 32 {_WORDS}",
+        name=re.compile(rf"(?=.{{3,32}}\Z){_SMALL}"),
+        deployment=re.compile(rf"(?=.{{3,32}}\Z){_SMALL}"),
+        wanted=f"3 to 32 small {_WORDS}",
+        deployment_wanted=f"3 to 32 small {_WORDS}",
         longest_timeout_s=180.0,
         most_copies=50,
         most_deployments=20,
@@ -100,5 +100,5 @@ def offered_name(text: str, target: TargetName) -> str | None:
     dashed = re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")
     if dashed and not dashed[0].isalpha():
         dashed = f"v{dashed}"
-    dashed = (dashed.lower() if target == ACA else dashed)[:28].strip("-")
+    dashed = (dashed if target == LOCAL else dashed.lower())[:28].strip("-")
     return dashed if LIMITS[target].deployment.fullmatch(dashed) else None

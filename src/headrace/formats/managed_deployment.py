@@ -108,7 +108,8 @@ def read_managed(file: Path, notes: ImportNotes) -> ManagedPart | None:
     if kind is None:
         return None
     root = root_block(data, findings)
-    name = root.required_text("name", "The file") or ""
+    # Names lose their capitals in the package that has sent them.
+    name = (root.required_text("name", "The file") or "").lower()
     if kind == "kubernetes":
         why = "A deployment on Kubernetes has no target here: headrace flow build makes an image for it."
         notes.ask(root, "name", why)
@@ -186,7 +187,7 @@ def _percents(root: Block, key: str, notes: ImportNotes) -> dict[str, int]:
     for name in block.data:
         number = block.number(name)
         if number is not None:
-            found[name] = int(number)
+            found[name.lower()] = int(number)
             notes.add("taken", block, name, f"arms.{'traffic' if key == 'traffic' else 'mirror'}")
     return {
         name: min(share, MOST_MIRRORED) if key == "mirror_traffic" else share for name, share in found.items()
@@ -212,7 +213,7 @@ def _read_deployment(root: Block, file: Path, name: str, notes: ImportNotes) -> 
         kind="deployment",
         file=file,
         name=name,
-        endpoint=root.required_text("endpoint_name", "The deployment") or "",
+        endpoint=(root.required_text("endpoint_name", "The deployment") or "").lower(),
         said=said,
         place={**_workspace_of(root), **variables.place},
         model=model,

@@ -84,7 +84,7 @@ def _read_stage(
 ) -> tuple[str, ManagedPart]:
     said: dict[str, Any] = {}
     stage = block.text("ENV_NAME") or "dev"
-    endpoint = block.required_text("ENDPOINT_NAME", "The endpoint") or ""
+    endpoint = (block.required_text("ENDPOINT_NAME", "The endpoint") or "").lower()
     notes.add("taken", block, "ENDPOINT_NAME", "name")
     if block.text("ENDPOINT_DESC"):
         notes.take(block, "ENDPOINT_DESC", said, "description", block.text("ENDPOINT_DESC"))
@@ -104,7 +104,7 @@ def _read_stage(
     part = ManagedPart(
         kind="deployment",
         file=file,
-        name=block.text("CURRENT_DEPLOYMENT_NAME") or "",
+        name=(block.text("CURRENT_DEPLOYMENT_NAME") or "").lower(),
         endpoint=endpoint,
         said=said,
         place={**stages.get(stage, {}), **variables.place},

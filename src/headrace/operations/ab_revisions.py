@@ -279,14 +279,8 @@ def recorded_traffic(revision: Revision) -> Traffic:
 
 
 def coverage_at(history: Sequence[Revision], traffic: Traffic, now: datetime) -> float:
-    """Share of all units that are in the test by its ramp; before the first step that is none."""
-    if not traffic.ramp:
-        return traffic.coverage
-    elapsed_s = (now - history[0].at).total_seconds() if history else 0.0
-    return max(
-        ((step.after_s, step.coverage) for step in traffic.ramp if step.after_s <= elapsed_s),
-        default=(0.0, 0.0),
-    )[1]
+    """Share of all units that are in a test, which began with its first revision, or begins now."""
+    return traffic.coverage_after((now - history[0].at).total_seconds() if history else 0.0)
 
 
 def file_weights(traffic: Traffic) -> dict[str, float]:

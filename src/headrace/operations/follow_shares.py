@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from headrace.deploy.whole_shares import revision_percents
 from headrace.domain.deployment import EndpointState
 from headrace.domain.traffic import Revision, Traffic
+from headrace.domain.whole_shares import revision_percents
 from headrace.errors import HeadraceError, Problem, UsageError
 from headrace.evaluation.report.revisions import say_revision
 from headrace.formats.traffic import read_traffic

@@ -219,12 +219,6 @@ def test_more_deployments_than_fit_on_a_page_are_all_seen(managed: Managed) -> N
     assert [item.name for item in managed.state().deployments] == sorted(names)
 
 
-def test_capitals_in_names_are_refused_because_the_package_loses_them(managed: Managed) -> None:
-    with_deployments(managed, a_deployment("FewShot"))
-    (problem,) = managed.target().check(managed.endpoint)
-    assert (problem.code, problem.fix) == ("X102", "Write fewshot.")
-
-
 def test_secrets_are_references_that_the_service_resolves(managed: Managed) -> None:
     azure = managed.azure
     url = azure.vaults.add("kv", "key", "from the vault")

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from headrace.domain.deployment import AzurePlace, Endpoint, Probe, Scale, Setting, Size
 from headrace.errors import DefinitionError, Problem, UsageError
 from headrace.formats.deployment import read_deployment
-from headrace.formats.deployment_arms import whole_percent
 from headrace.formats.positions import dump_yaml
 
 AZUREML = """\
@@ -246,12 +245,26 @@ def test_an_online_test_says_the_traffic_in_whole_percent(tmp_path: Path) -> Non
     assert found(tmp_path, "name: t\ntarget: local\ntraffic: traffic.yaml\narms: [a]\n") == [("G985", 4, 1)]
 
 
-@given(st.lists(st.integers(1, 1000), min_size=1, max_size=20))
-def test_whole_percent_add_up_and_are_near(parts: list[int]) -> None:
-    weights = [part / sum(parts) for part in parts]
-    percent = whole_percent(weights)
-    assert sum(percent) == 100
-    assert all(abs(share - weight * 100) < 1 for share, weight in zip(percent, weights, strict=True))
+def test_names_at_azure_are_in_small_letters_because_its_package_loses_others(tmp_path: Path) -> None:
+    endpoint = read(tmp_path, AZUREML + "arms: [FewShot, Base_1]\n")
+    assert [item.name for item in endpoint.deployments] == ["fewshot", "base-1"]
+    (problem,) = problems(tmp_path, AZUREML.replace("name: triage", "name: Triage"))
+    assert problem.fix is not None
+    assert problem.fix.startswith("Write triage, or a name of 3 to 32 small letters")
+
+
+@pytest.mark.parametrize(
+    "said", ["coverage: 0.2\n", "ramp: [{after: 0s, coverage: 0.2}, {after: 1d, coverage: 1}]\n"]
+)
+def test_who_is_not_in_an_online_test_yet_gets_its_baseline(tmp_path: Path, said: str) -> None:
+    (tmp_path / "traffic.yaml").write_text(
+        f"flow: triage@2\n{said}arms:\n- {{name: a, weight: 0.5}}\n- {{name: b, weight: 0.5, flow: triage@3}}\n"
+        "- {name: c, shadow: 0.5}\n",
+        encoding="utf-8",
+    )
+    endpoint = read(tmp_path, "name: triage\ntarget: local\ntraffic: traffic.yaml\n")
+    shares = [(item.name, item.traffic_percent, item.mirror_percent) for item in endpoint.deployments]
+    assert shares == [("a", 90, 0), ("b", 10, 0), ("c", 0, 10)]
 
 
 @pytest.mark.parametrize(
@@ -266,6 +279,8 @@ def test_whole_percent_add_up_and_are_near(parts: list[int]) -> None:
         (ACA + "arms: [{name: Base/1, traffic: 100}]\n", []),
         (ACA + "arms: [{name: base, deployment: Green}]\n", [("X102", 5, 33)]),
         (AZUREML + "arms: [few_shot, few-shot]\n", [("V303", 6, 18)]),
+        (AZUREML.replace("name: triage", "name: Triage"), [("X102", 1, 7)]),
+        (AZUREML + "arms: [{name: next, deployment: FewShot}]\n", [("X102", 6, 33)]),
         (ACA + "size: {cpu: 0.3}\n", [("X103", 5, 7)]),
         (ACA + "size: {cpu: 0.5, memory_gib: 4}\n", [("X103", 5, 7)]),
         (ACA + "requests: {timeout_s: 241}\n", [("X103", 5, 23)]),

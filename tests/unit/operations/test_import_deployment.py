@@ -325,3 +325,16 @@ def test_whatever_stands_in_a_file_is_taken_over_or_has_a_reason(data: st.DataOb
         return
     assert load_yaml(found.files[tmp_path / "deployment.yaml"], "deployment.yaml")[0]["target"] == "azureml"
     assert all(problem.span for problem in check_imported(found.files))
+
+
+def test_names_lose_their_capitals_as_in_the_package_that_has_sent_them(tmp_path: Path) -> None:
+    blue = {**BLUE, "name": "Blue", "endpoint_name": "Basic-Chat"}
+    azure = write(
+        tmp_path,
+        endpoint={**ENDPOINT, "name": "Basic-Chat", "traffic": {"Blue": 100}, "mirror_traffic": {}},
+        blue=blue,
+    )
+    take_over(tmp_path, azure)
+    endpoint = read(tmp_path)
+    (deployment,) = endpoint.deployments
+    assert (endpoint.name, deployment.name, deployment.traffic_percent) == ("basic-chat", "blue", 100)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from headrace.domain.traffic import Revision
+from headrace.domain.traffic import Revision, Traffic
 
 _ROUNDING = 1e-9
 
@@ -25,9 +25,19 @@ def whole_percents(shares: Mapping[str, float]) -> dict[str, int]:
     return {name: percent for name, percent in sorted(whole.items()) if percent}
 
 
+def starting_percents(traffic: Traffic) -> dict[str, int]:
+    """Arm to percent of all requests as a test begins, with its coverage or the first step of its ramp."""
+    coverage = traffic.coverage_after(0.0)
+    return _percents({arm.name: coverage * arm.weight for arm in traffic.answering}, traffic.baseline)
+
+
 def revision_percents(revision: Revision) -> dict[str, int]:
     """Arm to percent of all requests under a revision: who is not in the test gets what its baseline gets."""
     shares = {} if revision.is_over else {name: revision.share(name) for name in revision.ranges}
-    rest = 1.0 - sum(shares.values())
-    shares[revision.answering] = shares.get(revision.answering, 0.0) + max(rest, 0.0)
-    return whole_percents(shares)
+    return _percents(shares, revision.answering)
+
+
+def _percents(shares: Mapping[str, float], answering: str) -> dict[str, int]:
+    """The same where ``answering`` gets what is left of all requests."""
+    rest = max(1.0 - sum(shares.values()), 0.0)
+    return whole_percents({**shares, answering: shares.get(answering, 0.0) + rest})

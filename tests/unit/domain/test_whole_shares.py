@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.evidence import a_traffic
 from tests.support.runs import a_time
 
-from headrace.deploy.whole_shares import revision_percents, whole_percents
+from headrace.domain.traffic import RampStep
+from headrace.domain.whole_shares import revision_percents, starting_percents, whole_percents
 from headrace.operations.ab_revisions import promote, roll_back, settle_revision
 from headrace.store.opening import open_store
 
@@ -45,6 +48,26 @@ def test_who_is_not_in_the_test_counts_with_the_baseline(tmp_path_factory: pytes
     rolled = roll_back(store, traffic, "b", {}, "guardrail failures", a_time())
     assert rolled is not None
     assert revision_percents(rolled) == {"a": 100}
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "percents"),
+    [
+        ({}, {"a": 50, "b": 50}),
+        ({"coverage": 0.2}, {"a": 90, "b": 10}),
+        ({"coverage": 0.0}, {"a": 100}),
+        ({"ramp": (RampStep(after_s=0, coverage=0.1), RampStep(after_s=60, coverage=1))}, {"a": 95, "b": 5}),
+        ({"ramp": (RampStep(after_s=60, coverage=1),)}, {"a": 100}),
+    ],
+)
+def test_a_test_begins_with_what_its_first_revision_says(
+    tmp_path_factory: pytest.TempPathFactory, said: dict[str, Any], percents: dict[str, int]
+) -> None:
+    store = open_store("memory:", tmp_path_factory.mktemp("store"))
+    traffic = a_traffic(**said)
+    assert starting_percents(traffic) == percents
+    assert revision_percents(settle_revision(store, traffic, a_time())) == percents
     store.close()
 
 
