@@ -285,11 +285,13 @@ class _Batch:
             await self._runner.run(Shard(index=shard.index, lines=lines), self._deliver)
 
     def _deliver(self, result: LineResult, values: Mapping[str, Any]) -> None:
+        pending = self._in_flight.pop(result.line_number, None)
+        if pending is None:
+            return  # a line that was run again although it had not been lost
         if values and result.status == COMPLETED:
             self.kept[result.line_number] = values
-        unused = self._in_flight.pop(result.line_number).unused
-        if unused:
-            inputs = {**result.inputs, **recorded_inputs(unused)}
+        if pending.unused:
+            inputs = {**result.inputs, **recorded_inputs(pending.unused)}
             result = mask_line(replace(result, inputs=inputs), self._flow.secrets(), self._flow.plan.flow)
         if self._spending is not None:
             self._spending.add(result.usage)

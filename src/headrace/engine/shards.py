@@ -5,8 +5,8 @@ The contract, which threads, worker processes and Ray keep alike:
 - The shards of a run are settled by its lines and the size alone: shard ``i`` has the lines whose numbers divided by
   the size give ``i``, less those that are recorded already. A run is one arm and one repeat over the data, so run and
   line number say everything about a result.
-- A runner delivers one result per line, in any order, as often as it likes; nothing else leaves it. It may run a line
-  again after losing it: recording a line once more replaces it, so a result is never there twice.
+- A runner delivers the result of each line, in any order; nothing else leaves it. It may run a line again after losing
+  it and deliver both results: the first counts, so a result is never there twice.
 - A line without a result when the runner is cancelled stays unrecorded, and a later run of the same shard has it.
 """
 
