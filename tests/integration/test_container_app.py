@@ -19,7 +19,8 @@ from tests.support.container_app_target import APP, Ground, bring, made, make_gr
 from headrace.deploy.apply import Applied, Applying, apply_plan
 from headrace.deploy.container_app_template import KEY_SECRET
 from headrace.deploy.plan import plan_deployment
-from headrace.domain.deployment import PREVIOUS_TAG, Probe, Scale, Setting, Size, render_previous
+from headrace.domain.deployment import PREVIOUS_TAG, Probe, Scale, Setting, Size
+from headrace.domain.deployment_notes import render_previous
 from headrace.errors import (
     AccessDeniedError,
     DefinitionError,

@@ -19,8 +19,8 @@ from headrace.domain.deployment import (
     Endpoint,
     FlowChoice,
     Scale,
-    render_previous,
 )
+from headrace.domain.deployment_notes import render_previous
 
 RUNTIME = "headrace 1"
 

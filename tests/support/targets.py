@@ -25,6 +25,7 @@ from headrace.domain.deployment import (
     OWNER_TAG,
     PREVIOUS_TAG,
     SPEC_TAG,
+    UNTRIED_TAG,
     VERSION_TAG,
     Action,
     Change,
@@ -33,8 +34,8 @@ from headrace.domain.deployment import (
     FlowChoice,
     Probe,
     Setting,
-    render_previous,
 )
+from headrace.domain.deployment_notes import render_previous, render_untried
 from headrace.operations.pack_deployment import packing
 from headrace.operations.workspace import open_workspace
 
@@ -109,6 +110,8 @@ class Trial:
             state = target.read_state()
             specs = {item.name: item.spec for item in state.deployments}
             tags = {PREVIOUS_TAG: render_previous(state.traffic, specs)}
+        if action == "note":
+            tags, after = {UNTRIED_TAG: render_untried(after)}, None
         change = Change(action=action, what=f"{action} {name}", deployment=name, after=after, tags=tags)
         target.apply(change, endpoint)
 

@@ -24,6 +24,7 @@ _SIGNS: Mapping[str, tuple[str, str]] = {
     "create deployment": ("+", "green"),
     "update deployment": ("~", "yellow"),
     "smoke test": ("?", "cyan"),
+    "note": (".", "dim"),
     "set mirror": ("~", "yellow"),
     "move traffic": ("~", "yellow"),
     "set scale": ("~", "yellow"),

@@ -27,8 +27,8 @@ from headrace.domain.deployment import (
     EndpointState,
     Health,
     Scale,
-    read_previous,
 )
+from headrace.domain.deployment_notes import read_previous
 from headrace.domain.values import JsonValue
 
 BUSY = frozenset({"inprogress", "deleting", "creating", "updating", "waiting"})

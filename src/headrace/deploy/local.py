@@ -41,6 +41,7 @@ from headrace.deploy.processes import LOOPBACK, is_alive, stop
 from headrace.domain.deployment import (
     PREVIOUS_TAG,
     SPEC_TAG,
+    UNTRIED_TAG,
     VERSION_TAG,
     Change,
     Deployment,
@@ -48,8 +49,8 @@ from headrace.domain.deployment import (
     Endpoint,
     EndpointState,
     Scale,
-    read_previous,
 )
+from headrace.domain.deployment_notes import read_previous, read_untried
 from headrace.domain.remote import PIN
 from headrace.domain.values import JsonValue
 from headrace.errors import HeadraceError, Problem, RemoteRequestError, StateError
@@ -105,6 +106,7 @@ class LocalTarget:
             mirror=dict(there.mirror),
             previous=previous,
             previous_specs=specs,
+            untried=read_untried(there.tags.get(UNTRIED_TAG, "")),
             is_busy=bool(there.leaving),
             down=_why_down(there),
             settings=dict(there.settings),
@@ -149,6 +151,7 @@ class LocalTarget:
             "prepare": self._prepare,
             "create deployment": self._put_deployment,
             "update deployment": self._put_deployment,
+            "note": self._note,
             "set mirror": self._set_mirror,
             "move traffic": self._move_traffic,
             "set scale": self._set_scale,
@@ -410,6 +413,9 @@ class LocalTarget:
             return replace(there, traffic=shares, mirror=mirror, tags={**there.tags, **change.tags})
 
         self._place.change(move)
+
+    def _note(self, change: Change, endpoint: Endpoint) -> None:
+        self._place.change(lambda there: replace(there, tags={**there.tags, **change.tags}))
 
     def _set_mirror(self, change: Change, endpoint: Endpoint) -> None:
         shares = change.shares

@@ -33,12 +33,13 @@ from headrace.deploy.managed_steps import LOG_LINES, ManagedClients, ManagedStep
 from headrace.deploy.managed_waiting import Waiting, Waits
 from headrace.domain.deployment import (
     PREVIOUS_TAG,
+    UNTRIED_TAG,
     Change,
     Deployment,
     Endpoint,
     EndpointState,
-    read_previous,
 )
+from headrace.domain.deployment_notes import read_previous, read_untried
 from headrace.domain.remote import PIN, SCORING_SCOPE
 from headrace.errors import DefinitionError, Problem, UsageError
 from headrace.providers.azure_credential import AzureCredential
@@ -78,7 +79,8 @@ class ManagedEndpoint:
                 return EndpointState()
             found = clients.list_deployments()
             scales = read_scales(clients.autoscale_settings())
-            previous, specs = read_previous(str((current.tags or {}).get(PREVIOUS_TAG, "")))
+            tags = current.tags or {}
+            previous, specs = read_previous(str(tags.get(PREVIOUS_TAG, "")))
             return EndpointState(
                 exists=True,
                 address=current.scoring_uri or "",
@@ -87,6 +89,7 @@ class ManagedEndpoint:
                 mirror=positive(current.mirror_traffic),
                 previous=previous,
                 previous_specs=specs,
+                untried=read_untried(str(tags.get(UNTRIED_TAG, ""))),
                 is_busy=state_word(current) in BUSY,
                 settings=endpoint_settings(current),
                 location=str(current.location or ""),

@@ -151,6 +151,7 @@ class ManagedSteps:
             "prepare": self._prepare,
             "create deployment": self._put_deployment,
             "update deployment": self._put_deployment,
+            "note": self._note,
             "set mirror": self._set_mirror,
             "move traffic": self._move_traffic,
             "set scale": self._set_scale,
@@ -284,6 +285,13 @@ class ManagedSteps:
     def _noted(self, current: OnlineEndpoint, shares: Mapping[str, int], change: Change) -> Mapping[str, str]:
         """The tags of a move; those that are there where it is made already, so that they still say what was before."""
         return {} if positive(current.traffic) == shares else change.tags
+
+    def _note(self, change: Change, endpoint: Endpoint) -> None:
+        def make(current: OnlineEndpoint | None) -> ManagedOnlineEndpoint:
+            there = self._present(current)
+            return same_endpoint(there, positive(there.traffic), positive(there.mirror_traffic), change.tags)
+
+        self._send_endpoint(change.what, make, self._quiet_endpoint())
 
     def _set_mirror(self, change: Change, endpoint: Endpoint) -> None:
         def make(current: OnlineEndpoint | None) -> ManagedOnlineEndpoint:

@@ -19,14 +19,15 @@ from headrace.domain.deployment import (
     OWNER_TAG,
     PREVIOUS_TAG,
     SPEC_TAG,
+    UNTRIED_TAG,
     VERSION_TAG,
     Change,
     DeploymentState,
     Endpoint,
     EndpointState,
     Scale,
-    read_previous,
 )
+from headrace.domain.deployment_notes import read_previous, read_untried
 from headrace.domain.remote import PIN
 from headrace.errors import Problem, RemoteRequestError, RemoteUnavailableError
 
@@ -148,6 +149,7 @@ def read_memory(file: Path) -> EndpointState:
         mirror=dict(there["mirror"]),
         previous=previous,
         previous_specs=specs,
+        untried=read_untried(there["tags"].get(UNTRIED_TAG, "")),
         is_busy=there["busy"],
         settings=there["settings"],
     )
@@ -297,6 +299,13 @@ def _take_over(memory: dict[str, Any], name: str) -> None:
         memory["deployments"][name] = item["tried"]
 
 
+def _note(memory: dict[str, Any], change: Change, endpoint: Endpoint) -> None:
+    del endpoint
+    there = memory["endpoint"]
+    _refuse_if(there is None or there["busy"], change, "the endpoint is busy, or not there")
+    there["tags"] |= change.tags
+
+
 def _set_mirror(memory: dict[str, Any], change: Change, endpoint: Endpoint) -> None:
     del endpoint
     shares = _shares(memory, change)
@@ -352,6 +361,7 @@ _STEPS: Mapping[str, Callable[[dict[str, Any], Change, Endpoint], None]] = {
     "prepare": _prepare,
     "create deployment": _make,
     "update deployment": _make,
+    "note": _note,
     "set mirror": _set_mirror,
     "move traffic": _move,
     "set scale": _set_scale,

@@ -18,6 +18,7 @@ from headrace.domain.deployment import (
     OWNER_TAG,
     PREVIOUS_TAG,
     SPEC_TAG,
+    UNTRIED_TAG,
     VERSION_TAG,
     Change,
     Deployment,
@@ -26,8 +27,8 @@ from headrace.domain.deployment import (
     Endpoint,
     EndpointState,
     Scale,
-    render_previous,
 )
+from headrace.domain.deployment_notes import render_previous, render_untried
 from headrace.domain.values import JsonValue
 from headrace.errors import Problem, StateError
 
@@ -95,6 +96,24 @@ class _View:
             and (found.tried is not None or self.needs_making(item.name))
         )
 
+    def untried(self) -> dict[str, str]:
+        """The deployments that answer requests before they have answered a sample, with what they are made from.
+
+        They are changed in place now, or were by a command that was cut off, or whose sample was not answered.
+        """
+        if self.traits.tries_beside:
+            return {}
+        made = {item.name for item in self.made()}
+        return {
+            item.name: self.specs[item.name]
+            for item in self.endpoint.deployments
+            if self.state.traffic.get(item.name) and (item.name in made or self._is_noted_untried(item.name))
+        }
+
+    def _is_noted_untried(self, name: str) -> bool:
+        noted = self.state.untried.get(name, "")
+        return bool(noted) and self.specs[name].startswith(noted)
+
     def traffic(self) -> dict[str, int]:
         """What the traffic will be."""
         if self.is_alternating:
@@ -143,16 +162,26 @@ def _changes(view: _View) -> Iterator[Change]:
     yield from _endpoint_change(endpoint, state)
     early = _early_deletions(view)
     yield from (deletion(item) for item in early)
+    made, untried = {item.name for item in view.made()}, view.untried()
+    if {*untried} & made:
+        yield _note("the sample is still to be answered", untried, render_untried(untried))
     for deployment in view.made():
         yield from _making(view, deployment)
     traffic, mirror = view.traffic(), view.mirror()
-    made = {item.name for item in view.made()}
     taking_over = view.taking_over()
-    yield from smoke_tests(state, traffic, mirror, without=made, taking_over=taking_over)
+    yield from (smoke_test(name) for name in sorted({*untried} - made))
+    yield from smoke_tests(state, traffic, mirror, without={*made, *untried}, taking_over=taking_over)
+    if untried:
+        yield _note("the sample was answered", untried, "")
     yield from moves(state, traffic, mirror, endpoint, taking_over=taking_over)
     for deployment in endpoint.deployments:
         yield from _scaling(view, deployment)
     yield from (deletion(item) for item in view.left_over() if item not in early)
+
+
+def _note(what: str, names: Collection[str], text: str) -> Change:
+    """The step that notes who answers requests without having answered a sample."""
+    return Change(action="note", what=f"note that {what} by {' and '.join(names)}", tags={UNTRIED_TAG: text})
 
 
 def _waits(view: _View) -> Iterator[Change]:

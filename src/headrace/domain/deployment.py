@@ -32,6 +32,7 @@ Action: TypeAlias = Literal[
     "create deployment",
     "update deployment",
     "smoke test",
+    "note",
     "set mirror",
     "move traffic",
     "set scale",
@@ -42,14 +43,16 @@ Action: TypeAlias = Literal[
 ALTERNATING = ("blue", "green")
 """What the deployments of a file without arms are called: a new version takes the place without traffic."""
 
-VERSION_TAG, SPEC_TAG, PREVIOUS_TAG, OWNER_TAG = (
+VERSION_TAG, SPEC_TAG, PREVIOUS_TAG, UNTRIED_TAG, OWNER_TAG = (
     "headrace-version",
     "headrace-spec",
     "headrace-previous",
+    "headrace-untried",
     "headrace",
 )
-"""Tags on what we make: the flow's version, the digest of a deployment, the traffic before the last move as JSON, and
-a mark that it is ours, with the version of headrace."""
+"""Tags on what we make: the flow's version, the digest of a deployment, the traffic before the last move as JSON, what
+answers requests without having answered its sample, likewise, and a mark that it is ours, with the version of
+headrace."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -353,8 +356,11 @@ class EndpointState:
         deployments: In order of name.
         traffic: Deployment to percent; without those that get none.
         mirror: Deployment to percent; without those that get none.
-        previous: Traffic before the last move, as :func:`read_previous` has it; empty where nobody noted it.
+        previous: Traffic before the last move, as :func:`~headrace.domain.deployment_notes.read_previous` has it; empty
+            where nobody noted it.
         previous_specs: Deployment to the first 8 digits of what it was made from then.
+        untried: Deployments that answered requests when they were changed, and of which nobody has noted since that
+            they have answered their sample, each with the first 8 digits of what it was changed to.
         is_busy: Whether an operation on the endpoint is under way.
         down: Why it has to be started again; empty where it runs, or sees to that itself.
         settings: What of the endpoint itself a plan compares, in the words of :meth:`Endpoint.own_settings`; what the
@@ -369,6 +375,7 @@ class EndpointState:
     mirror: Mapping[str, int] = field(default_factory=dict)
     previous: Mapping[str, int] = field(default_factory=dict)
     previous_specs: Mapping[str, str] = field(default_factory=dict)
+    untried: Mapping[str, str] = field(default_factory=dict)
     is_busy: bool = False
     down: str = ""
     settings: Mapping[str, JsonValue] = field(default_factory=dict)
@@ -392,6 +399,7 @@ class Change:
       will be, not only what changes
     - ``set scale``: ``minimum``, ``maximum``, ``requests_at_once``, ``cpu_percent``
 
+    ``note`` only adds its tags to the endpoint; it is planned where a target does not try out beside what answers.
     ``wait`` ends when nothing is under way on what it names and a copy has stopped starting, however it ended.
 
     Attributes:
@@ -458,41 +466,3 @@ class DeployPlan:
     hourly_usd: float | None = None
     most_hourly_usd: float | None = None
     notes: tuple[str, ...] = ()
-
-
-_LONGEST_TAG = 256
-_SPEC_DIGITS = 8
-
-
-def render_previous(traffic: Mapping[str, int], specs: Mapping[str, str]) -> str:
-    """The tag :data:`PREVIOUS_TAG`: who had which share, and what each was made from.
-
-    Args:
-        traffic: Deployment to percent.
-        specs: Deployment to the digest that it was made from.
-
-    Returns:
-        JSON such as ``{"blue":[90,"1f2e3d4c"]}``, of at most 256 characters, which is what Azure takes: without the
-        digests where they are too long, and empty where that is too long as well.
-    """
-    full = {name: [percent, specs.get(name, "")[:_SPEC_DIGITS]] for name, percent in traffic.items()}
-    texts = (json.dumps(data, separators=(",", ":")) for data in (full, dict(traffic)))
-    return next((text for text in texts if len(text) <= _LONGEST_TAG), "")
-
-
-def read_previous(text: str) -> tuple[dict[str, int], dict[str, str]]:
-    """Shares and digests of a tag that :func:`render_previous` wrote; both empty for anything else."""
-    try:
-        data = json.loads(text or "{}")
-    except ValueError:
-        return {}, {}
-    traffic: dict[str, int] = {}
-    specs: dict[str, str] = {}
-    for name, said in data.items() if isinstance(data, dict) else ():
-        percent, spec = said if isinstance(said, list) and len(said) == 2 else (said, "")
-        if not isinstance(percent, int) or isinstance(percent, bool) or not isinstance(spec, str):
-            return {}, {}
-        traffic[name] = percent
-        if spec:
-            specs[name] = spec
-    return traffic, specs

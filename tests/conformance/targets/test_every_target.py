@@ -60,6 +60,13 @@ def test_a_version_comes_beside_another_takes_over_and_goes_back_with_every_step
     expect(place, target, "green", "v2")
     _move_and_go_back(place, target, both)
 
+    if not target.traits.tries_beside:
+        for specs in ({"blue": "0123456789"}, {"blue": "0123456789"}, {}):
+            place.step(target, both, "note", after=specs)
+            state = target.read_state()
+            assert state.untried == {name: spec[:8] for name, spec in specs.items()}
+            assert (state.traffic, state.previous) == (BLUE, {"green": 100})
+
     for _ in range(2):
         place.step(target, both, "delete deployment", "green")
     assert healths(target.read_state()) == {"blue": "healthy"}

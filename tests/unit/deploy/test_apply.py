@@ -248,3 +248,33 @@ def test_traffic_that_has_moved_already_is_not_moved_again(tmp_path: Path) -> No
     )
 
     assert desk.heard[-1].moment == "skipped"
+
+
+def test_a_sample_that_was_not_answered_in_place_is_asked_again_until_it_is(tmp_path: Path) -> None:
+    remember(tmp_path, {"few-shot": remembered(1)}, {"few-shot": 100})
+    arms = an_endpoint(a_deployment("few-shot", version=2, traffic_percent=100))
+    said = RemoteRequestError(Problem(code="P705", what="It answered 400."))
+    for allowed in (("in-place",), ()):
+        failing = Desk(tmp_path, arms, answer=said, allowed=allowed)
+        with pytest.raises(RemoteError) as caught:
+            failing.go()
+        assert caught.value.problems[0].code == "X148"
+    mended = Desk(tmp_path, arms)
+
+    mended.go()
+
+    assert mended.asked == ["few-shot"]
+    assert mended.plan(mended.target.read_state()).changes == ()
+
+
+def test_a_change_in_place_that_was_killed_before_its_sample_is_tried_out(tmp_path: Path) -> None:
+    remember(tmp_path, {"few-shot": remembered(1)}, {"few-shot": 100})
+    arms = an_endpoint(a_deployment("few-shot", version=2, traffic_percent=100))
+    cut = Desk(tmp_path, arms, answer=KeyboardInterrupt(), allowed=("in-place",))
+    with pytest.raises(KeyboardInterrupt):
+        cut.go()
+    again = Desk(tmp_path, arms)
+
+    again.go()
+
+    assert again.asked == ["few-shot"]
