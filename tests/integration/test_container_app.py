@@ -91,6 +91,7 @@ def test_a_version_comes_beside_another_and_takes_over_and_goes_back(ground: Gro
     streamed = ask(address, accept="text/event-stream")
     assert streamed.headers["content-type"].startswith("text/event-stream")
     assert 'data: {"answer": "v1 hi"}' in streamed.text
+    azure.faults.add(path="logstream", status=429, times=2)
     lines = [*target.read_logs("blue", 3)]
     assert len(lines) == 3
     assert all("/score" in line for line in lines)

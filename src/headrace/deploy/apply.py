@@ -186,7 +186,7 @@ def check_before_move(
             raise _drifted(what)
         is_more = is_taking_over or share > state.traffic.get(name, 0)
         if is_more and found.health != "healthy" and UNHEALTHY not in allowed:
-            said = f": {found.message}" if found.message else ""
+            said = f": {found.message.rstrip('.')}" if found.message else ""
             what = f"{name} was to get {share} % of the requests and is {found.health}{said}. No traffic was moved."
             fix = f"Look at its log, with: headrace deploy logs --deployment {name}"
             raise StateError(Problem(code="X147", what=what, fix=fix))

@@ -273,7 +273,7 @@ _MISSING_TYPES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("Microsoft.App/managedEnvironments", ("azure", "environment"), "managed environment"),
     ("Microsoft.ContainerRegistry/registries", ("azure", "registry"), "container registry"),
     ("Microsoft.ManagedIdentity/userAssignedIdentities", ("identities",), "identity"),
-    ("Microsoft.MachineLearningServices/workspaces/", ("azure", "workspace"), "workspace"),
+    ("Microsoft.MachineLearningServices/workspaces", ("azure", "workspace"), "workspace"),
 )
 
 
@@ -285,8 +285,8 @@ def _make_missing(fault: _Fault, doing: Doing) -> RemoteError:
             fix = f"Check azure.{keys[-1]}, and that the identity may read it; az account show says which is signed in."
             return RemoteRequestError(_problem("X204", what, fix, doing.place(*keys)))
     for kind, keys, word in _MISSING_TYPES:
-        name = re.search(rf"{re.escape(kind)}[^\s'\"]*", fault.message, re.IGNORECASE)
-        if name is not None and "onlineendpoints" not in name[0].lower():
+        # Not what is inside one, such as a version of a model of a workspace.
+        if re.search(rf"{re.escape(kind)}/[^/\s'\"]+(?![^\s'\"])", fault.message, re.IGNORECASE):
             what = f"There is no such {word}: {said}"
             fix = f"Check {'.'.join(keys)}; headrace makes no {word}, which outlives deployments."
             return RemoteRequestError(_problem("X204", what, fix, doing.place(*keys)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import httpx2
 from azure.core.exceptions import AzureError
@@ -41,6 +42,7 @@ from headrace.errors import RemoteRequestError
 _N_LOG_LINES = 20
 _LOG_TIMEOUT_S = 30.0
 _NOT_FOUND = 404
+_BUSY = (429, 503)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +233,20 @@ class Revisions:
                     address = container.get("logStreamEndpoint")
                     if not address:
                         continue
-                    response = http.get(str(address), params=parameters, headers=headers)
-                    response.raise_for_status()
+                    response = self._asked_again(
+                        partial(http.get, str(address), params=parameters, headers=headers)
+                    )
                     for line in response.text.splitlines()[-n_lines:]:
                         yield f"{prefix}{line}"
+
+    def _asked_again(self, ask: Callable[[], httpx2.Response]) -> httpx2.Response:
+        """An answer, asked for again while the service is busy, as the package asks for everything else.
+
+        Raises:
+            httpx2.HTTPError: It was refused, or is busy for too long.
+        """
+        for passed_s in self._client.patience.looks(_LOG_TIMEOUT_S):
+            response = ask()
+            if response.status_code not in _BUSY or passed_s >= _LOG_TIMEOUT_S:
+                return response.raise_for_status()
+        raise AssertionError  # the last look returns or raises

@@ -351,9 +351,9 @@ def mirroring(before: Mapping[str, int], after: Mapping[str, int]) -> Change:
 
 
 def _traffic_pointer(endpoint: Endpoint) -> tuple[str | int, ...]:
-    if endpoint.traffic_file:
-        return ("traffic",)
-    return ("canary",) if not endpoint.deployments or len(endpoint.deployments) == 1 else ("arms",)
+    """What the file says the shares by: its arms, its online test or its experiment, else the canary."""
+    known = endpoint.deployments[0].pointer[:1] if endpoint.deployments else ()
+    return known or ("canary",)
 
 
 def shares_text(shares: Mapping[str, int]) -> str:
@@ -451,10 +451,11 @@ def _notes(view: _View) -> Iterator[str]:
             yield f"{item.name} answers {share} % of the requests while it is changed, and is tried out afterwards."
     leaving = [item.name for item in view.left_over() if view.state.traffic.get(item.name)]
     if leaving:
-        names = ", ".join(leaving)
+        is_one = len(leaving) == 1
         yield (
-            f"{names} is deleted once its requests go elsewhere, so that this move cannot be rolled back. "
-            "To keep it for that, leave it in the file with traffic: 0 at first."
+            f"{' and '.join(leaving)} {'is deleted once its' if is_one else 'are deleted once their'} requests go "
+            f"elsewhere, so that this move cannot be rolled back. To keep {'it' if is_one else 'them'} for that, leave "
+            f"{'it' if is_one else 'them'} in the file with traffic: 0 at first."
         )
     if not traffic and view.endpoint.deployments:
         yield "Nobody gets requests yet. To change that: headrace deploy traffic NAME=100"

@@ -203,7 +203,7 @@ def _unhealthy(plan: DeployPlan) -> Iterator[tuple[str, Problem]]:
             continue
         if found is None or found.health != "healthy":
             health = "not there" if found is None else found.health
-            said = f": {found.message}" if found is not None and found.message else ""
+            said = f": {found.message.rstrip('.')}" if found is not None and found.message else ""
             what = f"{name} would get {share} % of the requests and is {health}{said}."
             fix = f"Look at its log, with: headrace deploy logs --deployment {name}"
             yield _reason(plan, UNHEALTHY, "X162", what, fix, _change_pointer(plan))

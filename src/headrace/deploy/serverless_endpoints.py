@@ -9,6 +9,7 @@ import logging
 
 from azure.ai.ml import MLClient
 
+from headrace.deploy.azure_answers import PlainAnswers
 from headrace.deploy.azure_failures import azure_failures
 from headrace.domain.deployment import Endpoint
 from headrace.domain.model_deployment import ServerlessEndpoint
@@ -27,7 +28,14 @@ def list_serverless(subscription: str, group: str, workspace: str) -> tuple[Serv
     logging.getLogger("azure.ai.ml._utils._experimental").setLevel(logging.ERROR)
     try:
         with azure_failures(f"the workspace {workspace}", endpoint):
-            client = MLClient(credential, subscription, group, workspace, enable_telemetry=False)
+            client = MLClient(
+                credential,
+                subscription,
+                group,
+                workspace,
+                enable_telemetry=False,
+                per_call_policies=[PlainAnswers()],
+            )
             found = [
                 ServerlessEndpoint(
                     name=str(item.name),

@@ -111,6 +111,25 @@ def test_each_failure_has_its_kind(
     assert problem_of(error).code == code
 
 
+@pytest.mark.parametrize(
+    ("what", "said", "pointer"),
+    [
+        ("workspaces/ws", "There is no such workspace", ("azure", "workspace")),
+        ("workspaces/ws/models/qa-flow/versions/3", "Something that deployment blue needs", ()),
+        ("workspaces/ws/environments/flow-env/versions/3", "Something that deployment blue needs", ()),
+    ],
+)
+def test_a_workspace_is_not_missed_where_something_in_it_is(
+    azure: StandIn, things: Things, what: str, said: str, pointer: tuple[str, ...]
+) -> None:
+    message = (
+        f"The Resource 'Microsoft.MachineLearningServices/{what}' under resource group 'rg' was not found."
+    )
+    problem = problem_of(fail(things, azure, status=404, code="ResourceNotFound", message=message))
+    assert (problem.code, problem.what.startswith(said)) == ("X204", True)
+    assert pointer in (problem.pointer, ())
+
+
 @pytest.mark.parametrize("is_location", [False, True])
 def test_an_operation_that_fails_counts_by_its_code_whatever_the_status(
     azure: StandIn, things: Things, *, is_location: bool

@@ -133,7 +133,28 @@ def test_an_arm_that_leaves_the_file_is_deleted_after_its_traffic_has_left_it() 
     )
 
     assert steps(made.changes) == ["smoke test few-shot", "move traffic", "delete deployment mini"]
-    assert any("mini is deleted" in note for note in made.notes)
+    assert any("mini is deleted once its requests" in note for note in made.notes)
+
+
+def test_a_move_stands_in_the_file_where_its_shares_are_said() -> None:
+    arm = a_deployment("few-shot", traffic_percent=100, pointer=("arms", 0))
+    state = a_state({"mini": 100}, **{"few-shot": 1, "mini": 1})
+
+    (of_arms,) = [
+        change for change in plan(an_endpoint(arm), state).changes if change.action == "move traffic"
+    ]
+    *_, of_canary = plan(an_endpoint(), EndpointState()).changes
+
+    assert (of_arms.pointer, of_canary.pointer) == (("arms",), ("canary",))
+
+
+def test_several_arms_that_leave_the_file_are_spoken_of_as_several() -> None:
+    made = plan(
+        an_endpoint(a_deployment("few-shot", traffic_percent=100)),
+        a_state({"few-shot": 80, "mini": 10, "nano": 10}, **{"few-shot": 1, "mini": 1, "nano": 1}),
+    )
+
+    assert any("mini and nano are deleted once their requests go elsewhere" in note for note in made.notes)
 
 
 def test_what_others_made_is_left_alone() -> None:
