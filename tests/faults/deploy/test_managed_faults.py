@@ -43,6 +43,10 @@ FAULTS: Mapping[str, Mapping[str, Any]] = {
     "lost before": {"drop": "before"},
     "lost after": {"drop": "after"},
 }
+APPLY_WRITES, CHANGE_WRITES, DESTROY_WRITES = 21, 10, 2
+"""Writes of a first version, of a second one and of taking one down, after each of which a command is killed; it goes on
+to its end where it is to be killed after one more."""
+
 OPERATIONS = ("OutOfQuota", "ImageBuildFailure", "ResourceNotReady", "BadArgument", "InternalServerError")
 
 
@@ -122,49 +126,39 @@ def killed_after(project: Project, n_writes: int, *words: str) -> bool:
     return ended.returncode != 0
 
 
-def test_apply_is_killed_after_each_of_its_writes(tmp_path: Path) -> None:
-    for n_writes in range(1, 100):
-        folder = tmp_path / str(n_writes)
-        folder.mkdir()
-        with deployed_project(folder) as project:
-            if not killed_after(project, n_writes, "apply", *ALLOWED):
-                break
-            check_shares(project)
-            project.run("apply", *ALLOWED)
-            assert shares(project) == {"blue": 100}
-            check_shares(project)
-    assert n_writes > 10
+def deploy(*words: str) -> None:
+    """A command that nothing happens to."""
+    assert run_command_line(["deploy", *words]) == ExitCode.OK, words
 
 
-def test_a_second_version_is_killed_after_each_of_its_writes(tmp_path: Path) -> None:
-    with deployed_project(tmp_path) as project:
-        project.run("apply", *ALLOWED)
-        for n_writes in range(1, 100):
-            project.say(f"Word {n_writes}")
-            was_killed = killed_after(project, n_writes, "apply", *ALLOWED)
-            check_shares(project)
-            if not was_killed:
-                break
-            assert sum(shares(project).values()) == 100
-            project.run("apply", *ALLOWED)
-            assert len(shares(project)) == 2
-            project.run("traffic", "green=100", "--allow", "shift")
-            check_shares(project)
-            project.run("rollback", "--allow", "shift")
-            project.run("traffic", "blue=100", "--allow", "shift")
-    assert n_writes > 4
+@pytest.mark.parametrize("n_writes", range(1, APPLY_WRITES + 2))
+def test_apply_is_killed_after_one_of_its_writes(inside: Project, n_writes: int) -> None:
+    assert killed_after(inside, n_writes, "apply", *ALLOWED) == (n_writes <= APPLY_WRITES)
+    check_shares(inside)
+    deploy("apply", *ALLOWED)
+    assert shares(inside) == {"blue": 100}
+    check_shares(inside)
 
 
-def test_destroy_is_killed_after_each_of_its_writes(tmp_path: Path) -> None:
-    with deployed_project(tmp_path) as project:
-        for n_writes in range(1, 100):
-            project.run("apply", *ALLOWED)
-            was_killed = killed_after(project, n_writes, "destroy", "--yes")
-            project.run("destroy", "--yes")
-            assert not project.azure.resources.of_type(ENDPOINTS)
-            assert not project.azure.resources.of_type(
-                "Microsoft.MachineLearningServices/workspaces/connections"
-            )
-            if not was_killed:
-                break
-    assert n_writes > 1
+@pytest.mark.parametrize("n_writes", range(1, CHANGE_WRITES + 2))
+def test_a_second_version_is_killed_after_one_of_its_writes(inside: Project, n_writes: int) -> None:
+    deploy("apply", *ALLOWED)
+    inside.say("Good day")
+    assert killed_after(inside, n_writes, "apply", *ALLOWED) == (n_writes <= CHANGE_WRITES)
+    check_shares(inside)
+    assert sum(shares(inside).values()) == 100
+    deploy("apply", *ALLOWED)
+    assert shares(inside) == {"blue": 90, "green": 10}
+    deploy("traffic", "green=100", "--allow", "shift")
+    check_shares(inside)
+    deploy("rollback", "--allow", "shift")
+    assert shares(inside) == {"blue": 90, "green": 10}
+
+
+@pytest.mark.parametrize("n_writes", range(1, DESTROY_WRITES + 2))
+def test_destroy_is_killed_after_one_of_its_writes(inside: Project, n_writes: int) -> None:
+    deploy("apply", *ALLOWED)
+    assert killed_after(inside, n_writes, "destroy", "--yes") == (n_writes <= DESTROY_WRITES)
+    deploy("destroy", "--yes")
+    assert not inside.azure.resources.of_type(ENDPOINTS)
+    assert not inside.azure.resources.of_type("Microsoft.MachineLearningServices/workspaces/connections")
