@@ -23,12 +23,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from headrace.errors import DefinitionError
 from headrace.formats.deployment_arms import MOST_MIRRORED
 from headrace.formats.deployment_limits import LIMITS
+from headrace.formats.experiment_parts import refuse
 from headrace.formats.import_notes import ImportNotes
 from headrace.formats.imported_variables import read_variables
 from headrace.formats.positions import read_text, read_yaml
@@ -364,12 +366,14 @@ def _take_code(root: Block, key: str, said: dict[str, Any], notes: ImportNotes) 
 def read_number(block: Block, key: str) -> float | None:
     """The number at a key; text that is one counts, as the service reads it."""
     value = block.data.get(key)
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return block.number(key)
-    return block.number(key)
+    try:
+        number = float(value) if isinstance(value, str) else block.number(key)
+    except ValueError:
+        return block.number(key)
+    if number is None or isfinite(number):
+        return number
+    refuse(block, key, "a number")
+    return None
 
 
 def _texts(block: Block) -> dict[str, str]:

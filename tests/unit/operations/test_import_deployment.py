@@ -338,3 +338,13 @@ def test_names_lose_their_capitals_as_in_the_package_that_has_sent_them(tmp_path
     endpoint = read(tmp_path)
     (deployment,) = endpoint.deployments
     assert (endpoint.name, deployment.name, deployment.traffic_percent) == ("basic-chat", "blue", 100)
+
+
+@pytest.mark.parametrize("count", ["INF", ".inf", "-Infinity", "nan"])
+def test_a_number_without_end_is_refused_in_its_place(tmp_path: Path, count: str) -> None:
+    azure = write(tmp_path, blue={**BLUE, "instance_count": "COUNT"})
+    file = azure / "blue.yml"
+    file.write_text(file.read_text("utf-8").replace("COUNT", count), encoding="utf-8")
+    with pytest.raises(DefinitionError) as caught:
+        take_over(tmp_path, file)
+    assert {(item.code, item.pointer) for item in caught.value.problems} == {("F005", ("instance_count",))}
