@@ -196,9 +196,9 @@ def a_pretended(ground: Ground, *names: str, **more: Any) -> Any:
     return ground.endpoint(*deployments)
 
 
-def create(ground: Ground, *names: str) -> tuple[Any, Any]:
+def create(ground: Ground, *names: str, **patience: float) -> tuple[Any, Any]:
     endpoint = a_pretended(ground, *names)
-    target = ground.open(endpoint)
+    target = ground.open(endpoint, **patience)
     bring(target, endpoint, endpoint.deployments)
     return target, endpoint
 
@@ -231,7 +231,7 @@ def test_another_scale_is_another_revision_of_the_same_image_in_the_same_place(p
 
 
 def test_an_endpoint_changes_whom_it_lets_in_and_where_it_can_be_reached(pretended: Ground) -> None:
-    target, endpoint = create(pretended, "blue")
+    target, endpoint = create(pretended, "blue", ingress_s=0.5)  # an address inside is known to nobody here
     other = add_identity(pretended.azure, "other")
     assign_role(
         pretended.azure,
