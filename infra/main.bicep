@@ -2,9 +2,9 @@
 // README.md says what is made, what it costs, who may do what, and what is left of it.
 targetScope = 'subscription'
 
-@description('Name of the environment of azd. Becomes a part of every name.')
-@minLength(1)
-@maxLength(24)
+@description('Name of the environment of azd: it names the group and the project of Foundry, and decides every other name.')
+@minLength(2)
+@maxLength(60)
 param environmentName string
 
 @description('Region of every resource.')
@@ -132,7 +132,6 @@ var roles = {
   machineLearningDataScientist: 'f6c7c914-8db3-469d-8ca1-694a8f32e121'
   machineLearningMetricsWriter: '635dd51f-9968-44d3-b7fb-6d9a6bd613ae'
   managedIdentityOperator: 'f1a07417-d97a-45cb-824c-7a7467783830'
-  monitoringContributor: '749f88d5-cbae-40b8-bcfc-e573ddc772fa'
   networkConnectionApprover: 'b556d68e-0be0-4f35-a333-ad7ee1ce17ea'
   openAiUser: '5e0bd9bd-7b93-4f28-af87-19fc36ad61bd'
   reader: 'acdd72a7-3385-48ef-bd42-f606fba81ae7'
@@ -141,6 +140,7 @@ var roles = {
   searchServiceContributor: '7ca78c08-252a-4471-8644-bb5ff32d4ba0'
   storageBlobDataContributor: 'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
   storageBlobDataReader: '2a2b9908-6ea1-4ae2-8e65-a410df84e7d1'
+  webPlanContributor: '2cc479cb-7b4d-49a8-b449-8c00fd0f0a4b'
 }
 // Developers of dev deploy themselves; in prod the pipeline does.
 var deployingDeveloperId = sizes.developersDeploy ? developerPrincipalId : ''
@@ -216,16 +216,16 @@ module groupRoles 'modules/group-roles.bicep' = {
         principalType: developerPrincipalType
         roleId: roles.containerAppsContributor
       }
-      // Copies of managed endpoints scale by settings of Azure Monitor.
+      // Copies of managed endpoints scale by settings of Azure Monitor, and no smaller role writes and deletes those.
       {
         principalId: useAzureMl ? identities.outputs.pipelinePrincipalId : ''
         principalType: 'ServicePrincipal'
-        roleId: roles.monitoringContributor
+        roleId: roles.webPlanContributor
       }
       {
         principalId: useAzureMl ? deployingDeveloperId : ''
         principalType: developerPrincipalType
-        roleId: roles.monitoringContributor
+        roleId: roles.webPlanContributor
       }
     ]
   }
@@ -391,8 +391,6 @@ module machineLearning 'modules/machine-learning.bicep' = if (useAzureMl) {
     vaultName: vault.outputs.name
     applicationInsightsId: monitoring.outputs.applicationInsightsId
     isPrivate: usePrivateNetwork
-    vaultRoleId: roles.keyVaultSecretsOfficer
-    storageRoleId: roles.storageBlobDataContributor
     networkRoleId: roles.networkConnectionApprover
     workspaceGrants: [
       {

@@ -27,6 +27,7 @@ _ROLES = (
     ("microsoft.authorization/roleassignments/write", "Role Based Access Control Administrator"),
     ("microsoft.operationalinsights/*/read", "Log Analytics Reader"),
     ("*/read", "Reader"),
+    ("microsoft.insights/autoscalesettings/*", "Web Plan Contributor"),
 )  # fmt: skip
 """Patterns of actions in small letters, the first that fits counts."""
 

@@ -25,6 +25,8 @@ DEPLOYING = (
     "Microsoft.CognitiveServices/accounts/OpenAI/deployments/chat/completions/action",
     "Microsoft.ContainerRegistry/registries/pull/read",
     "Microsoft.ContainerRegistry/registries/scheduleRun/action",
+    "Microsoft.Insights/autoscalesettings/delete",
+    "Microsoft.Insights/autoscalesettings/write",
     "Microsoft.KeyVault/vaults/secrets/getSecret/action",
     "Microsoft.MachineLearningServices/workspaces/connections/listSecrets/action",
     "Microsoft.MachineLearningServices/workspaces/onlineEndpoints/write",
@@ -131,6 +133,15 @@ def test_deploying_needs_no_role_that_is_not_assigned() -> None:
     wanted = {role_for(action) for action in DEPLOYING}
     assert wanted <= set(agreed().roles.values())
     assert "Contributor" not in wanted
+
+
+def test_the_workspace_is_given_nothing_that_the_service_gives_it() -> None:
+    given = {
+        name
+        for name, resource in read(TEMPLATE / "infra/modules/machine-learning.bicep").resources.items()
+        if "workspace.identity.principalId" in text_of(resource.body)
+    }
+    assert given == {"workspaceInGroup"}  # which asks for private endpoints, and nothing of the store or the vault
 
 
 def test_deployment_files_read_only_what_comes_out() -> None:

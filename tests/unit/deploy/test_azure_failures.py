@@ -253,7 +253,8 @@ def test_what_its_schema_library_finds_is_caught_as_well() -> None:
         ),
         ("Microsoft.App/containerApps/write", "Container Apps Contributor"),
         ("Microsoft.KeyVault/vaults/secrets/getSecret/action", "Key Vault Secrets User"),
-        ("Microsoft.Insights/autoscalesettings/write", "Contributor"),
+        ("Microsoft.Insights/autoscalesettings/write", "Web Plan Contributor"),
+        ("Microsoft.Insights/metricalerts/write", "Contributor"),
         ("Microsoft.Insights/autoscalesettings/read", "Reader"),
     ],
 )

@@ -27,12 +27,6 @@ param applicationInsightsId string
 @description('Whether the workspace and its store are reached through private endpoints only.')
 param isPrivate bool
 
-@description('Role id of Key Vault Secrets Officer: the workspace keeps the secrets of its connections in the vault.')
-param vaultRoleId string
-
-@description('Role id of Storage Blob Data Contributor: the workspace reads and writes its store.')
-param storageRoleId string
-
 @description('Role id of Azure AI Enterprise Network Connection Approver: the network of the workspace reaches private resources of the group.')
 param networkRoleId string
 
@@ -106,26 +100,8 @@ resource workspace 'Microsoft.MachineLearningServices/workspaces@2025-12-01' = {
   }
 }
 
-resource workspaceInVault 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(vault.id, workspace.id, vaultRoleId)
-  scope: vault
-  properties: {
-    principalId: workspace.identity.principalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', vaultRoleId)
-  }
-}
-
-resource workspaceInStorage 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  name: guid(storage.id, workspace.id, storageRoleId)
-  scope: storage
-  properties: {
-    principalId: workspace.identity.principalId
-    principalType: 'ServicePrincipal'
-    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', storageRoleId)
-  }
-}
-
+// Azure ML itself gives the identity of the workspace what it needs on its store, its vault and the group, as the workspace is made.
+// The same role a second time, under another name, is an error (RoleAssignmentExists), so none of these is given here.
 resource workspaceInGroup 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (isPrivate) {
   name: guid(resourceGroup().id, workspace.id, networkRoleId)
   properties: {
