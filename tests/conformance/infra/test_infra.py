@@ -141,7 +141,9 @@ def test_the_workspace_is_given_nothing_that_the_service_gives_it() -> None:
         for name, resource in read(TEMPLATE / "infra/modules/machine-learning.bicep").resources.items()
         if "workspace.identity.principalId" in text_of(resource.body)
     }
-    assert given == {"workspaceInGroup"}  # which asks for private endpoints, and nothing of the store or the vault
+    assert given == {
+        "workspaceInGroup"
+    }  # which asks for private endpoints, and nothing of the store or the vault
 
 
 def test_deployment_files_read_only_what_comes_out() -> None:

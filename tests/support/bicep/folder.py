@@ -107,6 +107,8 @@ def _check_module(folder: Folder, file: BicepFile, module: Made) -> Iterator[Fin
             yield from _check_argument(file, callee.parameters[name], value)
     if _gives_roles_in_group(callee):
         yield from _check_group_roles(file, arguments)
+    if "isPrivate" in arguments and text_of(arguments["isPrivate"][1]) != "usePrivateNetwork":
+        yield file.finding("module", arguments["isPrivate"][0], "isPrivate has to be usePrivateNetwork")
 
 
 def _check_argument(file: BicepFile, parameter: Declared, node: Node) -> Iterator[Finding]:

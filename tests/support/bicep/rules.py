@@ -202,10 +202,9 @@ def check_must(file: BicepFile) -> Iterator[Finding]:
             continue
         for path, wanted in agreed().must.get(made.kind, {}).items():
             found = value_of(made.body, *path.split("."))
-            if found is None or literal(found) != wanted:
-                yield file.finding(
-                    "must", found or made.node, f"{made.kind} needs {path}: {str(wanted).lower()}"
-                )
+            if found is None or wanted not in (literal(found), text_of(found)):
+                said = str(wanted).lower() if isinstance(wanted, bool) else wanted
+                yield file.finding("must", found or made.node, f"{made.kind} needs {path}: {said}")
 
 
 def check_properties(file: BicepFile) -> Iterator[Finding]:
@@ -271,6 +270,9 @@ def check_roles(file: BicepFile) -> Iterator[Finding]:
 def _check_assignment(file: BicepFile, body: Node, node: Node) -> Iterator[Finding]:
     if file.scope != "resourceGroup":
         yield file.finding("role", node, f"a role in the whole {file.scope} is too wide")
+    scope = value_of(body, "scope")
+    if scope is not None and text_of(scope) not in file.resources:
+        yield file.finding("role", scope, f"{text_of(scope)} is no resource of this file")
     name, said = value_of(body, "name"), value_of(body, "properties", "roleDefinitionId")
     if (
         name is None
@@ -290,6 +292,22 @@ def _check_assignment(file: BicepFile, body: Node, node: Node) -> Iterator[Findi
         )
 
 
+def check_federation(file: BicepFile) -> Iterator[Finding]:
+    """Pipelines sign in from one environment of a repository each, and an identity gets its credentials one by one."""
+    for made in file.resources.values():
+        if not made.kind.endswith("/federatedIdentityCredentials"):
+            continue
+        subject = value_of(made.body, "properties", "subject")
+        told = text_of(subject) if subject is not None else ""
+        if not re.fullmatch(r"'repo:\$\{\w+\}:environment:\$\{\w+\}'", told):
+            yield file.finding(
+                "federation", subject or made.node, "the subject has to be repo:…:environment:… of one"
+            )
+        before = made.node.prev_named_sibling
+        if before is None or text_of(before).strip() != "@batchSize(1)":
+            yield file.finding("federation", made.node, "an identity takes one at a time: @batchSize(1)")
+
+
 FILE_RULES = (
     check_symbols,
     check_names,
@@ -299,6 +317,7 @@ FILE_RULES = (
     check_must,
     check_properties,
     check_roles,
+    check_federation,
 )
 
 
