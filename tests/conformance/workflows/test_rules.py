@@ -43,6 +43,18 @@ CONDITIONAL = {
 """Scripts with an ``if``, whose names these tests compare with what ran."""
 
 
+WRITING = {
+    "attestations": {"attest"},
+    "id-token": {"attest", "evaluate", "plan", "preview", "production", "provision", "staging"},
+    "issues": {"tell"},
+    "pull-requests": {"comment", "post"},
+}
+"""Rights to write to the jobs that have a reason for them."""
+
+SIGNING = r"azure/login@|azd auth login"
+GUARD = r"head\.repo\.full_name == github\.repository|event_name != 'pull_request'"
+
+
 @pytest.fixture(params=PLACES)
 def github(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A copy of a folder ``.github``, at the root of a repository as linters want it."""
@@ -94,6 +106,7 @@ def break_rules(github: Path) -> Iterator[str]:
         document = yaml.safe_load(text)
         if "jobs" in document:
             yield from _careless(name, document)
+            yield from _too_free(name, document)
         if re.search(r"(: |- )[&*]\w", text):
             yield f"{name} has an anchor, which zizmor does not look through."
 
@@ -124,6 +137,47 @@ def _careless(name: str, workflow: dict[str, Any]) -> Iterator[str]:
             yield f"{name} has a script without a name: {step['run']}"
         if "${{" in step.get("run", ""):
             yield f"{name} has an expression in a script: {step['run']}"
+
+
+def _too_free(name: str, workflow: dict[str, Any]) -> Iterator[str]:
+    """What lets a job do, or be done with, more than it is for."""
+    jobs, triggers = workflow["jobs"], workflow[True]  # "on" is a truth value of YAML
+    for title, job in jobs.items():
+        rights = job.get("permissions") or {}
+        for right in sorted(right for right, level in rights.items() if level == "write"):
+            if title not in WRITING.get(right, ()):
+                yield f"{name}, {title} may write {right}."
+        if "pull-requests" in rights and any(
+            "checkout" in step.get("uses", "") for step in job.get("steps", [])
+        ):
+            yield f"{name}, {title} may write comments and has the files of the pull request."
+        if any(one.get("continue-on-error") for one in (job, *job.get("steps", []))):
+            yield f"{name}, {title} hides that it failed."
+        signing = [
+            step
+            for step in job.get("steps", [])
+            if re.search(SIGNING, f"{step.get('uses')} {step.get('run')}")
+        ]
+        if signing and "environment" not in job:
+            yield f"{name}, {title} signs in without an environment, whose rules say who may."
+        guards = (*_conditions(jobs, title), *(step.get("if", "") for step in signing))
+        if signing and "pull_request" in triggers and not any(re.search(GUARD, guard) for guard in guards):
+            yield f"{name}, {title} signs in for a fork as well."
+    changes = "push" in triggers and any("environment" in job for job in jobs.values())
+    if (
+        changes
+        and workflow["concurrency"]["cancel-in-progress"] is not False
+        and ("github.event_name == 'pull_request'" not in str(workflow["concurrency"]["cancel-in-progress"]))
+    ):
+        yield f"{name} is cut off in the middle of a change."
+
+
+def _conditions(jobs: dict[str, Any], title: str) -> Iterator[str]:
+    """The condition of a job, and of those without which it is left out."""
+    yield str(jobs[title].get("if", ""))
+    needs = jobs[title].get("needs", [])
+    for needed in [needs] if isinstance(needs, str) else needs:
+        yield from _conditions(jobs, needed)
 
 
 def _steps(workflow: dict[str, Any]) -> list[dict[str, Any]]:
@@ -206,6 +260,30 @@ MISTAKES = {
     "a script without a name": Mistake(
         "infra.yml", "      - name: Sign in\n        run:", "      - run:", rule="a script without a name"
     ),
+    "a right to write files": Mistake(
+        "deploy.yml", "      contents: read\n", "      contents: write\n", rule="plan may write contents"
+    ),
+    "files of a pull request beside a right": Mistake(
+        "comment.yml", "    steps:\n", f"    steps:\n      - uses: {CHECKOUT}\n", rule="has the files of"
+    ),
+    "a failure that is hidden": Mistake(
+        "deploy.yml",
+        "      - name: Smoke test\n",
+        "      - name: Smoke test\n        continue-on-error: true\n",
+        rule="hides",
+    ),
+    "a sign-in that nobody has to approve": Mistake(
+        "deploy.yml", "    environment: production\n", "", rule="production signs in without an environment"
+    ),
+    "a sign-in for a fork": Mistake(
+        "deploy.yml",
+        " && github.event.pull_request.head.repo.full_name == github.repository",
+        "",
+        rule="plan signs in for a fork",
+    ),
+    "a change that is cut off": Mistake(
+        "infra.yml", "${{ github.event_name == 'pull_request' }}", "true", rule="cut off in the middle"
+    ),
     "an anchor": Mistake("infra.yml", "    env:\n", "    env: &azure\n", rule="has an anchor"),
 }
 
@@ -233,6 +311,24 @@ def test_the_linters_and_the_template_agree_on_versions() -> None:
         for action in re.findall(r"uses: ([^\s@$]+)@", file.read_text(encoding="utf-8"))
     }
     assert used == set(PINS)
+
+
+def test_the_page_names_every_variable_and_secret() -> None:
+    page = (ROOT / "docs/pipelines.md").read_text(encoding="utf-8")
+    told = {
+        name
+        for row in re.findall(r"^\| (`[A-Z].*?) \|", page, re.MULTILINE)
+        for name in re.findall("`([A-Z_]+)`", row)
+    }
+    azure = yaml.safe_load((TEMPLATE.parent / "azure.yaml").read_text(encoding="utf-8"))["pipeline"]
+    secrets = set(azure["secrets"])
+    read: dict[str, set[str]] = {"vars": set(), "secrets": set()}
+    for place in PLACES.values():
+        for file in place.rglob("*.yml"):
+            for kind, name in re.findall(r"\b(vars|secrets)\.(\w+)", file.read_text(encoding="utf-8")):
+                read[kind].add(name)
+    assert read["secrets"] == secrets <= told
+    assert read["vars"] == (told - secrets) | set(azure["variables"])
 
 
 def test_what_the_workflows_name_is_there() -> None:
