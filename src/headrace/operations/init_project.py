@@ -21,6 +21,9 @@ PARTS = {"infra": ("infra", "azure.yaml"), "workflows": (".github",)}
 SHORTEST, LONGEST = 3, 32
 """Lengths of a name, as an endpoint of Azure Machine Learning may be called."""
 
+LONGEST_FLOW = LONGEST - len("-staging")
+"""The endpoint of a flow has a second one beside it, where versions are tried, whose name is longer."""
+
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 
 
@@ -56,8 +59,8 @@ def render_project(name: str, flow: str = FLOW, *, without: Collection[str] = ()
     Raises:
         UsageError: C507 for a name that is none.
     """
-    _check_name(name, "project")
-    _check_name(flow, "flow")
+    _check_name(name, "project", LONGEST)
+    _check_name(flow, "flow", LONGEST_FLOW)
     words = {PROJECT: name, FLOW: flow}
     words |= {word.replace("_", "-"): instead.replace("_", "-") for word, instead in words.items()}
     left_out = {first for part in without for first in PARTS[part]}
@@ -69,22 +72,22 @@ def render_project(name: str, flow: str = FLOW, *, without: Collection[str] = ()
     return files
 
 
-def offered_name(text: str) -> str | None:
+def offered_name(text: str, longest: int = LONGEST) -> str | None:
     """The nearest name to a text, such as that of a folder, that a project or a flow can have; ``None`` without one."""
-    name = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-_")[:LONGEST].strip("-_")
-    return name if _is_name(name) else None
+    name = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-_")[:longest].strip("-_")
+    return name if _is_name(name, longest) else None
 
 
-def _is_name(text: str) -> bool:
-    return SHORTEST <= len(text) <= LONGEST and bool(_NAME.fullmatch(text))
+def _is_name(text: str, longest: int) -> bool:
+    return SHORTEST <= len(text) <= longest and bool(_NAME.fullmatch(text))
 
 
-def _check_name(name: str, of: str) -> None:
-    if _is_name(name):
+def _check_name(name: str, of: str, longest: int) -> None:
+    if _is_name(name, longest):
         return
     what = f"A {of} cannot be called {name!r}."
-    fix = f"Use {SHORTEST} to {LONGEST} small letters, digits and single - or _, a letter first"
-    instead = offered_name(name)
+    fix = f"Use {SHORTEST} to {longest} small letters, digits and single - or _, a letter first"
+    instead = offered_name(name, longest)
     raise UsageError(Problem(code="C507", what=what, fix=f"{fix}: {instead}" if instead else f"{fix}."))
 
 
