@@ -12,6 +12,7 @@ from headrace.deploy.base import Pack, Package, PackageForm
 from headrace.domain.deployment import Deployment
 from headrace.operations.build_flow import ASSET, DOCKER, RUNTIME, BuildRequest, build_flow
 from headrace.operations.workspace import Workspace
+from headrace.telemetry.setup import sending_extras
 
 _KINDS: Mapping[PackageForm, str] = {"flow": ASSET, "runtime": RUNTIME, "image": DOCKER}
 
@@ -27,8 +28,10 @@ def packing(workspace: Workspace) -> Iterator[Pack]:
 
         def pack(deployment: Deployment, form: PackageForm) -> Package:
             flow = deployment.flow
-            checks_tokens = any(item.name == "HEADRACE_SERVE_ISSUER" for item in deployment.settings)
-            extras = ("entra",) if checks_tokens else ()
+            # What a target puts in for a secret is known only there; that there is something is enough.
+            variables = {item.name: item.value or item.name for item in deployment.settings}
+            checks_tokens = "HEADRACE_SERVE_ISSUER" in variables
+            extras = (*(("entra",) if checks_tokens else ()), *sending_extras(variables))
             key = (flow.source, flow.digest, flow.variant, flow.model, form, *extras)
             if key not in packed:
                 folder = Path(name) / str(len(packed)) / form

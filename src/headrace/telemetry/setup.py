@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
-from headrace.config import Settings
+from headrace.config import Settings, load_settings
 from headrace.domain.span import NO_SCOPE, EventRecord, SpanRecord, TraceScope
 from headrace.errors import Problem, UsageError
 from headrace.telemetry.content import content_policy
@@ -120,6 +120,18 @@ def open_span_sink(settings: Settings) -> SpanSink:
         return SilentSink(*problems)
     module = importlib.import_module(_EXPORTER[0])
     return cast("_OpenExporter", getattr(module, _EXPORTER[1]))(settings, openers, problems)
+
+
+def sending_extras(variables: Mapping[str, str]) -> tuple[str, ...]:
+    """Extras of headrace without which a process that has these variables would send nothing.
+
+    Args:
+        variables: Names and values; what has a value that nobody knows yet, such as a secret, has any text.
+    """
+    told = {
+        name: value for name, value in variables.items() if name.startswith(("OTEL_", "APPLICATIONINSIGHTS_"))
+    }
+    return tuple(_PACKAGES[way][0] for way in _wanted(load_settings(told)) if way in _PACKAGES)
 
 
 def captures_content(settings: Settings) -> bool:

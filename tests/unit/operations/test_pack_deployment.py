@@ -155,3 +155,30 @@ def test_an_image_whose_server_checks_tokens_has_what_that_needs(folder: Path) -
             for item in (plain, replace(plain, settings=(issuer,)))
         ]
     assert ["pyjwt" in text for text in texts] == [False, True]
+
+
+def test_an_image_whose_server_sends_what_it_measures_has_what_that_needs(folder: Path) -> None:
+    secret = Setting(
+        name="APPLICATIONINSIGHTS_CONNECTION_STRING", vault_url="https://v.vault.azure.net/secrets/s"
+    )
+    collector = Setting(name="OTEL_EXPORTER_OTLP_ENDPOINT", value="http://collector:4317")
+    protocol = Setting(name="OTEL_EXPORTER_OTLP_PROTOCOL", value="grpc")
+    off = Setting(name="OTEL_SDK_DISABLED", value="true")
+    with (
+        open_workspace(load_settings({"HOME": str(folder / "home")}), folder) as workspace,
+        packing(workspace) as pack,
+    ):
+        plain = Deployment(name="blue", arm="blue", flow=FlowChoice(source="flow"))
+        texts = [
+            (pack(replace(plain, settings=settings), "image").folder / "constraints.txt").read_text(
+                encoding="utf-8"
+            )
+            for settings in ((), (secret,), (secret, off), (collector,), (collector, protocol))
+        ]
+    packages = (
+        "azure-monitor-opentelemetry-exporter",
+        "opentelemetry-exporter-otlp-proto-http",
+        "opentelemetry-exporter-otlp-proto-grpc",
+    )
+    found = [{name for name in packages if f"{name}==" in text} for text in texts]
+    assert found == [set(), {packages[0]}, set(), {packages[1]}, {packages[2]}]
