@@ -33,6 +33,7 @@ VARIABLES = {
     "AZURE_FLOW_IDENTITY": "/subscriptions/0/resourceGroups/rg-shop/providers/Microsoft.ManagedIdentity"
     "/userAssignedIdentities/id-shop",
     "AZURE_FLOW_IDENTITY_CLIENT_ID": "00000000-0000-0000-0000-000000000002",
+    "AZURE_KEY_VAULT_ENDPOINT": "https://kv-shop.vault.azure.net/",
     "AZURE_OPENAI_ENDPOINT": "https://shop.openai.azure.com",
     "AZURE_OPENAI_DEPLOYMENT": "mini",
 }
@@ -183,8 +184,12 @@ def test_the_real_model_of_an_overlay_is_there_once_its_comments_are_none(run: R
     (deployment, *_) = read_deployment(Path(FLOW), overlay, VARIABLES).deployments
 
     assert deployment.flow.model == "azure_openai/mini"
-    settings = {setting.name: setting.value for setting in deployment.settings}
+    settings = {setting.name: setting.value or setting.vault_url for setting in deployment.settings}
     assert settings["AZURE_OPENAI_ENDPOINT"] == VARIABLES["AZURE_OPENAI_ENDPOINT"]
+    secret = "https://kv-shop.vault.azure.net/secrets/applicationinsights-connection-string"
+    assert settings["APPLICATIONINSIGHTS_CONNECTION_STRING"] == secret
+    vault = Path("infra/modules/vault.bicep").read_text(encoding="utf-8")
+    assert "name: 'applicationinsights-connection-string'" in vault
 
 
 def test_nothing_that_exists_is_overwritten_unless_that_is_said(

@@ -70,6 +70,8 @@ AZURE_PLACE = {
     "AZURE_SUBSCRIPTION_ID": "00000000-0000-4000-8000-000000000001",
     "AZURE_RESOURCE_GROUP": "rg",
     "AZUREML_WORKSPACE": "ws",
+    "AZURE_FLOW_IDENTITY": "/subscriptions/00000000-0000-4000-8000-000000000001/resourceGroups/rg/providers/"
+    "Microsoft.ManagedIdentity/userAssignedIdentities/flows",
 }
 MEMORY = "headrace.deploy.memory:MemoryTarget"
 
