@@ -255,6 +255,11 @@ DEPLOY_CODES: Mapping[str, Entry] = {
         "A subscription that is not registered",
         "A subscription has to be registered once for each kind of resource that it has not had before.",
     ),
+    "X220": Entry(
+        "held-back",
+        "Nobody may do it here",
+        "A policy, a lock, or a subscription that is disabled stands in the way, whatever roles the identity has.",
+    ),
     "X251": Entry(
         "no-effect",
         "Something without effect at this target",

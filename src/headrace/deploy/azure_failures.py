@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -20,6 +20,7 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
+from headrace.deploy.azure_faults import Fault, is_busy, is_denied, is_held, is_quota, lacks_room, read_fault
 from headrace.deploy.azure_roles import role_for
 from headrace.domain.deployment import Deployment, Endpoint
 from headrace.errors import (
@@ -61,9 +62,6 @@ _DATA_ACTION = re.compile(r"Action: '(?P<action>[^']+)'")
 _WRONG_TENANT = re.compile(
     r"wrong issuer .*?must match (?:the|one of the) tenants? '(?P<tenant>[^']+)'", re.I | re.S
 )
-_QUOTA_WORDS = re.compile(
-    r"not enough quota|exceed\w* (?:the |approved |your )*[\w ]*quota|quota limit|quota exceeded", re.I
-)
 _QUOTA = (
     re.compile(
         r"Not enough quota available for (?P<what>[\w .-]+?) in SubscriptionId .*?usage/limit: "
@@ -82,14 +80,11 @@ _QUOTA = (
     ),
 )
 
-_CAPACITY_WORDS = re.compile(r"lack of [\w ]*capacity|insufficient capacity|capacity is not available", re.I)
 _FETCH_WORDS = re.compile(
     r"(?:unable|fail\w*) to (?:pull|download|fetch) (?:the )?(?:user |container |base )*(?:container )?(?:image|model)|"
     r"ImagePullBackOff|ErrImagePull|manifest unknown",
     re.I,
 )
-_BUSY_WORDS = re.compile(r"in progress|another operation|is being|is busy|currently updating|try again", re.I)
-
 Log = Callable[[], Sequence[str]]
 """Reads the last lines of a container's log; asked only where they may say why."""
 
@@ -122,24 +117,6 @@ class Doing:
         return self.endpoint.span(*fallback), fallback
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fault:
-    """What Azure said.
-
-    Attributes:
-        status: HTTP status; 200 for an operation that failed, 0 where there was no answer.
-        codes: All codes in the answer, outermost first.
-        message: All its messages in one line.
-    """
-
-    status: int
-    codes: tuple[str, ...]
-    message: str
-
-    def has(self, *codes: str) -> bool:
-        return any(code.lower() == known.lower() for code in self.codes for known in codes)
-
-
 @contextmanager
 def azure_failures(
     what: str, endpoint: Endpoint, deployment: Deployment | None = None, *, log: Log | None = None
@@ -153,7 +130,7 @@ def azure_failures(
         log: Reads the last lines of its container's log.
 
     Raises:
-        AccessDeniedError: X201, X202, X203.
+        AccessDeniedError: X201, X202, X203, X220.
         RemoteRequestError: X204 to X210, X216 to X219.
         RateLimitedError: X211.
         RemoteUnavailableError: X212, X215.
@@ -175,7 +152,7 @@ def _raised() -> tuple[type[Exception], ...]:
 
 def as_our_error(error: Exception, doing: Doing) -> HeadraceError:
     """The error of ours for one that a package of Azure has raised."""
-    fault = _read(error)
+    fault = read_fault(error)
     if isinstance(error, HttpResponseError) or fault.codes:
         for is_it, make in _FAMILIES:
             if is_it(fault):
@@ -197,32 +174,6 @@ def plain_message(text: str) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-def _read(error: Exception) -> _Fault:
-    status = getattr(error, "status_code", None) or 0
-    codes: list[str] = []
-    messages: list[str] = []
-    _collect(getattr(error, "error", None), codes, messages)
-    said = str(getattr(error, "message", "") or error)
-    if not codes and (match := re.match(r"\((\w+)\) ", said)):
-        codes.append(match[1])
-    text = " ".join(dict.fromkeys(messages)) or re.sub(r"^\(\w+\) ", "", said)
-    return _Fault(status=int(status), codes=tuple(codes), message=text)
-
-
-def _collect(said: object, codes: list[str], messages: list[str]) -> None:
-    """Codes and messages of an error and of what is inside it."""
-    code, message = getattr(said, "code", None), getattr(said, "message", None)
-    if isinstance(code, str) and code:
-        codes.append(code)
-    if isinstance(message, str) and message:
-        messages.append(message)
-    inner = getattr(said, "innererror", None)
-    if isinstance(inner, Mapping) and isinstance(inner.get("code"), str):
-        codes.append(inner["code"])
-    for detail in getattr(said, "details", None) or ():
-        _collect(detail, codes, messages)
-
-
 def _problem(
     code: str, what: str, fix: str, place: tuple[Span | None, Pointer], detail: Sequence[str] = ()
 ) -> Problem:
@@ -230,7 +181,7 @@ def _problem(
     return Problem(code=code, what=what, fix=fix, span=span, pointer=pointer, detail=tuple(detail))
 
 
-def _make_tenant(fault: _Fault, doing: Doing) -> RemoteError:
+def _make_tenant(fault: Fault, doing: Doing) -> RemoteError:
     match = _WRONG_TENANT.search(fault.message)
     tenant = match["tenant"].rstrip("/").rpartition("/")[2] if match else ""
     of = f" {tenant}" if tenant else ""
@@ -240,7 +191,7 @@ def _make_tenant(fault: _Fault, doing: Doing) -> RemoteError:
     return AccessDeniedError(_problem("X202", what, fix, doing.place("azure", "subscription")))
 
 
-def _make_denied(fault: _Fault, doing: Doing) -> RemoteError:
+def _make_denied(fault: Fault, doing: Doing) -> RemoteError:
     match = (
         _LINKED.search(fault.message) or _ACTION.search(fault.message) or _DATA_ACTION.search(fault.message)
     )
@@ -264,6 +215,22 @@ def _make_denied(fault: _Fault, doing: Doing) -> RemoteError:
     return AccessDeniedError(_problem("X203", what, fix, place))
 
 
+def _make_held(fault: Fault, doing: Doing) -> RemoteError:
+    """What nobody may do here, whatever his roles."""
+    said = plain_message(fault.message)
+    if fault.has("RequestDisallowedByPolicy"):
+        what = f"A policy of the subscription does not allow {doing.what}: {said}"
+        fix = "Change what the policy asks for, mostly tags, a size or a region, or have it exempt the resource group."
+        return AccessDeniedError(_problem("X220", what, fix, doing.place()))
+    if fault.has("ScopeLocked"):
+        what = f"A lock keeps {doing.what} from being changed: {said}"
+        fix = "Have the lock removed, which az lock list shows; then give the same command again."
+        return AccessDeniedError(_problem("X220", what, fix, doing.place("azure", "resource_group")))
+    what = f"The subscription is disabled, so that nothing is made or changed in it: {said}"
+    fix = "Have it enabled again, which is a matter of its bill or spending limit, or name another one."
+    return AccessDeniedError(_problem("X220", what, fix, doing.place("azure", "subscription")))
+
+
 _MISSING: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("SubscriptionNotFound", ("azure", "subscription"), "subscription"),
     ("InvalidSubscriptionId", ("azure", "subscription"), "subscription"),
@@ -277,7 +244,7 @@ _MISSING_TYPES: tuple[tuple[str, tuple[str, ...], str], ...] = (
 )
 
 
-def _make_missing(fault: _Fault, doing: Doing) -> RemoteError:
+def _make_missing(fault: Fault, doing: Doing) -> RemoteError:
     said = plain_message(fault.message)
     for code, keys, word in _MISSING:
         if fault.has(code):
@@ -295,7 +262,7 @@ def _make_missing(fault: _Fault, doing: Doing) -> RemoteError:
     return RemoteRequestError(_problem("X204", what, fix, doing.place()))
 
 
-def _make_busy(fault: _Fault, doing: Doing) -> RemoteError:
+def _make_busy(fault: Fault, doing: Doing) -> RemoteError:
     what = f"Azure is busy with {doing.what}: {plain_message(fault.message)}"
     fix = "Give the same command again once what is under way has ended; headrace deploy status says so."
     error = RemoteRequestError(_problem("X205", what, fix, doing.place()))
@@ -303,7 +270,7 @@ def _make_busy(fault: _Fault, doing: Doing) -> RemoteError:
     return error
 
 
-def _make_quota(fault: _Fault, doing: Doing) -> RemoteError:
+def _make_quota(fault: Fault, doing: Doing) -> RemoteError:
     match = next(filter(None, (pattern.search(fault.message) for pattern in _QUOTA)), None)
     size = doing.deployment.size.instance_type if doing.deployment is not None else ""
     if match is not None:
@@ -322,13 +289,13 @@ def _make_quota(fault: _Fault, doing: Doing) -> RemoteError:
     return RemoteRequestError(_problem("X206", what, fix, place))
 
 
-def _make_room(fault: _Fault, doing: Doing) -> RemoteError:
+def _make_room(fault: Fault, doing: Doing) -> RemoteError:
     what = f"Azure has no room for {doing.what} in this region now: {plain_message(fault.message)}"
     fix = "Take another size, or give the same command again later; a workspace in another region may have room."
     return RemoteRequestError(_problem("X206", what, fix, doing.place("size", "instance_type")))
 
 
-def _make_unfetched(fault: _Fault, doing: Doing) -> RemoteError:
+def _make_unfetched(fault: Fault, doing: Doing) -> RemoteError:
     what = f"Azure cannot fetch what {doing.what} is made of: {plain_message(fault.message)}"
     fix = (
         'Give the identity of the endpoint the role "AcrPull" on the registry and "Storage Blob Data Reader" on the '
@@ -338,7 +305,7 @@ def _make_unfetched(fault: _Fault, doing: Doing) -> RemoteError:
     return RemoteRequestError(_problem("X218", what, fix, doing.place(key), _read_log(doing)))
 
 
-def _make_unregistered(fault: _Fault, doing: Doing) -> RemoteError:
+def _make_unregistered(fault: Fault, doing: Doing) -> RemoteError:
     match = re.search(r"namespace '([^']+)'", fault.message)
     namespace = match[1] if match else "NAMESPACE"
     what = f"The subscription is not registered for {namespace}, which {doing.what} needs."
@@ -346,12 +313,12 @@ def _make_unregistered(fault: _Fault, doing: Doing) -> RemoteError:
     return RemoteRequestError(_problem("X219", what, fix, doing.place("azure", "subscription")))
 
 
-def _make_unauthenticated(fault: _Fault, doing: Doing) -> RemoteError:
+def _make_unauthenticated(fault: Fault, doing: Doing) -> RemoteError:
     what = f"Azure does not take the token that it was sent for {doing.what}: {plain_message(fault.message)}"
     return AccessDeniedError(_problem("X201", what, SIGN_IN, doing.place("azure", "subscription")))
 
 
-def _make_image(fault: _Fault, doing: Doing) -> RemoteError:
+def _make_image(fault: Fault, doing: Doing) -> RemoteError:
     what = f"The image for {doing.what} was not built: {plain_message(fault.message)}"
     fix = (
         "Read the last lines of the build. Mostly a package of the flow's requirements cannot be installed: "
@@ -360,7 +327,7 @@ def _make_image(fault: _Fault, doing: Doing) -> RemoteError:
     return RemoteRequestError(_problem("X207", what, fix, doing.place("flow"), _read_log(doing)))
 
 
-def _make_not_ready(fault: _Fault, doing: Doing) -> RemoteError:
+def _make_not_ready(fault: Fault, doing: Doing) -> RemoteError:
     what = f"The container of {doing.what} did not become ready: {plain_message(fault.message)}"
     lines = _read_log(doing)
     fix = (
@@ -370,7 +337,7 @@ def _make_not_ready(fault: _Fault, doing: Doing) -> RemoteError:
     return RemoteRequestError(_problem("X208", what, fix, doing.place("probes"), lines))
 
 
-def _make_secrets(fault: _Fault, doing: Doing) -> RemoteError:
+def _make_secrets(fault: Fault, doing: Doing) -> RemoteError:
     what = f"A secret for {doing.what} cannot be read by its identity: {plain_message(fault.message)}"
     fix = (
         'Give the identity of the endpoint the role "Key Vault Secrets User" on the vault, or "Azure Machine Learning '
@@ -379,7 +346,7 @@ def _make_secrets(fault: _Fault, doing: Doing) -> RemoteError:
     return RemoteRequestError(_problem("X209", what, fix, doing.place("environment")))
 
 
-def _make_refused(fault: _Fault, doing: Doing) -> RemoteError:
+def _make_refused(fault: Fault, doing: Doing) -> RemoteError:
     code = f" ({fault.codes[-1]})" if fault.codes else ""
     what = f"Azure refuses {doing.what}{code}: {plain_message(fault.message)}"
     fix = (
@@ -388,13 +355,13 @@ def _make_refused(fault: _Fault, doing: Doing) -> RemoteError:
     return RemoteRequestError(_problem("X210", what, fix, doing.place()))
 
 
-def _make_throttled(fault: _Fault, doing: Doing) -> RemoteError:
+def _make_throttled(fault: Fault, doing: Doing) -> RemoteError:
     what = f"Azure takes no more requests for now, after several tries for {doing.what}: {plain_message(fault.message)}"
     fix = "Give the same command again in some minutes; it goes on where it stopped."
     return RateLimitedError(_problem("X211", what, fix, doing.place()))
 
 
-def _make_unreachable(fault: _Fault, doing: Doing) -> RemoteError:
+def _make_unreachable(fault: Fault, doing: Doing) -> RemoteError:
     reason, advice = connection_fault(fault.message) or (
         plain_message(fault.message),
         "Check the network, HTTPS_PROXY and REQUESTS_CA_BUNDLE.",
@@ -404,32 +371,32 @@ def _make_unreachable(fault: _Fault, doing: Doing) -> RemoteError:
     return RemoteUnavailableError(_problem("X212", what, fix, doing.place()))
 
 
-def _make_late(fault: _Fault, doing: Doing) -> RemoteError:
+def _make_late(fault: Fault, doing: Doing) -> RemoteError:
     what = f"Azure did not finish {doing.what} in time: {plain_message(fault.message)}"
     fix = "It may still go on. Give the same command again: it waits for what is under way."
     return RemoteTimeoutError(_problem("X213", what, fix, doing.place()))
 
 
-def _make_failed(fault: _Fault, doing: Doing) -> RemoteError:
+def _make_failed(fault: Fault, doing: Doing) -> RemoteError:
     code = f" ({fault.codes[-1]})" if fault.codes else f" ({fault.status})"
     what = f"Azure failed at {doing.what}{code}: {plain_message(fault.message)}"
     fix = "Give the same command again; where it fails again, Azure's status page or its support knows more."
     return RemoteUnavailableError(_problem("X215", what, fix, doing.place(), _read_log(doing)))
 
 
-def _make_cancelled(fault: _Fault, doing: Doing) -> RemoteError:
+def _make_cancelled(fault: Fault, doing: Doing) -> RemoteError:
     what = f"Somebody, or Azure itself, called off {doing.what}: {plain_message(fault.message)}"
     fix = "Give the same command again, once nobody else changes the endpoint."
     return RemoteRequestError(_problem("X216", what, fix, doing.place()))
 
 
-def _make_network(fault: _Fault, doing: Doing) -> RemoteError:
+def _make_network(fault: Fault, doing: Doing) -> RemoteError:
     what = f"The workspace's managed network is not ready for {doing.what}: {plain_message(fault.message)}"
     fix = "Make it: az ml workspace provision-network --name WORKSPACE; then give the same command again."
     return RemoteRequestError(_problem("X217", what, fix, doing.place("azure", "workspace")))
 
 
-def _make_other(fault: _Fault, doing: Doing) -> RemoteError:
+def _make_other(fault: Fault, doing: Doing) -> RemoteError:
     is_ours = 400 <= fault.status < 500
     return _make_refused(fault, doing) if is_ours else _make_failed(fault, doing)
 
@@ -444,28 +411,11 @@ def _read_log(doing: Doing) -> tuple[str, ...]:
     return tuple(plain_message(line) for line in lines[-_LOG_LINES:])
 
 
-def _is_quota(fault: _Fault) -> bool:
-    known = ("OutOfQuota", "QuotaExceeded", "InsufficientQuota", "SkuQuotaExceeded")
-    return fault.has(*known) or _QUOTA_WORDS.search(fault.message) is not None
-
-
-def _is_busy(fault: _Fault) -> bool:
-    if fault.has("OperationInProgress", "AnotherOperationInProgress", "ContainerAppOperationInProgress"):
-        return True
-    if fault.status != 409 and not fault.has("Conflict"):
-        return False
-    # 409 is also said of locks, disabled subscriptions and names that are taken, which no waiting helps.
-    return not fault.codes or fault.has("Conflict") or _BUSY_WORDS.search(fault.message) is not None
-
-
-def _is_denied(fault: _Fault) -> bool:
-    return fault.status == 403 or fault.has("AuthorizationFailed", "LinkedAuthorizationFailed", "Forbidden")
-
-
-_FAMILIES: tuple[tuple[Callable[[_Fault], bool], Callable[[_Fault, Doing], RemoteError]], ...] = (
+_FAMILIES: tuple[tuple[Callable[[Fault], bool], Callable[[Fault, Doing], RemoteError]], ...] = (
     (lambda fault: fault.has("InvalidAuthenticationTokenTenant"), _make_tenant),
-    (lambda fault: _CAPACITY_WORDS.search(fault.message) is not None, _make_room),
-    (_is_quota, _make_quota),
+    (lacks_room, _make_room),
+    (is_quota, _make_quota),
+    (is_held, _make_held),
     (
         lambda fault: fault.has("MissingSubscriptionRegistration", "SubscriptionNotRegistered"),
         _make_unregistered,
@@ -480,7 +430,7 @@ _FAMILIES: tuple[tuple[Callable[[_Fault], bool], Callable[[_Fault, Doing], Remot
     (lambda fault: fault.has("WorkspaceManagedNetworkNotReady"), _make_network),
     (lambda fault: fault.has("OperationCanceled", "OperationCancelled", "Canceled"), _make_cancelled),
     (lambda fault: fault.has("RequestTimeout", "GatewayTimeout") or fault.status in (408, 504), _make_late),
-    (_is_denied, _make_denied),
+    (is_denied, _make_denied),
     (
         lambda fault: (
             fault.status == 404
@@ -489,7 +439,7 @@ _FAMILIES: tuple[tuple[Callable[[_Fault], bool], Callable[[_Fault, Doing], Remot
         _make_missing,
     ),
     (lambda fault: fault.status == 429 or fault.has("TooManyRequests"), _make_throttled),
-    (_is_busy, _make_busy),
+    (is_busy, _make_busy),
     (lambda fault: fault.status == 401, _make_unauthenticated),
     (lambda fault: fault.has("InternalServerError", "InternalError") or fault.status >= 500, _make_failed),
     (lambda fault: fault.has("BadArgument", "BadRequest") or 400 <= fault.status < 500, _make_refused),

@@ -7,7 +7,7 @@ again: every one of them does no more when it is made twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from azure.mgmt.appcontainers import ContainerAppsAPIClient
 
 from headrace import __version__
 from headrace.deploy.azure_answers import PlainAnswers
-from headrace.deploy.container_app_state import is_busy, properties, word
+from headrace.deploy.container_app_state import ingress, is_busy, properties, word
 from headrace.deploy.container_app_template import API_VERSION, Wire
 from headrace.domain.deployment import AzurePlace
 from headrace.errors import Problem, RemoteRequestError, RemoteTimeoutError
@@ -40,6 +40,7 @@ _UNDER_WAY = (
 _CHANGING, _DELETING = "change", "delete"
 _MOST_SENDINGS = 4
 _BUSY_S = 60.0
+_NOT_FOUND, _THROTTLED, _THROTTLED_PAUSE_S = 404, 429, 2.0
 _IDENTITY_VERSION = "2024-11-30"
 _GROUP_VERSION = "2025-04-01"
 
@@ -53,6 +54,7 @@ class Patience:
         image_s: For an image to be there on the machine that runs it, beside what probes allow.
         unhealthy_s: For a copy that does not answer its probes to come back.
         ingress_s: For the ingress to know a label.
+        reads_s: For reads of the app to show what was written to it.
         first_look_s: Between the first two looks at what is waited for; each next wait is half as long again.
         longest_look_s: Between later ones.
     """
@@ -61,6 +63,7 @@ class Patience:
     image_s: float = 600.0
     unhealthy_s: float = 30.0
     ingress_s: float = 60.0
+    reads_s: float = 30.0
     first_look_s: float = 0.2
     longest_look_s: float = 5.0
 
@@ -240,12 +243,21 @@ class AppClient:
             return bool(suffix) and app is not None and _suffix(app) == suffix
 
         self._finish(self._send(begin, is_there))
-        changed = self.wait_idle()
+        changed = self._seen(body)
         if changed is None or word(properties(changed).get("provisioningState")) in ("failed", "canceled"):
             what = f"Container Apps did not make a change of the app {self.name}, and do not say why."
             fix = "Apply again; the activity log of the app in the portal says more."
             raise RemoteRequestError(Problem(code="X279", what=what, fix=fix))
         return changed
+
+    def _seen(self, body: Wire) -> Wire | None:
+        """The app once reads show what was sent, which may lag behind; what they show where that does not come."""
+        app = None
+        for _ in self.patience.looks(self.patience.reads_s):
+            app = self.wait_idle()
+            if app is not None and _shows(app, body):
+                break
+        return app
 
     def _send(
         self, send: Callable[[], _Result], is_there: Callable[[Wire | None], bool] = lambda _: False
@@ -271,12 +283,14 @@ class AppClient:
             except HttpResponseError as error:
                 if is_accepted(error):
                     return None
-                if not _is_under_way(error) or number + 1 == _MOST_SENDINGS:
+                if not _passes(error) or number + 1 == _MOST_SENDINGS:
                     raise
+                if error.status_code == _THROTTLED:
+                    time.sleep(_THROTTLED_PAUSE_S * 2**number)
         return None  # not reached: the last turn returns or raises
 
     def _finish(self, poller: LROPoller[Any] | None) -> None:
-        """Wait for the end of an operation.
+        """Wait for the end of an operation, or until sight of it is lost: whoever looks at the app then sees more.
 
         Raises:
             HttpResponseError: It failed.
@@ -284,10 +298,15 @@ class AppClient:
         """
         if poller is None:
             return
-        poller.wait(self.patience.operation_s)
-        if not poller.done():
-            raise self._too_long()
-        poller.result()
+        try:
+            poller.wait(self.patience.operation_s)
+            if not poller.done():
+                raise self._too_long()
+            poller.result()
+        except HttpResponseError as error:
+            # Its address is not known yet, or reads of the app lag behind.
+            if error.status_code != _NOT_FOUND:
+                raise
 
     def _too_long(self, word_for: str = _CHANGING) -> RemoteTimeoutError:
         minutes = self.patience.operation_s / 60
@@ -299,6 +318,25 @@ class AppClient:
                 fix="Apply again later: what is done is found, and the rest is made.",
             )
         )
+
+
+def _shows(app: Wire, body: Wire) -> bool:
+    """Whether an app shows the revision and the traffic that were sent."""
+    suffix, traffic = _suffix(body), (ingress(body).get("traffic") or ())
+    is_made = not suffix or _suffix(app) == suffix
+    return is_made and set(_weights(traffic)) <= set(_weights(ingress(app).get("traffic") or ()))
+
+
+def _weights(traffic: Iterable[Wire]) -> Iterator[tuple[str, int, str]]:
+    """Who has which share and label; "the latest" may be shown by its name."""
+    for item in traffic:
+        name, percent, label = (
+            item.get("revisionName") or "",
+            item.get("weight") or 0,
+            item.get("label") or "",
+        )
+        if name and (percent or label):
+            yield str(name).lower(), int(percent), str(label)
 
 
 def _suffix(app: Wire) -> str:
@@ -321,6 +359,11 @@ def _is_under_way(error: HttpResponseError) -> bool:
     return error.status_code == 409 and (not code or any(part in code for part in _UNDER_WAY))
 
 
+def _passes(error: HttpResponseError) -> bool:
+    """Whether a refusal passes by itself."""
+    return error.status_code == _THROTTLED or _is_under_way(error)
+
+
 def asked_again(ask: Callable[[], _Result], patience: Patience) -> _Result:
     """Ask with POST, which the package does not do again by itself when the connection breaks.
 
@@ -340,6 +383,6 @@ def asked_again(ask: Callable[[], _Result], patience: Patience) -> _Result:
             if n_lost == _MOST_SENDINGS or passed_s >= _BUSY_S:
                 raise
         except HttpResponseError as error:
-            if not _is_under_way(error) or passed_s >= _BUSY_S:
+            if not _passes(error) or passed_s >= _BUSY_S:
                 raise
     raise AssertionError  # the last look returns or raises

@@ -43,6 +43,7 @@ _N_LOG_LINES = 20
 _LOG_TIMEOUT_S = 30.0
 _NOT_FOUND = 404
 _BUSY = (429, 503)
+_BAD = {"stopped": "somebody has stopped it", "failed": "it does not answer its probes"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,11 +144,10 @@ class Revisions:
                 return
             if revision is not None and is_final_failure(revision):
                 raise self._failure(name, deployment, revision, "it has failed")
-            if state == "stopped":
-                raise self._failure(name, deployment, revision, "somebody has stopped it")
-            bad_since = (bad_since or time.monotonic()) if state == "failed" else None
+            # Also one that was just started again may be called stopped: reads may lag behind.
+            bad_since = (bad_since or time.monotonic()) if state in _BAD else None
             if bad_since is not None and time.monotonic() - bad_since >= patience.unhealthy_s:
-                raise self._failure(name, deployment, revision, "it does not answer its probes")
+                raise self._failure(name, deployment, revision, _BAD[state])
         raise self._failure(name, deployment, revision, "it still starts")
 
     def _failure(

@@ -53,6 +53,20 @@ _ATTEMPT_LENGTH = 4
 _STARTUP_TRIES = 10
 _CLIENT_ID = "AZURE_CLIENT_ID"
 _NO_LETTERS = re.compile(r"[^a-z0-9]+")
+_SENDABLE: Mapping[str, frozenset[str]] = {
+    part: frozenset(names.split())
+    for part, names in {
+        "ingress": "additionalPortMappings allowInsecure clientCertificateMode corsPolicy customDomains exposedPort "
+        "external ipSecurityRestrictions stickySessions targetPort targetPortHttpScheme traffic transport",
+        "customDomains": "name bindingType certificateId",
+        "template": "revisionSuffix containers initContainers scale volumes serviceBinds terminationGracePeriodSeconds",
+        "containers": "name image command args env resources probes volumeMounts",
+        "resources": "cpu memory gpu",
+        "env": "name value secretRef",
+        "registries": "server username passwordSecretRef identity",
+    }.items()
+}
+"""What of a part may be sent; the rest of what Azure answers is for it to say, as the disk of a container."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,10 +177,8 @@ def remake_template(template: Wire, wish: RevisionWish, suffix: str) -> Wire:
     if wish.client_id:
         variables = [item for item in variables if item.get("name") != _CLIENT_ID]
         variables.append({"name": _CLIENT_ID, "value": wish.client_id})
-    container["env"] = [
-        {key: value for key, value in item.items() if value is not None} for item in variables
-    ]
-    remade: Wire = _without_nulls({**made, "revisionSuffix": suffix, "scale": scale_rules(wish.deployment)})
+    container["env"] = variables
+    remade: Wire = _sendable({**made, "revisionSuffix": suffix, "scale": scale_rules(wish.deployment)})
     return remade
 
 
@@ -176,11 +188,14 @@ def _is_own_access(variable: Wire) -> bool:
     return is_own_key or variable.get("name") == OPEN_VARIABLE
 
 
-def _without_nulls(value: Any) -> Any:
-    """What was read, as it can be sent: Azure answers null for what it was not told."""
-    if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
-    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+def _sendable(value: Any, inside: str = "template") -> Any:
+    """What was read, as it can be sent: without null for what Azure was not told, and without what only Azure says."""
+    if isinstance(value, list):
+        return [_sendable(item, inside) for item in value]
+    if not isinstance(value, dict):
+        return value
+    names = _SENDABLE.get(inside, value)
+    return {key: _sendable(item, key) for key, item in value.items() if item is not None and key in names}
 
 
 def _resources(deployment: Deployment) -> Wire:
@@ -363,7 +378,7 @@ def merged_registries(existing: Sequence[Wire], server: str, identities: Sequenc
     """The registries of an app, with the one that images come from."""
     own = {"server": server, "identity": identities[0] if identities else "system"}
     others = [dict(item) for item in existing if str(item.get("server", "")).lower() != server.lower()]
-    return [*({key: value for key, value in item.items() if value is not None} for item in others), own]
+    return [*_sendable(others, "registries"), own]
 
 
 def make_tags(endpoint: Endpoint, existing: Mapping[str, str]) -> dict[str, str]:
@@ -382,11 +397,7 @@ def make_ingress(existing: Wire, *, is_public: bool, traffic: Sequence[Wire]) ->
 
     Sessions that stick to a copy go, because Container Apps have them for apps with one revision only.
     """
-    kept = {
-        key: value
-        for key, value in existing.items()
-        if value is not None and key not in ("fqdn", "stickySessions")
-    }
+    kept = _sendable(existing, "ingress")
     if existing.get("stickySessions"):
         kept["stickySessions"] = {"affinity": "none"}
     base = {"transport": "auto", "allowInsecure": False, **kept}

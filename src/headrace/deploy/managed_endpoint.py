@@ -6,10 +6,10 @@ Requests to the flow never go through that package, which remembers the deployme
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 from functools import partial
-from typing import Any
+from typing import TypeVar
 
 from azure.ai.ml import MLClient
 from azure.ai.ml.entities import OnlineEndpoint
@@ -44,6 +44,8 @@ from headrace.domain.remote import PIN, SCORING_SCOPE
 from headrace.errors import DefinitionError, Problem, UsageError
 from headrace.providers.azure_credential import AzureCredential
 from headrace.providers.loading import load_by_name
+
+_Result = TypeVar("_Result")
 
 _LOOK_EVERY_S = 5
 """How often the package looks at an operation on an endpoint where the service does not say; 30 unless it is told."""
@@ -122,19 +124,24 @@ class ManagedEndpoint:
         clients = self._clients()
         if endpoint_settings(current)["authentication"] == "entra":
             return str(clients.credential.get_token(SCORING_SCOPE).token)
-        found: list[Any] = []
-        Waiting(self._setup.tell).past_hindrances(
-            lambda: found.append(clients.ml.online_endpoints.get_keys(clients.name)),
-            "the key of the endpoint",
-            passing=(409, 429),  # nothing is changed, so busy passes as well
+        found = self._ask(
+            lambda: clients.ml.online_endpoints.get_keys(clients.name), "the key of the endpoint"
         )
-        return str(getattr(found[0], "primary_key", None) or getattr(found[0], "access_token", ""))
+        return str(getattr(found, "primary_key", None) or getattr(found, "access_token", ""))
+
+    def _ask(self, ask: Callable[[], _Result], what: str) -> _Result:
+        """What is told on POST, which the package does not send again; nothing is changed, so busy passes as well."""
+        found: list[_Result] = []
+        waiting = Waiting(self._setup.tell)
+        waiting.past_hindrances(lambda: found.append(ask()), what, passing=(409, 429))
+        return found[0]
 
     def read_logs(self, deployment: str, n_lines: int) -> Iterator[str]:
         """The last lines that the server of a deployment has written."""
         with self._failures():
             try:
-                lines = self._clients().read_logs(deployment, n_lines)
+                read = partial(self._clients().read_logs, deployment, n_lines)
+                lines = self._ask(read, f"the log of {deployment}")
             except ResourceNotFoundError as error:
                 raise self._missing(deployment) from error
         yield from lines

@@ -207,9 +207,14 @@ def is_sent_already(current: OnlineEndpoint, made: ManagedOnlineEndpoint) -> boo
         and _comparable(current) == _comparable(made)
         and _own_properties(current) == (made.properties or {})
         and (current.tags or {}) == made.tags
-        and positive(current.traffic) == positive(made.traffic)
-        and positive(current.mirror_traffic) == positive(made.mirror_traffic)
+        and has_same_traffic(current, made)
     )
+
+
+def has_same_traffic(current: OnlineEndpoint, made: ManagedOnlineEndpoint) -> bool:
+    """Whether an endpoint shares requests, and copies of them, as ``made`` would let it."""
+    mirror, wanted = positive(current.mirror_traffic), positive(made.mirror_traffic)
+    return positive(current.traffic) == positive(made.traffic) and mirror == wanted
 
 
 def model_version(digest: str, attempt: int) -> str:

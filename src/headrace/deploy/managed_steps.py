@@ -22,6 +22,7 @@ from headrace.deploy.managed_parts import (
     FAILED,
     SUCCEEDED,
     has_same_identities,
+    has_same_traffic,
     is_sent_already,
     make_deployment,
     make_endpoint,
@@ -237,7 +238,12 @@ class ManagedSteps:
             made = make(there)
             return there is not None and is_sent_already(there, made)
 
+        def is_shown() -> bool:
+            there = self._clients.find_endpoint()
+            return there is not None and has_same_traffic(there, made)
+
         self._see_through(begin, settle, what, self._waits.endpoint)
+        self._waiting.until_shown(is_shown)
 
     def _see_through(
         self,
@@ -383,6 +389,9 @@ class ManagedSteps:
             f"Deployment {name}",
             self._waits.deployment,
             span,
+        )
+        self._waiting.until_shown(
+            lambda: any(is_made(item) for item in self._clients.list_deployments() if item.name == name)
         )
 
     def _has_requests(self, name: str) -> bool:

@@ -22,6 +22,7 @@ _MOST_THROTTLED = 8
 _LONGEST_THROTTLED_S = 60.0
 _MOST_LOST = 3
 _LOST_PAUSE_S = 0.5
+_READS_S = 30.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 10.0
 
 
@@ -108,6 +109,19 @@ class Waiting:
                 is_told, told = True, now
                 self._tell(f"{what}: {state}, {round(now - begun)} s")
             self._sleep(min(pause_s, max(0.0, limit_s - (now - begun))))
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    def until_shown(self, is_shown: Callable[[], bool], limit_s: float = _READS_S) -> None:
+        """Wait until reads show what was written, which may lag behind; within limits, for they may never show it.
+
+        Args:
+            is_shown: Reads, and says whether it does.
+            limit_s: How long that may take.
+        """
+        begun = self._clock()
+        pause_s = _FIRST_PAUSE_S
+        while not is_shown() and self._clock() - begun < limit_s:
+            self._sleep(pause_s)
             pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
     def past_hindrances(

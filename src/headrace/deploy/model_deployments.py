@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
 from typing import Any
@@ -41,6 +41,8 @@ KINDS = ("OpenAI", "AIServices")
 """Kinds of accounts that models are deployed in."""
 
 _LOOK_S = 1.0
+_READS_S = 30.0
+_NOT_FOUND = 404
 _TRIES = 3
 _BUSY = ("accepted", "creating", "deleting", "moving", "updating")
 _TELL_EVERY_S = 30.0
@@ -177,7 +179,15 @@ class ModelDeployments:
                         raise
                     continue
                 break
-            return _deployment(self._finish(poller, what))
+            made = self._finish(poller, what)
+
+            def is_made(found: ModelDeployment | None) -> bool:
+                return is_as_wished(found, wished)
+
+            shown = self._shown(account, wished.name, is_made)
+            if shown is None and made is None:
+                raise _too_long(what, _READS_S)
+            return shown or _deployment(made)
 
     def delete(self, account: ModelAccount, name: str) -> None:
         """Delete a deployment; one that is not there is deleted.
@@ -192,6 +202,7 @@ class ModelDeployments:
             except ResourceNotFoundError:
                 return
             self._finish(poller, f"the deployment {name}")
+            self._shown(account, name, lambda found: found is None)
 
     def close(self) -> None:
         """Give back connections."""
@@ -208,6 +219,17 @@ class ModelDeployments:
             time.sleep(_LOOK_S)
         return found
 
+    def _shown(
+        self, account: ModelAccount, name: str, is_it: Callable[[ModelDeployment | None], bool]
+    ) -> ModelDeployment | None:
+        """The deployment once reads show what was done, which may lag behind; ``None`` where that does not come."""
+        begun = time.monotonic()
+        while not is_it(found := self._until_quiet(account, name)):
+            if time.monotonic() - begun >= _READS_S:
+                return None
+            time.sleep(_LOOK_S)
+        return found
+
     def _find(self, account: ModelAccount, name: str) -> ModelDeployment | None:
         try:
             return _deployment(self._client.deployments.get(account.group, account.name, name))
@@ -215,16 +237,22 @@ class ModelDeployments:
             return None
 
     def _finish(self, poller: LROPoller[Any], what: str) -> Any:
+        """The result of an operation; ``None`` where its address is not known yet, or reads lag behind."""
         begun = told = time.monotonic()
-        while not poller.done():
-            now = time.monotonic()
-            if now - begun >= self._limit_s:
-                raise _too_long(what, self._limit_s)
-            if now - told >= _TELL_EVERY_S:
-                told = now
-                self._tell(f"{what}: {round(now - begun)} s")
-            poller.wait(_LOOK_S)
-        return poller.result()
+        try:
+            while not poller.done():
+                now = time.monotonic()
+                if now - begun >= self._limit_s:
+                    raise _too_long(what, self._limit_s)
+                if now - told >= _TELL_EVERY_S:
+                    told = now
+                    self._tell(f"{what}: {round(now - begun)} s")
+                poller.wait(_LOOK_S)
+            return poller.result()
+        except HttpResponseError as error:
+            if error.status_code != _NOT_FOUND:
+                raise
+            return None
 
     @contextmanager
     def _failures(self, what: str, wished: ModelDeployment | None = None) -> Iterator[None]:

@@ -242,8 +242,11 @@ def _changes(
 
 
 def is_as_wished(found: ModelDeployment | None, wished: ModelDeployment) -> bool:
-    """Whether a deployment is there, done, and all that was wished for."""
-    return found is not None and not _changes(replace(found, name=wished.name), wished)
+    """Whether a deployment is there, done, and all that was wished for; the rest is what Azure chose."""
+    if found is None:
+        return False
+    chosen = {key: getattr(found, key) for key in _COMPARED if not getattr(wished, key)}
+    return not _changes(found, replace(wished, **chosen))
 
 
 def _warn(after: ModelDeployment, offer: OfferedModel, sku: OfferedSku, today: date) -> Iterator[Problem]:

@@ -39,6 +39,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -84,6 +85,9 @@ TENANT = "5f0a7c1e-2d1b-5c0e-9a77-6d3c8b2f4e10"
 """Always the same, since some clients remember the tenant of a host as long as they live."""
 
 HostFunction = Callable[[Request], Response]
+
+Manner = Callable[[Request, HostFunction], Response]
+"""A way of answering that Azure may have as well: gets a request and what answers it, and answers itself."""
 
 
 class _Environment(Protocol):
@@ -134,6 +138,7 @@ class StandIn:
         prices: Retail prices.
         unanswered: Method and path, or host, of what nobody here answers.
         rewrite: Changes answers that are no faults before they are sent.
+        manners: How it answers, the outermost first; see ``manners.py``.
     """
 
     apps: container_apps.Apps
@@ -161,6 +166,7 @@ class StandIn:
         self.subscription = str(uuid.uuid4())
         self.directory = Directory(TENANT)
         self.rewrite: Callable[[Request, Response], Response] = lambda _, response: response
+        self.manners: list[Manner] = []
         self.client = self.directory.add(secret=uuid.uuid4().hex)
         self.access = Access(self.directory)
         self.faults = Faults()
@@ -241,12 +247,20 @@ class StandIn:
                 headers=fault.headers,
             )
         else:
-            response = self.rewrite(request, self._answer_well(request, fault))
+            response = self.rewrite(request, self._answer_mannerly(request, fault))
         if fault is not None and fault.drop == "after":
             self.recording.add(request, 0)
             raise Drop
         self.recording.add(request, response.status)
         return response
+
+    def _answer_mannerly(self, request: Request, fault: Fault | None) -> Response:
+        def answer(request: Request) -> Response:
+            return self._answer_well(request, fault)
+
+        for manner in reversed(self.manners):
+            answer = partial(manner, ask=answer)
+        return answer(request)
 
     def _answer_well(self, request: Request, fault: Fault | None) -> Response:
         try:

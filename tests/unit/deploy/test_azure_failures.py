@@ -80,10 +80,17 @@ def test_nothing_happens_to_what_goes_well(azure: StandIn, things: Things) -> No
         ({"status": 503, "times": None}, RemoteUnavailableError, "X215"),
         ({"status": 504, "times": None}, RemoteTimeoutError, "X213"),
         (
-            {"status": 409, "code": "ScopeLocked", "message": "The scope is locked."},
-            RemoteRequestError,
-            "X210",
+            {"status": 409, "code": "ScopeLocked", "message": "Please remove the lock and try again."},
+            AccessDeniedError,
+            "X220",
         ),
+        ({"status": 403, "code": "RequestDisallowedByPolicy"}, AccessDeniedError, "X220"),
+        ({"status": 409, "code": "ReadOnlyDisabledSubscription"}, AccessDeniedError, "X220"),
+        ({"status": 409, "code": "SkuNotAvailable"}, RemoteRequestError, "X206"),
+        ({"fail_operation": "AllocationFailed"}, RemoteRequestError, "X206"),
+        ({"fail_operation": "OutOfCapacity"}, RemoteRequestError, "X206"),
+        ({"status": 400, "code": "ManagedEnvironmentCoreQuotaExceeded"}, RemoteRequestError, "X206"),
+        ({"status": 409, "code": "OperationPreempted"}, RemoteRequestError, "X205"),
         ({"status": 409, "code": "Other", "message": "It is being changed."}, RemoteRequestError, "X205"),
         ({"status": 401, "code": "ExpiredAuthenticationToken"}, AccessDeniedError, "X201"),
         (
@@ -128,6 +135,28 @@ def test_a_workspace_is_not_missed_where_something_in_it_is(
     problem = problem_of(fail(things, azure, status=404, code="ResourceNotFound", message=message))
     assert (problem.code, problem.what.startswith(said)) == ("X204", True)
     assert pointer in (problem.pointer, ())
+
+
+@pytest.mark.parametrize(
+    ("code", "what", "fix", "pointer"),
+    [
+        ("RequestDisallowedByPolicy", "A policy", "exempt the resource group", ("name",)),
+        ("ScopeLocked", "A lock", "az lock list", ("azure", "resource_group")),
+        ("ReadOnlyDisabledSubscription", "is disabled", "Have it enabled", ("azure", "subscription")),
+    ],
+)
+def test_what_nobody_may_do_is_not_called_a_missing_role(
+    azure: StandIn, things: Things, code: str, what: str, fix: str, pointer: tuple[str, ...]
+) -> None:
+    azure.faults.add(path="things/blue$", method="PUT", status=403, code=code, message="It is so.")
+    wished, _ = endpoint()
+    with pytest.raises(AccessDeniedError) as raised, azure_failures("endpoint", wished):
+        things.put("blue").result()
+    problem = problem_of(raised.value)
+    assert problem.code == "X220"
+    assert what in problem.what
+    assert fix in (problem.fix or "")
+    assert problem.pointer == pointer
 
 
 @pytest.mark.parametrize("is_location", [False, True])

@@ -232,7 +232,9 @@ def test_references_are_found_in_all_templates() -> None:
 
 def test_a_revision_is_made_again_with_another_scale_of_the_same_image() -> None:
     before = make_template(a_wish(), IMAGE, "one")
-    answered = {**before, "initContainers": None, "containers": [{**before["containers"][0], "args": None}]}
+    resources = {**before["containers"][0]["resources"], "ephemeralStorage": "2Gi"}
+    container = {**before["containers"][0], "args": None, "resources": resources, "later": 1}
+    answered = {**before, "initContainers": None, "containers": [container], "later": {"any": 1}}
     wish = a_wish(
         a_deployment(scale=Scale(minimum=2, maximum=3, cpu_percent=70)), authentication="none", client_id="c2"
     )
@@ -242,7 +244,9 @@ def test_a_revision_is_made_again_with_another_scale_of_the_same_image() -> None
         {"name": "cpu", "custom": {"type": "cpu", "metadata": {"type": "Utilization", "value": "70"}}}
     ]
     assert "initContainers" not in after
-    assert "args" not in after["containers"][0]
+    assert set(after["containers"][0]) == set(before["containers"][0])
+    assert after["containers"][0]["resources"] == before["containers"][0]["resources"]
+    assert "later" not in after
     found = variables(after)
     assert found["HEADRACE_SERVE_NO_AUTH"] == "true"
     assert "HEADRACE_SERVE_KEY" not in found

@@ -109,3 +109,12 @@ def test_a_change_is_not_made_again_where_it_conflicts() -> None:
     with pytest.raises(HttpResponseError):
         Waiting(lambda _: None, clock=clock, sleep=clock.sleep).past_hindrances(change, "blue")
     assert clock.slept == []
+
+
+def test_what_reads_never_show_is_not_waited_for_for_ever() -> None:
+    clock, shown = Clock(), iter((False, False, True))
+    waiting = Waiting(lambda _: None, clock=clock, sleep=clock.sleep)
+    waiting.until_shown(lambda: next(shown))
+    assert clock.slept == [0.25, 0.5]
+    waiting.until_shown(lambda: False, limit_s=20)
+    assert 20 <= clock.now < 35

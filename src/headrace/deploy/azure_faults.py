@@ -1,0 +1,106 @@
+"""What Azure said when something went wrong, and which kind of trouble that is, by its codes before its words. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_QUOTA_WORDS = re.compile(
+    r"not enough quota|exceed\w* (?:the |approved |your )*[\w ]*quota|quota limit|quota exceeded", re.I
+)
+_CAPACITY_WORDS = re.compile(r"lack of [\w ]*capacity|insufficient capacity|capacity is not available", re.I)
+_BUSY_WORDS = re.compile(r"in progress|another operation|is being|is busy|currently updating|try again", re.I)
+_QUOTA_CODES = re.compile(r"quota|^MaxNumberOf\w+Exceeded$", re.I)
+_NO_ROOM = (
+    "OutOfCapacity",
+    "AllocationFailed",
+    "ZonalAllocationFailed",
+    "OverconstrainedAllocationRequest",
+    "SkuNotAvailable",
+    "InsufficientCapacity",
+)
+_HELD = ("RequestDisallowedByPolicy", "ScopeLocked", "ReadOnlyDisabledSubscription", "SubscriptionDisabled")
+_BUSY = (
+    "OperationInProgress",
+    "AnotherOperationInProgress",
+    "ContainerAppOperationInProgress",
+    "OperationPreempted",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What Azure said.
+
+    Attributes:
+        status: HTTP status; 200 for an operation that failed, 0 where there was no answer.
+        codes: All codes in the answer, outermost first.
+        message: All its messages in one line.
+    """
+
+    status: int
+    codes: tuple[str, ...]
+    message: str
+
+    def has(self, *codes: str) -> bool:
+        """Whether one of the codes is among them, whatever the case."""
+        return any(code.lower() == known.lower() for code in self.codes for known in codes)
+
+
+def read_fault(error: Exception) -> Fault:
+    """What an error of a package of Azure holds."""
+    status = getattr(error, "status_code", None) or 0
+    codes: list[str] = []
+    messages: list[str] = []
+    _collect(getattr(error, "error", None), codes, messages)
+    said = str(getattr(error, "message", "") or error)
+    if not codes and (match := re.match(r"\((\w+)\) ", said)):
+        codes.append(match[1])
+    text = " ".join(dict.fromkeys(messages)) or re.sub(r"^\(\w+\) ", "", said)
+    return Fault(status=int(status), codes=tuple(codes), message=text)
+
+
+def _collect(said: object, codes: list[str], messages: list[str]) -> None:
+    """Codes and messages of an error and of what is inside it."""
+    code, message = getattr(said, "code", None), getattr(said, "message", None)
+    if isinstance(code, str) and code:
+        codes.append(code)
+    if isinstance(message, str) and message:
+        messages.append(message)
+    inner = getattr(said, "innererror", None)
+    if isinstance(inner, Mapping) and isinstance(inner.get("code"), str):
+        codes.append(inner["code"])
+    for detail in getattr(said, "details", None) or ():
+        _collect(detail, codes, messages)
+
+
+def is_quota(fault: Fault) -> bool:
+    """Whether what may be used is used up."""
+    is_named = any(_QUOTA_CODES.search(code) for code in fault.codes)
+    return is_named or _QUOTA_WORDS.search(fault.message) is not None
+
+
+def lacks_room(fault: Fault) -> bool:
+    """Whether the region has no machines left of what was asked for."""
+    return fault.has(*_NO_ROOM) or _CAPACITY_WORDS.search(fault.message) is not None
+
+
+def is_held(fault: Fault) -> bool:
+    """Whether nobody may do it here: a policy, a lock, or a subscription that is disabled."""
+    return fault.has(*_HELD)
+
+
+def is_busy(fault: Fault) -> bool:
+    """Whether something else is under way that passes."""
+    if fault.has(*_BUSY):
+        return True
+    if fault.status != 409 and not fault.has("Conflict"):
+        return False
+    # 409 is also said of names that are taken, and of what was deleted and is kept, which no waiting helps.
+    return not fault.codes or fault.has("Conflict") or _BUSY_WORDS.search(fault.message) is not None
+
+
+def is_denied(fault: Fault) -> bool:
+    """Whether whoever asked lacks a right."""
+    return fault.status == 403 or fault.has("AuthorizationFailed", "LinkedAuthorizationFailed", "Forbidden")

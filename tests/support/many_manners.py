@@ -1,0 +1,110 @@
+"""Ways in which Azure may answer, each with a name, and what a flow and a model go through with each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from tests.support.azure import StandIn, manners
+from tests.support.azure.stand_in import Manner
+from tests.support.served_places import Served
+
+_MODELS = "Microsoft.CognitiveServices/accounts/deployments"
+
+MANNERS: Mapping[str, Callable[[StandIn], Sequence[Manner]]] = {
+    "operations have a location only": lambda _: [manners.OnlyLocation()],
+    "changes are answered with 202": lambda _: [manners.accepted],
+    "operations have no address": lambda _: [manners.no_address],
+    "operations are at another host": lambda _: [manners.elsewhere],
+    "operations say come again at once": lambda _: [manners.retry_after("0")],
+    "operations do not say when to come again": lambda _: [manners.retry_after(None)],
+    "operations say a date": lambda _: [manners.retry_after("date")],
+    "operations say ten minutes": lambda _: [manners.retry_after("600")],
+    "operations are not known at first": lambda _: [manners.LateOperations()],
+    "operations are not known for long": lambda _: [manners.LateOperations(3)],
+    "states are in small letters": lambda _: [manners.spelled(str.lower)],
+    "states are in capitals": lambda _: [manners.spelled(str.upper)],
+    "states lag behind": lambda _: [manners.LaggingState()],
+    "states lag behind in another word": lambda _: [manners.LaggingState(2, "InProgress")],
+    "reads lag behind": lambda _: [manners.LaggingReads(1)],
+    "reads lag behind for long": lambda _: [manners.LaggingReads(3)],
+    "revisions lag behind": lambda _: [manners.LaggingRevisions()],
+    "pages are odd": lambda _: [manners.odd_pages],
+    "answers say more": lambda _: [manners.extra_fields],
+    "answers say less": lambda _: [manners.sparse],
+    "answers say null": lambda _: [manners.nulls],
+    "ids are spelled otherwise": lambda _: [manners.other_case],
+    "bodies are looked at": lambda _: [manners.strict_bodies, manners.extra_fields],
+    "traffic is looked at": lambda azure: [manners.ActiveWeights(azure)],
+    "tokens are challenged": lambda _: [manners.Challenges()],
+    "tokens last two seconds": lambda azure: setattr(azure.directory, "lifetime_s", 2) or [],  # type: ignore[func-returns-value]
+    "requests are throttled": lambda _: [manners.Throttling(4)],
+    "requests are throttled without a word": lambda _: [manners.Throttling(5, {})],
+    "addresses are not known at first": lambda _: [manners.SlowStart(404, 404)],
+    "servers start slowly": lambda _: [manners.SlowStart(503, 503, 502)],
+}
+"""What is tried one by one."""
+
+TOGETHER: Mapping[str, Callable[[StandIn], Sequence[Manner]]] = {
+    "strict": lambda azure: [
+        manners.Challenges(),
+        manners.strict_bodies,
+        manners.LaggingRevisions(),
+        manners.ActiveWeights(azure),
+        manners.elsewhere,
+        manners.odd_pages,
+        manners.extra_fields,
+    ],
+    "slow": lambda _: [
+        manners.Throttling(7, {}),
+        manners.SlowStart(404, 503),
+        manners.LaggingReads(3),
+        manners.OnlyLocation(),
+    ],
+    "terse": lambda _: [
+        manners.LateOperations(),
+        manners.accepted,
+        manners.retry_after("date"),
+        manners.spelled(str.upper),
+        manners.nulls,
+        manners.other_case,
+    ],
+}
+"""What is tried at once."""
+
+
+def flow_life(made: Served) -> None:
+    """A flow comes, is followed by two further versions, is taken back, and goes."""
+    made.run("plan", "--allow", "dirty")
+    made.apply()
+    made.apply()  # where reads lag behind, the first one may see that there is less than there is
+    assert "Nothing to do" in made.apply()
+    made.write(2)
+    made.apply()
+    state = made.state()
+    assert state["traffic"] == {"blue": 90, "green": 10}
+    assert {item["health"] for item in state["deployments"]} == {"healthy"}
+    made.run("invoke", "--deployment", "green", "--inputs", "text=yo")
+    assert "asked" in made.run("logs", "--deployment", "green")
+    made.run("traffic", "green=100", "--allow", "shift")
+    made.run("rollback", "--allow", "shift")
+    assert made.state()["traffic"] == {"blue": 90, "green": 10}
+    made.run("traffic", "green=100", "--allow", "shift")
+    made.write(3)
+    made.apply()
+    assert made.state()["traffic"] == {"blue": 10, "green": 90}
+    made.run("destroy", "--yes")
+    assert "Nothing to do" in made.run("destroy", "--yes")
+    assert not made.azure.unanswered
+
+
+def model_life(made: Served) -> None:
+    """A model comes, changes and goes."""
+    made.run("model", "chat", "--model", "gpt-4o-mini", "--capacity", "20")
+    for _ in range(3):  # lists may lag behind
+        made.run("models")
+    made.run("model", "chat", "--capacity", "30")
+    (kept,) = made.azure.resources.of_type(_MODELS)
+    assert (kept.rest["sku"]["capacity"], kept.provisioning_state) == (30, "Succeeded")
+    assert "chat" in made.run("models")
+    made.run("model", "chat", "--delete", "--yes")
+    assert not made.azure.resources.of_type(_MODELS)
