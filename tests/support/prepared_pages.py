@@ -348,7 +348,7 @@ def take_shares_from_the_test(place: Place) -> None:
     begin_the_test(place)
     text = "name: triage\ntarget: local\nflow: flows/triage\ntraffic: flows/triage/traffic.yaml\n"
     place.write({"deployment.yaml": text})
-    place.give("headrace deploy apply --allow in-place")
+    place.give("headrace deploy apply --allow in-place --allow shift")
 
 
 def ask_the_azure_service(place: Place) -> None:
