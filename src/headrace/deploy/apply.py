@@ -22,6 +22,9 @@ Moment: TypeAlias = Literal["begun", "done", "skipped", "failed"]
 _MOST_ROUNDS = 5
 """How often it is planned again after what was under way has ended."""
 
+_OF_TARGETS = "X"
+"""What codes of deploying begin with; whoever was asked and did not answer has others."""
+
 LOG_LINES = 20
 """How many lines of a deployment's log are shown with its failure."""
 
@@ -213,11 +216,14 @@ def _try_out(name: str, plan: DeployPlan, applying: Applying) -> None:
     """Ask a deployment for one answer.
 
     Raises:
-        RemoteError: X148, with what it said and the end of its log.
+        RemoteError: X148, with what it said and the end of its log; another one of the target's own where it was not
+            asked, because the target did not say where it answers, or with which key.
     """
     try:
         applying.ask(name, plan.endpoint)
     except RemoteError as error:
+        if error.problems[0].code.startswith(_OF_TARGETS):
+            raise
         raise _did_not_answer(name, plan, error, applying) from error
 
 

@@ -19,7 +19,14 @@ from headrace.deploy.memory import MemoryTarget, change_memory
 from headrace.deploy.plan import plan_deployment
 from headrace.deploy.safety import find_unsafe
 from headrace.domain.deployment import DeployPlan, Endpoint, EndpointState
-from headrace.errors import HeadraceError, Problem, RemoteError, RemoteRequestError, StateError
+from headrace.errors import (
+    AccessDeniedError,
+    HeadraceError,
+    Problem,
+    RemoteError,
+    RemoteRequestError,
+    StateError,
+)
 
 SECOND = an_endpoint(a_deployment(version=2))
 
@@ -97,6 +104,18 @@ def test_what_does_not_answer_its_sample_gets_no_requests(tmp_path: Path) -> Non
     assert problem.detail == ("P705: It answered 400.", "log: prepare", "log: create deployment")
     assert desk.target.read_state().traffic == {"blue": 100}
     assert desk.heard[-1].moment == "failed"
+
+
+def test_what_could_not_be_asked_is_not_said_to_have_failed_to_answer(tmp_path: Path) -> None:
+    a_place(tmp_path)
+    denied = AccessDeniedError(Problem(code="X203", what="No key.", fix="Give the role."))
+    desk = Desk(tmp_path, answer=denied)
+
+    with pytest.raises(AccessDeniedError) as caught:
+        desk.go()
+
+    assert caught.value is denied
+    assert desk.target.read_state().traffic == {"blue": 100}
 
 
 def test_what_has_requests_and_does_not_answer_is_said_to_have_them(tmp_path: Path) -> None:
