@@ -52,7 +52,7 @@ SHARES = (
     ("aca", {"green": 100}),
     ("aca", {"blue": 50, "green": 50}),
     ("aca", {"blue": 100}),
-    ("live", {"plain": 50, "with-examples": 50}),
+    ("live", {"plain": 95, "with-examples": 5}),
     ("live", {"plain": 95, "with-examples": 5}),
     ("live", {"with-examples": 100}),
     ("live", {"plain": 100}),
