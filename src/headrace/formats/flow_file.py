@@ -150,7 +150,10 @@ def _folder_problem(folder: Path, found: list[Path]) -> Problem:
         fix = "Keep one, or name the file that is meant."
         return Problem(code="F004", what=what, span=file_span(str(found[1])), fix=fix)
     inside = sorted({str(file.parent) for name in FLOW_FILE_NAMES for file in folder.glob(f"*/{name}")})
+    prompties = sorted(str(file) for file in folder.glob("*.prompty"))
     fix = "Name a folder with a flow."
-    if inside:
+    if prompties:
+        fix = f"A prompty is named by its file: {', '.join(prompties[:5])}."
+    elif inside:
         fix = f"Name one of the folders with a flow: {', '.join(inside[:5])}."
     return Problem(code="F004", what=f"{folder} holds neither flow.dag.yaml nor flow.flex.yaml.", fix=fix)

@@ -189,6 +189,13 @@ def test_no_flow_or_two(tmp_path: Path) -> None:
         find_flow_file(tmp_path)
 
 
+def test_a_folder_with_a_prompty_is_told_apart_from_one_without_a_flow(tmp_path: Path) -> None:
+    file = write(tmp_path, "", "sort.prompty")
+    with pytest.raises(DefinitionError) as none:
+        find_flow_file(tmp_path)
+    assert none.value.problems[0].fix == f"A prompty is named by its file: {file}."
+
+
 def test_missing_path_and_wrong_suffix(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError, match="F001"):
         find_flow_file(tmp_path / "nope")
