@@ -15,6 +15,12 @@ gc.set_threshold(50_000, 20, 50)
 os.environ["XDG_STATE_HOME"] = os.devnull
 
 
+def pytest_collection_finish() -> None:
+    """Look for no garbage in what is loaded before the first test: servers in this process look through everything."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _proxies_of_its_own() -> None:
     """Let each test ask through the proxies that it has set: urllib keeps those of its first request for ever."""

@@ -6,7 +6,6 @@ compares the one-line helps with those of the commands.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -299,14 +298,7 @@ _FIRST_STEPS = """\
 
 def load_command(place: Place) -> click.Command:
     """Import the module of a command and return the command."""
-    is_collecting = gc.isenabled()
-    gc.disable()  # what is imported stays: looking for garbage in it takes a tenth of the time
-    try:
-        module = import_module(place.module)
-    finally:
-        if is_collecting:
-            gc.enable()
-    return cast("click.Command", getattr(module, COMMAND_ATTRIBUTE))
+    return cast("click.Command", getattr(import_module(place.module), COMMAND_ATTRIBUTE))
 
 
 class Group(click.Group):

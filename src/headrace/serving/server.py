@@ -115,7 +115,7 @@ def _rare_collections() -> Generator[None]:
     What was loaded before stays, and need not be looked through again and again; and the objects of dozens of requests
     under way make the collector begin every few requests, although almost all of them go without it.
     """
-    before = gc.get_threshold()
+    before, is_frozen = gc.get_threshold(), gc.get_freeze_count() > 0
     gc.collect()
     gc.freeze()
     if before[0]:  # 0 is for a process that looks for none
@@ -124,7 +124,8 @@ def _rare_collections() -> Generator[None]:
         yield
     finally:
         gc.set_threshold(*before)
-        gc.unfreeze()
+        if not is_frozen:  # what others have left alone stays so
+            gc.unfreeze()
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -155,7 +155,7 @@ def _text(content: Any) -> str:
 
 def load_case(path: Path) -> Case:
     """Read one case file."""
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    data = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
     return Case(
         section=path.parent.name,
         name=path.stem,

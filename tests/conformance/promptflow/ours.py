@@ -85,7 +85,7 @@ def _run_step(step: Step, project: Path, variables: Mapping[str, str], url: str)
         with _typed(step.says) as printed:
             code = run_command_line([filled(word, url) for word in step.words], session)
         # Generators that a tool left open end here, not in another test.
-        gc.collect()
+        gc.collect(1)  # of what is young: all that thousands of tests keep is looked through in seconds
     result: dict[str, Any] = {
         "succeeded": code == 0,
         "problems": [problem.code for problem in session.problems] + _written_codes(session.written),

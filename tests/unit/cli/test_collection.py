@@ -11,12 +11,12 @@ from headrace.cli.collection import pause_collection, resume_collection
 @pytest.fixture
 def _collection_as_it_was() -> Iterator[None]:
     yield
-    gc.unfreeze()
     gc.enable()
 
 
 @pytest.mark.usefixtures("_collection_as_it_was")
 def test_what_was_paused_is_resumed_and_what_is_there_is_left_alone() -> None:
+    gc.unfreeze()
     pause_collection()
     assert not gc.isenabled()
     resume_collection()

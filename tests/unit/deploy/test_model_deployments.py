@@ -42,7 +42,7 @@ def azure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
         warnings.simplefilter(
             "ignore", ResourceWarning
         )  # of a PUT that is sent again, azure-core drops the first answer
-        gc.collect()
+        gc.collect(1)
 
 
 def place(azure: StandIn, **more: str) -> ModelPlace:

@@ -108,7 +108,7 @@ def test_secret_variables_that_are_not_set_are_named_once(tmp_path: Path) -> Non
     file = tmp_path / "deployment.yaml"
     text = "name: triage\ntarget: local\nflow: triage@3\nenvironment: {A: {env: MINE}, B: {env: YOURS}}\narms: [one, two]\n"
     file.write_text(text, encoding="utf-8")
-    (problem,) = unset_variables(read_deployment(file, None, {}), {"MINE": ""})
+    (problem,) = unset_variables(read_deployment(file, None, {}).deployments, {"MINE": ""})
     assert (problem.code, problem.what) == ("X101", "The variable YOURS, which B is taken from, is not set.")
     assert problem.span is not None
     assert (problem.span.line, problem.span.column) == (4, 34)
