@@ -90,7 +90,8 @@ def test_what_died_is_failed_with_its_last_words_and_applying_again_starts_it(
     kill(front_of(file))
     plan = plan_deployment(endpoint, target.read_state(), runtime="1", traits=target.traits)
     assert [(item.action, item.deployment) for item in plan.changes] == [
-        ("update endpoint", ""), ("prepare", "blue"), ("update deployment", "blue"), ("smoke test", "blue"),
+        ("update endpoint", ""), ("note", ""), ("prepare", "blue"), ("update deployment", "blue"), ("smoke test", "blue"),
+        ("note", ""),
     ]  # fmt: skip
     assert "nothing answers" in plan.changes[0].what
     for change in plan.changes:

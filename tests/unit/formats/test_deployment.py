@@ -397,13 +397,16 @@ def change(said: Any, data: st.DataObject) -> None:
 
 def test_the_sample_is_read_here_and_with_its_overlay_for_azure() -> None:
     folder = Path(__file__).parents[3] / "flows" / "triage"
-    names = ("AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP", "AZUREML_WORKSPACE")
+    names = ("AZURE_SUBSCRIPTION_ID", "AZURE_RESOURCE_GROUP", "AZUREML_WORKSPACE", "AZURE_FLOW_IDENTITY")
+    identity = (
+        "/subscriptions/s/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/x"
+    )
     here, there = (
         read_deployment(folder, None, {}),
-        read_deployment(folder, "azure", dict.fromkeys(names, "x")),
+        read_deployment(folder, "azure", {**dict.fromkeys(names, "x"), "AZURE_FLOW_IDENTITY": identity}),
     )
     assert (here.target, there.target, here.name) == ("local", "azureml", there.name)
     assert there.deployments[0].size == Size(instance_type="Standard_DS3_v2")
     with pytest.raises(DefinitionError) as unset:
         read_deployment(folder, "azure", {})
-    assert [problem.code for problem in unset.value.problems] == ["X101"] * 3
+    assert [problem.code for problem in unset.value.problems] == ["X101"] * len(names)
