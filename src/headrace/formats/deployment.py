@@ -61,7 +61,7 @@ from headrace.formats.deployment_parts import (
     read_count,
     read_percent,
 )
-from headrace.formats.deployment_settings import resolve_variables
+from headrace.formats.deployment_settings import UNSET, resolve_variables
 from headrace.formats.experiment_parts import refuse
 from headrace.formats.overlay import lay_over, overlay_file
 from headrace.formats.paths import exists, is_folder
@@ -238,7 +238,7 @@ def _read_identities(root: Block) -> tuple[str, ...]:
     for pointer, value in root.items("identities"):
         if isinstance(value, str) and _IDENTITY.fullmatch(value):
             found.append(value)
-        else:
+        elif value != UNSET:
             what = "This is no resource id of a user-assigned identity."
             fix = (
                 "Write /subscriptions/…/resourceGroups/…/providers/Microsoft.ManagedIdentity/userAssignedIdentities/…, "

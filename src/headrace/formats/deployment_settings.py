@@ -29,7 +29,7 @@ _VARIABLE = re.compile(VARIABLE)
 _ENV = re.compile(r"\$\{env:([A-Za-z_]\w*)\}")
 _KEPT = ("description", "$schema")
 _KEY_FIELD = "api_key"
-_UNSET = "unset"
+UNSET = "unset"
 """Stands for a variable that is not set, so that only that is said of it."""
 
 
@@ -69,7 +69,7 @@ def _resolve_text(text: str, pointer: Pointer, variables: Mapping[str, str], fin
         elif name not in variables:
             what = f"The variable {name} is not set."
             findings.add("X101", pointer, what, f"Set the environment variable {name}, or write the value.")
-    return _ENV.sub(lambda found: variables.get(found[1], _UNSET), text)
+    return _ENV.sub(lambda found: variables.get(found[1], UNSET), text)
 
 
 def _is_shown(pointer: Pointer) -> bool:
