@@ -80,8 +80,8 @@ FILES = {
     "flows/chat/flow.dag.yaml": CHAT,
     "flows/chat/count.py": COUNT,
     "flows/chat/say.py": SAY,
-    "flows/form/flow.dag.yaml": FORM,
-    "flows/form/see.py": SEE,
+    "flows/kinds/flow.dag.yaml": FORM,
+    "flows/kinds/see.py": SEE,
 }
 
 
@@ -209,7 +209,7 @@ def test_a_form_has_a_control_for_every_type(
     endpoint: Endpoint, open_page: Callable[..., Any], size: str, tmp_path: Path
 ) -> None:
     (tmp_path / "pixel.png").write_bytes(base64.b64decode(PIXEL))
-    driver = open_page(endpoint.port, "/form/", size, "dark")
+    driver = open_page(endpoint.port, "/kinds/", size, "dark")
     assert texts(driver, "form label") == ["text", "number", "is_it", "data", "picture"]
     controls = driver.find_elements("css selector", "form textarea, form input")
     assert [item.get_attribute("type") for item in controls] == [
@@ -250,7 +250,7 @@ def test_a_form_has_a_control_for_every_type(
 
 def test_the_root_names_the_flows(endpoint: Endpoint, open_page: Callable[..., Any]) -> None:
     driver = open_page(endpoint.port, "/")
-    assert texts(driver, "main a") == ["chat", "form"]
+    assert texts(driver, "main a") == ["chat", "kinds"]
     find(driver, "main a").click()
     assert find(driver, "h1").text == "chat"
 
