@@ -1,4 +1,4 @@
-"""Many lines through a flow: bounded concurrency, every result recorded as soon as it is there.
+"""Many lines through a flow: bounded concurrency, every result recorded within moments.
 
 Results are committed in groups: while one transaction is being written, and for a moment behind it, the next results
 gather, because each commit waits for the disk. A line counts as done, and its event is given out, only after its

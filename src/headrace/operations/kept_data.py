@@ -50,12 +50,14 @@ def keep_files(store: RunStore, path: Path, dataset: Dataset) -> bytes | KeptPie
         size = sum(file.stat().st_size for _, file in files)
         if not files or size > MOST_DATA_BYTES:
             return None
-        is_small = not files[0][0] and size <= SMALL_BYTES
-        small = whole.read_bytes() if is_small else b""
-        content, digest = _digests(files) if not is_small else ("", sha256(small).hexdigest())
+        if not files[0][0] and size <= SMALL_BYTES:
+            small = whole.read_bytes()
+            digest = sha256(small).hexdigest()
+            return small if chosen_digest(digest, choice) == dataset.digest else None
+        content, digest = _digests(files)
         if chosen_digest(digest, choice) != dataset.digest:
             return None
-        return small if is_small else store.keep_pieces(content, _pieces(files))
+        return store.keep_pieces(content, _pieces(files))
     except (DefinitionError, OSError):  # gone or changed since it was read, of which the run will speak
         return None
 

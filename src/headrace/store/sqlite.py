@@ -194,7 +194,7 @@ class SqliteDatabase:
 
     def _use_log(self, connection: sqlite3.Connection) -> None:
         # Two processes that make the same file at once: for this statement alone SQLite does not wait by itself.
-        self._until_free(lambda: connection.execute("PRAGMA journal_mode = WAL"), pause_s=_RETRY_S)
+        self._until_free(lambda: connection.execute("PRAGMA journal_mode = WAL"))
 
     @contextmanager
     def _transaction(self, connection: sqlite3.Connection) -> Iterator[None]:
@@ -212,7 +212,7 @@ class SqliteDatabase:
                 connection.execute("ROLLBACK")
             raise
 
-    def _until_free(self, execute: Callable[[], object], *, pause_s: float = 0.0) -> None:
+    def _until_free(self, execute: Callable[[], object]) -> None:
         """Execute a statement again while another process has the file, for as long as that is waited for."""
         end = time.monotonic() + self._busy_timeout_ms / 1000
         while True:
@@ -222,7 +222,7 @@ class SqliteDatabase:
             except sqlite3.OperationalError as error:
                 if not error.sqlite_errorname.startswith("SQLITE_BUSY") or time.monotonic() > end:
                     raise
-            time.sleep(pause_s)
+            time.sleep(_RETRY_S)
 
     def _version(self, connection: sqlite3.Connection) -> int:
         """The schema version of the file: 0 for an empty file.
