@@ -24,8 +24,8 @@ def write_events(path: Path, note: Callable[[str], None]) -> Iterator[OnEvent]:
 
     A run does not end because its events cannot be written any more: ``note`` is told once.
 
-    A line holds ``event`` (``run_started``, ``line_finished``, ``run_stopping``, ``run_finished``, ``arm_dropped``),
-    ``time`` (UTC) and the fields of the event.
+    A line holds ``event`` (``run_started``, ``line_finished``, ``run_held_up``, ``run_stopping``, ``run_finished``,
+    ``arm_dropped``), ``time`` (UTC) and the fields of the event.
 
     Raises:
         UsageError: C507 when the file cannot be written.

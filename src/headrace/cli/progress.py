@@ -21,6 +21,7 @@ from headrace.engine.events import (
     OnEvent,
     RunEvent,
     RunFinished,
+    RunHeldUp,
     RunStarted,
     RunStopping,
 )
@@ -31,6 +32,9 @@ _SHORTEST_S = 0.2
 """A rate over less time than this says nothing."""
 _LINES_WORTH_REPORTING = 200
 """Runs with fewer lines are reported once, at their end."""
+_FIRST_PAUSE_S = 60.0
+_LONGEST_PAUSE_S = 900.0
+"""Between two lines that say that a run is held up."""
 
 
 @contextmanager
@@ -134,6 +138,8 @@ class _Names:
         elif isinstance(event, LineFinished):
             self.tallies[event.run].add(event)
             self.on_line(event, self.tallies[event.run])
+        elif isinstance(event, RunHeldUp):
+            self.on_hold(event, self.tallies[event.run])
         elif isinstance(event, RunStopping):
             self.session.note(
                 f"Stopping: lines in flight have {event.grace_s:g} s to end. Interrupt again to end them at once."
@@ -152,12 +158,26 @@ class _Names:
     def on_line(self, event: LineFinished, tally: Tally) -> None:
         """A line was recorded."""
 
+    def on_hold(self, event: RunHeldUp, tally: Tally) -> None:
+        """Nothing happens because requests wait for a quota."""
+
     def on_end(self, event: RunFinished, tally: Tally) -> None:
         """A run has ended."""
 
 
 class PlainProgress(_Names):
-    """Lines for a log: one at the end of every run, and one per quarter of a long one."""
+    """Lines for a log: one at the end of every run, one per quarter of a long one, and a few while it is held up.
+
+    Args:
+        session: For its streams.
+        clock: Seconds that only go forward.
+    """
+
+    def __init__(self, session: Session, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(session)
+        self._clock = clock
+        self._holds: dict[str, tuple[float, float]] = {}
+        """Of each run, when to say next that it is held up, and the pause after that."""
 
     def on_line(self, event: LineFinished, tally: Tally) -> None:
         """Say so at every quarter of a long run."""
@@ -170,6 +190,21 @@ class PlainProgress(_Names):
             self.session.note(
                 f"{tally.label}: {tally.n_done:,} of {plural(tally.n_lines, 'line')}{_failures(tally)}"
             )
+
+    def on_hold(self, event: RunHeldUp, tally: Tally) -> None:
+        """Say what the run waits for, ever more seldom."""
+        now = self._clock()
+        due_at, pause_s = self._holds.get(event.run, (now, _FIRST_PAUSE_S))
+        if now < due_at:
+            return
+        self._holds[event.run] = now + pause_s, min(2 * pause_s, _LONGEST_PAUSE_S)
+        verb = "waits" if event.n_waiting == 1 else "wait"
+        refused = f", which has refused {plural(event.refused, 'request')}" if event.refused else ""
+        whose = f"{event.model} at {event.service}" if event.model else event.service
+        self.session.note(
+            f"{tally.label}: {tally.n_done:,} of {plural(tally.n_lines, 'line')}{_failures(tally)}; "
+            f"{plural(event.n_waiting, 'request')} {verb} for the quota of {whose}{refused}"
+        )
 
     def on_end(self, event: RunFinished, tally: Tally) -> None:
         """Say how the run ended."""
@@ -202,6 +237,11 @@ class Bars(_Names):
     def on_line(self, event: LineFinished, tally: Tally) -> None:
         """Move the bar."""
         self.display.update(self.tasks[event.run], completed=tally.n_done, note=self._note(event.run, tally))
+
+    def on_hold(self, event: RunHeldUp, tally: Tally) -> None:
+        """Say behind the bar how many requests wait."""
+        tally.waiting = event.n_waiting
+        self.display.update(self.tasks[event.run], note=self._note(event.run, tally))
 
     def on_end(self, event: RunFinished, tally: Tally) -> None:
         """Leave the bar as it stands, and hide the oldest one when there are too many."""

@@ -25,7 +25,7 @@ class LineFinished:
 
     Attributes:
         n_cached: Nodes whose result was used again in place of a call.
-        n_waiting: Model requests of this process that wait for their turn under a quota.
+        n_waiting: Model requests that wait for their turn under a quota, in all processes of the run.
     """
 
     run: str
@@ -43,6 +43,26 @@ class RunStopping:
 
     run: str
     grace_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunHeldUp:
+    """No line of a run has ended for a while, because model requests wait for a quota; said again while that is so.
+
+    Attributes:
+        n_waiting: Model requests that wait for their turn.
+        service: Host of the service that most of them wait for.
+        model: Its model or deployment.
+        refused: How many requests this model has refused there so far, where most of them wait.
+        since_s: For how long no line has ended, seconds.
+    """
+
+    run: str
+    n_waiting: int
+    service: str
+    model: str
+    refused: int
+    since_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +92,7 @@ class ArmDropped:
     deficit: float
 
 
-RunEvent = RunStarted | LineFinished | RunStopping | RunFinished | ArmDropped
+RunEvent = RunStarted | LineFinished | RunHeldUp | RunStopping | RunFinished | ArmDropped
 OnEvent = Callable[[RunEvent], None]
 
 

@@ -15,6 +15,7 @@ from headrace.domain.cache import CacheChanges
 from headrace.domain.run import LineResult
 from headrace.engine.flights import Landing
 from headrace.errors import Problem
+from headrace.providers.quota import BudgetUse
 from headrace.source import Span
 
 _LENGTH_BYTES = 8
@@ -43,7 +44,13 @@ class WorkerRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerAlive:
-    """The worker's event loop turns; said now and then, because lines may wait for a quota beyond their limit."""
+    """The worker's event loop turns; said now and then, because lines may wait for a quota beyond their limit.
+
+    Attributes:
+        waiting: The budgets that its model requests wait for.
+    """
+
+    waiting: tuple[BudgetUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

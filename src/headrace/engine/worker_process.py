@@ -21,6 +21,7 @@ from headrace.engine.frames import (
     LineDone,
     LineWanted,
     Outbox,
+    WorkerAlive,
     WorkerReady,
     WorkerRefused,
     WorkerStuck,
@@ -28,6 +29,7 @@ from headrace.engine.frames import (
 )
 from headrace.engine.pool import WorkerLostError
 from headrace.engine.shards import PendingLine
+from headrace.engine.waiting import Waiting
 from headrace.errors import DefinitionError, Problem
 
 LATE_S = 3.0
@@ -66,8 +68,10 @@ class WorkerProcess:
         transport: asyncio.SubprocessTransport,
         command: WorkerCommand,
         flights: Flights | None,
+        waiting: Waiting | None,
     ) -> None:
         self.is_spent = False
+        self._waiting = waiting
         self._flights = flights
         self._process = process
         self._transport = transport
@@ -192,6 +196,8 @@ class WorkerProcess:
             case CallLanded() if self._flights is not None:
                 asker = Asker(worker=self, number=message.number)
                 self._flights.land(message.key, asker, message.landing)
+            case WorkerAlive() if self._waiting is not None:
+                self._waiting.note(self, message.waiting)
             case WorkerStuck():
                 self.is_spent = True
                 if not self._in_flight:
@@ -218,6 +224,8 @@ class WorkerProcess:
         self._looking.cancel()
         if self._flights is not None:
             self._flights.lose(self)
+        if self._waiting is not None:
+            self._waiting.note(self, ())
         self._transport.close()
         for task in (self._reading, self._listening):
             task.cancel()
@@ -242,7 +250,9 @@ class WorkerProcess:
         )
 
 
-async def open_worker_process(command: WorkerCommand, flights: Flights | None = None) -> WorkerProcess:
+async def open_worker_process(
+    command: WorkerCommand, flights: Flights | None = None, waiting: Waiting | None = None
+) -> WorkerProcess:
     """Start a process and wait until it has loaded the flow.
 
     It is the head of a process group of its own, so that Ctrl-C at the terminal is for the run alone, and so that what
@@ -251,6 +261,7 @@ async def open_worker_process(command: WorkerCommand, flights: Flights | None = 
     Args:
         command: How it is started.
         flights: The calls in flight in all workers of the run, where results of nodes are used again.
+        waiting: Is told which model requests wait for a quota there.
 
     Raises:
         DefinitionError: When the flow cannot be loaded there.
@@ -265,7 +276,8 @@ async def open_worker_process(command: WorkerCommand, flights: Flights | None = 
         env=command.environment,
         start_new_session=True,
     )
-    worker = WorkerProcess(asyncio.subprocess.Process(transport, protocol, loop), transport, command, flights)
+    process = asyncio.subprocess.Process(transport, protocol, loop)
+    worker = WorkerProcess(process, transport, command, flights, waiting)
     is_loaded = False
     try:
         await worker.load()

@@ -14,11 +14,12 @@ from headrace.domain.run import CANCELED, COMPLETED, FAILED, LineResult, Run, Ru
 from headrace.engine.aggregate import AggregationResult, run_aggregation
 from headrace.engine.batch import run_lines
 from headrace.engine.cache import NodeCache
-from headrace.engine.events import LineFinished, OnEvent, RunFinished, RunStarted, RunStopping
+from headrace.engine.events import LineFinished, OnEvent, RunFinished, RunHeldUp, RunStarted, RunStopping
 from headrace.engine.runtime import PreparedFlow
 from headrace.engine.shards import PendingLine
 from headrace.engine.spending import Spending
 from headrace.engine.stopping import Stop
+from headrace.engine.waiting import HeldUp, Waiting
 from headrace.errors import HeadraceError, Problem, StateError, UsageError
 from headrace.operations.cache_nodes import CachedNodes
 from headrace.operations.endpoint_versions import EndpointVersions
@@ -144,6 +145,7 @@ class _Execution:
         self._workspace = workspace
         self._work = work
         self._hear = hear
+        self._waiting = Waiting(workspace.quota.snapshot)
         self._versions = EndpointVersions(workspace, work.spec.name, work.loaded.flow)
         source = work.spec.source_run
         self._events = load_by_name(_EVENTS)(workspace, work.spec, source) if source is not None else None
@@ -174,7 +176,7 @@ class _Execution:
             self._workspace, work.loaded, max_threads=work.spread.max_concurrency, attributes=attributes
         )
         done = work.finished.numbers
-        with self._interrupts(), self._heartbeat():
+        with self._interrupts(), self._heartbeat(), self._waiting.watch(self._tell_held_up):
             async with session as flow:
                 flow.cache = self._open_cache(flow)
                 with self._kept_results(flow.cache):
@@ -203,7 +205,9 @@ class _Execution:
     def _open_runner(self, flow: PreparedFlow) -> AbstractAsyncContextManager[Running]:
         work = self._work
         cached = CacheAsked(run=work.spec.name, repeat=work.spec.repeat, nodes=tuple(work.cached.sources))
-        return open_runner(self._workspace, work.choice, work.loaded, flow, work.spread, cached)
+        return open_runner(
+            self._workspace, work.choice, work.loaded, flow, work.spread, cached, self._waiting
+        )
 
     def _open_cache(self, flow: PreparedFlow) -> NodeCache | None:
         fingerprinters = self._work.cached.fingerprinters
@@ -242,8 +246,19 @@ class _Execution:
         commit()
 
     def tell_line(self, result: LineResult) -> None:
-        n_waiting = sum(use.n_waiting for use in self._workspace.quota.snapshot())
-        self._hear(line_event(self._work.spec.name, result, n_waiting=n_waiting))
+        self._waiting.note_line()
+        self._hear(line_event(self._work.spec.name, result, n_waiting=self._waiting.count()))
+
+    def _tell_held_up(self, held: HeldUp) -> None:
+        event = RunHeldUp(
+            run=self._work.spec.name,
+            n_waiting=held.n_waiting,
+            service=held.most.service,
+            model=held.most.model,
+            refused=held.most.refused,
+            since_s=round(held.since_s, 1),
+        )
+        self._hear(event)
 
     @contextmanager
     def _interrupts(self) -> Iterator[None]:

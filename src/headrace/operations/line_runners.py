@@ -22,6 +22,7 @@ from headrace.engine.frames import LineDone, unpack_kept
 from headrace.engine.pool import Accept, WorkerPool
 from headrace.engine.runtime import PreparedFlow
 from headrace.engine.shards import PendingLine, ShardRunner
+from headrace.engine.waiting import Waiting
 from headrace.engine.worker_process import WorkerCommand, open_worker_process
 from headrace.errors import Problem, UsageError
 from headrace.operations.job_properties import (
@@ -191,6 +192,7 @@ async def open_runner(
     flow: PreparedFlow,
     spread: Spread,
     cached: CacheAsked,
+    waiting: Waiting,
 ) -> AsyncIterator[Running]:
     """Open what runs the lines.
 
@@ -221,7 +223,12 @@ async def open_runner(
     timeout_s = loaded.limits.line_timeout_s
     opening = (
         _open_processes(
-            replace(setup, flow=replace(choice, copy=loaded.folder)), spread, timeout_s, accept, flow.cache
+            replace(setup, flow=replace(choice, copy=loaded.folder)),
+            spread,
+            timeout_s,
+            accept,
+            flow.cache,
+            waiting,
         )
         if spread.on is None
         else _open_ray(spread.on, setup, spread, timeout_s, accept)
@@ -232,7 +239,12 @@ async def open_runner(
 
 @asynccontextmanager
 async def _open_processes(
-    setup: WorkerSetup, spread: Spread, line_timeout_s: float, accept: Accept, cache: NodeCache | None
+    setup: WorkerSetup,
+    spread: Spread,
+    line_timeout_s: float,
+    accept: Accept,
+    cache: NodeCache | None,
+    waiting: Waiting,
 ) -> AsyncIterator[Running]:
     """Processes of this machine; each is given line by line, so that work is spread as it is done."""
     started = WorkerCommand(
@@ -244,7 +256,7 @@ async def _open_processes(
     )
     flights = Flights(cache) if cache is not None else None
     pool = WorkerPool(
-        lambda: open_worker_process(started, flights),
+        lambda: open_worker_process(started, flights, waiting),
         n_workers=spread.workers,
         n_at_once=setup.n_at_once,
         accept=accept,

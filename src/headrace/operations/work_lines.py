@@ -34,6 +34,7 @@ from headrace.errors import HeadraceError
 from headrace.operations.line_worker import LineWorker, WorkerSetup, opened_flow, working
 from headrace.operations.prepare_flow import LoadedFlow
 from headrace.operations.workspace import Workspace
+from headrace.providers.quota import Quota
 
 _PR_SET_PDEATHSIG = 1
 _SIGKILL = 9
@@ -189,13 +190,14 @@ async def _work(setup: WorkerSetup, workspace: Workspace, loaded: LoadedFlow, pi
         incoming = _Incoming(pipe, lines.put_nowait, others.hear)
         outbox.send(pack(WorkerReady()))
         async with asyncio.TaskGroup() as group:
-            telling = group.create_task(_tell_life(outbox))
+            telling = group.create_task(_tell_life(outbox, workspace.quota))
             while (wanted := await lines.get()) is not None:
                 group.create_task(run(worker, wanted))
             telling.cancel()
 
 
-async def _tell_life(outbox: Outbox) -> None:
+async def _tell_life(outbox: Outbox, quota: Quota) -> None:
     while True:
         await asyncio.sleep(_SIGN_OF_LIFE_S)
-        outbox.send(pack(WorkerAlive()))
+        waiting = tuple(use for use in quota.snapshot() if use.n_waiting)
+        outbox.send(pack(WorkerAlive(waiting=waiting)))

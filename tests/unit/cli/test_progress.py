@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from headrace.cli.progress import Bars, Tally, label_run, show_count, show_progress
+from headrace.cli.progress import Bars, PlainProgress, Tally, label_run, show_count, show_progress
 from headrace.cli.session import Session
 from headrace.cli.terminal import Terminal
 from headrace.domain.run import COMPLETED, FAILED, Usage
-from headrace.engine.events import LineFinished, OnEvent, RunFinished, RunStarted
+from headrace.engine.events import LineFinished, OnEvent, RunFinished, RunHeldUp, RunStarted
 
 
 def a_run(on_event: OnEvent, name: str, n_lines: int, *, arm: str | None = None, failing: int = 0) -> None:
@@ -43,6 +43,32 @@ def test_a_long_run_reports_its_quarters(tmp_path: Path, capsys: pytest.CaptureF
         "long: 750 of 1,000 lines",
         "long: Completed, 1,000 lines",
     ]
+
+
+def held_up(run: str, n_waiting: int = 20, model: str = "gpt", refused: int = 0) -> RunHeldUp:
+    return RunHeldUp(run=run, n_waiting=n_waiting, service="host", model=model, refused=refused, since_s=10.0)
+
+
+def test_a_log_says_what_a_run_is_held_up_by_and_ever_more_seldom(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = 0.0
+    progress = PlainProgress(Session(tmp_path, {}), clock=lambda: now)
+    progress(RunStarted(run="r", arm="few_shot", n_lines=30))
+    said_at = []
+    for _ in range(720):  # two hours
+        progress(held_up("r", refused=int(now / 10)))
+        lines = capsys.readouterr().err.splitlines()
+        if lines:
+            said_at.append((now, *lines))
+        now += 10.0
+    begin = "few_shot: 0 of 30 lines; 20 requests wait for the quota of gpt at host"
+    assert said_at[:2] == [(0.0, begin), (60.0, f"{begin}, which has refused 6 requests")]
+    assert [at for at, _ in said_at] == [0, 60, 180, 420, 900, 1800, 2700, 3600, 4500, 5400, 6300]
+    progress(RunStarted(run="other", arm=None, n_lines=1))
+    progress(held_up("other", 1, "", 1))
+    told = "other: 0 of 1 line; 1 request waits for the quota of host, which has refused 1 request\n"
+    assert capsys.readouterr().err == told.replace("other", "few_shot, other", 1)
 
 
 def test_quiet_shows_nothing_but_learns_the_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
