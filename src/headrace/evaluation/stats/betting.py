@@ -19,7 +19,9 @@ BETS: Final = tuple(0.005 * 2.0**power for power in range(8))
 NO_BETS: Final = (0.0,) * len(BETS)
 
 _BOTH_SIDES: Final = (*BETS, *(-bet for bet in BETS))
-_MOST: Final = 1e300
+MOST: Final = 1e300
+"""What a bet may win at most; it gives away what it wins beyond that, so that it can lose again afterwards."""
+
 _PACE_OF_UNITS: Final = 500.0
 
 
@@ -104,7 +106,7 @@ class OneSidedBets:
         """Bet on one observation."""
         drawn = self._reserve.draw() / len(BETS)
         won = [(amount + drawn) * (1.0 + bet * x) for amount, bet in zip(self._won, BETS, strict=True)]
-        self._won = won
+        self._won = won if max(won) <= MOST else [min(amount, MOST) for amount in won]
         total = sum(won) + self._reserve.left
         if total > self._most:
             self._most = total
@@ -130,7 +132,8 @@ class TwoSidedBets:
 
     def add(self, x: float) -> None:
         """Bet on one observation, on either side."""
-        self._won = [amount * (1.0 + bet * x) for amount, bet in zip(self._won, _BOTH_SIDES, strict=True)]
+        won = [amount * (1.0 + bet * x) for amount, bet in zip(self._won, _BOTH_SIDES, strict=True)]
+        self._won = won if max(won) <= MOST else [min(amount, MOST) for amount in won]
 
     @property
     def e(self) -> float:
@@ -155,4 +158,4 @@ class TwoSidedBets:
 
 def bounded_log(amount: float) -> float:
     """Natural logarithm of what was won, where it is too much or too little for a float as well."""
-    return log(min(_MOST, max(1.0 / _MOST, amount)))
+    return log(min(MOST, max(1.0 / MOST, amount)))

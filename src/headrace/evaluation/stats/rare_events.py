@@ -10,7 +10,7 @@ from functools import lru_cache
 from math import cos, exp, fsum, log, pi
 from typing import Final
 
-from headrace.evaluation.stats.betting import Reserve, bounded_log
+from headrace.evaluation.stats.betting import MOST, Reserve, bounded_log
 
 N_NODES: Final = 64
 """Ratios of rates that are mixed; any choice of them is exact, and so many lose no power that could be seen."""
@@ -79,8 +79,9 @@ class RareEvents:
         else:
             self.other += 1
             factors = [(1.0 + accepted) / (1.0 + ratio * odds) for ratio in self._ratios]
+        # What is won beyond the limit is given away: the evidence only gets smaller by it, and no sum overflows.
         self._won = [
-            (won + drawn * amount) * factor
+            min((won + drawn * amount) * factor, MOST)
             for won, amount, factor in zip(self._won, self._amounts, factors, strict=True)
         ]
         self._most = max(self._most, fsum(self._won) + self._reserve.left)

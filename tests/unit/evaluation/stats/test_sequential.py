@@ -49,6 +49,26 @@ def test_bets_stay_finite_whatever_is_won_or_lost() -> None:
     assert lost.highest == 0.0
 
 
+def test_what_was_won_beyond_all_numbers_can_be_lost_again() -> None:
+    bets, one_sided = TwoSidedBets(), OneSidedBets()
+    for lead in [1.0] * 5000 + [-1.0] * 5000:
+        bets.add(lead)
+        one_sided.add(lead)
+    assert bets.log_e_above < 0
+    assert one_sided.log_e < 0
+    assert one_sided.highest == pytest.approx(log(1e300))
+
+
+@pytest.mark.parametrize(("share", "max_ratio"), [(0.01, 1.5), (0.05, 1.0), (0.1, 1.5), (0.5, 3.0)])
+def test_evidence_of_an_arm_that_always_fails_stays_a_number(share: float, max_ratio: float) -> None:
+    test = RareEvents(max_ratio, 0.2)
+    for _ in range(3000):
+        test.add(share, is_arm=True)
+    assert test.log_e == test.highest == pytest.approx(log(1e300))
+    test.add(share, is_arm=False)
+    assert test.log_e <= test.highest
+
+
 def test_the_highest_evidence_is_kept_when_it_falls_again() -> None:
     bets = OneSidedBets()
     for x in [1.0] * 20 + [-1.0] * 20:
