@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from headrace.domain.access import is_secure
+from headrace.domain.evidence import in_header
 from headrace.domain.traffic import Revision
 from headrace.errors import StateError
 from headrace.operations.ab_revisions import recorded_traffic
@@ -42,7 +43,7 @@ class Outbox:
 
     Args:
         store: Holds the revisions.
-        marks: File that says up to which revision each test's hook has heard; made on the first delivery.
+        marks: File that says up to which revision each test's hook has heard.
         find: The value of an environment variable, or ``None``.
         tell: Hears, once for each outage, that a hook cannot be reached.
     """
@@ -74,13 +75,17 @@ class Outbox:
             return False
         history = self._store.list_revisions(test)
         heard = self._read_marks().get(test)
-        if heard is not None and history and heard > history[-1].number:
+        if heard is None:
+            # Marked at once: a hook that is away from the start hears of what grows old meanwhile as well.
+            heard = max((item.number for item in history if now - item.at > _FRESH), default=0)
+            self._mark(test, heard)
+        if history and heard > history[-1].number:
             heard = 0  # the test was deleted and has begun anew
-        waiting = [
-            item for item in history if (now - item.at <= _FRESH if heard is None else item.number > heard)
-        ]
+        waiting = [item for item in history if item.number > heard]
+        # Where the file says now: an address that was mistaken would keep all revisions behind it from the right one.
+        address = recorded_traffic(history[-1]).webhook if waiting else ""
         for revision in waiting:
-            reason = self._send(recorded_traffic(revision).webhook, revision)
+            reason = self._send(address, revision)
             if reason:
                 self._postpone(test, now, reason)
                 return False
@@ -106,7 +111,7 @@ class Outbox:
         if not is_secure(address):
             return "its address is neither https:// nor on this machine"
         key = self._find(KEY_VARIABLE)
-        headers = {"X-Headrace-Test": revision.test, "X-Headrace-Revision": str(revision.number)}
+        headers = {"X-Headrace-Test": in_header(revision.test), "X-Headrace-Revision": str(revision.number)}
         if key:
             headers["Authorization"] = f"Bearer {key}"
         try:

@@ -325,6 +325,26 @@ def test_the_address_of_a_webhook_may_stand_in_a_variable(store: RunStore, tmp_p
     assert len(server.asked) == 1
 
 
+def test_a_webhook_that_was_away_from_the_start_hears_of_what_is_old_by_then(
+    store: RunStore, tmp_path: Path
+) -> None:
+    with web_server() as server:
+        server.answers = [(503, "")]
+        begin(store, server.url)
+        assert not an_outbox(store, tmp_path, Heard()).deliver("checkout", a_time(1))
+    with web_server() as server:
+        settle_revision(store, a_traffic(webhook=server.url, digest="e" * 64), a_time(100))
+        assert an_outbox(store, tmp_path, Heard()).deliver("checkout", a_time(200))
+    assert [asked.headers["x-headrace-revision"] for asked in server.asked] == ["1", "2"]
+
+
+def test_a_webhook_hears_of_a_test_whose_name_is_not_ascii(store: RunStore, tmp_path: Path) -> None:
+    with web_server() as server:
+        settle_revision(store, a_traffic(name="тест", webhook=server.url), a_time())
+        assert an_outbox(store, tmp_path, Heard()).deliver("тест", a_time(1))
+    assert server.asked[0].headers["x-headrace-test"] == "%D1%82%D0%B5%D1%81%D1%82"
+
+
 def test_a_new_watch_does_not_repeat_what_is_long_known(store: RunStore, tmp_path: Path) -> None:
     with web_server() as server:
         begin(store, server.url)
