@@ -279,8 +279,14 @@ def recorded_traffic(revision: Revision) -> Traffic:
 
 
 def coverage_at(history: Sequence[Revision], traffic: Traffic, now: datetime) -> float:
-    """Share of all units that are in a test, which began with its first revision, or begins now."""
-    return traffic.coverage_after((now - history[0].at).total_seconds() if history else 0.0)
+    """Share of all units that are in a test, which began with its first revision, or begins now.
+
+    A clock that is behind those of other machines takes no step of a ramp back.
+    """
+    if not history:
+        return traffic.coverage_after(0.0)
+    latest = max(now, *(revision.at for revision in history))
+    return traffic.coverage_after((latest - history[0].at).total_seconds())
 
 
 def file_weights(traffic: Traffic) -> dict[str, float]:

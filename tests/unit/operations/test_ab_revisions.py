@@ -66,6 +66,21 @@ def test_a_ramp_grows_every_arm_by_the_time_since_the_test_began(store: RunStore
     assert {move["from"] for move in late.moves} == {""}
 
 
+def test_a_clock_that_is_behind_takes_no_step_of_a_ramp_back(store: RunStore) -> None:
+    ramp = (RampStep(after_s=0, coverage=0.1), RampStep(after_s=60, coverage=1.0))
+    traffic = a_traffic(THREE, ramp=ramp)
+    settle_revision(store, traffic, a_time(1))
+
+    assert settle_revision(store, traffic, a_time(0.99)).number == 1
+    assert settle_revision(store, traffic, a_time(2)).number == 2
+    assert settle_revision(store, traffic, a_time(1.9)).number == 2
+    assert shares(roll_back(store, traffic, "c", {}, "guardrail failures", a_time(1.9))) == {
+        "a": 0.7,
+        "b": 0.3,
+    }
+    assert settle_revision(store, traffic, a_time(2.1)).number == 3
+
+
 def test_before_the_first_step_of_a_ramp_nobody_is_in_the_test(store: RunStore) -> None:
     traffic = a_traffic(THREE, ramp=(RampStep(after_s=60, coverage=0.5),))
 
