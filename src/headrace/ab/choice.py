@@ -129,6 +129,10 @@ class Choice:
         """
         self._ending.update(ending)
 
+    def note_problem(self, problem: str) -> None:
+        """Say what went wrong, unless the program has noted a problem, or that there was none, before."""
+        self._ending.setdefault("problem", problem)
+
     def complete(self, *, is_gone: bool = False, **ending: Unpack[Ending]) -> None:
         """Record how the request ended, by this and by what was noted before; a second call does nothing.
 

@@ -66,6 +66,18 @@ def test_an_answer_of_500_and_more_is_a_failure_of_the_arm(tmp_path: Path, statu
     assert completion.problem == problem
 
 
+@pytest.mark.parametrize(("noted", "problem"), [("slow", "slow"), ("", "")])
+def test_what_the_program_has_noted_of_an_answer_counts(tmp_path: Path, noted: str, problem: str) -> None:
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        scope["headrace.choice"].note(problem=noted)
+        await Program(status=503)(scope, receive, send)
+
+    with splitting(tmp_path) as split:
+        Asked(SplitMiddleware(answer, split))
+        (completion,) = completions(recorded(split, tmp_path))
+    assert completion.problem == problem
+
+
 def test_an_exception_is_a_failure_of_the_arm(tmp_path: Path) -> None:
     with splitting(tmp_path) as split:
         with pytest.raises(LookupError):
