@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from headrace.ab.choice import Choice
 from headrace.ab.split import Split
-from headrace.domain.evidence import ARM_FIELD, EXPOSURE_FIELD
+from headrace.domain.evidence import ARM_FIELD, EXPOSURE_FIELD, in_header
 from headrace.errors import StateError, UsageError
 from headrace.planning.asked_facts import MAX_FACT_CHARS, AskedFacts, needs_body
 from headrace.planning.feedback import read_feedback
@@ -124,7 +124,7 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self._began = began
-        self._added = [(ARM_FIELD.encode(), choice.arm.encode())]
+        self._added = [(ARM_FIELD.encode(), in_header(choice.arm).encode())]
         if choice.exposure_id:
             self._added.append((EXPOSURE_FIELD.encode(), choice.exposure_id.encode()))
         if asked.cookie:
@@ -144,7 +144,7 @@ class _Exchange:
         if isinstance(error, asyncio.CancelledError):
             self._is_gone = True
         elif error is not None:
-            self._choice.note(problem=type(error).__name__)
+            self._choice.note_problem(type(error).__name__)
         await self._keep(lambda: self._choice.complete(is_gone=self._is_gone))
 
     async def receive(self) -> Message:
@@ -158,7 +158,7 @@ class _Exchange:
         """Pass a piece of the answer on."""
         if message["type"] == "http.response.start":
             if message["status"] >= _FIRST_FAILURE:
-                self._choice.note(problem=f"http_{message['status']}")
+                self._choice.note_problem(f"http_{message['status']}")
             message = {**message, "headers": [*message.get("headers", ()), *self._added]}
         elif message["type"] == "http.response.body":
             has_more = message.get("more_body", False)

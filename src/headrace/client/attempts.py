@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import httpx2
 
@@ -77,6 +78,7 @@ class Attempts:
 
     def make_answer(self, outputs: Any, headers: Mapping[str, str]) -> Answer:
         """What the last attempt was answered."""
+        arm = headers.get(_ARM)
         return Answer(
             outputs=outputs,
             flow_version=headers.get(_FLOW_VERSION),
@@ -84,6 +86,6 @@ class Attempts:
             request_id=headers.get("x-request-id") or self._call.request_id,
             traceparent=self._call.traceparent,
             retries=self._retries,
-            arm=headers.get(_ARM),
+            arm=None if arm is None else unquote(arm),
             exposure_id=headers.get(_EXPOSURE_ID),
         )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import quote
 
 Role: TypeAlias = Literal["assigned", "forced", "shadow", "holdout", "outside"]
 """Why an arm was chosen: by its buckets; by a tester; as a mirror; because the unit is held out; because the request is
@@ -20,6 +21,8 @@ ARM_FIELD: Final = "x-headrace-arm"
 
 EXPOSURE_FIELD: Final = "x-headrace-exposure-id"
 """Header of an answer whose exposure was kept: what feedback is about."""
+
+_HEADER_SAFE: Final = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
 ROLES: Final[tuple[Role, ...]] = ("assigned", "forced", "shadow", "holdout", "outside")
 
@@ -128,6 +131,11 @@ class Arrival:
 
     place: int
     evidence: Evidence
+
+
+def in_header(name: str) -> str:
+    """The name of a test or an arm as a header can hold it: what is not ASCII, and ``%``, is percent-encoded."""
+    return quote(name, safe=_HEADER_SAFE)
 
 
 def unit_digest(test: str, unit: str) -> str:

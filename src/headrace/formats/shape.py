@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from sys import float_info
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -43,6 +44,12 @@ class Findings:
     def has_errors(self, start: int = 0) -> bool:
         """Whether an error was recorded since there were ``start`` problems."""
         return any(problem.severity == "error" for problem in self.problems[start:])
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value is a number that can be computed with: none that is infinite, or an integer of 400 digits."""
+    is_plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return is_plain and -float_info.max <= value <= float_info.max
 
 
 class Block:
@@ -162,7 +169,11 @@ class Block:
         if value is None:
             return None
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return value
+            if isinstance(value, float) or is_number(value):
+                return value
+            what = f"The number of {key} is too large."
+            self.findings.add("F005", self.at(key), what, "Write a smaller number.")
+            return None
         self._wrong(self.at(key), "a number", value)
         return None
 

@@ -72,6 +72,7 @@ KEYS: Final = (
 )  # fmt: skip
 _NOTES = frozenset({"$schema", "description"})
 _NAME = re.compile(r"\w[\w.-]{0,99}")
+_UNSENDABLE = re.compile(r"[^!-~]")
 _VARIABLE = re.compile(r"\$\{env:[A-Za-z_]\w*\}")
 
 
@@ -216,11 +217,11 @@ def _read_webhook(root: Block) -> str:
         return text or ""
     try:
         parts = urlsplit(text)
-        host = parts.hostname or ""
+        host = "" if _UNSENDABLE.search(text) or parts.port == 0 else parts.hostname or ""
     except ValueError:
         parts, host = urlsplit(""), ""
     if not host or not (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))):
-        refuse(root, "webhook", "an address that begins with https://, or ${env:NAME}")
+        refuse(root, "webhook", "an address in ASCII that begins with https://, or ${env:NAME}")
     elif (
         parts.username
         or parts.password

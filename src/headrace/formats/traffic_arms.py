@@ -16,7 +16,7 @@ from headrace.domain.version import parse_version_name
 from headrace.errors import UsageError, nearest
 from headrace.formats.arms import parse_variant
 from headrace.formats.experiment import OfferedArms
-from headrace.formats.experiment_parts import adopt, no_mapping, read_model
+from headrace.formats.experiment_parts import adopt, no_mapping, read_model, refuse
 from headrace.formats.flex import is_entry
 from headrace.formats.paths import exists
 from headrace.formats.remote import DEPLOYED_KEYS, read_deployed, read_remote
@@ -29,6 +29,9 @@ ARM_KEYS: Final = ("name", "flow", "variant", "choices", "model", "overrides", "
 _DEFINING = ("flow", "variant", "choices", "model", "overrides")
 _SLACK = 0.001
 """How far weights may be from 1: thirds are written with three digits."""
+
+_LONGEST_NAME = 500
+"""Characters of the name of an arm, which is in a header of every answer."""
 
 FLOW_FIX: Final = (
     "Correct the path; it is relative to the folder of the traffic file, or name a version: triage@prod."
@@ -86,6 +89,8 @@ def _read_arm(
     weight = read_share(block, "weight", default=0.0)
     if name is None:
         return None
+    if not name.isprintable() or name != name.strip() or len(name) > _LONGEST_NAME:
+        refuse(block, "name", f"a name of one line, of at most {_LONGEST_NAME} characters")
     has_own = any(block.data.get(key) is not None for key in _DEFINING)
     arm = _read_definition(block, name, file) if has_own else _find_offered(block, name, offered)
     found = TrafficArm(

@@ -9,7 +9,7 @@ from typing import Any, Final, cast, get_args
 from headrace.domain.traffic import Direction, MetricKind, OnlineGuardrail, OnlineMetric
 from headrace.errors import nearest
 from headrace.formats.experiment_parts import no_mapping, read_items, refuse
-from headrace.formats.shape import Block, Findings
+from headrace.formats.shape import Block, Findings, is_number
 from headrace.formats.traffic_parts import read_duration, read_limited
 from headrace.source import Pointer
 
@@ -114,20 +114,19 @@ def _read_range(block: Block, kind: str) -> tuple[float, float]:
         what = "A mean has no limits for its values, so there is no evidence about it."
         fix = "Add range: [LOW, HIGH]; values beyond are taken for these."
         block.findings.add("G983", block.pointer, what, fix)
-    elif (
-        not isinstance(ends, list)
-        or len(ends) != 2
-        or not all(_is_number(end) for end in ends)
-        or ends[0] >= ends[1]
-    ):
+    elif not _is_range(ends):
         refuse(block, "range", "two numbers, the smaller first")
     else:
         return float(ends[0]), float(ends[1])
     return -inf, inf
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and isfinite(value)
+def _is_range(value: Any) -> bool:
+    """Whether these are two numbers, the smaller first, that are not so far apart that no number tells how far."""
+    if not isinstance(value, list) or len(value) != 2 or not all(map(is_number, value)):
+        return False
+    low, high = map(float, value)
+    return low < high and isfinite(high - low)
 
 
 def _check_window(block: Block, source: str) -> None:

@@ -17,9 +17,12 @@ PLACES: Final[tuple[UnitPlace, ...]] = get_args(UnitPlace)
 DURATION: Final = r"^([0-9]+(\.[0-9]+)?[smhd])+$"
 """A duration: ``30s``, ``10m``, ``1h30m``, ``7d``."""
 
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+"""What names of headers and of cookies are made of: RFC 9110, 5.6.2, and RFC 6265, 4.1.1."""
+
 _DURATION = re.compile(DURATION)
 _PART = re.compile(r"([0-9.]+)([smhd])")
+_LONGEST_S = 36_500 * 86_400
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 
 
@@ -75,6 +78,9 @@ def read_duration(block: Block, key: str, *, default: float, is_positive: bool =
         refuse(block, key, "a duration as in 30s, 10m, 2h or 1d")
         return default
     seconds = sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(value))
+    if seconds > _LONGEST_S:
+        refuse(block, key, "a duration of at most 36500d")
+        return default
     if is_positive and not seconds:
         refuse(block, key, "a duration above 0s")
         return default
@@ -84,7 +90,7 @@ def read_duration(block: Block, key: str, *, default: float, is_positive: bool =
 def read_header(block: Block, key: str) -> str:
     """The name of a header in small letters; empty where there is none."""
     text = block.text(key)
-    if text is not None and not _HEADER.fullmatch(text):
+    if text is not None and not _TOKEN.fullmatch(text):
         refuse(block, key, "the name of a header")
         return ""
     return (text or "").lower()
@@ -112,6 +118,9 @@ def read_place(block: Block, owner: str) -> UnitSource | None:
     if not name:
         if not block.data[place]:
             block.missing(place, owner)
+        return None
+    if place == "cookie" and not _TOKEN.fullmatch(name):
+        refuse(block, place, "the name of a cookie")
         return None
     return UnitSource(place=cast("UnitPlace", place), name=name)
 

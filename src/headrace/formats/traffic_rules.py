@@ -23,7 +23,7 @@ from headrace.domain.traffic import (
 )
 from headrace.formats.experiment_evaluators import read_evaluator
 from headrace.formats.experiment_parts import no_mapping, read_items, read_whole, refuse
-from headrace.formats.shape import Block, Findings
+from headrace.formats.shape import Block, Findings, is_number
 from headrace.formats.traffic_parts import (
     PLACES,
     one_of,
@@ -74,8 +74,7 @@ def _check_value(block: Block, operator: str) -> bool:
         if not isinstance(value, list) or not value or not all(_is_plain(item) for item in value):
             wanted = "a list of texts, numbers, true or false"
     elif operator in ("at_least", "at_most"):
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            wanted = "a number"
+        wanted = "" if is_number(value) else "a number"
     elif operator == "exists":
         wanted = "" if isinstance(value, bool) else "true or false"
     elif operator == "matches":
@@ -94,7 +93,7 @@ def _is_plain(value: Any) -> bool:
 def _is_pattern(text: str) -> bool:
     try:
         re.compile(text)
-    except re.error:
+    except (re.error, OverflowError, RecursionError):
         return False
     return True
 

@@ -35,7 +35,7 @@ from headrace.formats.traffic_rules import MAX_LOOKS
 _SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 _FLAG: Schema = {"type": "boolean"}
 _DURATION: Schema = {"type": "string", "pattern": DURATION}
-_HEADER: Schema = {"type": "string", "pattern": r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"}
+_TOKEN: Schema = {"type": "string", "pattern": r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"}
 _PLAIN: Schema = {"type": ["string", "number", "boolean"]}
 
 
@@ -83,7 +83,7 @@ def _properties() -> Schema:
         "holdout": described(_SHARE, "Share of units that get the baseline and never take part; default 0."),
         "namespace": described(_namespace(), "Keeps tests apart that must not share units."),
         "target": described(a_list(reference("condition")), "What a request must meet to be in the test."),
-        "force_header": described(_HEADER, "Header by which a tester names an arm."),
+        "force_header": described(_TOKEN, "Header by which a tester names an arm."),
         "fall_back": described(_FLAG, "Whether the baseline answers where another arm fails; default false."),
         "arms": described(
             {**a_list(any_of(NAME, reference("arm"))), "minItems": 1},
@@ -108,7 +108,7 @@ def _properties() -> Schema:
 
 
 def _place(more: Schema, required: tuple[str, ...] = ()) -> Schema:
-    names = {place: _HEADER if place == "header" else TEXT for place in PLACES}
+    names = {place: _TOKEN if place in ("header", "cookie") else TEXT for place in PLACES}
     return any_of(
         *(an_object({place: names[place], **more}, required=(place, *required)) for place in PLACES)
     )

@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import Any, Final
 from uuid import uuid4
 
+from headrace.domain.evidence import in_header
 from headrace.domain.traffic import Traffic, UnitSource
 
 MAX_FACT_CHARS: Final = 1_000
@@ -62,7 +63,11 @@ class AskedFacts:
     def forced(self) -> str | None:
         """The arm that a tester asks for; ``None`` where nobody may, or does."""
         name = self._traffic.forced_by
-        return self._header(name) if name else None
+        found = self._header(name) if name else None
+        if found is None:
+            return None
+        # Testers copy what the header of an answer said.
+        return next((arm.name for arm in self._traffic.answering if in_header(arm.name) == found), found)
 
     def find(self, source: UnitSource) -> str | None:
         """The text at a place of the request; ``None`` where there is none, or more than anybody would hash."""

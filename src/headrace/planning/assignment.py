@@ -245,7 +245,7 @@ def _is_same(found: str, wanted: JsonValue) -> bool:
 def _number(value: Any) -> float | None:
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -15,7 +15,15 @@ from typing import Any
 
 from starlette.types import Scope
 
-from headrace.domain.evidence import ARM_FIELD, EXPOSURE_FIELD, Completion, Exposure, Role, unit_digest
+from headrace.domain.evidence import (
+    ARM_FIELD,
+    EXPOSURE_FIELD,
+    Completion,
+    Exposure,
+    Role,
+    in_header,
+    unit_digest,
+)
 from headrace.domain.flow import ENDPOINT
 from headrace.domain.run import LineResult
 from headrace.engine.line import OnOutputs, OnText
@@ -108,7 +116,7 @@ class SplitCall(FlowCall):
         self._exposure: Exposure | None = None
         self._first_s: float | None = None
         self._is_logged = False
-        self.headers[ARM_FIELD] = assignment.arm
+        self.headers[ARM_FIELD] = in_header(assignment.arm)
         if facts.cookie:
             self.headers["set-cookie"] = facts.cookie
         self._note_span()

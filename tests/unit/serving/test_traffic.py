@@ -82,6 +82,20 @@ def test_what_does_not_fit_is_refused_before_it_is_an_exposure(tmp_path: Path) -
     assert len(exposures) == 1
 
 
+def test_an_arm_whose_name_is_not_ascii_is_said_and_asked_for_percent_encoded(tmp_path: Path) -> None:
+    files = FLOW | traffic("force_header: x-arm\n")
+    files["f/traffic.yaml"] = files["f/traffic.yaml"].replace("loud", "レ 5%").replace("レ 5%}", "loud}")
+    with serving(tmp_path, files, [], traffic=["f/traffic.yaml"]) as endpoint:
+        arm = "%E3%83%AC 5%25"
+        answers = [ask(endpoint, f"u{number}") for number in range(20)]
+        forced = ask(endpoint, headers={"x-arm": arm})
+        exposures = wait_for(endpoint, Exposure, 21)
+    assert {answer.status for answer in answers} == {200}
+    assert {answer.headers["x-headrace-arm"] for answer in answers} == {"plain", arm}
+    assert (forced.status, forced.headers["x-headrace-arm"]) == (200, arm)
+    assert {item.arm for item in exposures} == {"plain", "レ 5%"}
+
+
 def test_a_tester_chooses_an_arm_by_header_and_is_no_evidence(tmp_path: Path) -> None:
     more = "force_header: x-arm\n"
     with serving(tmp_path, FLOW | traffic(more), [], traffic=["f/traffic.yaml"]) as endpoint:
