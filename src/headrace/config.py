@@ -58,9 +58,9 @@ class Settings:
     """What the environment says, read once at the start of a command.
 
     Attributes:
-        store: Path of a SQLite file or address of a PostgreSQL database (``HEADRACE_STORE``), which may hold a
-            password; ``None`` means ``.headrace/headrace.sqlite`` in the workspace: the nearest folder at or above
-            the working directory that holds ``.headrace``.
+        store: Path of a SQLite file or address of a PostgreSQL database, which may hold a password, or of a secret of
+            Azure Key Vault that says one of them (``HEADRACE_STORE``); ``None`` means ``.headrace/headrace.sqlite`` in
+            the workspace: the nearest folder at or above the working directory that holds ``.headrace``.
         journal: Folder in which a server that splits traffic keeps what is not in the store yet (``HEADRACE_JOURNAL``);
             ``None`` means a folder of the workspace, one for each store.
         syncs_journal: Whether it is forced to the disk before it is acknowledged (``HEADRACE_JOURNAL_SYNC``).

@@ -287,7 +287,12 @@ def connection_to_json(connection: Connection) -> dict[str, Any]:
 def find_vault_url(text: str) -> str | None:
     """The address in a text of the form :data:`VAULT_FORM`, with or without a version; ``None`` for any other."""
     match = _VAULT.fullmatch(text.strip())
-    return match[1] if match and _VAULT_URL.fullmatch(match[1]) else None
+    return match[1] if match and is_vault_url(match[1]) else None
+
+
+def is_vault_url(text: str) -> bool:
+    """Whether a text is the address of a secret in a key vault, ``https://VAULT.vault.azure.net/secrets/NAME``."""
+    return _VAULT_URL.fullmatch(text) is not None
 
 
 def _secret_text(secret: Secret) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 from headrace.config import STATE_FOLDER, Settings, find_workspace, quota_folder
 from headrace.domain.connection import Connection
 from headrace.errors import DefinitionError, Problem, StateError
+from headrace.formats.connection_file import is_vault_url
 from headrace.providers.azure_sources import PROVIDER_VARIABLE, AzureSources
 from headrace.providers.base import ModelClient
 from headrace.providers.loading import load_by_name
@@ -69,6 +70,7 @@ class Workspace:
         Raises:
             UsageError: C505, C506 when its location makes no sense here.
             StateError: S803 or S804 when it cannot be opened.
+            RemoteError: P714 when its location is in a key vault that does not give it.
         """
         if self._store is None:
             self._store = self.open_store()
@@ -81,9 +83,12 @@ class Workspace:
         Raises:
             UsageError: C505, C506 when its location makes no sense here.
             StateError: S803 or S804 when it cannot be opened.
+            RemoteError: P714 when its location is in a key vault that does not give it.
         """
         given = self.settings.store
         location = given or str(self.state_folder / "headrace.sqlite")
+        if is_vault_url(location):
+            location = self.connections.azure.vault_secret(location)
         return open_store(location, self.cwd, makes_folder=given is None)
 
     @property

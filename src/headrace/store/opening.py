@@ -51,8 +51,7 @@ def open_store(location: str | Path, folder: Path = Path(), *, makes_folder: boo
         return _adapter("memory")("")
     url = _URL.fullmatch(location)
     if url is None:
-        if not location.strip():
-            raise UsageError(_bad_location("The location of the store is empty."))
+        _check_path(location)
         return open_file(location)
     scheme = url["scheme"].lower()
     scheme = _OTHER_NAMES.get(scheme, scheme)
@@ -65,6 +64,15 @@ def open_store(location: str | Path, folder: Path = Path(), *, makes_folder: boo
     if not url["rest"].removeprefix("/"):
         raise UsageError(_bad_location("The location of the store names no file."))
     return open_file(url["rest"].removeprefix("/"))
+
+
+def _check_path(location: str) -> None:
+    if not location.strip():
+        raise UsageError(_bad_location("The location of the store is empty."))
+    if location.startswith("${"):
+        raise UsageError(
+            _bad_location("The location of the store is a reference, which is not followed here.")
+        )
 
 
 def _check_folder(folder: Path) -> None:
@@ -97,5 +105,8 @@ def _adapter(scheme: str) -> Callable[[str], RunStore]:
 
 
 def _bad_location(what: str) -> Problem:
-    fix = "Give the path of a file, sqlite:///path or postgresql://user:password@host/database (HEADRACE_STORE)."
+    fix = "Give the path of a file, sqlite:///path or postgresql://user:password@host/database (HEADRACE_STORE), or "
+    fix += (
+        "the secret of Azure Key Vault that holds one of these: https://VAULT.vault.azure.net/secrets/NAME."
+    )
     return Problem(code="C506", what=what, fix=fix)

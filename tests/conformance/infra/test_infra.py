@@ -168,4 +168,6 @@ def test_secrets_reach_the_vault_and_no_module_output() -> None:
     secret = value_of(store.resources["storeSecret"].body, "properties", "value")
     assert secret is not None
     assert "uriComponent(password" in text_of(secret)
-    assert store.outputs == {}
+    (address,) = store.outputs.values()
+    assert address.value is not None
+    assert text_of(address.value) == "'${vault.properties.vaultUri}secrets/${secretName}'"

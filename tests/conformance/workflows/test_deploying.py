@@ -6,17 +6,24 @@ signing in is recorded: scripts are signed in to the stand-in by its own variabl
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.conformance.workflows.pipeline import FORK, MAIN, Pipeline, make_pipeline
 from tests.support.azure import StandIn
+from tests.support.azure.faults import Fault
+from tests.support.azure.messages import Request
 from tests.support.container_app_target import make_ground
+from tests.support.workflow_expressions import fill
 
-BACK = "Back, where a check has failed"
+BACK = "Back, where deploying or a check has failed"
 RELEASE = [
     "Install what the project needs",
     "Plan",
@@ -94,8 +101,18 @@ def test_a_version_goes_to_everybody_and_a_bad_one_goes_back(
 
     flag = tmp_path / "broken"
     change_tool(pipeline, flag)
-    pipeline.runner.before = breaking_after_half(flag)
     assert release(pipeline, "evaluate")["evaluate"].result == "success"
+    moved = cutting_off_the_move(azure, pipeline)
+    production = release(pipeline, "production", staging="success")["production"]
+    assert production.result == "failure"
+    assert production.names == [*RELEASE[:3], BACK], production.step(RELEASE[2]).out
+    assert production.step(RELEASE[2]).code != 0
+    assert moved == [{"blue": 90, "green": 10}]
+    assert production.step(BACK).code == 0, production.step(BACK).out
+    assert shares(azure) == {"blue": 100}
+    assert [ran.place[2] for ran in production.ran[-2:]] == ["azure/login", BACK]
+
+    pipeline.runner.before = breaking_after_half(flag)
     jobs = release(pipeline, "production", staging="success")
 
     production = jobs["production"]
@@ -132,6 +149,34 @@ def breaking_after_half(flag: Path) -> Any:
     return before
 
 
+@dataclass(kw_only=True)
+class Since(Fault):
+    """What goes wrong from the moment on at which another fault has been met."""
+
+    first: Fault
+
+    def meets(self, request: Request) -> bool:
+        return self.first.n_met > self.first.skip and super().meets(request)
+
+
+def cutting_off_the_move(azure: StandIn, pipeline: Pipeline) -> list[Mapping[str, int]]:
+    """Loses the answer to a change of traffic and whatever is asked then, until deploying has failed; the shares by then."""
+    moved: list[Mapping[str, int]] = []
+
+    def before(place: tuple[str, str, str]) -> None:
+        if place[2] == "Deploy, with the share of a canary":
+            lost = azure.faults.add(
+                method="PATCH", path="containerApps/my-flow$", skip=2, drop="after", times=None
+            )
+            azure.faults.planned.append(Since(first=lost, path="containerApps/", status=403, times=None))
+        elif place[2] == BACK:
+            azure.faults.clear()
+            moved.append(shares(azure))
+
+    pipeline.runner.before = before
+    return moved
+
+
 def test_a_pull_request_says_what_it_would_do(azure: StandIn, pipeline: Pipeline) -> None:
     jobs = pipeline.run("deploy.yml")
 
@@ -158,6 +203,36 @@ def test_a_fork_plans_nothing_and_without_azure_nothing_is_deployed(pipeline: Pi
         "staging": "skipped",
         "production": "skipped",
     }
+
+
+def test_a_shared_store_is_found_by_the_vault(azure: StandIn, pipeline: Pipeline, tmp_path: Path) -> None:
+    shared, address = tmp_path / "shared.sqlite", f"sqlite:////{tmp_path}/shared.sqlite"
+    azure.vaults.add("kv", "headrace-store", address)
+    found = {
+        **pipeline.runner.contexts["vars"],
+        "HEADRACE_STORE": "https://kv.vault.azure.net/secrets/headrace-store",
+    }
+    pipeline.runner.contexts = {**pipeline.runner.contexts, "vars": found}
+
+    jobs = release(pipeline, "evaluate", "build", "staging")
+
+    assert {job.result for job in jobs.values()} == {"success"}, jobs
+    assert shares(azure, "my-flow-staging") == {"blue": 100}
+    assert not list(pipeline.runner.folder.rglob(".headrace/headrace.sqlite"))
+    assert all(address not in ran.out for job in jobs.values() for ran in job.ran)
+    with closing(sqlite3.connect(shared)) as store:
+        assert store.execute("SELECT count(*) FROM flow_version").fetchone() == (1,)
+
+
+@pytest.mark.parametrize(("store", "environment"), [("", "evaluation"), ("https://kv/secrets/s", "staging")])
+def test_only_who_deploys_reads_where_a_shared_store_is(
+    pipeline: Pipeline, store: str, environment: str
+) -> None:
+    """The identity of pull requests may not read the vault, so none of their jobs asks it."""
+    folder = pipeline.runner.github / "workflows"
+    job = yaml.safe_load((folder / "deploy.yml").read_text(encoding="utf-8"))["jobs"]["evaluate"]
+    assert fill(job["environment"], {"vars": {"HEADRACE_STORE": store}}, {}) == environment
+    assert "HEADRACE_STORE" not in (folder / "evaluate.yml").read_text(encoding="utf-8")
 
 
 def test_what_has_not_passed_is_not_deployed(pipeline: Pipeline) -> None:

@@ -4,10 +4,11 @@ from contextlib import chdir
 from pathlib import Path
 
 import pytest
+from tests.support.azure import StandIn
 from tests.support.runs import a_spec, a_time
 
 from headrace.config import load_settings
-from headrace.errors import UsageError
+from headrace.errors import RemoteError, UsageError
 from headrace.operations.workspace import open_workspace
 
 
@@ -58,3 +59,30 @@ def test_each_store_has_a_journal_of_its_own(tmp_path: Path) -> None:
     assert len({folder(), *others}) == 4
     assert {other.parent for other in others} == {folder().parent}
     assert folder(HEADRACE_JOURNAL=str(tmp_path / "j")) == tmp_path / "j"
+
+
+def test_a_key_vault_says_where_the_store_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with StandIn(tmp_path / "azure") as azure:
+        azure.enter(monkeypatch)
+        azure.vaults.add("kv", "headrace-store", "sqlite:///runs.sqlite")
+        monkeypatch.setenv("HEADRACE_STORE", "https://kv.vault.azure.net/secrets/headrace-store")
+        with open_workspace(load_settings(), tmp_path) as workspace:
+            assert azure.recording.find("GET", "kv.vault") == []
+            workspace.store.create_run(a_spec(), n_lines=1, created_at=a_time())
+        assert (tmp_path / "runs.sqlite").is_file()
+
+        monkeypatch.setenv("HEADRACE_STORE", "https://kv.vault.azure.net/secrets/other")
+        with open_workspace(load_settings(), tmp_path) as workspace, pytest.raises(RemoteError) as caught:
+            workspace.store.list_runs()
+    assert caught.value.problems[0].code == "P714"
+
+
+@pytest.mark.parametrize(
+    "location", ["${keyvault:https://kv.vault.azure.net/secrets/s}", "https://kv.vault.azure.net/keys/s"]
+)
+def test_what_is_no_address_of_a_secret_is_told_how_one_is_written(tmp_path: Path, location: str) -> None:
+    settings = load_settings({"HOME": str(tmp_path), "HEADRACE_STORE": location})
+    with open_workspace(settings, tmp_path) as workspace, pytest.raises(UsageError) as caught:
+        workspace.store.list_runs()
+    assert caught.value.problems[0].code == "C506"
+    assert "https://VAULT.vault.azure.net/secrets/NAME" in (caught.value.problems[0].fix or "")

@@ -56,10 +56,10 @@ param usePrivateNetwork bool = false
 param resourceNames object = {}
 
 @description('Model of the deployment `chat`.')
-param chatModel string = 'gpt-5.4-mini'
+param chatModel string = 'gpt-5.6-luna'
 
 @description('Version of the model.')
-param chatModelVersion string = '2026-03-17'
+param chatModelVersion string = '2026-07-09'
 
 @description('SKU of the deployment: GlobalStandard, DataZoneStandard, Standard, or another that the region offers.')
 param chatModelSku string = 'GlobalStandard'
@@ -616,3 +616,4 @@ output AZURE_OPENAI_ENDPOINT string = useModels ? models!.outputs.endpoint : ''
 output AZURE_OPENAI_DEPLOYMENT string = useModels ? models!.outputs.deploymentName : ''
 output AZURE_SEARCH_ENDPOINT string = useSearch ? search!.outputs.endpoint : ''
 output AZURE_KEY_VAULT_ENDPOINT string = vault.outputs.endpoint
+output AZURE_STORE_REFERENCE string = usePostgres ? store!.outputs.secretAddress : ''

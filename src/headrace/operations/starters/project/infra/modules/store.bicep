@@ -163,3 +163,6 @@ resource storeRoles 'Microsoft.Authorization/roleAssignments@2022-04-01' = [for 
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', grant.roleId)
   }
 }]
+
+@description('Where the address of the store is, if there is a password.')
+output secretAddress string = '${vault.properties.vaultUri}secrets/${secretName}'
