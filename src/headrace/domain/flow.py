@@ -34,6 +34,7 @@ class FlowInput:
     Attributes:
         default: :data:`NO_DEFAULT` when a value must be given.
         prefers_column: A data column of its name counts in place of the default, without a mapping.
+        is_type_guessed: Neither file nor code says a type: text of data is read as JSON, text of a request is not.
     """
 
     name: str
@@ -43,6 +44,7 @@ class FlowInput:
     is_chat_input: bool = False
     is_chat_history: bool = False
     prefers_column: bool = False
+    is_type_guessed: bool = False
 
     @property
     def has_default(self) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from headrace.domain.flow import NO_DEFAULT
@@ -20,12 +21,14 @@ class ToolParameter:
             connection class names; literals are converted to the first. None: literals stay as they are.
         is_required: No default: a node that does not set it fails.
         is_default_declared: The default stands in the flow's file and not in the code.
+        is_type_guessed: Neither the flow's file nor the code says a type.
     """
 
     name: str
     types: tuple[str, ...]
     default: Any = NO_DEFAULT
     is_default_declared: bool = False
+    is_type_guessed: bool = False
 
     @property
     def is_required(self) -> bool:
@@ -41,7 +44,7 @@ class ToolSpec:
         reserved: Names that a template variable may not have.
         template_variables: What its template takes from outside.
         image_variables: Those of them that the template shows as an image: ``![image]({{name}})``.
-        outputs: Names of the results of a flow's entry; empty where its code does not say.
+        outputs: Type names of the results of a flow's entry, by name; empty where its code does not say.
     """
 
     name: str
@@ -50,7 +53,7 @@ class ToolSpec:
     reserved: tuple[str, ...] = ()
     template_variables: tuple[str, ...] = ()
     image_variables: tuple[str, ...] = ()
-    outputs: tuple[str, ...] = ()
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
     def parameter(self, name: str) -> ToolParameter | None:
         """The parameter of that name, if there is one."""

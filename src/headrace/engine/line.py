@@ -38,7 +38,7 @@ from headrace.engine.line_failures import (
 )
 from headrace.engine.masking import mask_line
 from headrace.engine.outputs import RESULT, has_names, name_result
-from headrace.engine.plain import recorded_inputs, to_plain, to_record
+from headrace.engine.plain import recorded_inputs, to_piece, to_plain, to_record
 from headrace.engine.runtime import PreparedFlow
 from headrace.engine.span_content import both_sinks, end_line, take_node
 from headrace.engine.steps import LineState, StepGraph, Values, make_arguments
@@ -57,8 +57,8 @@ if TYPE_CHECKING:
 
 NO_ATTRIBUTES: Mapping[str, Any] = MappingProxyType({})
 
-OnText = Callable[[str, str], None]
-"""Hears ``(output name, piece)`` while a flow output streams."""
+OnPiece = Callable[[str, Any], None]
+"""Hears ``(output name, piece)`` while a flow output streams: text, or plain data where a generator gives that."""
 
 OnOutputs = Callable[[Mapping[str, Any], tuple[str, ...]], None]
 """Hears the outputs that do not stream and the names of those that do, before their first piece."""
@@ -291,7 +291,7 @@ async def run_line(
     inputs: Mapping[str, Any],
     *,
     line_number: int,
-    on_text: OnText | None = None,
+    on_piece: OnPiece | None = None,
     kept: dict[str, Any] | None = None,
     parent: ActiveSpan | None = None,
     on_outputs: OnOutputs | None = None,
@@ -304,7 +304,7 @@ async def run_line(
         flow: The prepared flow.
         inputs: Flow inputs after mapping, defaults and conversion; images among them are read here.
         line_number: Counts from 0.
-        on_text: Wants model answers piece by piece.
+        on_piece: Wants model answers, and what generators give, piece by piece.
         kept: Filled with the values that aggregation nodes will ask for, by reference text.
         parent: The span of the node that calls this flow, which then keeps all spans of the line.
         on_outputs: Wants the outputs that do not stream, and the names of the others, before those stream.
@@ -313,7 +313,7 @@ async def run_line(
     """
     spans: list[SpanRecord] = []
     span = _open_span(flow, line_number, attributes, parent, spans)
-    values, is_streaming = Values(inputs), on_text is not None
+    values, is_streaming = Values(inputs), on_piece is not None
     runner = NodeRunner(flow, flow.graph, values, span, line_number=line_number, is_streaming=is_streaming)
     outputs: dict[str, Any] = {}
     texts: dict[str, str] = {}
@@ -323,7 +323,7 @@ async def run_line(
             if flow.images.unread_inputs(flow.plan.flow, inputs):
                 inputs = values.inputs = await read_images(flow, inputs, place)
             await runner.run()
-            outputs = await _make_outputs(flow, values, texts, on_text, on_outputs)
+            outputs = await _make_outputs(flow, values, texts, on_piece, on_outputs)
             if kept is not None:
                 kept.update((item.text, values.resolve_output(item)) for item in flow.aggregated)
     except HeadraceError as error:
@@ -405,11 +405,11 @@ async def _make_outputs(
     flow: PreparedFlow,
     values: Values,
     texts: dict[str, str],
-    on_text: OnText | None,
+    on_piece: OnPiece | None,
     on_outputs: OnOutputs | None,
 ) -> dict[str, Any]:
     if flow.plan.flow.kind != DAG:
-        return await _name_result(flow, values, texts, on_text, on_outputs)
+        return await _name_result(flow, values, texts, on_piece, on_outputs)
     outputs: dict[str, Any] = {}
     streams: dict[str, Any] = {}
     for name, output in flow.plan.flow.outputs.items():
@@ -426,7 +426,7 @@ async def _make_outputs(
         on_outputs(dict(outputs), tuple(streams))
     for name, value in streams.items():
         with OutputPlace(flow, name):
-            text = outputs[name] = await _collect_output(flow, name, value, on_text)
+            text = outputs[name] = await _collect_output(flow, name, value, on_piece)
         source = flow.plan.flow.outputs[name].value
         if isinstance(source, Reference):
             texts.setdefault(source.name, text)  # a second output finds the generator at its end
@@ -437,7 +437,7 @@ async def _name_result(
     flow: PreparedFlow,
     values: Values,
     texts: dict[str, str],
-    on_text: OnText | None,
+    on_piece: OnPiece | None,
     on_outputs: OnOutputs | None,
 ) -> dict[str, Any]:
     """The outputs of a flow of one node: what its node returned."""
@@ -455,7 +455,7 @@ async def _name_result(
         if on_outputs is not None:
             on_outputs(dict(outputs), tuple(streams))
         for name, item in streams.items():
-            outputs[name] = await _collect_output(flow, node, item, _hear_as(name, on_text))
+            outputs[name] = await _collect_output(flow, node, item, _hear_as(name, on_piece))
         outputs = {name: outputs[name] for name in named}
     if is_stream(value):
         texts[node] = outputs[RESULT]
@@ -464,14 +464,16 @@ async def _name_result(
     return outputs
 
 
-def _hear_as(name: str, on_text: OnText | None) -> OnText | None:
-    """``on_text`` for pieces of an output of another name than its node."""
-    return None if on_text is None else lambda _, piece: on_text(name, piece)
+def _hear_as(name: str, on_piece: OnPiece | None) -> OnPiece | None:
+    """``on_piece`` for pieces of an output of another name than its node."""
+    return None if on_piece is None else lambda _, piece: on_piece(name, piece)
 
 
-async def _collect_output(flow: PreparedFlow, name: str, value: Any, on_text: OnText | None) -> str:
+async def _collect_output(flow: PreparedFlow, name: str, value: Any, on_piece: OnPiece | None) -> str:
+    form = flow.images.message_format
+    hear = None if on_piece is None else lambda item: on_piece(name, to_piece(item, form))
     try:
-        return await collect(value, flow.threads, (lambda piece: on_text(name, piece)) if on_text else None)
+        return await collect(value, flow.threads, hear)
     except HeadraceError:
         raise
     except BaseException as error:

@@ -71,6 +71,14 @@ def to_record(value: Any, message_format: str = BASIC) -> Any:
         return f"<{type(value).__name__} that is nested too deeply>"
 
 
+def to_piece(value: Any, message_format: str = BASIC) -> Any:
+    """Like :func:`to_plain`, but what has no plain form is its text, as in the joined text of all pieces."""
+    try:
+        return to_plain(value, message_format)
+    except (NotPlainError, RecursionError):
+        return str(value)
+
+
 def recorded_inputs(inputs: Mapping[str, Any], message_format: str = BASIC) -> dict[str, Any]:
     """The inputs of a line as they are recorded."""
     return {name: to_record(value, message_format) for name, value in inputs.items()}

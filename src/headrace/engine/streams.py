@@ -8,8 +8,6 @@ from typing import Any
 
 from headrace.engine.threads import ToolThreads
 
-OnPiece = Callable[[str], None]
-
 _PLAIN = frozenset({str, int, float, bool, type(None), dict, list, tuple})
 """Types that are looked at sooner than whether something is of an abstract class."""
 
@@ -19,24 +17,24 @@ def is_stream(value: Any) -> bool:
     return type(value) not in _PLAIN and isinstance(value, (Generator, AsyncGenerator))
 
 
-async def collect(value: Any, threads: ToolThreads, on_piece: OnPiece | None = None) -> str:
-    """Join ``str`` of all items; ``on_piece`` hears each on the event loop's thread.
+async def collect(value: Any, threads: ToolThreads, on_item: Callable[[Any], None] | None = None) -> str:
+    """Join ``str`` of all items; ``on_item`` hears each as it is, on the event loop's thread.
 
     A synchronous generator is advanced in a thread, because its code may block.
     """
     pieces: list[str] = []
     if isinstance(value, AsyncGenerator):
         async for item in value:
-            _take(str(item), pieces, on_piece)
+            _take(item, pieces, on_item)
         return "".join(pieces)
     ended = object()
     context = copy_context()  # a thread starts with none, and knows not whether prints are hidden
     while (item := await threads.run(lambda: context.run(next, value, ended))) is not ended:
-        _take(str(item), pieces, on_piece)
+        _take(item, pieces, on_item)
     return "".join(pieces)
 
 
-def _take(piece: str, pieces: list[str], on_piece: OnPiece | None) -> None:
-    pieces.append(piece)
-    if on_piece is not None:
-        on_piece(piece)
+def _take(item: Any, pieces: list[str], on_item: Callable[[Any], None] | None) -> None:
+    pieces.append(str(item))
+    if on_item is not None:
+        on_item(item)

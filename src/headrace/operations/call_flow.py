@@ -88,7 +88,7 @@ class FlowCalls:
                     values,
                     line_number=(context.line_number if context else None) or 0,
                     parent=parent_span(context) if context else None,
-                    on_text=call.hear_text if call else None,
+                    on_piece=call.hear_piece if call else None,
                     on_outputs=call.hear_outputs if call else None,
                 )
         if context is not None:

@@ -73,9 +73,9 @@ class Chat:
         values, problems = make_inputs(self.flow, {**self._given, **turn})
         raise_if_errors(problems)
 
-        def hear(name: str, piece: str) -> None:
+        def hear(name: str, piece: Any) -> None:
             if on_text is not None and (self.flow.kind != DAG or name == self._ports.answer):
-                on_text(piece)
+                on_text(str(piece))
 
         line, aggregation = self._runner.run(run_once(self._prepared, values, hear))
         if line.status == COMPLETED:

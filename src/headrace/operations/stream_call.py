@@ -35,9 +35,9 @@ class StreamedCall:
         if streams:
             self.outputs.set_result((outputs, streams))
 
-    def hear_text(self, name: str, piece: str) -> None:
-        """Take a piece of an output."""
-        self._pieces[name].put(piece)
+    def hear_piece(self, name: str, piece: Any) -> None:
+        """Take a piece of an output, as text."""
+        self._pieces[name].put(str(piece))
 
     def finish(self, end: Future[LineResult]) -> None:
         """Take the end of the line: its result, or what kept it from having one."""

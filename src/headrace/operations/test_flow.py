@@ -12,7 +12,7 @@ from headrace.domain.flow import DAG, Flow
 from headrace.domain.run import COMPLETED, LineResult, NodeResult
 from headrace.domain.variant import Arm, Variant
 from headrace.engine.aggregate import AggregationResult, run_aggregation
-from headrace.engine.line import OnText, run_line
+from headrace.engine.line import OnPiece, run_line
 from headrace.engine.outputs import bare_result
 from headrace.engine.runtime import PreparedFlow
 from headrace.errors import Problem, raise_if_errors
@@ -95,13 +95,13 @@ def make_arm(variant: str | None, model: str | None) -> Arm | None:
     return Arm(name="/".join(names), variant=choice, model=spec)
 
 
-def run_test(workspace: Workspace, request: TestRequest, on_text: OnText | None = None) -> TestResult:
+def run_test(workspace: Workspace, request: TestRequest, on_piece: OnPiece | None = None) -> TestResult:
     """Run one line through a flow; what goes wrong inside the flow comes back in the result.
 
     Args:
         workspace: Connections and settings.
         request: What to run.
-        on_text: Hears the pieces of outputs that stream.
+        on_piece: Hears the pieces of outputs that stream.
 
     Raises:
         DefinitionError: The flow or the inputs are wrong; nothing was run.
@@ -126,7 +126,7 @@ def run_test(workspace: Workspace, request: TestRequest, on_text: OnText | None 
             loaded = whole
             inputs, warnings = make_inputs(loaded.flow, _given_inputs(loaded.flow, request))
         raise_if_errors(warnings)
-        line, aggregation = asyncio.run(_run(workspace, loaded, inputs, span_attributes(request), on_text))
+        line, aggregation = asyncio.run(_run(workspace, loaded, inputs, span_attributes(request), on_piece))
     return TestResult(
         flow=loaded.flow,
         line=line,
@@ -158,19 +158,19 @@ async def _run(
     loaded: LoadedFlow,
     inputs: Mapping[str, Any],
     attributes: Mapping[str, str],
-    on_text: OnText | None,
+    on_piece: OnPiece | None,
 ) -> tuple[LineResult, AggregationResult]:
     session = FlowSession(workspace, loaded, max_threads=MAX_THREADS, attributes=attributes)
     async with session as flow:
-        return await run_once(flow, inputs, on_text)
+        return await run_once(flow, inputs, on_piece)
 
 
 async def run_once(
-    flow: PreparedFlow, inputs: Mapping[str, Any], on_text: OnText | None
+    flow: PreparedFlow, inputs: Mapping[str, Any], on_piece: OnPiece | None
 ) -> tuple[LineResult, AggregationResult]:
     """Run one line and, when it completes, the aggregation nodes over it."""
     kept: dict[str, Any] = {}
-    line = await run_line(flow, inputs, line_number=0, on_text=on_text, kept=kept)
+    line = await run_line(flow, inputs, line_number=0, on_piece=on_piece, kept=kept)
     if line.status != COMPLETED or flow.plan.flow.kind != DAG:  # __aggregate__ belongs to runs over data
         return line, AggregationResult()
     return line, await run_aggregation(flow, [kept])

@@ -27,6 +27,7 @@ def complete_flow(flow: Flow, specs: Mapping[str, ToolSpec]) -> Flow:
             type=item.types[0],
             default=item.default,
             prefers_column=item.is_default_declared,
+            is_type_guessed=item.is_type_guessed,
         )
         for item in spec.parameters
     }
@@ -34,7 +35,7 @@ def complete_flow(flow: Flow, specs: Mapping[str, ToolSpec]) -> Flow:
     nodes = [replace(node, inputs=references)]
     if AGGREGATE in specs:
         nodes.append(_aggregation_node(node, specs[AGGREGATE]))
-    named = {name: FlowOutput(name=name, type="object", value=None) for name in spec.outputs}
+    named = {name: FlowOutput(name=name, type=kind, value=None) for name, kind in spec.outputs.items()}
     return replace(flow, inputs=inputs, outputs=flow.outputs or named, nodes=tuple(nodes))
 
 

@@ -183,9 +183,9 @@ class _Pieces:
     """What outputs gave piece by piece, to be given out in the same way."""
 
     def __init__(self) -> None:
-        self._of: dict[str, list[str]] = {}
+        self._of: dict[str, list[Any]] = {}
 
-    def hear(self, name: str, piece: str) -> None:
+    def hear(self, name: str, piece: Any) -> None:
         """Keep a piece of an output."""
         self._of.setdefault(name, []).append(piece)
 

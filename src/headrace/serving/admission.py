@@ -37,6 +37,9 @@ _MOST_RETRY_AFTER_S = 60
 _WHOLE_BODIES = 8
 """How many bodies of the largest size may be on their way at once, all of them together."""
 
+_AS_IT_IS = (b"", b"identity")
+"""Content codings that change nothing; no other is taken, so that a small request cannot become a large one."""
+
 _GONE: Final = "gone"
 _SLOW_BODY: Final = "slow body"
 _STUCK: Final = "stuck"
@@ -170,6 +173,11 @@ class _Passage:
         for name, value in self._scope["headers"]:
             if name == b"content-length" and value.isdigit() and int(value) > most:
                 return await self._refuse_size()
+            if name == b"content-encoding" and value.strip().lower() not in _AS_IT_IS:
+                what = "The body of the request is compressed, which is not taken."
+                headers = {"connection": "close", "accept-encoding": "identity"}
+                await self._answer(JSONResponse(refusal(415, what), 415, headers))
+                return False
         message = await self._receive()
         body = message.get("body", b"")
         if message.get("more_body", False):

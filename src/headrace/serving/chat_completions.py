@@ -154,7 +154,7 @@ async def _complete(call: FlowCall, body: Mapping[str, Any], scope: Scope) -> Re
 
     if streams:
         return ChatStream(
-            lambda on_text: call.run(on_text=on_text),
+            lambda on_piece: call.run(on_piece=on_piece),
             is_answer=is_answer,
             read_text=read_text,
             fail=fail,

@@ -11,10 +11,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from headrace.domain.run import LineResult
-from headrace.engine.line import OnText
+from headrace.engine.line import OnPiece
 from headrace.serving.model_errors import line_status, problem_body
 
-RunLine = Callable[[OnText], Awaitable[LineResult]]
+RunLine = Callable[[OnPiece], Awaitable[LineResult]]
 
 
 class ChatStream(Response):
@@ -66,9 +66,9 @@ class ChatStream(Response):
     async def _run_line(self) -> None:
         self._pieces.put_nowait(await self._run(self._hear))
 
-    def _hear(self, name: str, piece: str) -> None:
-        if piece and self._is_answer(name):
-            self._pieces.put_nowait(piece)
+    def _hear(self, name: str, piece: Any) -> None:
+        if (text := str(piece)) and self._is_answer(name):
+            self._pieces.put_nowait(text)
 
     async def _send_chunks(self, item: str | LineResult, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8")]

@@ -92,7 +92,12 @@ class _FlowEndpoint:
     async def schema(self, _: Request) -> Response:
         """The OpenAPI description."""
         version = self._flow.version
-        return JSONResponse(describe_flow(version.flow.plan.flow, version.answered, version.example))
+        flow, shown = version.flow.plan.flow, version.answered
+        if version.answers_bare:
+            shown = tuple(
+                name for name in shown if ("outputs", name) in flow.source_map.keys
+            )  # as prompt flow does
+        return JSONResponse(describe_flow(flow, shown, version.example))
 
 
 class _Scoring:
@@ -115,7 +120,7 @@ class _Scoring:
             return self._fail(*error.problems)
         if wants_events:
             return FlowStream(
-                lambda on_outputs, on_text: call.run(on_outputs=on_outputs, on_text=on_text),
+                lambda on_outputs, on_piece: call.run(on_outputs=on_outputs, on_piece=on_piece),
                 self._answered,
                 self._answer_whole,
                 call.headers,
@@ -165,8 +170,8 @@ class _Scoring:
 @lru_cache(maxsize=64)
 def _accepted_types(header: bytes) -> tuple[str, ...]:
     """The media types that a client names, without their parameters, in lower case: RFC 9110, 8.3.1."""
-    named = (header.decode("latin-1") or "*/*").split(",")  # an empty one accepts everything
-    return tuple(item.partition(";")[0].strip().lower() for item in named)
+    named = (item.partition(";")[0].strip().lower() for item in header.decode("latin-1").split(","))
+    return tuple(item for item in named if item) or ("*/*",)  # an empty one accepts everything
 
 
 def _unacceptable(accepted: Sequence[str], offered: Sequence[str]) -> str:

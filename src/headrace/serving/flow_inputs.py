@@ -39,6 +39,9 @@ def fit_inputs(flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
         what = f"Required input fields {missing} are missing in request data."
         raise UsageError(Problem(code="T202", what=what, fix="Send a JSON object with all of them."))
     values, problems = make_inputs(flow, {name: given[name] for name in declared if name in given})
+    for name, item in declared.items():
+        if item.is_type_guessed and isinstance(given.get(name), str):
+            values[name] = given[name]
     sent = {name: value for name, value in values.items() if name in given}
     if problems := (*problems, *check_sent_images(flow, sent)):
         errors = [problem for problem in problems if problem.severity == "error"]

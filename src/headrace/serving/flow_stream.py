@@ -15,10 +15,10 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from headrace.domain.run import LineResult
-from headrace.engine.line import OnOutputs, OnText
+from headrace.engine.line import OnOutputs, OnPiece
 from headrace.serving.flow_errors import error_body
 
-RunLine = Callable[[OnOutputs, OnText], Awaitable[LineResult]]
+RunLine = Callable[[OnOutputs, OnPiece], Awaitable[LineResult]]
 
 
 class FlowStream(Response):
@@ -71,7 +71,7 @@ class FlowStream(Response):
         """Keep the outputs that do not stream for the first event."""
         self._whole, self._streams = outputs, streams
 
-    def _hear(self, name: str, piece: str) -> None:
+    def _hear(self, name: str, piece: Any) -> None:
         if shown := self._answered({name: piece}):
             self._pieces.put_nowait(shown)
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from headrace.domain.run import LineResult
-from headrace.engine.line import NO_ATTRIBUTES, OnOutputs, OnText, run_line
+from headrace.engine.line import NO_ATTRIBUTES, OnOutputs, OnPiece, run_line
 from headrace.engine.runtime import PreparedFlow
 from headrace.telemetry.sampling import TailRule
 from headrace.telemetry.spans import enclosing_span, is_in_share, new_trace_id
@@ -38,7 +38,7 @@ class LineKeeper:
         *,
         line_number: int,
         on_outputs: OnOutputs | None = None,
-        on_text: OnText | None = None,
+        on_piece: OnPiece | None = None,
         attributes: Mapping[str, Any] = NO_ATTRIBUTES,
     ) -> LineResult:
         """Run a line; see :func:`~headrace.engine.line.run_line`. One that is cancelled has no result to be kept."""
@@ -49,7 +49,7 @@ class LineKeeper:
             inputs,
             line_number=line_number,
             on_outputs=on_outputs,
-            on_text=on_text,
+            on_piece=on_piece,
             attributes=attributes,
         )
         took_ns = line.end_ns - line.start_ns

@@ -28,6 +28,7 @@ _REFUSALS: Mapping[str, str] = {
     "406": "The client accepts nothing that the flow can answer.",
     "408": "The body of the request did not arrive.",
     "413": "The request is too large.",
+    "415": "The body of the request is compressed.",
     "429": "There is no room; Retry-After says when there probably is.",
     "503": "The server is stopping, or lacks a connection that the flow needs.",
     "504": "The flow took too long.",
@@ -160,7 +161,8 @@ def _describe_flow(served: ServedFlow, *, asks_who: bool) -> dict[str, Any]:
         content["application/json"]["example"] = dict(version.example)
     if len(flow.inputs) == 1:
         content["text/plain"] = {"schema": {"type": "string"}}
-    answered: dict[str, Any] = {"application/json": {"schema": _outputs(flow.outputs, version.answered)}}
+    outputs = {} if version.answers_bare else _outputs(flow.outputs, version.answered)
+    answered: dict[str, Any] = {"application/json": {"schema": outputs}}
     if version.can_stream:
         answered["text/event-stream"] = {"schema": {"type": "string"}}
     refusals = {

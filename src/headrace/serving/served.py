@@ -19,7 +19,8 @@ from starlette.types import Scope
 from headrace.domain.access import AccessRules
 from headrace.domain.flow import DAG, FLEX, Flow
 from headrace.domain.run import LineResult
-from headrace.engine.line import NO_ATTRIBUTES, OnOutputs, OnText, run_line
+from headrace.engine.line import NO_ATTRIBUTES, OnOutputs, OnPiece, run_line
+from headrace.engine.outputs import RESULT
 from headrace.engine.runtime import PreparedFlow
 from headrace.errors import Problem
 from headrace.planning.chat import ChatPorts, find_chat_ports
@@ -65,7 +66,7 @@ class ServedVersion:
         *,
         line_number: int,
         on_outputs: OnOutputs | None = None,
-        on_text: OnText | None = None,
+        on_piece: OnPiece | None = None,
         attributes: Mapping[str, Any] = NO_ATTRIBUTES,
     ) -> Coroutine[Any, Any, LineResult]:
         """Run one line, and keep it where that is asked for; see :func:`~headrace.engine.line.run_line`."""
@@ -75,11 +76,11 @@ class ServedVersion:
                 inputs,
                 line_number=line_number,
                 on_outputs=on_outputs,
-                on_text=on_text,
+                on_piece=on_piece,
                 attributes=attributes,
             )
         return self.keeper.run(
-            inputs, line_number=line_number, on_outputs=on_outputs, on_text=on_text, attributes=attributes
+            inputs, line_number=line_number, on_outputs=on_outputs, on_piece=on_piece, attributes=attributes
         )
 
     @cached_property
@@ -94,6 +95,11 @@ class ServedVersion:
         if self.fields is not None:
             return tuple(output.name for output in outputs if output.name in self.fields)
         return tuple(output.name for output in outputs if not output.is_evaluation_only)
+
+    @cached_property
+    def answers_bare(self) -> bool:
+        """Whether an answer may be a value without a name: that of a flow of one node whose result has none."""
+        return self.flow.plan.flow.kind != DAG and self.answered == (RESULT,)
 
     @cached_property
     def chat_ports(self) -> ChatPorts | None:
@@ -146,19 +152,19 @@ class FlowCall:
         self.inputs = fit(self.version.flow.plan.flow)
 
     def run(
-        self, *, on_outputs: OnOutputs | None = None, on_text: OnText | None = None
+        self, *, on_outputs: OnOutputs | None = None, on_piece: OnPiece | None = None
     ) -> Coroutine[Any, Any, LineResult]:
         """Run the line over the inputs that were taken; a failure of the flow is a result.
 
         Args:
             on_outputs: Hears the outputs that do not stream.
-            on_text: Hears the pieces of the others.
+            on_piece: Hears the pieces of the others.
         """
         return self.version.run_line(
             self.inputs,
             line_number=self.line_number,
             on_outputs=on_outputs,
-            on_text=on_text,
+            on_piece=on_piece,
             attributes=self.attributes,
         )
 

@@ -26,7 +26,7 @@ from headrace.domain.evidence import (
 )
 from headrace.domain.flow import ENDPOINT
 from headrace.domain.run import LineResult
-from headrace.engine.line import OnOutputs, OnText
+from headrace.engine.line import OnOutputs, OnPiece
 from headrace.errors import UsageError
 from headrace.planning.asked_facts import AskedFacts
 from headrace.planning.assignment import Assignment
@@ -140,12 +140,14 @@ class SplitCall(FlowCall):
             return self._fit(flow)
         return {name: value for name, value in self._fit(baseline).items() if name in flow.inputs}
 
-    async def run(self, *, on_outputs: OnOutputs | None = None, on_text: OnText | None = None) -> LineResult:
+    async def run(
+        self, *, on_outputs: OnOutputs | None = None, on_piece: OnPiece | None = None
+    ) -> LineResult:
         """Run the line at the arm, and at the baseline where the arm fails and the test says so."""
         await self._expose()
         version = self.version
         try:
-            line = await self._run_at(version, on_outputs, on_text)
+            line = await self._run_at(version, on_outputs, on_piece)
         except asyncio.CancelledError:
             await self._note_cut()
             raise
@@ -154,7 +156,7 @@ class SplitCall(FlowCall):
             return line
         took_s = time.perf_counter() - self._began_s
         try:
-            answer, answered_by = await self._fall_back(line, on_outputs, on_text)
+            answer, answered_by = await self._fall_back(line, on_outputs, on_piece)
         except asyncio.CancelledError:
             await self._note(line, version, "", took_s)
             raise
@@ -162,24 +164,24 @@ class SplitCall(FlowCall):
         return answer
 
     async def _run_at(
-        self, version: ServedVersion, on_outputs: OnOutputs | None, on_text: OnText | None
+        self, version: ServedVersion, on_outputs: OnOutputs | None, on_piece: OnPiece | None
     ) -> LineResult:
-        hear = None if on_text is None else partial(self._hear, on_text)
+        hear = None if on_piece is None else partial(self._hear, on_piece)
         return await version.run_line(
-            self.inputs, line_number=self.line_number, on_outputs=on_outputs, on_text=hear
+            self.inputs, line_number=self.line_number, on_outputs=on_outputs, on_piece=hear
         )
 
-    def _hear(self, on_text: OnText, name: str, piece: str) -> None:
+    def _hear(self, on_piece: OnPiece, name: str, piece: Any) -> None:
         if self._first_s is None and piece:
             self._first_s = time.perf_counter() - self._began_s
-        on_text(name, piece)
+        on_piece(name, piece)
 
     def _may_fall_back(self) -> bool:
         traffic = self._rules.traffic
         return traffic.falls_back and self._assignment.arm != traffic.baseline and self._first_s is None
 
     async def _fall_back(
-        self, line: LineResult, on_outputs: OnOutputs | None, on_text: OnText | None
+        self, line: LineResult, on_outputs: OnOutputs | None, on_piece: OnPiece | None
     ) -> tuple[LineResult, str]:
         """The baseline's answer, and who has answered; the arm's own where the baseline cannot take the request."""
         with self._rules.baseline.use() as version:
@@ -190,7 +192,7 @@ class SplitCall(FlowCall):
             if on_outputs is not None:
                 on_outputs({}, ())  # what the arm had to say is not said
             answer = await version.run_line(
-                inputs, line_number=self.line_number, on_outputs=on_outputs, on_text=on_text
+                inputs, line_number=self.line_number, on_outputs=on_outputs, on_piece=on_piece
             )
         self.version = version
         self.headers[FLOW_VERSION] = version.header

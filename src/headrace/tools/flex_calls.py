@@ -208,7 +208,8 @@ def _spec(name: str, signature: EntrySignature) -> ToolSpec:
             types=(item.type_name,),
             default=item.default,
             is_default_declared=item.is_default_declared,
+            is_type_guessed=item.is_type_guessed,
         )
         for item in signature.inputs.values()
     )
-    return ToolSpec(name=name, parameters=parameters, outputs=tuple(signature.outputs or ()))
+    return ToolSpec(name=name, parameters=parameters, outputs=signature.outputs or {})

@@ -49,6 +49,7 @@ class EntryParameter:
         type_name: Of the format.
         default: In the code; or in the file, where that has one.
         is_default_declared: The file has a default, and the code has none.
+        is_type_guessed: Neither of both says a type.
         object_class: Connection or model configuration that it wants, if it does.
     """
 
@@ -56,6 +57,7 @@ class EntryParameter:
     type_name: str
     default: Any = NO_DEFAULT
     is_default_declared: bool = False
+    is_type_guessed: bool = False
     object_class: Class | None = None
 
 
@@ -129,10 +131,14 @@ def _read_parameters(
             raise AnnotationError(item.name, object_class.__name__, fix)
         # As under prompt flow: text for an input of no known type is read as JSON, but not what a constructor gets, and
         # not what an input gets that may be None.
-        kind = "object" if word == ANY and not is_init else word
-        kind = ANY if default is None else kind
+        is_guessed = word == ANY and not is_init
+        kind = ANY if default is None else "object" if is_guessed else word
         found[item.name] = EntryParameter(
-            name=item.name, type_name=kind, default=default, object_class=object_class
+            name=item.name,
+            type_name=kind,
+            default=default,
+            is_type_guessed=is_guessed,
+            object_class=object_class,
         )
     return found
 
@@ -240,6 +246,7 @@ def _completed(found: EntryParameter, declared: FlowInput | None) -> EntryParame
     return replace(
         found,
         type_name=ANY if default is None else declared.type,
+        is_type_guessed=False,
         default=default,
         is_default_declared=has_default and found.default is NO_DEFAULT,
     )

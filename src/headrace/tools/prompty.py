@@ -139,6 +139,11 @@ class PromptyTool:
         )
 
     @property
+    def can_stream(self) -> bool:
+        """Whether the answer comes piece by piece: where the prompty says ``stream: true``, as under prompt flow."""
+        return bool(self._prompt.parameters.get("stream")) and not self._is_json
+
+    @property
     def _is_json(self) -> bool:
         form = self._prompt.parameters.get("response_format")
         is_object = isinstance(form, Mapping) and form.get("type") == "json_object"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import socket
 import threading
@@ -135,6 +136,14 @@ def test_a_request_may_not_be_endless(tmp_path: Path) -> None:
         assert connection.recv(100).startswith(b"HTTP/1.1 413")
         connection.close()
         assert ask(endpoint, "0").status == 200
+
+
+def test_a_compressed_body_is_not_taken_for_a_text(tmp_path: Path) -> None:
+    with serving(tmp_path, WAITING, ["."]) as endpoint:
+        answer = endpoint.ask("POST", "/score", gzip.compress(b'{"q": "0"}'), {"Content-Encoding": "gzip"})
+        assert answer.status == 415
+        assert answer.headers["accept-encoding"] == "identity"
+        assert endpoint.ask("POST", "/score", {"q": "0"}, {"Content-Encoding": "Identity"}).status == 200
 
 
 def test_a_line_that_takes_too_long_is_cut_and_said(tmp_path: Path) -> None:

@@ -216,6 +216,8 @@ def test_a_failure_in_the_middle_is_the_last_event_and_one_before_it_an_error(en
         ("application/*", 200),
         ("Application/JSON", 200),
         ("text/html, application/json;q=0.9", 200),
+        (",", 200),
+        ("", 200),
         ("text/html", 406),
         ("image/png", 406),
     ],
@@ -262,6 +264,57 @@ nodes:
     assert len(events) > 1
     assert "".join(event["r"] for event in events) == "one two three"
     assert [body["stream"] for body in bodies] == [True, False]
+
+
+def test_a_prompty_streams_where_it_says_so(tmp_path: Path) -> None:
+    with ModelServer(default=Reply(text='{"a": "one two"}')) as model:
+        connection = f'{{type: openai, model: m, api_key: k, base_url: "{model.base_url}"}}'
+        for name, parameters in (
+            ("pieces", "{stream: true}"),
+            ("whole", "{max_tokens: 5}"),
+            ("parsed", "{stream: true, response_format: {type: json_object}}"),
+        ):
+            front = f"model:\n  configuration: {connection}\n  parameters: {parameters}\ninputs: {{q: {{type: string}}}}\n"
+            write(tmp_path, {f"{name}.prompty": f"---\n{front}---\nuser:\n{{{{q}}}}\n"})
+        with serving(tmp_path, {}, source="pieces.prompty") as endpoint:
+            events = endpoint.events({"q": "hi"})
+            assert endpoint.score({"q": "hi"}) == (200, '{"a": "one two"}')
+        assert len(events) > 1
+        assert "".join(event["output"] for event in events) == '{"a": "one two"}'
+        for name in ("whole", "parsed"):
+            with serving(tmp_path, {}, source=f"{name}.prompty") as endpoint:
+                assert endpoint.score({"q": "hi"}, accept="text/event-stream")[0] == 406
+
+
+def test_what_a_generator_gives_is_passed_on_as_it_is(tmp_path: Path) -> None:
+    files = {
+        "flow.dag.yaml": """\
+inputs: {}
+outputs: {r: {type: string, reference: "${a.output}"}}
+nodes:
+- {name: a, type: python, source: {type: code, path: a.py}, inputs: {}}
+""",
+        "a.py": """\
+from dataclasses import dataclass
+from promptflow.core import tool
+
+@dataclass
+class Hit:
+    score: float
+
+@tool
+def a():
+    yield "text"
+    yield {"hits": [Hit(0.5)]}
+    yield None
+    yield 3
+    yield {1, 1}
+""",
+    }
+    with serving(tmp_path, files) as endpoint:
+        events = endpoint.events({})
+        assert [event["r"] for event in events] == ["text", {"hits": [{"score": 0.5}]}, None, 3, "{1}"]
+        assert endpoint.score({}) == (200, {"r": "text{'hits': [Hit(score=0.5)]}None3{1}"})
 
 
 @pytest.mark.parametrize(

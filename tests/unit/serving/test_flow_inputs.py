@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.endpoint import serving
 from tests.support.images import RED, write_files
 
 from headrace.errors import UsageError
 from headrace.formats.flow_file import load_flow
-from headrace.serving.flow_inputs import read_inputs
+from headrace.serving.flow_inputs import fit_inputs, read_inputs
 
 DAG_FLOW = """\
 inputs: {pic: {type: image}, any: {type: object}, words: {type: string}}
@@ -58,6 +59,16 @@ def test_a_request_names_no_file_of_the_server(tmp_path: Path, source: str, give
     assert [problem.code for problem in caught.value.problems] == ["T210"]
     assert "secret" not in str(caught.value)
     assert "passwd" not in str(caught.value)
+
+
+def test_text_stays_text_where_nothing_says_a_type(tmp_path: Path) -> None:
+    code = "def ask(plain, anything: object, mapping: dict, number: int, guessed=1):\n    return plain\n"
+    files = {"flow.flex.yaml": "entry: ask:ask\n", "ask.py": code}
+    given = {"plain": "42", "anything": "null", "mapping": '{"a": 1}', "number": "5", "guessed": "2"}
+    with serving(tmp_path, files, ["."]) as endpoint:
+        (served,) = endpoint.served.flows.values()
+        taken = fit_inputs(served.version.flow.plan.flow, given)
+    assert taken == {"plain": "42", "anything": "null", "mapping": {"a": 1}, "number": 5, "guessed": 2}
 
 
 @pytest.mark.parametrize("source", ["a.prompty", "flow.flex.yaml"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from tests.support.endpoint import serving
@@ -19,6 +20,50 @@ nodes:
 """
 TOOL = "from promptflow.core import tool\n\n@tool\ndef g(q: str):\n    yield q\n"
 FLEX = {"flow.flex.yaml": "entry: ask:ask\n", "ask.py": "def ask(q: str) -> str:\n    return q\n"}
+
+
+def test_what_a_flex_flow_answers_is_described_as_its_code_says(tmp_path: Path) -> None:
+    code = """\
+from dataclasses import dataclass
+
+@dataclass
+class Answer:
+    text: str
+    hits: list
+
+def ask(q: str) -> Answer:
+    return Answer(q, [1])
+"""
+    declared = {**FLEX, "flow.flex.yaml": "entry: ask:ask\noutputs: {output: {type: string}}\n"}
+    flows = {
+        "named": {"flow.flex.yaml": "entry: ask:ask\n", "ask.py": code},
+        "bare": FLEX,
+        "declared": declared,
+    }
+    files = {f"{name}/{file}": text for name, found in flows.items() for file, text in found.items()}
+    with serving(tmp_path, files, ["."]) as endpoint:
+        ours = endpoint.ask("GET", "/openapi.json").body["paths"]
+        stock = {name: endpoint.ask("GET", f"/{name}/swagger.json").body["paths"] for name in flows}
+    assert {name: _answer(ours, f"/{name}/score") for name in ("bare", "declared")} == {
+        "bare": {},
+        "declared": {},
+    }
+    assert _answer(ours, "/named/score")["properties"] == {
+        "text": {"description": "(string)"},
+        "hits": {"description": "(list)"},
+    }
+    assert {name: _answer(paths, "/score").get("properties") for name, paths in stock.items()} == {
+        "named": {
+            "text": {"type": "string"},
+            "hits": {"type": "array", "items": {"type": "object", "additionalProperties": {}}},
+        },
+        "bare": None,
+        "declared": {"output": {"type": "string"}},
+    }
+
+
+def _answer(paths: Any, path: str) -> Any:
+    return paths[path]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
 
 
 def test_the_document_of_several_flows_is_valid_and_says_what_they_take(tmp_path: Path) -> None:
