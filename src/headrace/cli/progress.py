@@ -77,7 +77,7 @@ def _show(session: Session) -> Iterator[OnEvent]:
 
 @dataclass(slots=True)
 class Tally:
-    """What has happened in one run so far."""
+    """What has happened in one run so far; of lines that were recorded before, only how many there are."""
 
     label: str
     n_lines: int
@@ -125,7 +125,8 @@ class _Names:
         if isinstance(event, RunStarted):
             self.session.started_runs.append(event.run)
             self.arm = event.arm or self.arm
-            self.tallies[event.run] = Tally(label=label_run(event, self.arm), n_lines=event.n_lines)
+            label = label_run(event, self.arm)
+            self.tallies[event.run] = Tally(label=label, n_lines=event.n_lines, n_done=event.n_finished)
             if event.resume_from is not None:
                 lines = plural(event.n_lines, "line")
                 done = (
@@ -231,7 +232,9 @@ class Bars(_Names):
 
     def on_start(self, event: RunStarted, tally: Tally) -> None:
         """Put a bar on screen."""
-        self.tasks[event.run] = self.display.add_task(tally.label, total=tally.n_lines, note="")
+        self.tasks[event.run] = self.display.add_task(
+            tally.label, total=tally.n_lines, completed=tally.n_done, note=""
+        )
         self.began[event.run] = time.monotonic()
 
     def on_line(self, event: LineFinished, tally: Tally) -> None:

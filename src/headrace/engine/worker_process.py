@@ -66,6 +66,7 @@ class WorkerProcess:
         self,
         process: asyncio.subprocess.Process,
         transport: asyncio.SubprocessTransport,
+        exit_: _Exit,
         command: WorkerCommand,
         flights: Flights | None,
         waiting: Waiting | None,
@@ -74,6 +75,8 @@ class WorkerProcess:
         self._waiting = waiting
         self._flights = flights
         self._process = process
+        self._exit = exit_
+        self._is_closing = False
         self._transport = transport
         self._command = command
         self._in_flight: dict[int, asyncio.Future[LineDone]] = {}
@@ -138,6 +141,7 @@ class WorkerProcess:
         """Let the process end, by itself when it has nothing to do; it is gone afterwards."""
         try:
             if not self._in_flight and not self.is_spent and self._process.stdin is not None:
+                self._is_closing = True
                 self._process.stdin.close()
                 async with asyncio.timeout(_CLOSING_S):
                     await asyncio.shield(self._watching)
@@ -149,8 +153,10 @@ class WorkerProcess:
 
     def kill(self) -> None:
         """End the process and what its tools have started, at once."""
-        if self._process.returncode is not None:
-            return
+        if self._process.returncode is None:
+            self._kill_group()
+
+    def _kill_group(self) -> None:
         with suppress(ProcessLookupError):
             if hasattr(os, "killpg"):
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -217,8 +223,10 @@ class WorkerProcess:
 
     async def _watch(self) -> None:
         """Wait for the end of the process, then tell everybody who waits for it."""
-        await self._process.wait()
+        await self._exit.wait()
         self.is_spent = True
+        if not self._is_closing:
+            self._kill_group()  # what its tools have started does not outlive a worker that died
         # What it wrote before it died; a process that it has left behind may keep the pipes open for ever.
         await asyncio.wait([self._reading, self._listening], timeout=_LAST_WORDS_S)
         self._looking.cancel()
@@ -250,6 +258,25 @@ class WorkerProcess:
         )
 
 
+class _Exit(asyncio.subprocess.SubprocessStreamProtocol):
+    """The streams of a process, and its end.
+
+    ``Process.wait`` of Python 3.11 waits for the end of the pipes as well, which a forked process may hold open.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(limit=_PIECE_BYTES, loop=asyncio.get_running_loop())
+        self._has_ended = asyncio.Event()
+
+    def process_exited(self) -> None:
+        self._has_ended.set()
+        super().process_exited()
+
+    async def wait(self) -> None:
+        """Wait until the process has ended, and for nothing else."""
+        await self._has_ended.wait()
+
+
 async def open_worker_process(
     command: WorkerCommand, flights: Flights | None = None, waiting: Waiting | None = None
 ) -> WorkerProcess:
@@ -270,14 +297,14 @@ async def open_worker_process(
     loop = asyncio.get_running_loop()
     # What asyncio.create_subprocess_exec does, but the transport is ours to close.
     transport, protocol = await loop.subprocess_exec(
-        lambda: asyncio.subprocess.SubprocessStreamProtocol(limit=_PIECE_BYTES, loop=loop),
+        _Exit,
         *command.words,
         cwd=command.cwd,
         env=command.environment,
         start_new_session=True,
     )
     process = asyncio.subprocess.Process(transport, protocol, loop)
-    worker = WorkerProcess(process, transport, command, flights, waiting)
+    worker = WorkerProcess(process, transport, protocol, command, flights, waiting)
     is_loaded = False
     try:
         await worker.load()

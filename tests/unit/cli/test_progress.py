@@ -45,6 +45,30 @@ def test_a_long_run_reports_its_quarters(tmp_path: Path, capsys: pytest.CaptureF
     ]
 
 
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_lines_that_were_recorded_before_are_done(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_terminal: bool,
+) -> None:
+    session = Session(tmp_path, {"NO_COLOR": "1"})
+    monkeypatch.setattr("headrace.cli.terminal._is_tty", lambda _: is_terminal)
+    session.drop_color()
+    with show_progress(session) as on_event:
+        on_event(RunStarted(run="r", arm=None, n_lines=20, n_finished=16, resume_from="r"))
+        for number in range(16, 20):
+            usage = Usage(calls=1)
+            on_event(
+                LineFinished(run="r", line_number=number, status=COMPLETED, usage=usage, duration_ms=1.0)
+            )
+        on_event(RunFinished(run="r", status=COMPLETED))
+    told = capsys.readouterr().err
+    assert told.startswith("16 of 20 lines are recorded already.")
+    assert ("20/20" if is_terminal else "r: Completed, 20 lines") in told
+
+
 def held_up(run: str, n_waiting: int = 20, model: str = "gpt", refused: int = 0) -> RunHeldUp:
     return RunHeldUp(run=run, n_waiting=n_waiting, service="host", model=model, refused=refused, since_s=10.0)
 

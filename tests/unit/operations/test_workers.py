@@ -186,6 +186,20 @@ def test_a_worker_that_dies_costs_one_line(
     assert max(counts) == 2
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes cannot be forked here")
+def test_a_process_that_a_tool_has_forked_holds_no_run_up(workspace: Workspace, tmp_path: Path) -> None:
+    body = """
+    if n in (2, 5) and not os.fork():
+        time.sleep(600)
+    if n == 5:
+        os._exit(3)
+    """
+    make_flow(tmp_path, body)
+    done = run(workspace, workers=1, n_at_once=1)
+    assert (done.n_completed, problems(workspace)) == (7, {5: "E610"})
+    assert worker_processes() == []  # those of a worker that died end with it
+
+
 def test_a_stuck_tool_ends_with_its_worker(workspace: Workspace, tmp_path: Path) -> None:
     body = """
     with Path("pids.txt").open("a") as pids:
