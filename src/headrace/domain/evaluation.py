@@ -89,6 +89,8 @@ class Experiment:
         guardrails: What an arm must not be worse in, by more than a margin, to be shipped.
         budget: The most that all arms and evaluations together may spend; ``None`` for no limit.
         gates: What an arm must show before it is let through.
+        undirected: Metrics and guardrails that say no direction, which have that of their evaluator.
+        listed: What the file says under ``variants`` and ``models``, also where one of them is all there is.
         factors: What the arms are made of, where the file says it by factors.
         design: Which combinations of them are arms; ``None`` without factors.
         versions: Names of versions that it uses, such as ``ask_docs@prod``, to what they stood for when it was read.
@@ -118,6 +120,8 @@ class Experiment:
     guardrails: tuple[Guardrail, ...] = ()
     budget: Cap | None = None
     gates: tuple[GateSpec, ...] = ()
+    undirected: frozenset[str] = frozenset()
+    listed: tuple[Factor, ...] = ()
     factors: tuple[Factor, ...] = ()
     design: Design | None = None
     versions: Mapping[str, NamedVersion] = field(default_factory=dict)

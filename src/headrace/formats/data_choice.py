@@ -58,7 +58,7 @@ def split_choice(path: Path) -> tuple[Path, DataChoice | None]:
     choice = DataChoice(
         column=given.get("column"), value=given.get("value"), n=int(n) if n else None, seed=int(seed)
     )
-    return path.with_name(before), choice
+    return path.parent / before, choice
 
 
 def choose_lines(dataset: Dataset, choice: DataChoice, shown: str) -> Dataset:

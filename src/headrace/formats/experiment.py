@@ -55,7 +55,7 @@ from headrace.domain.variant import Arm, Design, Factor, Variant
 from headrace.errors import DefinitionError, UsageError
 from headrace.formats.arms import make_arms, parse_model, parse_variant, unknown_baseline
 from headrace.formats.experiment_evaluators import read_evaluators
-from headrace.formats.experiment_factors import read_factorial
+from headrace.formats.experiment_factors import listed_factors, read_factorial
 from headrace.formats.experiment_parts import (
     adopt,
     no_mapping,
@@ -74,11 +74,12 @@ from headrace.formats.experiment_rules import (
     read_guardrails,
     read_race,
 )
-from headrace.formats.judgement import read_family, read_metrics, read_slices
+from headrace.formats.judgement import read_family, read_metrics, read_slices, said_directions
 from headrace.formats.overlay import lay_over, overlay_file
 from headrace.formats.paths import is_file, is_folder
 from headrace.formats.positions import read_text, read_yaml
 from headrace.formats.shape import Block, Findings, by_place, root_block
+from headrace.formats.surroundings import settable
 from headrace.source import Pointer
 
 __all__ = ["load_arms", "load_experiment", "make_arms", "parse_model", "read_experiment"]
@@ -145,8 +146,8 @@ def load_arms(file: Path) -> OfferedArms:
     data, source_map, problems = read_yaml(read_text(file), str(file))
     findings = Findings(source_map, list(problems))
     root = root_block(data, findings)
-    arms, _, _ = _read_arms(root, file, read_whole(root, "seed", default=0, at_least=0), fewest=1)
-    flow_path = read_flow_path(root, "flow", file, default=".")
+    arms = _read_arms(root, file, read_whole(root, "seed", default=0, at_least=0), fewest=1).arms
+    flow_path = read_flow_path(root, "flow", file, "The experiment", default=".")
     if findings.has_errors():
         raise DefinitionError(*sorted(findings.problems, key=by_place))
     return OfferedArms(name=root.text("name") or file.resolve().parent.name, flow_path=flow_path, arms=arms)
@@ -181,7 +182,7 @@ def _parse(text: str, file: Path, overlay: Path | None = None, fewest: int = 2) 
         problems = (*problems, *more)
     findings = Findings(source_map, list(problems))
     root = root_block(data, findings)
-    experiment = _read(root, file, fewest) if root.data else None
+    experiment = _read(root, file, fewest) if isinstance(data, dict) else None
     if findings.has_errors() or experiment is None:
         raise DefinitionError(*sorted(findings.problems, key=by_place))
     return experiment
@@ -200,8 +201,13 @@ def _read(root: Block, file: Path, fewest: int) -> Experiment | None:
         return None
     root.check_keys(KEYS, "An experiment", severity="error")
     seed = read_whole(root, "seed", default=0, at_least=0)
-    arms, factors, design = _read_arms(root, file, seed, fewest)
-    metrics = read_metrics(root, [arm.name for arm in arms])
+    made = _read_arms(root, file, seed, fewest)
+    arms = made.arms
+    said = said_directions(root)
+    metrics = read_metrics(root, [arm.name for arm in arms], said)
+    guardrails = read_guardrails(root, metrics, said)
+    scores = {*(metric.name for metric in metrics), *(guardrail.metric for guardrail in guardrails)}
+    variables = root.block("environment_variables")
     alpha = root.number("alpha")
     if alpha is not None and not 0 < alpha < 1:
         refuse(root, "alpha", "a number between 0 and 1")
@@ -209,7 +215,7 @@ def _read(root: Block, file: Path, fewest: int) -> Experiment | None:
         name=root.text("name") or file.resolve().parent.name,
         file=str(file),
         source_map=root.findings.source_map,
-        flow_path=read_flow_path(root, "flow", file, default="."),
+        flow_path=read_flow_path(root, "flow", file, "The experiment", default="."),
         data_path=read_data(root, file),
         column_mapping=read_mapping(root.block("column_mapping")),
         line_id=root.text("line_id"),
@@ -224,13 +230,15 @@ def _read(root: Block, file: Path, fewest: int) -> Experiment | None:
         cluster=root.text("cluster"),
         slices=read_slices(root),
         family=read_family(root),
-        environment_variables=read_texts(root.block("environment_variables")),
-        guardrails=read_guardrails(root, metrics),
+        environment_variables=settable(variables, read_texts(variables)),
+        guardrails=guardrails,
         budget=read_budget(root),
         race=read_race(root),
         gates=read_gates(root, [arm.name for arm in arms]),
-        factors=factors,
-        design=design,
+        undirected=frozenset(scores - said.keys()),
+        factors=made.factors,
+        design=made.design,
+        listed=made.listed,
     )
 
 
@@ -253,9 +261,17 @@ def _read_state(block: Block, key: str) -> bool | None:
     return _STATES[value]
 
 
-def _read_arms(
-    root: Block, file: Path, seed: int, fewest: int
-) -> tuple[tuple[Arm, ...], tuple[Factor, ...], Design | None]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _MadeArms:
+    """The arms of a file and what they are made of; nothing where something was reported."""
+
+    arms: tuple[Arm, ...] = ()
+    factors: tuple[Factor, ...] = ()
+    design: Design | None = None
+    listed: tuple[Factor, ...] = ()
+
+
+def _read_arms(root: Block, file: Path, seed: int, fewest: int) -> _MadeArms:
     variants = read_items(root, "variants", _read_variant)
     models = read_items(root, "models", read_model)
     has_factors = root.data.get("factors") is not None
@@ -265,26 +281,26 @@ def _read_arms(
                 what = f"{key} chooses among the cells of factors, and the file has none."
                 root.findings.add("F012", (key,), what, "Add factors, or remove it.", at_key=True)
     if root.findings.has_errors():
-        return (), (), None
-    factors: tuple[Factor, ...] = ()
-    design = None
+        return _MadeArms()
+    made = _MadeArms(listed=listed_factors(variants, models))
     if has_factors:
         found = read_factorial(root, file, seed, variants, models)
-        arms, factors, design = found.arms, found.factors, found.design
+        made = replace(made, arms=found.arms, factors=found.factors, design=found.design)
         if root.findings.has_errors():
-            return (), (), None
+            return _MadeArms()
     else:
         try:
             arms = make_arms(variants, models) or ((Arm(name="base"),) if fewest == 1 else ())
         except UsageError as error:
             adopt(root.findings, error, ("variants",) if "variants" in root else ("models",))
-            return (), (), None
-    if len(arms) < fewest:
-        what = "The experiment has only one arm." if arms else "The experiment has no arm."
+            return _MadeArms()
+        made = replace(made, arms=arms)
+    if len(made.arms) < fewest:
+        what = "The experiment has only one arm." if made.arms else "The experiment has no arm."
         fix = "Add variants, models or factors, so that there are at least two arms."
         found_key = next((name for name in _MAKE_ARMS if name in root), None)
         root.findings.add("G902", (found_key,) if found_key else (), what, fix, at_key=found_key is not None)
-    return arms, factors, design
+    return made
 
 
 def _read_variant(pointer: Pointer, value: Any, findings: Findings) -> Variant | None:

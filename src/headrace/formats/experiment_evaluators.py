@@ -83,7 +83,7 @@ def read_evaluator(pointer: Pointer, value: Any, findings: Findings, file: Path)
     kind = _read_kind(block)
     if kind is None:
         return None
-    flow_path = read_path(block, "flow", file) if kind == "flow" else None
+    flow_path = read_path(block, "flow", file, "The evaluator") if kind == "flow" else None
     python = _read_python(block, file) if kind == "python" else None
     builtin = block.required_text("builtin", "The evaluator") if kind == "builtin" else None
     default = Path(flow_path).name if flow_path else builtin or (python or "").rpartition(":")[2]

@@ -82,7 +82,13 @@ def read_factorial(
         models: Likewise.
     """
     start = len(root.findings.problems)
-    fixed, factors = _listed(variants, told_apart(models))
+    models = told_apart(models)
+    fixed = Arm(
+        name="",
+        variant=variants[0] if len(variants) == 1 else None,
+        model=models[0] if len(models) == 1 else None,
+    )
+    factors = [factor for factor in listed_factors(variants, models) if len(factor.levels) > 1]
     factors += [factor for factor in _read_factors(root, file) if factor is not None]
     _check_names(root, factors)
     if root.findings.has_errors(start):
@@ -110,27 +116,22 @@ def level_text(value: Any) -> str:
     return value if isinstance(value, str) else override_text("", value)
 
 
-def _listed(variants: Sequence[Variant], models: Sequence[ModelSpec]) -> tuple[Arm, list[Factor]]:
-    """What every arm has, and the factors of the keys ``variants`` and ``models``."""
-    fixed = Arm(
-        name="",
-        variant=variants[0] if len(variants) == 1 else None,
-        model=models[0] if len(models) == 1 else None,
-    )
+def listed_factors(variants: Sequence[Variant], models: Sequence[ModelSpec]) -> tuple[Factor, ...]:
+    """What stands under the keys ``variants`` and ``models`` as factors, also where it is a single one."""
     factors: list[Factor] = []
-    if len(variants) > 1:
+    if variants:
         levels = tuple(
             Level(name=item.name, choices=item.choices, pointer=("variants", number))
             for number, item in enumerate(variants)
         )
         factors.append(Factor(name="variant", kind="variant", levels=levels, pointer=("variants",)))
-    if len(models) > 1:
+    if models:
         levels = tuple(
             Level(name=item.name, model=item, pointer=("models", number))
             for number, item in enumerate(models)
         )
         factors.append(Factor(name="model", kind="model", levels=levels, pointer=("models",)))
-    return fixed, factors
+    return tuple(factors)
 
 
 def _read_factors(root: Block, file: Path) -> Iterator[Factor | None]:
@@ -191,10 +192,9 @@ def _read_flow(pointer: Pointer, value: Any, findings: Findings, file: Path) -> 
     if "url" in block or "deployed" in block:
         return _read_remote_flow(block, file)
     block.check_keys(("name", "path", "url", *_FITTING), "A flow", severity="error")
-    if "path" not in block:
-        block.missing("path", "The flow")
+    path = read_flow_path(block, "path", file, "The flow")
+    if not path:
         return None
-    path = read_flow_path(block, "path", file)
     return Level(
         name=block.text("name") or Path(path).resolve().name,
         flow_path=path,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,11 +26,18 @@ def refuse(block: Block, key: str, wanted: str) -> None:
     block.findings.add("F005", block.at(key), f"{key} should be {wanted}.", f"Write {wanted}.")
 
 
-def read_path(block: Block, key: str, file: Path, default: str | None = None) -> str:
-    """The path at ``key``, relative to the folder of ``file``; F006 without one, F001 where there is nothing."""
-    text = block.text(key) or default
+def read_path(block: Block, key: str, file: Path, owner: str, default: str | None = None) -> str:
+    """The path at ``key``, relative to the folder of ``file``; F006 without one, F001 where there is nothing.
+
+    Args:
+        block: The mapping that has the key.
+        key: The key.
+        file: The experiment file.
+        owner: What the mapping is called.
+        default: The path where the key is not there.
+    """
+    text = (block.required_text(key, owner) if default is None else block.text(key)) or default
     if text is None:
-        block.missing(key, "The experiment" if not block.pointer else "The evaluator")
         return ""
     target = file.parent / text
     if not exists(target) and not (key == "flow" and is_entry(target.name)):
@@ -39,11 +47,11 @@ def read_path(block: Block, key: str, file: Path, default: str | None = None) ->
     return str(target)
 
 
-def read_flow_path(block: Block, key: str, file: Path, default: str | None = None) -> str:
+def read_flow_path(block: Block, key: str, file: Path, owner: str, default: str | None = None) -> str:
     """As :func:`read_path`; the name of a version is left as it is, because the store knows what it stands for."""
     text = block.text(key) or ""
     is_version = parse_version_name(text) is not None and not exists(file.parent / text)
-    return text if is_version else read_path(block, key, file, default)
+    return text if is_version else read_path(block, key, file, owner, default)
 
 
 def read_texts(block: Block) -> dict[str, str]:
@@ -137,7 +145,7 @@ def read_price(block: Block) -> Price | None:
         amount = price.number(key)
         if key not in price:
             price.missing(key, "The price")
-        elif amount is not None and amount < 0:
+        elif amount is not None and not 0 <= amount < inf:
             refuse(price, key, "a number of at least 0, in US dollars per million tokens")
         amounts.append(float(amount or 0))
     return Price(input_usd=amounts[0], output_usd=amounts[1])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -15,10 +16,10 @@ from headrace.domain.scores import Direction, MetricSpec
 from headrace.errors import nearest
 from headrace.formats.data_choice import DataChoice, choice_path
 from headrace.formats.experiment_parts import no_mapping, read_items, read_path, read_whole, refuse
+from headrace.formats.judgement import DIRECTIONS
 from headrace.formats.shape import Block, Findings
 from headrace.source import Pointer
 
-_DIRECTIONS = get_args(Direction)
 _RACE_MODES = get_args(RaceMode)
 _GATE_TESTS = get_args(GateTest)
 
@@ -27,13 +28,10 @@ def read_data(root: Block, file: Path) -> str:
     """The path of the data, with the lines that are chosen of it; ``data`` is a path or a mapping."""
     value = root.data.get("data")
     if not isinstance(value, dict):
-        return read_path(root, "data", file)
+        return read_path(root, "data", file, "The experiment")
     block = root.block("data")
     block.check_keys(("path", "split", "sample"), "The data", severity="error")
-    if "path" not in block:
-        block.missing("path", "The data")
-        return ""
-    path = read_path(block, "path", file)
+    path = read_path(block, "path", file, "The data")
     column = found = None
     if block.data.get("split") is not None:
         split = block.block("split")
@@ -45,15 +43,23 @@ def read_data(root: Block, file: Path) -> str:
     if block.data.get("sample") is not None:
         sample = block.block("sample")
         sample.check_keys(("n", "seed"), "A sample", severity="error")
-        if "n" not in sample:
+        if sample.data.get("n") is None:
             sample.missing("n", "The sample")
         n = read_whole(sample, "n", default=0, at_least=1)
         seed = read_whole(sample, "seed", default=0, at_least=0)
     return choice_path(path, DataChoice(column=column, value=found, n=n or None, seed=seed))
 
 
-def read_guardrails(root: Block, metrics: Sequence[MetricSpec]) -> tuple[Guardrail, ...]:
-    """The guardrails; each is a score other than the one that decides, with a margin."""
+def read_guardrails(
+    root: Block, metrics: Sequence[MetricSpec], said: Mapping[str, Direction]
+) -> tuple[Guardrail, ...]:
+    """The guardrails; each is a score other than the one that decides, with a margin.
+
+    Args:
+        root: The whole file.
+        metrics: The metrics that it names.
+        said: The direction of each score that it says one of.
+    """
     found: dict[str, Guardrail] = {}
     if root.data.get("guardrails") and not root.data.get("metrics"):
         what = "There are guardrails, but nothing says which metric decides."
@@ -73,10 +79,8 @@ def read_guardrails(root: Block, metrics: Sequence[MetricSpec]) -> tuple[Guardra
             what = f"The metric {guardrail.metric!r} has another margin than its guardrail."
             fix = "Write the same margin in both places, or in the guardrail only."
             root.findings.add("G903", (*guardrail.pointer, "margin"), what, fix)
-        elif metric is not None and metric.direction != guardrail.direction:
-            what = f"The metric {guardrail.metric!r} has another direction than its guardrail."
-            root.findings.add("F005", place, what, "Write the same direction in both places.")
-        found[guardrail.metric] = guardrail
+        direction = said.get(guardrail.metric, guardrail.direction)
+        found[guardrail.metric] = replace(guardrail, direction=direction)
     return tuple(found.values())
 
 
@@ -87,15 +91,15 @@ def _read_guardrail(pointer: Pointer, value: Any, findings: Findings) -> Guardra
     block = Block(value, pointer, findings)
     block.check_keys(("metric", "direction", "margin"), "A guardrail", severity="error")
     metric = block.required_text("metric", "The guardrail")
-    direction = block.word("direction", _DIRECTIONS) or "higher"
+    direction = block.word("direction", DIRECTIONS) or "higher"
     margin = block.number("margin")
-    if "margin" not in block:
+    if block.data.get("margin") is None:
         what = "The guardrail has no margin, so that no loss would ever be small enough."
         fix = "Add margin: the largest loss that does not matter, in the unit of the metric."
         findings.add("G903", pointer, what, fix)
     elif margin is not None and not 0 < margin < inf:
         findings.add("G903", block.at("margin"), "A margin must be above zero.", "Write a number above zero.")
-    if metric is None or margin is None or direction not in _DIRECTIONS:
+    if metric is None or margin is None or direction not in DIRECTIONS:
         return None
     return Guardrail(
         metric=metric, margin=float(margin), direction=cast("Direction", direction), pointer=pointer
@@ -112,7 +116,7 @@ def read_budget(root: Block) -> Cap | None:
     if cost is not None and not 0 < cost < inf:
         refuse(block, "cost_usd", "a number of US dollars above zero")
     tokens = read_whole(block, "tokens", default=0, at_least=1)
-    if not block.data and isinstance(root.data["budget"], dict):
+    if isinstance(root.data["budget"], dict) and all(value is None for value in block.data.values()):
         block.missing("cost_usd", "The budget")
     return Cap(cost_usd=None if cost is None else float(cost), tokens=tokens or None)
 
@@ -165,7 +169,7 @@ def _read_gate(pointer: Pointer, value: Any, findings: Findings, arms: Sequence[
     margin, limit, arm = block.number("margin"), block.number("limit"), block.text("arm")
     if margin is not None and not 0 <= margin < inf:
         findings.add("G903", block.at("margin"), "A margin of a gate is not below zero.", "Write 0 or more.")
-    if test == "budget" and "limit" not in block:
+    if test == "budget" and block.data.get("limit") is None:
         block.missing("limit", "The gate")
     for key in ("limit",) if test != "budget" else ("margin",):
         if key in block and test in _GATE_TESTS:

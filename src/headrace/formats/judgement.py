@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import inf
 from typing import Any, cast, get_args
 
@@ -12,19 +13,38 @@ from headrace.errors import nearest
 from headrace.formats.shape import Block, Findings
 from headrace.source import Pointer
 
-_DIRECTIONS = get_args(Direction)
+DIRECTIONS = get_args(Direction)
 _METRIC_KINDS = get_args(MetricKind)
 _GOALS = get_args(Goal)
 _FAMILIES = get_args(Family)
 _KEYS = ("name", "direction", "kind", "margin", "goal", "labels")
 
 
-def read_metrics(root: Block, arms: Sequence[str]) -> tuple[MetricSpec, ...]:
+def said_directions(root: Block) -> dict[str, Direction]:
+    """The direction of each score that the file says one of, as a metric or as a guardrail; F005 where they differ."""
+    said: dict[str, Direction] = {}
+    for key, name_key in (("metrics", "name"), ("guardrails", "metric")):
+        items = root.data.get(key)
+        for number, item in enumerate(items if isinstance(items, list) else ()):
+            name, direction = (
+                (item.get(name_key), item.get("direction")) if isinstance(item, dict) else (None, None)
+            )
+            if not isinstance(name, str) or direction not in DIRECTIONS:
+                continue
+            if said.setdefault(name, cast("Direction", direction)) != direction:
+                what = f"The metric {name!r} has another direction than its guardrail."
+                fix = "Write the same direction in both places, or in one only."
+                root.findings.add("F005", (key, number, "direction"), what, fix)
+    return said
+
+
+def read_metrics(root: Block, arms: Sequence[str], said: Mapping[str, Direction]) -> tuple[MetricSpec, ...]:
     """The metrics of an experiment; what is wrong with them becomes a problem.
 
     Args:
         root: The whole experiment.
         arms: Names that ``labels`` may be given for; empty where they could not be read.
+        said: The direction of each score that the file says one of.
     """
     metrics: dict[str, MetricSpec] = {}
     for pointer, value in root.items("metrics"):
@@ -34,7 +54,7 @@ def read_metrics(root: Block, arms: Sequence[str]) -> tuple[MetricSpec, ...]:
         if metric.name in metrics:
             what = f"The metric {metric.name!r} stands here twice."
             root.findings.add("F003", pointer, what, "Name each metric once.")
-        metrics[metric.name] = metric
+        metrics[metric.name] = replace(metric, direction=said.get(metric.name, metric.direction))
     return tuple(metrics.values())
 
 
@@ -69,12 +89,12 @@ def _read_metric(pointer: Pointer, value: Any, findings: Findings, arms: Sequenc
     block = Block(value, pointer, findings)
     block.check_keys(_KEYS, "A metric", severity="error")
     name = block.required_text("name", "The metric")
-    direction = block.word("direction", _DIRECTIONS) or "higher"
+    direction = block.word("direction", DIRECTIONS) or "higher"
     kind = block.word("kind", _METRIC_KINDS) or "auto"
     goal = block.word("goal", _GOALS) or "superiority"
     margin = _read_margin(block, goal)
     labels = _read_labels(block, arms)
-    if name is None or direction not in _DIRECTIONS or kind not in _METRIC_KINDS or goal not in _GOALS:
+    if name is None or direction not in DIRECTIONS or kind not in _METRIC_KINDS or goal not in _GOALS:
         return None
     return MetricSpec(
         name=name,
@@ -91,7 +111,7 @@ def _read_margin(block: Block, goal: str) -> float | None:
     if margin is not None and not 0 < margin < inf:
         what = "A margin must be above zero."
         block.findings.add("G903", block.at("margin"), what, "Write a number above zero.")
-    if margin is None and "margin" not in block and goal in _GOALS and goal != "superiority":
+    if block.data.get("margin") is None and goal in _GOALS and goal != "superiority":
         what = f"The goal {goal} asks for a margin, and the metric has none."
         fix = "Add margin: the largest difference that does not matter, in the unit of the metric."
         block.findings.add("G903", block.at("goal"), what, fix)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from headrace.domain.evaluation import Experiment
 from headrace.domain.traffic import Traffic
 
-_LEFT_OUT = frozenset({"source_map", "pointer", "span", "environment_variables"})
+_LEFT_OUT = frozenset({"source_map", "pointer", "span", "listed", "environment_variables"})
 """Where values stand in a file that may be another one by then, and values that may be secret."""
 
 DefinedT = TypeVar("DefinedT")

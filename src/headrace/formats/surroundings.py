@@ -15,11 +15,15 @@ def read_environment(root: Block) -> dict[str, str]:
     What cannot be a variable is reported as F005 and left out.
     """
     block = root.block("environment_variables")
-    variables = {name: _text(value) for name, value in block.data.items()}
+    return settable(block, {name: _text(value) for name, value in block.data.items()})
+
+
+def settable(block: Block, variables: dict[str, str]) -> dict[str, str]:
+    """The variables without those that no environment takes, which are reported as F005 at their names in ``block``."""
     for name in [name for name, text in variables.items() if not is_variable(name, text)]:
         what = f"{name!r} cannot be a variable of the environment."
         fix = "A name is not empty and has no equals sign, and neither has a null character."
-        root.findings.add("F005", block.at(name), what, fix, at_key=True)
+        block.findings.add("F005", block.at(name), what, fix, at_key=True)
         del variables[name]
     return variables
 

@@ -10,19 +10,22 @@ from headrace.domain.dataset import Dataset
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import Flow
 from headrace.domain.run import Cap
-from headrace.domain.scores import MetricSpec
+from headrace.domain.scores import Direction
 from headrace.errors import DefinitionError, Problem, UsageError, nearest, raise_if_errors
 from headrace.evaluation.evaluators.registry import BUILTINS, directions
+from headrace.formats.flow_file import load_flow
 from headrace.formats.lines import read_dataset
 from headrace.formats.mapping import parse_mapping
 from headrace.operations.check_columns import check_columns
-from headrace.operations.check_factors import check_factors, same_arms
+from headrace.operations.check_factors import check_factors, placed_at_levels, same_arms
 from headrace.operations.competing_flows import (
     check_outputs,
     check_readable,
     mapping_of,
     mapping_place,
     offered_outputs,
+    unknown_inputs,
+    without_unknown,
 )
 from headrace.operations.endpoint_arms import placed_in, with_endpoint_flows
 from headrace.operations.evaluator_flows import Offer, as_flow
@@ -75,26 +78,15 @@ def check_experiment(workspace: Workspace, experiment: Experiment, cap: Cap | No
         check_factors(workspace, experiment)
     except DefinitionError as error:
         raise DefinitionError(*error.problems, *problems) from None
-    arms: list[Flow] = []
-    uncounted: list[Problem | None] = []
-    for arm in experiment.arms:
-        path = Path(arm.flow_path or experiment.flow_path)
-        variables = experiment.environment_variables
-        with (
-            placed_in(experiment, arm),
-            loaded_flow(workspace, path, arm=arm, environment_variables=variables) as loaded,
-        ):
-            arms.append(loaded.flow)
-            uncounted.append(unlimited(cap, loaded))
-            problems += map_lines(
-                loaded.flow,
-                parse_mapping(mapping_of(experiment, arm)),
-                dataset,
-                None,
-                place=mapping_place(experiment, arm),
-                key="column_mapping" if experiment.file is not None else None,
-            )[1]
-    problems += (*same_arms(experiment, arms), *check_outputs(experiment, arms))
+    arms, uncounted, more = _load_arms(workspace, experiment, dataset, cap)
+    problems += more
+    if len(arms) < len(experiment.arms):
+        raise DefinitionError(*dict.fromkeys(problems))
+    problems += (
+        *same_arms(experiment, arms),
+        *unknown_inputs(experiment, arms),
+        *check_outputs(experiment, arms),
+    )
     flows = {}
     experiment = _with_flows(workspace, experiment, dataset, arms)
     for evaluator in experiment.evaluators:
@@ -110,6 +102,33 @@ def check_experiment(workspace: Workspace, experiment: Experiment, cap: Cap | No
     raise_if_errors(tuple(dict.fromkeys((*problems, *unknown))))
     _refuse_uncounted(experiment, uncounted)
     return experiment
+
+
+def _load_arms(
+    workspace: Workspace, experiment: Experiment, dataset: Dataset, cap: Cap | None
+) -> tuple[list[Flow], list[Problem | None], list[Problem]]:
+    """The flow of every arm that can be loaded, why its spending cannot be counted, and what is wrong with any."""
+    arms: list[Flow] = []
+    uncounted: list[Problem | None] = []
+    problems: list[Problem] = []
+    for arm in experiment.arms:
+        path = Path(arm.flow_path or experiment.flow_path)
+        variables = experiment.environment_variables
+        try:
+            with (
+                placed_in(experiment, arm),
+                loaded_flow(workspace, path, arm=arm, environment_variables=variables) as loaded,
+            ):
+                arms.append(loaded.flow)
+                uncounted.append(unlimited(cap, loaded))
+                mapping = parse_mapping(mapping_of(experiment, arm))
+                key = "column_mapping" if experiment.file is not None else None
+                place = mapping_place(experiment, arm)
+                found = map_lines(loaded.flow, mapping, dataset, None, place=place, key=key)[1]
+                problems += without_unknown(found)
+        except DefinitionError as error:
+            problems += placed_at_levels(experiment, arm, load_flow(path), error.problems)
+    return arms, uncounted, problems
 
 
 def _refuse_uncounted(experiment: Experiment, uncounted: Sequence[Problem | None]) -> None:
@@ -142,31 +161,38 @@ def _with_flows(
     found: list[EvaluatorSpec] = []
     problems: list[Problem] = []
     for evaluator in experiment.evaluators:
+        place = experiment.place(*evaluator.pointer)
         try:
-            found.append(as_flow(workspace, evaluator, offer, experiment.place(*evaluator.pointer)))
+            found.append(as_flow(workspace, evaluator, offer, place))
         except DefinitionError as error:
-            problems += error.problems
+            problems += (
+                replace(item, span=experiment.place(*evaluator.pointer, *item.pointer))
+                if place is not None and item.span == place
+                else item
+                for item in error.problems
+            )
     raise_if_errors(tuple(problems))
-    return replace(experiment, evaluators=tuple(found), metrics=directed_metrics(experiment))
+    return directed(replace(experiment, evaluators=tuple(found)))
 
 
-def directed_metrics(experiment: Experiment) -> tuple[MetricSpec, ...]:
-    """The metrics of an experiment, each with the direction that it says or that of its built-in evaluator."""
-    return tuple(_directed(experiment, number, metric) for number, metric in enumerate(experiment.metrics))
-
-
-def _directed(experiment: Experiment, number: int, metric: MetricSpec) -> MetricSpec:
-    """A metric that does not say its direction gets that of its built-in evaluator."""
-    source_map = experiment.source_map
-    if source_map is not None and ("metrics", number, "direction") in source_map.values:
-        return metric
+def directed(experiment: Experiment) -> Experiment:
+    """The experiment with a direction for every score: what it says, else that of the built-in evaluator."""
+    known: dict[str, Direction] = {}
     for evaluator in experiment.evaluators:
         builtin = BUILTINS.get(evaluator.builtin or "")
-        known = directions(builtin, evaluator.name) if builtin is not None else {}
-        name = metric.name.removeprefix(f"{evaluator.name}.")
-        if known.get(name) == "lower":
-            return replace(metric, direction="lower")
-    return metric
+        for name, direction in (directions(builtin, evaluator.name) if builtin is not None else {}).items():
+            known |= {name: direction, f"{evaluator.name}.{name}": direction}
+    found = {name: known[name] for name in experiment.undirected if name in known}
+    return replace(
+        experiment,
+        metrics=tuple(
+            replace(item, direction=found.get(item.name, item.direction)) for item in experiment.metrics
+        ),
+        guardrails=tuple(
+            replace(item, direction=found.get(item.metric, item.direction)) for item in experiment.guardrails
+        ),
+        undirected=frozenset(),
+    )
 
 
 def _check_cache(experiment: Experiment, flows: Sequence[Flow]) -> tuple[Problem, ...]:

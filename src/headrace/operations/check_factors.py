@@ -11,15 +11,25 @@ from headrace.domain.evaluation import Experiment
 from headrace.domain.flow import FLEX, Flow, Node
 from headrace.domain.override import EVERY_MODEL_NODE
 from headrace.domain.tool import ToolSpec
-from headrace.domain.variant import Factor, Level
-from headrace.errors import DefinitionError, Problem, UsageError, nearest, raise_if_errors
+from headrace.domain.variant import Arm, Factor, Level
+from headrace.errors import (
+    DefinitionError,
+    HeadraceError,
+    Problem,
+    UsageError,
+    at_place,
+    nearest,
+    raise_if_errors,
+)
 from headrace.formats.flow_file import load_flow
 from headrace.operations.prepare_flow import loaded_flow, tool_specs
 from headrace.operations.workspace import Workspace
 from headrace.planning.override import overridden_nodes
-from headrace.source import Span
+from headrace.source import Pointer, Span
 
 _NO_NODES = ("model", "flow")
+_NO_TOOLS = (*_NO_NODES, "variant")
+"""Kinds that a flow file alone can be held against."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,22 +41,84 @@ class _Known:
 
 
 def check_factors(workspace: Workspace, experiment: Experiment) -> None:
-    """Refuse factors that the flows do not have, each at its place in the experiment file.
+    """Refuse factors, variants and models that the flows do not have, each at its place in the experiment file.
 
     Raises:
-        DefinitionError: V306 for a node, a parameter or an input that a flow does not have, V301 for a variant, C501
-            for a connection; everything at once.
+        DefinitionError: V306 for a node, a parameter or an input that a flow does not have, V301 for a variant, V304
+            for a model that no node asks, C501 for a connection; everything at once. F001 and F004 for what is no flow.
     """
-    if not any(factor.kind != "flow" for factor in experiment.factors):
-        return
+    places = {factor.pointer for factor in experiment.factors}
+    factors = [*experiment.factors, *(item for item in experiment.listed if item.pointer not in places)]
     problems: dict[Problem, None] = {}
-    paths = dict.fromkeys(arm.flow_path or experiment.flow_path for arm in experiment.arms)
-    for path in paths:
-        known = _load(workspace, experiment, Path(path))
-        for factor in experiment.factors:
+    for path, place in _flow_places(experiment).items():
+        known = _load(workspace, experiment, Path(path), place)
+        for factor in factors:
             problems.update(dict.fromkeys(_check_factor(workspace, experiment, factor, known)))
         problems.update(dict.fromkeys(_check_overlaps(experiment, known.flow)))
     raise_if_errors(tuple(problems))
+
+
+def _flow_places(experiment: Experiment) -> dict[str, Span | None]:
+    """The flows of the arms, and where the experiment file names each."""
+    found: dict[str, Span | None] = {}
+    for arm in experiment.arms:
+        level = experiment.flow_level(arm)
+        pointer = ("flow",) if level is None else (*level.pointer, "path")
+        found.setdefault(arm.flow_path or experiment.flow_path, experiment.place(*pointer))
+    return found
+
+
+def placed_at_levels(
+    experiment: Experiment, arm: Arm, flow: Flow, problems: Sequence[Problem]
+) -> tuple[Problem, ...]:
+    """What is wrong with an arm, at the level or the model that says it where that is not the flow.
+
+    Args:
+        experiment: What the arm is of.
+        arm: Could not be loaded.
+        flow: Its flow as the file says it.
+        problems: Why it could not.
+    """
+    if experiment.source_map is None:
+        return tuple(problems)
+    nodes = {
+        node.pointer: node.name
+        for node in (
+            *flow.nodes,
+            *(node for found in flow.node_variants.values() for node in found.variants.values()),
+        )
+    }
+    levels = [
+        level
+        for factor in (*experiment.factors, *experiment.listed)
+        for level in factor.levels
+        if arm.factors.get(factor.name) == level.name
+        or (level.model is not None and level.model == arm.model)
+    ]
+    return tuple(_placed_at_level(experiment, nodes, levels, problem) for problem in problems)
+
+
+def _placed_at_level(
+    experiment: Experiment, nodes: Mapping[Pointer, str], levels: Sequence[Level], problem: Problem
+) -> Problem:
+    *start, kind, field_name = problem.pointer if len(problem.pointer) > 1 else ("", "")
+    node = nodes.get(tuple(start))
+    if node is None or kind != "inputs":
+        return problem
+    pointers = [
+        (*level.pointer, "parameters", field_name)
+        for level in levels
+        if level.model is not None and field_name in level.model.parameters
+    ]
+    pointers += [
+        level.pointer
+        for level in levels
+        if not level.overrides.keys().isdisjoint((f"{node}.{field_name}", f"{EVERY_MODEL_NODE}.{field_name}"))
+    ]
+    if not pointers:
+        return problem
+    related = ((f"the node {node!r} is here", problem.span),) if problem.span is not None else ()
+    return replace(problem, span=experiment.place(*pointers[-1]), pointer=pointers[-1], related=related)
 
 
 def same_arms(experiment: Experiment, flows: Sequence[Flow]) -> Iterator[Problem]:
@@ -77,8 +149,13 @@ def _made_of(flow: Flow) -> Any:
     return flow.folder, flow.file, nodes, model, flow.prompt, flow.remote
 
 
-def _load(workspace: Workspace, experiment: Experiment, path: Path) -> _Known:
-    flow = load_flow(path)
+def _load(workspace: Workspace, experiment: Experiment, path: Path, place: Span | None) -> _Known:
+    try:
+        flow = load_flow(path)
+    except HeadraceError as error:
+        raise (error if place is None else at_place(error, place)) from error.__cause__
+    if all(factor.kind in _NO_TOOLS for factor in experiment.factors):
+        return _Known(flow=flow, specs={})
     try:
         with loaded_flow(workspace, path, environment_variables=experiment.environment_variables) as loaded:
             return _Known(flow=flow, specs=tool_specs(loaded.tools))
@@ -97,9 +174,13 @@ def _check_factor(
         if connection is not None and workspace.connections.find(connection) is None:
             span = experiment.place(*level.pointer)
             yield replace(workspace.connections.unknown(connection), span=span)
+        if level.model is not None and not _asks_models(known.flow):
+            what = f"The model {level.model.name!r} was chosen, but the flow {known.flow.name!r} has no llm node."
+            fix = "Choose a variant instead, or make the node that calls the model an llm node."
+            yield Problem(code="V304", what=what, span=experiment.place(*level.pointer), fix=fix)
         for node, variant in level.choices.items():
             yield from _check_choice(experiment, factor, level, known.flow, node, variant)
-    if factor.kind not in (*_NO_NODES, "variant"):
+    if factor.kind not in _NO_TOOLS:
         yield from _check_setting(experiment, factor, known)
 
 
@@ -107,19 +188,37 @@ def _connection(factor: Factor, level: Level) -> str | None:
     return next(iter(level.overrides.values()), None) if factor.kind == "connection" else None
 
 
+def _asks_models(flow: Flow) -> bool:
+    variants = (node for found in flow.node_variants.values() for node in found.variants.values())
+    return (
+        flow.kind == FLEX
+        or flow.prompt is not None
+        or any(node.type == "llm" for node in (*flow.nodes, *variants))
+    )
+
+
 def _check_choice(
     experiment: Experiment, factor: Factor, level: Level, flow: Flow, node: str, variant: str
 ) -> Iterator[Problem]:
     offered = flow.node_variants.get(node)
+    place = experiment.place(*level.pointer, "choices", node)
     if offered is None:
         nodes = list(flow.node_variants)
         what = f"The flow {flow.name!r} has no node {node!r} with variants."
         fix = _suggest(node, nodes, "Nodes with variants")
-        yield Problem(code="V306", what=what, span=_key_place(experiment, factor), fix=fix)
-    elif variant not in offered.variants:
+        if factor.node:  # the factor is called after it
+            yield Problem(code="V306", what=what, span=_key_place(experiment, factor), fix=fix)
+        else:
+            yield Problem(code="V301", what=what, span=place, fix=fix)
+    elif variant not in offered.variants and not _is_broken(flow, node, variant):
         what = f"The node {node!r} has no variant {variant!r}."
         fix = _suggest(variant, list(offered.variants), f"Variants of {node}")
-        yield Problem(code="V301", what=what, span=experiment.place(*level.pointer), fix=fix)
+        yield Problem(code="V301", what=what, span=place, fix=fix)
+
+
+def _is_broken(flow: Flow, node: str, variant: str) -> bool:
+    """Whether a variant stands in the flow file and cannot be used; what chooses it says so, at that place."""
+    return ("node_variants", node, "variants", variant) in flow.source_map.values
 
 
 def _check_setting(experiment: Experiment, factor: Factor, known: _Known) -> Iterator[Problem]:
@@ -169,7 +268,7 @@ def _check_overlaps(experiment: Experiment, flow: Flow) -> Iterator[Problem]:
     """V306 for a factor that sets in some node what another one sets there: one of them would change nothing."""
     seen: dict[tuple[str, str], Factor] = {}
     for factor in experiment.factors:
-        if factor.kind in (*_NO_NODES, "variant"):
+        if factor.kind in _NO_TOOLS:
             continue
         try:
             nodes = overridden_nodes(flow, factor.node)

@@ -82,6 +82,7 @@ def make_experiment(given: CompareArguments) -> Experiment:
                 fix=f"Name two or more --variants or --models. {_offer_variants(flow)}",
             )
         )
+    metrics = add_margins(parse_metrics(given.metrics), given.margins)
     return Experiment(
         name=flow.name,
         flow_path=str(given.flow),
@@ -90,7 +91,8 @@ def make_experiment(given: CompareArguments) -> Experiment:
         arms=arms,
         baseline=find_baseline([arm.name for arm in arms], given.baseline),
         evaluators=_evaluators(given),
-        metrics=add_margins(parse_metrics(given.metrics), given.margins),
+        metrics=metrics,
+        undirected=frozenset(metric.name for metric in metrics if metric.direction == "higher"),
         repeats=given.repeats,
         seed=given.seed,
         alpha=given.alpha,

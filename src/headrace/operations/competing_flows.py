@@ -14,6 +14,7 @@ from headrace.engine.outputs import RESULT
 from headrace.errors import Problem, nearest
 from headrace.formats.mapping import as_arm_outputs, parse_mapping, rename_outputs
 from headrace.planning.columns import Place, map_lines
+from headrace.source import Pointer, Span
 
 
 def mapping_of(experiment: Experiment, arm: Arm) -> Mapping[str, str]:
@@ -52,6 +53,36 @@ def offered_outputs(experiment: Experiment, flows: Sequence[Flow]) -> tuple[str,
     every = tuple(dict.fromkeys(name for names in known for name in names))
     shared = tuple(name for name in every if all(name in names for names in known))
     return shared or every
+
+
+def unknown_inputs(experiment: Experiment, flows: Sequence[Flow]) -> Iterator[Problem]:
+    """T204 for a name in a column mapping that is an input of none of the flows that it feeds."""
+    fed: dict[Pointer, list[tuple[Arm, Flow]]] = {}
+    for arm, flow in zip(experiment.arms, flows, strict=True):
+        level = experiment.flow_level(arm) if arm.column_mapping is not None else None
+        fed.setdefault(level.pointer if level is not None else (), []).append((arm, flow))
+    for pointer, those in fed.items():
+        known = tuple(dict.fromkeys(name for _, flow in those for name in flow.inputs))
+        for name in mapping_of(experiment, those[0][0]):
+            if name not in known:
+                place = experiment.place(*pointer, "column_mapping", name)
+                yield unknown_input(name, known, place)
+
+
+def unknown_input(name: str, known: Sequence[str], place: Span | None) -> Problem:
+    """T204 for a name in a column mapping that is no input, so that its column would feed nothing."""
+    near = nearest(name, known)
+    return Problem(
+        code="T204",
+        what=f"The column mapping names {name!r}, but no flow that it feeds has such an input.",
+        span=place,
+        fix=f'Did you mean "{near}"?' if near else f"Inputs: {', '.join(known) or 'none'}.",
+    )
+
+
+def without_unknown(problems: Sequence[Problem]) -> Iterator[Problem]:
+    """What is wrong with a mapping beside names that are no inputs, which an experiment refuses and says by itself."""
+    return (problem for problem in problems if problem.code != "T204")
 
 
 def check_outputs(experiment: Experiment, flows: Sequence[Flow]) -> Iterator[Problem]:
@@ -93,7 +124,10 @@ def check_readable(
     )
     place = partial(experiment.place, *evaluator.pointer, "column_mapping")
     key = f"column_mapping of the evaluator {evaluator.name}" if experiment.file is not None else None
-    problems = list(map_lines(flow, mapping, dataset, [imagined], place=place, key=key)[1])
+    problems = [
+        unknown_input(name, tuple(flow.inputs), place(name)) for name in mapping if name not in flow.inputs
+    ]
+    problems += without_unknown(map_lines(flow, mapping, dataset, [imagined], place=place, key=key)[1])
     for arm, names in zip(experiment.arms, known, strict=True):
         problems += _unreadable(experiment, evaluator, arm, mapping, every, names)
     return tuple(problems)

@@ -220,6 +220,7 @@ def _no_input(evaluator: EvaluatorSpec, name: str, inputs: Sequence[EvaluatorInp
     return Problem(
         code="G925",
         what=f"The evaluator {evaluator.name!r} has no input {name!r}.",
+        pointer=("column_mapping", name),
         fix=f'Did you mean "{near}"?' if near else f"Its inputs: {', '.join(known) or 'none'}.",
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from headrace.domain.flow import Flow
-from headrace.errors import DefinitionError, Problem, UsageError, nearest
+from headrace.errors import DefinitionError, HeadraceError, Problem, UsageError, nearest
 from headrace.formats.flow_file import load_flow
 from headrace.formats.lines import read_dataset
 from headrace.formats.llmops import (
@@ -57,9 +57,10 @@ def import_experiment(file: Path, dataset: str | None = None) -> ImportedExperim
     folder = file.parent
     data, evaluators = _convert_data(template, chosen, folder, notes)
     document: dict[str, Any] = {"name": template.name, "flow": template.flow, "data": data}
-    if chosen.mappings:
-        document["column_mapping"] = dict(chosen.mappings)
     flow = load_flow(folder / template.flow)
+    mappings = _taken(chosen.mappings, flow, notes)
+    if mappings:
+        document["column_mapping"] = mappings
     document |= _variants(flow, notes)
     document["evaluators"] = evaluators
     notes += _left(template, chosen, file)
@@ -102,10 +103,34 @@ def _convert_data(
                 f"data file: add the columns that {_joined(item for item, _ in found)} read to {data}."
             )
     entries = [
-        {"name": item.name, "flow": item.flow, "column_mapping": dict(dataset.mappings)}
+        {
+            "name": item.name,
+            "flow": item.flow,
+            "column_mapping": _taken(dataset.mappings, _flow_of(folder / item.flow), notes),
+        }
         for item, dataset in found
     ]
     return data, entries
+
+
+def _flow_of(path: Path) -> Flow | None:
+    """An evaluation flow; ``None`` where it cannot be read, which is said when the experiment is run."""
+    try:
+        return load_flow(path)
+    except HeadraceError:
+        return None
+
+
+def _taken(mappings: Mapping[str, str], flow: Flow | None, notes: list[str]) -> dict[str, str]:
+    """The mappings without those of names that are no inputs: the template records these and feeds nothing by them."""
+    if flow is None:
+        return dict(mappings)
+    unknown = [name for name in mappings if name not in flow.inputs]
+    if unknown:
+        notes.append(
+            f"The flow {flow.name} has no input {', '.join(unknown)}: left out of its column_mapping."
+        )
+    return {name: text for name, text in mappings.items() if name in flow.inputs}
 
 
 def _path(dataset: TemplateDataset, folder: Path, notes: list[str]) -> str:

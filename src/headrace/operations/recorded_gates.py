@@ -37,7 +37,12 @@ def with_gate_metrics(experiment: Experiment) -> Experiment:
         for item in experiment.guardrails
     }
     further = tuple(metric for name, metric in asked.items() if name not in known)
-    return replace(experiment, metrics=(*experiment.metrics, *further))
+    unsaid = (
+        {gate.metric for gate in experiment.gates} - known - {item.metric for item in experiment.guardrails}
+    )
+    return replace(
+        experiment, metrics=(*experiment.metrics, *further), undirected=experiment.undirected | unsaid
+    )
 
 
 def asks_of_use(gate: GateSpec) -> bool:

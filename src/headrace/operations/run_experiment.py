@@ -19,7 +19,7 @@ from headrace.formats.plain_definition import read_definition
 from headrace.operations.arm_requests import ArmRuns
 from headrace.operations.begin_experiment import begin_experiment, place_experiment
 from headrace.operations.cache_nodes import experiment_cache
-from headrace.operations.check_experiment import check_experiment, directed_metrics
+from headrace.operations.check_experiment import check_experiment, directed
 from headrace.operations.compare_runs import (
     ComparisonResult,
     compare_experiment_again,
@@ -135,7 +135,7 @@ def resume_experiment(
     experiment = recorded_definition(record, request.environment_variables)
     check_unchanged(workspace, record)
     record = replace(record, cap=_new_cap(record.cap, request.cap))
-    checked = replace(check_experiment(workspace, experiment, record.cap), metrics=experiment.metrics)
+    checked = check_experiment(workspace, experiment, record.cap)
     check_evaluators(workspace, record, checked)
     check_judge_prices(checked.evaluators, record.cap)
     owner = new_owner()
@@ -179,8 +179,7 @@ def _check_asked(workspace: Workspace, asked: Experiment, record: RecordedExperi
     Raises:
         UsageError: G953.
     """
-    asked = settle_versions(workspace, asked)
-    asked = replace(asked, metrics=directed_metrics(asked))
+    asked = directed(settle_versions(workspace, asked))
     judgement = race_judgement(workspace, asked, judgement_of(asked), where)
     check_same_race(record, judgement, [arm.name for arm in asked.arms])
 
@@ -219,11 +218,22 @@ def _work(
     with _at_work(workspace, record, owner) as end:
         run_all = race_arms if checked.race is not None else run_arms
         judged = run_all(workspace, runs, on_event)
-        result = compare_judged(workspace, judged, record.judgement, record.id, file=file_words(checked))
+        try:
+            result = compare_judged(workspace, judged, record.judgement, record.id, file=file_words(checked))
+        except UsageError as error:
+            raise UsageError(*(_still_compared(checked, record, item) for item in error.problems)) from error
         said = headline(result.comparison, result.recommendation)
         end.verdict = f"{said}. {result.recommendation.reason}"
         end.status = COMPLETED
     return result
+
+
+def _still_compared(checked: Experiment, record: RecordedExperiment, problem: Problem) -> Problem:
+    """For a score that nobody knew was not there before the evaluators had answered: what has been paid is kept."""
+    if problem.code != "G901":
+        return problem
+    fix = f"{problem.fix or ''} All answers are recorded: headrace compare --again {record.id} --metric …"
+    return replace(problem, span=problem.span or checked.place("metrics"), fix=fix.strip())
 
 
 @dataclass(slots=True)

@@ -71,7 +71,7 @@ def map_lines(
     )
     missing = [_placed(problem, flow, dataset, place) for problem in found if problem is not None]
     if not missing and not any(mapped.source in tables for mapped in full.values()):
-        problem = _no_reference(flow)
+        problem = _placed_first(_no_reference(flow), mapping, place)
         # Without any mapping prompt flow runs every line on the defaults; a mapping of literals alone it refuses.
         if (flow.inputs and not mapping) or (flow.kind == PROMPTY and not flow.inputs):
             problems.append(replace(problem, severity="warning"))
@@ -237,6 +237,15 @@ def _placed(problem: Problem, flow: Flow, dataset: Dataset | None, place: Place)
     first = dataset.first.span if dataset and dataset.lines else None
     span = place(name) or first or declared
     related = (("the input is declared here", declared),) if span != declared else ()
+    return replace(problem, span=span, related=related)
+
+
+def _placed_first(problem: Problem, mapping: ColumnMapping, place: Place) -> Problem:
+    """Give a problem of a whole mapping the place of the first input that is mapped, where a file says it."""
+    span = next((found for name in mapping if (found := place(name)) is not None), None)
+    if span is None:
+        return problem
+    related = (("the inputs are declared here", problem.span),) if problem.span is not None else ()
     return replace(problem, span=span, related=related)
 
 

@@ -82,7 +82,15 @@ def test_a_race_may_be_one_word(folder: Path) -> None:
         ("metrics: [a]\nguardrails: [{metric: f1, margin: 1}, {metric: f1, margin: 1}]", ["F003"]),
         ("metrics: [f1]\nguardrails: [{metric: f1, margin: 1}]", ["G903"]),
         ("metrics: [a, {name: f1, margin: 2}]\nguardrails: [{metric: f1, margin: 1}]", ["G903"]),
-        ("metrics: [a, f1]\nguardrails: [{metric: f1, margin: 1, direction: lower}]", ["F005"]),
+        (
+            "metrics: [a, {name: f1, direction: higher}]\nguardrails: [{metric: f1, margin: 1, direction: lower}]",
+            ["F005"],
+        ),
+        ("metrics: [a]\nguardrails: [{metric: f1, margin: }]", ["G903"]),
+        ("metrics: [{name: f1, goal: equivalence, margin: }]", ["G903"]),
+        ("gates: [{metric: f1, test: budget, limit: }]", ["F006"]),
+        ("budget: {cost_usd: }", ["F006"]),
+        ("budget: {cost_usd: , tokens: }", ["F006"]),
         ("budget: {}", ["F006"]),
         ("budget: {cost_usd: 0}", ["F005"]),
         ("budget: {tokens: 1.5}", ["F005"]),
@@ -231,3 +239,24 @@ def test_an_overlay_that_is_no_mapping_is_refused(folder: Path) -> None:
     (problem,) = refused(folder, BASE, "dev")
     assert problem.span is not None
     assert (problem.code, Path(problem.span.file).name) == ("F005", "experiment.dev.yaml")
+
+
+@pytest.mark.parametrize(
+    ("metric", "guardrail", "direction"),
+    [
+        ("{name: f1, direction: lower}", "{metric: f1, margin: 1}", "lower"),
+        ("f1", "{metric: f1, margin: 1, direction: lower}", "lower"),
+        ("{name: f1, direction: lower}", "{metric: f1, margin: 1, direction: lower}", "lower"),
+    ],
+)
+def test_a_direction_needs_to_be_said_only_once(
+    folder: Path, metric: str, guardrail: str, direction: str
+) -> None:
+    experiment = read(folder, f"{BASE}metrics: [a, {metric}]\nguardrails: [{guardrail}]\n")
+    assert experiment.metrics[1].direction == direction
+    assert experiment.guardrails[0].direction == direction
+    assert experiment.undirected == {"a"}
+
+
+def test_lines_of_the_folder_itself_can_be_chosen(folder: Path) -> None:
+    assert split_choice(Path(".#sample=2&seed=1")) == (Path(), DataChoice(n=2, seed=1))

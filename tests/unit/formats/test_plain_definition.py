@@ -43,6 +43,7 @@ def bare(experiment: Experiment) -> Experiment:
     return replace(
         experiment,
         source_map=None,
+        listed=(),
         evaluators=tuple(replace(item, pointer=()) for item in experiment.evaluators),
         guardrails=tuple(replace(item, pointer=()) for item in experiment.guardrails),
         gates=tuple(replace(item, pointer=()) for item in experiment.gates),

@@ -13,6 +13,7 @@ from headrace.errors import DefinitionError, ExecutionError, HeadraceError, Prob
 from headrace.formats.experiment import load_experiment
 from headrace.operations.check_experiment import check_experiment
 from headrace.operations.compare_runs import compare_experiment_again
+from headrace.operations.rerun_experiment import RerunExperiment, rerun_experiment
 from headrace.operations.run_experiment import run_experiment
 from headrace.operations.workspace import Workspace, open_workspace
 
@@ -98,6 +99,9 @@ def refused(workspace: Workspace, text: str) -> list[Problem]:
         ("factors:\n  model: [baseline, est/gpt]\n", [("C501", 5, 21, None)]),
         ("factors:\n  t: {parameter: temperature, levels: [0, 0.0]}\n", [("V307", 5, 3, "Take away")]),
         ("factors:\n  t: {parameter: temperature, levels: [0, 1]}\n  u: {parameter: temperature, node: say, levels: [0, 1]}\n", [("V306", 6, 37, "Keep one")]),
+        ("variants: ['${say.laud}', {name: b, choices: {sya: loud}}]\nmodels: [est/gpt]\n", [("V301", 4, 12, '"loud"'), ("V301", 4, 52, '"say"'), ("C501", 5, 10, None)]),
+        ("variants: ['${say.plain}']\nfactors:\n  n: {input: cut.n, levels: [1, many, 2, lots]}\n", [("T203", 6, 33, "type"), ("T203", 6, 42, "type")]),
+        ("variants: ['${say.plain}']\nmodels: [baseline, {connection: baseline, model: b, parameters: {top_p: much}}]\n", [("T203", 5, 73, "type")]),
     ],
 )  # fmt: skip
 def test_what_the_flow_does_not_have_is_refused_at_its_place(
@@ -183,3 +187,51 @@ def test_a_guardrail_that_nothing_scores_is_found_before_anything_runs(workspace
     (problem,) = caught.value.problems
     assert problem.span is not None
     assert (problem.code, problem.span.line, problem.span.column) == ("G901", 10, 23)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "place", "fix"),
+    [
+        ("{text: ", "{txt: ", "T204", (2, 23), '"text"'),
+        ("${data.text}", "ab", "D406", (2, 24), "Map at least one input"),
+        ("{reference: ", "{prdiction: a, reference: ", "G925", (3, 65), '"prediction"'),
+        ("builtin: exact_match,", "builtin: exact_match, parameters: {case: 1},", "G923", (3, 56), "Options"),
+        ("data: data.jsonl", "flow: .git\ndata: data.jsonl", "F004", (1, 7), "Name a folder"),
+    ],
+)
+def test_what_feeds_nothing_is_refused_at_its_place(
+    workspace: Workspace, old: str, new: str, code: str, place: tuple[int, int], fix: str
+) -> None:
+    workspace.folder.joinpath(".git").mkdir()
+    file = workspace.folder / "experiment.yaml"
+    file.write_text(HEAD.replace(old, new, 1) + "factors: {say: [plain, loud]}\n", "utf-8")
+    with pytest.raises(HeadraceError) as caught:
+        check_experiment(workspace, load_experiment(file))
+    problem = next(item for item in caught.value.problems if item.code == code)
+    assert problem.span is not None
+    assert (Path(problem.span.file).name, problem.span.line, problem.span.column) == (
+        "experiment.yaml",
+        *place,
+    )
+    assert fix in (problem.fix or "")
+
+
+def test_a_score_without_a_direction_has_that_of_its_evaluator(workspace: Workspace) -> None:
+    text = JUDGED.replace("{builtin: f1,", "{builtin: length}\n- {builtin: f1,")
+    text = text.replace("metrics: [exact_match]", "metrics: [exact_match, f1]")
+    file = workspace.folder / "experiment.yaml"
+    file.write_text(text + "guardrails: [{metric: length, margin: 1}]\n", "utf-8")
+    checked = check_experiment(workspace, load_experiment(file))
+    assert [metric.direction for metric in checked.metrics] == ["higher", "higher"]
+    assert [guardrail.direction for guardrail in checked.guardrails] == ["lower"]
+
+
+def test_a_direction_that_was_said_is_kept_when_the_experiment_is_repeated(workspace: Workspace) -> None:
+    text = JUDGED.replace("{builtin: f1,", "{builtin: length}\n- {builtin: f1,")
+    text = text.replace("metrics: [exact_match]", "metrics: [{name: length, direction: higher}]")
+    file = workspace.folder / "experiment.yaml"
+    file.write_text(text, "utf-8")
+    result = run_experiment(workspace, load_experiment(file))
+    assert result.experiment is not None
+    repeated = rerun_experiment(workspace, RerunExperiment(name=result.experiment))
+    assert [item.comparison.metrics[0].spec.direction for item in (result, repeated)] == ["higher", "higher"]

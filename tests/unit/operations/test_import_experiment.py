@@ -187,3 +187,18 @@ def test_a_broken_file_is_refused_at_its_place(folder: Path, text: str, code: st
     problem = next(item for item in caught.value.problems if item.severity == "error")
     assert problem.span is not None
     assert (problem.code, problem.span.line) == (code, line)
+
+
+def test_what_is_mapped_to_no_input_is_left_out_and_said(folder: Path) -> None:
+    text = ENTITIES.replace("{text: ", '{kind: "${data.kind}", text: ').replace(
+        "{truth: ", '{id: "${data.id}", truth: '
+    )
+    found = import_experiment(write(folder, text))
+    (folder / IMPORTED_NAME).write_text(found.text, encoding="utf-8")
+    experiment = load_experiment(folder / IMPORTED_NAME)
+    assert set(experiment.column_mapping) == {"text"}
+    assert set(experiment.evaluators[0].column_mapping) == {"truth", "entities"}
+    assert [note for note in found.notes if "has no input" in note] == [
+        "The flow evaluation has no input id: left out of its column_mapping.",
+        "The flow standard has no input kind: left out of its column_mapping.",
+    ]
