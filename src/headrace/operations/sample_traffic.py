@@ -73,10 +73,13 @@ def sample_traffic(
         is_replacing: Overwrite a file that is there.
 
     Raises:
-        UsageError: S841 for an unknown test, V305 for an unknown arm, C507 for a filter that is none, S843 when no
+        UsageError: S841 for an unknown test, V305 for an unknown arm, C507 for a filter that is none or another kind of file, S843 when no
             logged request fits, S806 when the file exists.
         StateError: S808 when it cannot be written; the store is away.
     """
+    if file.suffix != ".jsonl":
+        what, fix = f"{file.name} is no name for JSON lines.", "Name a file that ends in .jsonl."
+        raise UsageError(Problem(code="C507", what=what, fix=fix))
     history = find_revisions(workspace.store, sample.test)
     traffic = recorded_traffic(history[-1])
     _check_arms(traffic, sample.arms)
