@@ -14,6 +14,7 @@ from headrace.evaluation import wording
 
 _UNKNOWN = "–"
 _WIDTH = 100
+_MOST_IN_TIME = 0.9
 
 
 def simulation_to_json(simulation: Simulation) -> dict[str, Any]:
@@ -127,6 +128,11 @@ def _about(simulation: Simulation) -> Iterator[str]:
         f"Supposed: at most {simulation.days:g} days, {simulation.requests_per_day:,.0f} requests and "
         f"{simulation.units_per_day:,.0f} new units a day, a look every {_hours(simulation.look_s / 3600)}."
     )
+    if simulation.share_in_time < _MOST_IN_TIME:
+        yield (
+            f"Only {100 * simulation.share_in_time:.2g}% of what is said of a request is said within the window of "
+            f"{simulation.metric}, as the scenario has it; the rest comes too late to count."
+        )
     if simulation.n_mismatches:
         runs = wording.count(simulation.n_mismatches, "run")
         yield f"In {runs} units were found to be split otherwise than the weights say; these decide nothing."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import exp, log
+from math import exp, expm1, log
 from typing import Final
 
 _Z_95: Final = 1.6448536269514722
@@ -89,6 +89,12 @@ class Scenario:
     def units_per_day(self) -> float:
         """New units in a day."""
         return self.requests_per_day / self.requests_per_unit
+
+    def share_said_within(self, window_s: float) -> float:
+        """Share of the requests of which something is said within a window after their answer, on average."""
+        if not self.feedback_delay_s:
+            return self.feedback_share
+        return self.feedback_share * -expm1(-window_s / self.feedback_delay_s)
 
     @property
     def last_change_s(self) -> float:

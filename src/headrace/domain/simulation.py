@@ -142,6 +142,8 @@ class Simulation:
         planned_units, planned_looks: Of the fixed horizon.
         units: In the test in half of the runs and in nine of ten, at most.
         n_mismatches: Runs in which units were found to be split otherwise than the weights say.
+        share_in_time: Of what is said about the first metric, the share that is said within its window; 1 where nothing
+            has to be said.
         arms: Without the baseline.
     """
 
@@ -157,4 +159,5 @@ class Simulation:
     planned_looks: int
     units: Spans
     n_mismatches: int
+    share_in_time: float
     arms: tuple[ArmSimulation, ...]

@@ -94,6 +94,7 @@ def simulate_ab(
         planned_looks=plan.planned_looks,
         units=_spans([float(play.units) for play in plays], runs),
         n_mismatches=sum(play.is_mismatch for play in plays),
+        share_in_time=_share_in_time(traffic, scenario),
         arms=tuple(
             _summarize([play.arms[number] for play in plays], traffic, scenario)
             for number in range(len(plays[0].arms))
@@ -165,11 +166,18 @@ def needed_units(traffic: Traffic, scenario: Scenario) -> int:
     return max(ceil(max(found, default=everybody)), traffic.decision.looks)
 
 
+def _share_in_time(traffic: Traffic, scenario: Scenario) -> float:
+    metric = traffic.metrics[0]
+    if metric not in said_metrics(traffic) or not scenario.feedback_share:
+        return 1.0
+    return scenario.share_said_within(metric.window_s) / scenario.feedback_share
+
+
 def _units_for(arm: TrafficArm, traffic: Traffic, scenario: Scenario, difference: float) -> float:
     base = traffic.arm(traffic.baseline)
     base_weight = base.weight if base is not None and base.weight else arm.weight
     metric = traffic.metrics[0]
-    share = scenario.feedback_share if metric in said_metrics(traffic) else 1.0
+    share = scenario.share_said_within(metric.window_s) if metric in said_metrics(traffic) else 1.0
     variance = (
         _unit_variance(scenario.levels(arm.name, 0.0), metric, share) / arm.weight
         + _unit_variance(scenario.levels(traffic.baseline, 0.0), metric, share) / base_weight

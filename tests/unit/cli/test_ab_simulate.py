@@ -50,6 +50,12 @@ def test_a_person_reads_when_a_test_decides(run: Call) -> None:
     assert "1,000 requests and 1,000 new units a day, a look every 14 minutes" in text
 
 
+def test_a_person_reads_how_much_of_what_is_said_comes_too_late(run: Call, tmp_path: Path) -> None:
+    (tmp_path / "slow.yaml").write_text("days: 0.1\nfeedback: {delay: 1h}\n", encoding="utf-8")
+    _, out, _ = run(f"--scenario {tmp_path / 'slow.yaml'} --runs 1 --output table")
+    assert "Only 15% of what is said of a request is said within the window of helpful" in " ".join(out.split())
+
+
 def test_a_person_reads_what_becomes_of_a_broken_arm(run: Call, tmp_path: Path) -> None:
     code, out, _ = run(f"--scenario {tmp_path / 'scenario.yaml'} --runs 2 --output table")
     assert code == 0

@@ -113,6 +113,9 @@ def test_planned_looks_get_the_units_that_a_difference_needs(even: Traffic) -> N
     assert whole == pytest.approx(3442, abs=2)
     assert needed_units(even, replace(scenario, feedback_share=0.5)) > 2 * whole
     assert needed_units(even, with_first_metric(even, scenario, base=0.7, effect=0.0)) == 28_000
+    short = replace(even, metrics=(replace(even.metrics[0], missing=None, window_s=60.0),))
+    # 1 - 1 / e of what is said, on average a minute after the answer, is said within a minute
+    assert needed_units(short, scenario) == pytest.approx(whole / 0.632, rel=0.01)
 
 
 def test_there_has_to_be_something_to_decide(even: Traffic) -> None:
