@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import click
 
+from headrace.cli.options import Number
 from headrace.domain.comparison import Family
 
 JUDGING = ("metrics", "margins", "baseline", "alpha", "cluster", "slices", "family")
@@ -61,7 +62,7 @@ def judging_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         click.option("--seed", type=int, metavar="N", help="Seed of resampling; default 0."),
         click.option(
             "--alpha",
-            type=click.FloatRange(0, 1, min_open=True, max_open=True),
+            type=Number(0, 1, min_open=True, max_open=True),
             metavar="P",
             help="Chance of a wrong verdict that you accept; default 0.05.",
         ),

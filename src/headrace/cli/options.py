@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import cleandoc
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,19 @@ def _be_verbose(session: Session) -> None:
 
 def _debug(session: Session) -> None:
     session.is_debug = session.is_verbose = True
+
+
+class Number(click.FloatRange):
+    """A number that can be computed with, within limits where they are given: neither infinite nor "nan"."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number of a word of the command line."""
+        number: float = super().convert(value, param, ctx)
+        if not isfinite(number):
+            self.fail(f"{value!r} is no finite number.", param, ctx)
+        return number
 
 
 class ManyValues(click.Option):

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
+from headrace.cli.options import Number
 from headrace.cli.session import fail_usage
 from headrace.domain.evaluation import Experiment
 from headrace.domain.race import RaceMode, RaceSpec
@@ -23,13 +24,13 @@ def race_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         ),
         click.option(
             "--race-alpha",
-            type=click.FloatRange(0, 1, min_open=True, max_open=True),
+            type=Number(0, 1, min_open=True, max_open=True),
             metavar="P",
             help="Chance of dropping the winner that you accept; default 0.05.",
         ),
         click.option(
             "--race-range",
-            type=click.FloatRange(0, min_open=True),
+            type=Number(0, min_open=True),
             metavar="R",
             help="Largest less smallest score that is possible; default 1.",
         ),

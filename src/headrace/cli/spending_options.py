@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from headrace.cli.options import Number
 from headrace.domain.run import Cap
 
 
@@ -22,7 +23,7 @@ def cap_options() -> Callable[[Any], Any]:
         )
         cost = click.option(
             "--max-cost",
-            type=click.FloatRange(min=0, min_open=True),
+            type=Number(min=0, min_open=True),
             metavar="USD",
             help="Stop before model calls cost more than this; the run can be resumed.",
         )

@@ -73,8 +73,8 @@ def sample_traffic(
         is_replacing: Overwrite a file that is there.
 
     Raises:
-        UsageError: S841 for an unknown test, V305 for an unknown arm, C507 for a filter that is none or another kind of file, S843 when no
-            logged request fits, S806 when the file exists.
+        UsageError: S841 for an unknown test, V305 for an unknown arm, C507 for a filter that is none or a file that is
+            no JSON lines, S843 when no logged request fits, S806 when the file exists.
         StateError: S808 when it cannot be written; the store is away.
     """
     if file.suffix != ".jsonl":

@@ -53,7 +53,9 @@ def test_a_person_reads_when_a_test_decides(run: Call) -> None:
 def test_a_person_reads_how_much_of_what_is_said_comes_too_late(run: Call, tmp_path: Path) -> None:
     (tmp_path / "slow.yaml").write_text("days: 0.1\nfeedback: {delay: 1h}\n", encoding="utf-8")
     _, out, _ = run(f"--scenario {tmp_path / 'slow.yaml'} --runs 1 --output table")
-    assert "Only 15% of what is said of a request is said within the window of helpful" in " ".join(out.split())
+    assert "Only 15% of what is said of a request is said within the window of helpful" in " ".join(
+        out.split()
+    )
 
 
 def test_a_person_reads_what_becomes_of_a_broken_arm(run: Call, tmp_path: Path) -> None:
@@ -73,7 +75,7 @@ def test_a_script_gets_all_numbers(run: Call) -> None:
 
 @pytest.mark.parametrize(
     ("options", "code"),
-    [("--base 0.9 --effect 0.3", 2), ("--requests-per-day 1e9", 2), ("--scenario no.yaml", 3)],
+    [("--base 0.9 --effect 0.3", 2), ("--days nan", 2), ("--pause inf", 2), ("--every 1e400", 2), ("--requests-per-day 1e9", 2), ("--scenario no.yaml", 3)],
 )
 def test_what_cannot_be_played_is_refused(run: Call, options: str, code: int) -> None:
     assert run(options)[0] == code

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from headrace.cli.options import Verb, choose_form, form_option
+from headrace.cli.options import Number, Verb, choose_form, form_option
 from headrace.cli.progress import show_count
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.simulation_view import render_simulation, simulation_to_json
@@ -18,8 +18,8 @@ from headrace.formats.scenario import read_scenario, usual_scenario, with_first_
 from headrace.formats.traffic import read_traffic
 from headrace.operations.simulate_ab import simulate_ab
 
-_POSITIVE = click.FloatRange(min=0.0, min_open=True)
-_SHARE = click.FloatRange(0.0, 1.0)
+_POSITIVE = Number(min=0.0, min_open=True)
+_SHARE = Number(0.0, 1.0)
 
 
 @click.command(
@@ -52,7 +52,7 @@ _SHARE = click.FloatRange(0.0, 1.0)
 @click.option("--requests-per-day", type=_POSITIVE, metavar="N", help="Default 1000.")
 @click.option(
     "--requests-per-unit",
-    type=click.FloatRange(min=1.0),
+    type=Number(min=1.0),
     metavar="N",
     help="Requests of a user or session, on average; default 1.",
 )
@@ -61,13 +61,13 @@ _SHARE = click.FloatRange(0.0, 1.0)
 )
 @click.option(
     "--feedback-delay",
-    type=click.FloatRange(min=0.0),
+    type=Number(min=0.0),
     metavar="SECONDS",
     help="Until it is said, on average; default 60.",
 )
-@click.option("--base", type=float, metavar="X", help="What the baseline scores on the first metric.")
+@click.option("--base", type=Number(), metavar="X", help="What the baseline scores on the first metric.")
 @click.option(
-    "--effect", type=float, metavar="D", help="How much more the other arms score on it; default 0."
+    "--effect", type=Number(), metavar="D", help="How much more the other arms score on it; default 0."
 )
 @click.option("--runs", type=click.IntRange(1, 100_000), default=100, metavar="N", help="Default 100.")
 @click.option("--seed", type=int, default=0, metavar="N", help="The same one gives the same runs; default 0.")

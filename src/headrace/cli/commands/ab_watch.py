@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import click
 
-from headrace.cli.options import Verb
+from headrace.cli.options import Number, Verb
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode, Problem
@@ -28,7 +28,7 @@ from headrace.operations.watch_ab import MIN_EVERY_S, Watch, look_once, run_watc
 @click.option("--all", "is_all", is_flag=True, help="All tests of the store, also those that begin later.")
 @click.option(
     "--every",
-    type=click.FloatRange(min=MIN_EVERY_S),
+    type=Number(MIN_EVERY_S, 31_536_000),
     metavar="SECONDS",
     help="Time between two looks; default what the traffic file says.",
 )

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import click
 
-from headrace.cli.options import Verb, yes_option
+from headrace.cli.options import Number, Verb, yes_option
 from headrace.cli.session import Session
 from headrace.cli.wording import plural
 from headrace.cli.workspace import command_workspace
@@ -20,7 +20,7 @@ from headrace.errors import ExitCode
 )
 @click.option(
     "--unused-for",
-    type=click.FloatRange(min=0),
+    type=Number(0, 36_500),
     metavar="DAYS",
     help="Only those neither made nor used for so long; default: all.",
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from headrace.cli.certificate_view import certificate_to_json, render_certificate, render_markdown
-from headrace.cli.options import Verb, pairs_option, path_option
+from headrace.cli.options import Number, Verb, pairs_option, path_option
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.wording import plural
 from headrace.cli.workspace import command_workspace
@@ -79,7 +79,7 @@ _FEW_LINES = 5
     help="What scores them: an evaluation flow, FILE.py:NAME or a built-in.",
 )
 @click.option(
-    "--margin", type=float, metavar="VALUE", help="Largest difference of the score that does not matter."
+    "--margin", type=Number(), metavar="VALUE", help="Largest difference of the score that does not matter."
 )
 @pairs_option("--evaluation-mapping", help="Where the evaluator's inputs come from.")
 @path_option("--certificate", help="Write the certificate to this file as well, as JSON.")

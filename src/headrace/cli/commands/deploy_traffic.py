@@ -19,7 +19,7 @@ from headrace.cli.deploy_options import (
     tell_progress,
 )
 from headrace.cli.deploy_runs import run_prepared
-from headrace.cli.options import Verb
+from headrace.cli.options import Number, Verb
 from headrace.cli.session import Session, fail_usage
 from headrace.errors import ExitCode, Problem
 from headrace.operations.apply_deployment import ApplyChoice
@@ -65,7 +65,7 @@ _EVERY_S = 5.0
 )
 @click.option(
     "--every",
-    type=click.FloatRange(min=0.5),
+    type=Number(0.5, 31_536_000),
     metavar="SECONDS",
     help="With --follow: time between two looks at the test; default 5.",
 )

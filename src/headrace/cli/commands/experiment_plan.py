@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from headrace.cli.options import Verb, choose_form, environment_option, form_option
+from headrace.cli.options import Number, Verb, choose_form, environment_option, form_option
 from headrace.cli.plan_view import plan_to_json, render_plan
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.workspace import command_workspace
@@ -42,7 +42,7 @@ _LATEST = "latest"
 @click.option(
     "--mde",
     "difference",
-    type=float,
+    type=Number(),
     metavar="D",
     help="Smallest difference to be found; default the margin of the metric.",
 )
@@ -55,25 +55,25 @@ _LATEST = "latest"
     help="Experiment, or runs, to plan from; repeatable.",
 )
 @click.option(
-    "--discordance", type=float, metavar="P", help="Assume that arms disagree on this share of lines."
+    "--discordance", type=Number(), metavar="P", help="Assume that arms disagree on this share of lines."
 )
 @click.option(
-    "--deviation", type=float, metavar="S", help="Assume this standard deviation of a line's difference."
+    "--deviation", type=Number(), metavar="S", help="Assume this standard deviation of a line's difference."
 )
 @click.option("--metric", metavar="NAME", help="Score to plan for; default the one that decides.")
 @click.option("--arm", metavar="ARM", help="Arm of the pilot; default the one that needs the most lines.")
 @click.option(
-    "--power", type=float, default=0.8, metavar="P", help="Chance to find the difference; default 0.8."
+    "--power", type=Number(), default=0.8, metavar="P", help="Chance to find the difference; default 0.8."
 )
 @click.option(
     "--assurance",
-    type=float,
+    type=Number(),
     metavar="P",
     help="Chance that the plan reaches the power; default 0.85 for yes-or-no scores, 0.9 for others.",
 )
 @click.option("--repeats", type=int, metavar="K", help="Answers to each line; default as few as will do.")
 @click.option(
-    "--line-cost", type=float, metavar="C", help="What one more line costs beside its answers, in answers."
+    "--line-cost", type=Number(), metavar="C", help="What one more line costs beside its answers, in answers."
 )
 @form_option("table", "json", help="Form of the plan; default a table at a terminal, else JSON.")
 @click.pass_obj

@@ -18,6 +18,7 @@ from headrace.cli.compare_outputs import (
 )
 from headrace.cli.gate_outputs import GATE_FORMS, append_summary, render_gate
 from headrace.cli.options import (
+    Number,
     Verb,
     cache_option,
     concurrency_option,
@@ -91,8 +92,8 @@ _CODES = {"passed": ExitCode.OK, "failed": ExitCode.FAILED, "undecided": ExitCod
     metavar="|".join(_TESTS),
     help="What must be shown; default what the metric is for.",
 )
-@click.option("--margin", type=float, metavar="D", help="Difference that does not matter.")
-@click.option("--limit", type=float, metavar="X", help="Of a budget: the value that must be kept.")
+@click.option("--margin", type=Number(), metavar="D", help="Difference that does not matter.")
+@click.option("--limit", type=Number(), metavar="X", help="Of a budget: the value that must be kept.")
 @click.option(
     "--undecided",
     type=click.Choice(("fail", "pass")),

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from headrace.cli.access_options import key_options, rate_options, read_key_path
-from headrace.cli.options import Verb
+from headrace.cli.options import Number, Verb
 from headrace.cli.session import Session
 from headrace.domain.access import RateLimit
 from headrace.errors import ExitCode
@@ -26,7 +26,7 @@ from headrace.operations.serve_keys import create_key
 @click.argument("name")
 @key_options(
     click.option(
-        "--days", type=click.FloatRange(0, min_open=True), metavar="N", help="When it ends; default: never."
+        "--days", type=Number(0, 36_500, min_open=True), metavar="N", help="When it ends; default: never."
     ),
     *rate_options("of this caller"),
 )
