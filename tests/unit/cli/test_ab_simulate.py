@@ -75,7 +75,14 @@ def test_a_script_gets_all_numbers(run: Call) -> None:
 
 @pytest.mark.parametrize(
     ("options", "code"),
-    [("--base 0.9 --effect 0.3", 2), ("--days nan", 2), ("--pause inf", 2), ("--every 1e400", 2), ("--requests-per-day 1e9", 2), ("--scenario no.yaml", 3)],
+    [
+        ("--base 0.9 --effect 0.3", 2),
+        ("--days nan", 2),
+        ("--pause inf", 2),
+        ("--every 1e400", 2),
+        ("--requests-per-day 1e9", 2),
+        ("--scenario no.yaml", 3),
+    ],
 )
 def test_what_cannot_be_played_is_refused(run: Call, options: str, code: int) -> None:
     assert run(options)[0] == code

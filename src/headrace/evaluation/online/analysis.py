@@ -11,7 +11,7 @@ from headrace.domain.ab_report import AbArm, AbReport, HorizonState, SampleRatio
 from headrace.domain.evidence import Arrival
 from headrace.domain.traffic import Revision, Traffic
 from headrace.evaluation.online.arm_tally import ArmTally
-from headrace.evaluation.online.caveats import find_caveats, say_unread
+from headrace.evaluation.online.caveats import find_caveats, say_ahead, say_unread
 from headrace.evaluation.online.decision import decide, due_rollbacks
 from headrace.evaluation.online.guardrails import check_guardrails, is_breached
 from headrace.evaluation.online.metric_evidence import Evidence, MetricEvidence
@@ -145,6 +145,7 @@ class OnlineAnalysis:
             orphans=self._flow.n_orphans,
             caveats=(
                 *find_caveats(evidence, self._book, self._split, arms, tuple(self._flow.unknown_arms)),
+                *say_ahead(self._flow.latest_ns - now_ns),
                 *say_unread(self._flow.unread, traffic),
             ),
         )

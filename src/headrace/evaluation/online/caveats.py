@@ -12,9 +12,11 @@ from headrace.errors import nearest
 from headrace.evaluation import wording
 from headrace.evaluation.online.metric_evidence import Evidence
 from headrace.evaluation.online.odds import OddsBook
+from headrace.evaluation.online.unit_flow import SETTLE_NS
 from headrace.evaluation.online.unit_values import is_of_answers
 from headrace.evaluation.stats.sample_ratio import SampleRatioTest
 
+_MINUTE_NS: Final = 60_000_000_000
 _MOST_UNREAD: Final = 3
 
 
@@ -61,6 +63,15 @@ def find_caveats(
     if unknown_arms:
         found.append(f"Left out, because the file does not name them any more: {', '.join(unknown_arms)}.")
     return tuple(found)
+
+
+def say_ahead(ahead_ns: int) -> Iterator[str]:
+    """Say how far evidence is ahead of the clock that looks at it, where windows are over too early by it."""
+    if ahead_ns > SETTLE_NS:
+        yield (
+            f"There is evidence from {ahead_ns / _MINUTE_NS:,.0f} minutes in the future: the clock of a server, or of "
+            "this machine, is wrong, and what is said of units may be taken to come too late. Set all clocks alike."
+        )
 
 
 def say_unread(unread: Mapping[str, int], traffic: Traffic) -> Iterator[str]:

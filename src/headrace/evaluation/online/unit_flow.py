@@ -156,6 +156,11 @@ class UnitFlow:
         self._answers: deque[Unit] = deque()
         self._ends: list[list[tuple[int, int, Unit]]] = [[] for _ in self._windows]
 
+    @property
+    def latest_ns(self) -> int:
+        """When the latest exposure or completion was made, by the clock of its server; 0 before the first."""
+        return self._mark
+
     def take(self, arrival: Arrival) -> None:
         """Take one record; a place that was taken before changes nothing."""
         if arrival.place <= self.place:

@@ -362,6 +362,14 @@ def test_several_versions_of_an_arm_are_named() -> None:
     assert any("2 versions" in caveat for caveat in test.look().caveats)
 
 
+def test_evidence_from_the_future_is_named() -> None:
+    test = LiveTest(traffic_of(HALVES))
+    test.take(exposed("r1", "new", at_s=7200.0))
+    assert test.look(7200.0 - 50).caveats == ()
+    (caveat,) = test.look(0.0).caveats
+    assert caveat.startswith("There is evidence from 120 minutes in the future")
+
+
 def test_a_change_of_shares_and_of_how_many_take_part_at_once_is_named() -> None:
     test = LiveTest(
         traffic_of(HALVES),
