@@ -6,9 +6,8 @@ import re
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -16,11 +15,12 @@ import yaml
 from headrace.formats.deployment import read_deployment
 from headrace.formats.experiment import load_experiment
 from tests.support.own_project import ROOT
+from tests.support.workflow_rules import break_rules, pins, steps
 from tests.support.workflow_steps import scripts
 
 TEMPLATE = ROOT / "src/headrace/operations/starters/project/.github"
 PLACES = {"repository": ROOT / ".github", "template": TEMPLATE}
-PINS = yaml.safe_load((Path(__file__).parent / "pins.yaml").read_text(encoding="utf-8"))
+PINS = pins()
 PROGRAMS = Path(sysconfig.get_path("scripts"))
 RUN_BY_TESTS = {
     "actions/gate": {""},
@@ -41,18 +41,6 @@ CONDITIONAL = {
     "Put the answer of the gate and the board into one comment",
 }
 """Scripts with an ``if``, whose names these tests compare with what ran."""
-
-
-WRITING = {
-    "attestations": {"attest"},
-    "id-token": {"attest", "evaluate", "plan", "preview", "production", "provision", "staging"},
-    "issues": {"tell"},
-    "pull-requests": {"comment", "post"},
-}
-"""Rights to write to the jobs that have a reason for them."""
-
-SIGNING = r"azure/login@|azd auth login"
-GUARD = r"head\.repo\.full_name == github\.repository|event_name != 'pull_request'"
 
 
 @pytest.fixture(params=PLACES)
@@ -97,93 +85,6 @@ def lint(github: Path) -> str:
     return "".join(said)
 
 
-def break_rules(github: Path) -> Iterator[str]:
-    """A sentence for each of our own rules that something breaks."""
-    for file in sorted(github.rglob("*.yml")):
-        text = file.read_text(encoding="utf-8")
-        name = file.relative_to(github).as_posix()
-        yield from _unpinned(name, text)
-        document = yaml.safe_load(text)
-        if "jobs" in document:
-            yield from _careless(name, document)
-            yield from _too_free(name, document)
-        if re.search(r"(: |- )[&*]\w", text):
-            yield f"{name} has an anchor, which zizmor does not look through."
-
-
-def _unpinned(name: str, text: str) -> Iterator[str]:
-    for action, rest in re.findall(r"uses: ([^\s@]+)(.*)", text):
-        pin = PINS.get(action)
-        if not action.startswith("$/") and (pin is None or rest != f"@{pin['commit']} # {pin['version']}"):
-            yield f"{name} uses {action}{rest}, which pins.yaml does not have."
-
-
-def _careless(name: str, workflow: dict[str, Any]) -> Iterator[str]:
-    if workflow.get("permissions") != {}:
-        yield f"{name} does not begin with no permissions."
-    if "concurrency" not in workflow:
-        yield f"{name} says nothing of concurrency."
-    if workflow.get("defaults") != {"run": {"shell": "bash"}} and any(
-        "run" in step for step in _steps(workflow)
-    ):
-        yield f"{name} runs scripts without pipefail."
-    for title, job in workflow["jobs"].items():
-        if "uses" not in job and "timeout-minutes" not in job:
-            yield f"{name}, {title} has no limit of time."
-        if "permissions" not in job:
-            yield f"{name}, {title} does not say its permissions."
-    for step in _steps(workflow):
-        if "run" in step and "name" not in step:
-            yield f"{name} has a script without a name: {step['run']}"
-        if "${{" in step.get("run", ""):
-            yield f"{name} has an expression in a script: {step['run']}"
-
-
-def _too_free(name: str, workflow: dict[str, Any]) -> Iterator[str]:
-    """What lets a job do, or be done with, more than it is for."""
-    jobs, triggers = workflow["jobs"], workflow[True]  # "on" is a truth value of YAML
-    for title, job in jobs.items():
-        rights = job.get("permissions") or {}
-        for right in sorted(right for right, level in rights.items() if level == "write"):
-            if title not in WRITING.get(right, ()):
-                yield f"{name}, {title} may write {right}."
-        if "pull-requests" in rights and any(
-            "checkout" in step.get("uses", "") for step in job.get("steps", [])
-        ):
-            yield f"{name}, {title} may write comments and has the files of the pull request."
-        if any(one.get("continue-on-error") for one in (job, *job.get("steps", []))):
-            yield f"{name}, {title} hides that it failed."
-        signing = [
-            step
-            for step in job.get("steps", [])
-            if re.search(SIGNING, f"{step.get('uses')} {step.get('run')}")
-        ]
-        if signing and "environment" not in job:
-            yield f"{name}, {title} signs in without an environment, whose rules say who may."
-        guards = (*_conditions(jobs, title), *(step.get("if", "") for step in signing))
-        if signing and "pull_request" in triggers and not any(re.search(GUARD, guard) for guard in guards):
-            yield f"{name}, {title} signs in for a fork as well."
-    changes = "push" in triggers and any("environment" in job for job in jobs.values())
-    if (
-        changes
-        and workflow["concurrency"]["cancel-in-progress"] is not False
-        and ("github.event_name == 'pull_request'" not in str(workflow["concurrency"]["cancel-in-progress"]))
-    ):
-        yield f"{name} is cut off in the middle of a change."
-
-
-def _conditions(jobs: dict[str, Any], title: str) -> Iterator[str]:
-    """The condition of a job, and of those without which it is left out."""
-    yield str(jobs[title].get("if", ""))
-    needs = jobs[title].get("needs", [])
-    for needed in [needs] if isinstance(needs, str) else needs:
-        yield from _conditions(jobs, needed)
-
-
-def _steps(workflow: dict[str, Any]) -> list[dict[str, Any]]:
-    return [step for job in workflow["jobs"].values() for step in job.get("steps", [])]
-
-
 def test_the_linters_find_nothing(github: Path) -> None:
     assert lint(github) == ""
 
@@ -199,7 +100,7 @@ def test_every_script_is_run_by_a_test() -> None:
         conditional = {
             step["name"]
             for file in (place / "workflows").glob("*.yml")
-            for step in _steps(yaml.safe_load(file.read_text(encoding="utf-8")))
+            for step in steps(yaml.safe_load(file.read_text(encoding="utf-8")))
             if "run" in step and "if" in step
         }
         assert conditional <= CONDITIONAL
@@ -283,6 +184,45 @@ MISTAKES = {
     ),
     "a change that is cut off": Mistake(
         "infra.yml", "${{ github.event_name == 'pull_request' }}", "true", rule="cut off in the middle"
+    ),
+    "a machine that remembers": Mistake(
+        "deploy.yml", "runs-on: ubuntu-latest", "runs-on: self-hosted", rule="runs on self-hosted"
+    ),
+    "a trigger with rights for strangers": Mistake(
+        "evaluate.yml", "  pull_request:\n", "  pull_request_target:\n", "dangerous-triggers"
+    ),
+    "what a stranger wrote, in a variable": Mistake(
+        "comment.yml",
+        "github.event.pull_request.number",
+        "github.event.pull_request.title",
+        rule="reads pull_request.title of an event",
+    ),
+    "a token that is kept all the same": Mistake(
+        "infra.yml", "persist-credentials: false", "persist-credentials: true", rule="without its token"
+    ),
+    "the files of somebody else": Mistake(
+        "deploy.yml",
+        "persist-credentials: false\n",
+        "persist-credentials: false\n          ref: ${{ github.ref_name }}\n",
+        rule="checks out with",
+    ),
+    "a variable for later steps": Mistake(
+        "deploy.yml", "mkdir -p results\n", 'echo "PATH=." >> "$GITHUB_ENV"\n', rule="of later steps"
+    ),
+    "a failure that a script hides": Mistake(
+        "infra.yml", "azd provision --no-prompt\n", "azd provision --no-prompt || true\n", rule="hides"
+    ),
+    "a plan with the rights of a deployment": Mistake(
+        "deploy.yml", "environment: plan", "environment: production", rule="the environment production"
+    ),
+    "production before staging": Mistake(
+        "deploy.yml", "needs: staging\n", "needs: evaluate\n", rule="does not wait for staging"
+    ),
+    "longer than a sign-in": Mistake(
+        "deploy.yml", "timeout-minutes: 55", "timeout-minutes: 90", rule="longer than its sign-in"
+    ),
+    "a password as text": Mistake(
+        "infra.yml", "${{ secrets.POSTGRES_PASSWORD }}", "hunter2", rule="has a secret as text"
     ),
     "an anchor": Mistake("infra.yml", "    env:\n", "    env: &azure\n", rule="has an anchor"),
 }

@@ -23,6 +23,8 @@ class Agreed:
     group_roles: frozenset[str]
     outputs: frozenset[str]
     must: dict[str, dict[str, Any]]
+    answers: dict[str, Any]
+    decorators: frozenset[str]
     functions: frozenset[str]
 
 
@@ -36,6 +38,8 @@ def agreed() -> Agreed:
         group_roles=frozenset(said["group_roles"]),
         outputs=frozenset(said["outputs"]),
         must=said["must"],
+        answers=said["answers"],
+        decorators=frozenset(said["decorators"]),
         functions=frozenset(name for line in said["functions"] for name in line),
     )
 

@@ -12,6 +12,13 @@ from typing import Any
 import yaml
 from tests.support.bicep.agreed import agreed
 from tests.support.bicep.order import check_circles, check_order
+from tests.support.bicep.references import (
+    asked_of_elements,
+    check_elements,
+    check_members,
+    kind_of,
+    known_keys,
+)
 from tests.support.bicep.rules import FILE_RULES, check_syntax, names_of
 from tests.support.bicep.syntax import (
     UNKNOWN,
@@ -33,6 +40,8 @@ from tree_sitter import Node
 
 _PLACEHOLDER = re.compile(r"\$\{(\w+)")
 _OF_AZD = frozenset(("AZURE_ENV_NAME", "AZURE_LOCATION", "AZURE_RESOURCE_GROUP"))
+_OF_MODULES = frozenset(("name", "scope", "params", "dependsOn"))
+_KINDS = {bool: "bool", int: "int", str: "string", list: "array", dict: "object"}
 _AZURE_YAML = {
     "name",
     "metadata",
@@ -70,7 +79,7 @@ def lint(root: Path) -> list[Finding]:
     broken = [finding for file in folder.files.values() for finding in check_syntax(file)]
     if broken:
         return broken  # what cannot be parsed makes every other rule talk nonsense
-    rules = (*FILE_RULES, check_order, check_circles)
+    rules = (*FILE_RULES, check_order, check_circles, check_members, check_elements)
     found = [finding for file in folder.files.values() for rule in rules for finding in rule(file)]
     for file in folder.files.values():
         for module in file.modules.values():
@@ -87,6 +96,9 @@ def _check_module(folder: Folder, file: BicepFile, module: Made) -> Iterator[Fin
     if callee is None:
         yield file.finding("module", module.node, f"there is no file {module.target}")
         return
+    for key, (node, _) in entries(module.body).items():
+        if key not in _OF_MODULES:
+            yield file.finding("module", node, f"{key} is nothing that a module takes")
     if value_of(module.body, "name") is None:
         yield file.finding("module", module.node, f"{module.name} has no name")
     if callee.scope != file.scope and value_of(module.body, "scope") is None:
@@ -95,6 +107,18 @@ def _check_module(folder: Folder, file: BicepFile, module: Made) -> Iterator[Fin
         )
     given = value_of(module.body, "params")
     arguments = entries(given) if given is not None else {}
+    yield from _check_arguments(file, module, callee, arguments)
+    if _gives_roles_in_group(callee):
+        yield from _check_group_roles(file, arguments)
+    if "isPrivate" in arguments and text_of(arguments["isPrivate"][1]) != "usePrivateNetwork":
+        yield file.finding("module", arguments["isPrivate"][0], "isPrivate has to be usePrivateNetwork")
+
+
+def _check_arguments(
+    file: BicepFile, module: Made, callee: BicepFile, arguments: Mapping[str, tuple[Node, Node]]
+) -> Iterator[Finding]:
+    """What is given is asked for and the other way round, and is of the right form."""
+    asked = asked_of_elements(callee)
     for name, parameter in callee.parameters.items():
         if name not in arguments and not parameter.is_optional:
             yield file.finding(
@@ -105,10 +129,17 @@ def _check_module(folder: Folder, file: BicepFile, module: Made) -> Iterator[Fin
             yield file.finding("module", key, f"{module.target} has no parameter {name}")
         else:
             yield from _check_argument(file, callee.parameters[name], value)
-    if _gives_roles_in_group(callee):
-        yield from _check_group_roles(file, arguments)
-    if "isPrivate" in arguments and text_of(arguments["isPrivate"][1]) != "usePrivateNetwork":
-        yield file.finding("module", arguments["isPrivate"][0], "isPrivate has to be usePrivateNetwork")
+            yield from _check_elements(file, module, name, value, asked.get(name, set()))
+
+
+def _check_elements(
+    file: BicepFile, module: Made, name: str, node: Node, asked: set[str]
+) -> Iterator[Finding]:
+    """The objects of an array that is given have the keys that the module asks them for, and no others."""
+    for item in elements(node):
+        for key in sorted(entries(item).keys() ^ asked) if item.type == "object" else ():
+            what = "has no use for" if key in entries(item) else "asks for"
+            yield file.finding("module", item, f"{module.target} {what} {key} of each of {name}")
 
 
 def _check_argument(file: BicepFile, parameter: Declared, node: Node) -> Iterator[Finding]:
@@ -117,27 +148,33 @@ def _check_argument(file: BicepFile, parameter: Declared, node: Node) -> Iterato
     allowed = parameter.decorators.get("allowed")
     words = [literal(item) for item in elements(allowed[0])] if allowed else None
     for found in alternatives(node):
-        kind = _type_of(file, found)
-        if kind and kind != wanted and not (kind == "null" and parameter.is_optional):
+        kinds = {kind_of(file, found), *(_KINDS[type(size)] for size in _sizes_at(file, found))}
+        for kind in sorted(kinds - {"", wanted} - ({"null"} if parameter.is_optional else set())):
             yield file.finding("module", found, f"{parameter.name} is {wanted}, not {kind}")
-        value = literal(found)
-        if words is not None and value is not UNKNOWN and value not in words:
-            yield file.finding("module", found, f"{parameter.name}: {value!r} is none of {words}")
+        for value in (literal(found), *_sizes_at(file, found)):
+            if words is not None and value is not UNKNOWN and value not in words:
+                yield file.finding("module", found, f"{parameter.name}: {value!r} is none of {words}")
 
 
-def _type_of(file: BicepFile, node: Node) -> str:
-    """The type of what is plain enough to tell, else empty."""
-    plain = {
-        "string": "string",
-        "number": "int",
-        "boolean": "bool",
-        "array": "array",
-        "object": "object",
-        "null": "null",
-    }
-    if node.type == "identifier" and text_of(node) in file.parameters:
-        return file.parameters[text_of(node)].type.rstrip("?")
-    return plain.get(node.type, "")
+def _sizes_at(file: BicepFile, node: Node) -> list[Any]:
+    """What a member of the sizes is, one value for each environment; empty for anything else."""
+    path = member_path(node)
+    if len(path) != 2 or path[0] not in file.variables:
+        return []
+    picked = file.variables[path[0]].value
+    name = text_of(picked).partition("[")[0] if picked is not None else ""
+    loaded = _loaded(file, name)
+    return [sizes[path[1]] for sizes in loaded.values() if path[1] in sizes] if loaded is not None else []
+
+
+def _loaded(file: BicepFile, name: str) -> dict[str, dict[str, Any]] | None:
+    """The content of the JSON file that a variable loads; ``None`` for any other variable."""
+    value = file.variables[name].value if name in file.variables else None
+    found = re.fullmatch(r"loadJsonContent\('([^']+)'\)", text_of(value)) if value is not None else None
+    if found is None or not (file.path.parent / found[1]).is_file():
+        return None
+    content: dict[str, dict[str, Any]] = json.loads((file.path.parent / found[1]).read_text("utf-8"))
+    return content
 
 
 def _gives_roles_in_group(file: BicepFile) -> bool:
@@ -170,7 +207,7 @@ def _resolve(file: BicepFile, path: tuple[str, ...]) -> Any:
 
 
 def _check_module_outputs(folder: Folder, file: BicepFile) -> Iterator[Finding]:
-    """Outputs of modules exist, and members of variables that are plain objects."""
+    """Outputs of modules exist."""
     for path in names_of(file.root):
         if len(path) > 2 and path[0] in file.modules and path[1] == "outputs":
             callee = folder.callee(file, file.modules[path[0]])
@@ -178,10 +215,6 @@ def _check_module_outputs(folder: Folder, file: BicepFile) -> Iterator[Finding]:
                 yield file.finding(
                     "module", file.modules[path[0]].node, f"{callee.path.name} has no output {path[2]}"
                 )
-        elif len(path) > 1 and path[0] in file.variables:
-            value = file.variables[path[0]].value
-            if value is not None and value.type == "object" and path[1] not in entries(value):
-                yield file.finding("undeclared", file.variables[path[0]].node, f"{path[0]} has no {path[1]}")
 
 
 def _check_sizes(file: BicepFile) -> Iterator[Finding]:
@@ -221,9 +254,8 @@ def _check_main(folder: Folder, main: BicepFile) -> Iterator[Finding]:
         what = "is not among the agreed outputs" if name in main.outputs else "is missing among the outputs"
         yield main.finding("output", main.root, f"{name} {what}")
     groups = [made for made in main.resources.values() if made.kind == "Microsoft.Resources/resourceGroups"]
-    if not any(
-        "azd-env-name" in text_of(main.root) and value_of(made.body, "tags") is not None for made in groups
-    ):
+    tags = [tag for made in groups if (tag := value_of(made.body, "tags")) is not None]
+    if not any("azd-env-name" in (known_keys(main, tag) or ()) for tag in tags):
         yield main.finding("azd", main.root, "the resource group needs the tag azd-env-name")
     asked = yield from _check_values(folder, main)
     yield from _check_azure_yaml(folder.root.parent / "azure.yaml", asked)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.support.bicep.agreed import agreed, properties
+from tests.support.bicep.references import arguments_of, called, kind_of
 from tests.support.bicep.syntax import (
     UNKNOWN,
     BicepFile,
@@ -28,6 +29,7 @@ _SECRET = re.compile(r"(password|secret|connectionString|token|apiKey|accountKey
 _LEAKS = re.compile(
     r"^(list\w+|getSecret|ConnectionString|InstrumentationKey|primary\w*Key|secondary\w*Key|administratorLoginPassword)$"
 )
+_TYPES = ("array", "bool", "int", "object", "string")
 FREE_KEYS = frozenset(("name", "parent", "scope", "dependsOn"))
 """Keys that Bicep itself gives to every resource."""
 
@@ -136,6 +138,21 @@ def check_names(file: BicepFile) -> Iterator[Finding]:
             yield file.finding("name", parameter.node, f"{name} is yes or no: begin it with is or use")
 
 
+def check_types(file: BicepFile) -> Iterator[Finding]:
+    """Types and decorators are among those that there are, and what stands behind = is of the type."""
+    for name, item in {**file.parameters, **file.outputs}.items():
+        wanted = item.type.rstrip("?")
+        if wanted not in _TYPES:
+            yield file.finding("type", item.node, f"{name}: {wanted} is none of {', '.join(_TYPES)}")
+        for found in alternatives(item.value) if item.value is not None else ():
+            kind = kind_of(file, found)
+            if kind not in ("", wanted):
+                yield file.finding("type", found, f"{name} is {wanted}, not {kind}")
+    for item in (*file.parameters.values(), *file.variables.values(), *file.outputs.values()):
+        for decorator in sorted(item.decorators.keys() - agreed().decorators):
+            yield file.finding("type", item.node, f"there is no decorator {decorator}")
+
+
 def check_parameters(file: BicepFile) -> Iterator[Finding]:
     """Parameters say what they mean, and secret ones are marked and have no default."""
     for name, parameter in file.parameters.items():
@@ -198,6 +215,8 @@ def check_versions(file: BicepFile) -> Iterator[Finding]:
 def check_must(file: BicepFile) -> Iterator[Finding]:
     """What every resource of a type has to say, it says."""
     for made in file.resources.values():
+        if value_of(made.body, "name") is None:
+            yield file.finding("must", made.node, f"{made.name} needs a name")
         if made.is_existing:
             continue
         for path, wanted in agreed().must.get(made.kind, {}).items():
@@ -211,7 +230,12 @@ def check_properties(file: BicepFile) -> Iterator[Finding]:
     """Keys and literal values are among those that Azure knows for the type and version."""
     for made in file.resources.values():
         known = properties().get(made.target)
-        if made.is_existing or made.kind not in agreed().versions:
+        if made.is_existing:
+            for key, (node, _) in entries(made.body).items():
+                if key not in FREE_KEYS:
+                    yield file.finding("property", node, f"{key} says nothing about what is there already")
+            continue
+        if made.kind not in agreed().versions:
             continue
         if known is None:
             yield file.finding(
@@ -236,13 +260,25 @@ def _check_object(file: BicepFile, node: Node, path: str, known: dict[str, Any])
 
 def _check_value(file: BicepFile, node: Node, path: str, known: dict[str, Any]) -> Iterator[Finding]:
     for found in alternatives(node):
+        made = _made_objects(file, found)
         if found.type == "object":
             yield from _check_object(file, found, path, known)
+        elif made is not None:
+            yield from _check_value(file, made, f"{path}.*", known)
         elif found.type in ("array", "for_statement"):
             for item in elements(found):
                 yield from _check_value(file, item, f"{path}[]", known)
         elif (value := literal(found)) is not UNKNOWN and value is not None:
             yield from _check_literal(file, found, value, path, known["values"].get(path))
+
+
+def _made_objects(file: BicepFile, node: Node) -> Node | None:
+    """What each value of an object is that ``toObject`` makes, perhaps in a variable; ``None`` for anything else."""
+    if node.type == "identifier" and text_of(node) in file.variables:
+        value = file.variables[text_of(node)].value
+        return _made_objects(file, value) if value is not None else None
+    last = arguments_of(node)[-1] if called(node) == "toObject" else None
+    return last.named_children[-1] if last is not None and last.type == "lambda_expression" else None
 
 
 def _check_literal(file: BicepFile, node: Node, value: Any, path: str, wanted: Any) -> Iterator[Finding]:
@@ -311,6 +347,7 @@ def check_federation(file: BicepFile) -> Iterator[Finding]:
 FILE_RULES = (
     check_symbols,
     check_names,
+    check_types,
     check_parameters,
     check_secrets,
     check_versions,

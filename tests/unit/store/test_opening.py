@@ -53,8 +53,8 @@ def test_memory_opens_a_new_store_each_time(location: str) -> None:
 @pytest.mark.parametrize(
     ("location", "code", "text"),
     [
-        ("postgresql://user:secret%zz@host/db", "C506", "PostgreSQL"),
-        ("postgres://user:pw@host/db?secret=1", "C506", "PostgreSQL"),
+        ("postgresql://user:s3cret%zz@host/db", "C506", "PostgreSQL"),
+        ("postgres://user:pw@host/db?s3cret=1", "C506", "PostgreSQL"),
         ("postgres://user:s3cret@host/db?schema=", "C506", "PostgreSQL"),
         ("postgresq://user:s3cret@host/db", "C506", '"postgresql"'),
         ("sqlit:///s3cret.db", "C506", '"sqlite"'),
