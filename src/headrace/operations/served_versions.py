@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
@@ -91,6 +91,10 @@ class LoadedVersion:
             snapshot = read_snapshot(self._loaded.flow)
             self.digest = snapshot.digest
             self._snapshot = snapshot if choice.kept is not None else None
+            self._identity = served_identity(
+                Path(self._loaded.flow.folder), self._loaded.flow.name, self.digest
+            )
+            self._loaded = _named(self._loaded, self._identity.flow)
             workspace.warn(self._loaded.warnings)
             self._stack = stack.pop_all()
 
@@ -101,8 +105,7 @@ class LoadedVersion:
 
     async def open(self) -> Any:
         """The version, ready to run in this event loop: a :class:`~headrace.serving.served.ServedVersion`."""
-        flow = self._loaded.flow
-        identity = served_identity(Path(flow.folder), flow.name, self.digest)
+        identity = self._identity
         session = FlowSession(
             self._workspace,
             self._loaded,
@@ -164,6 +167,12 @@ class LoadedVersion:
     def leave(self) -> None:
         """Leave its folder and environment."""
         self._stack.close()
+
+
+def _named(loaded: LoadedFlow, name: str) -> LoadedFlow:
+    """A flow by the name that it was packed under: callers, traces and metrics know it by that, not by its folder."""
+    flow, plan = replace(loaded.flow, name=name), loaded.plan
+    return replace(loaded, flow=flow, plan=replace(plan, flow=replace(plan.flow, name=name)))
 
 
 def _missing_connections(workspace: Workspace, loaded: LoadedFlow) -> Callable[[], tuple[Problem, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,10 +15,12 @@ from tests.support.endpoint import serving, write
 from headrace.domain.access import AccessRules, known_key
 from headrace.errors import HeadraceError
 from headrace.formats.flow_file import load_flow
+from headrace.formats.flow_identity import IDENTITY, FlowIdentity
 from headrace.operations.read_version import flow_digest
 from headrace.operations.served_sources import find_sources
 from headrace.serving import chat_completions, chat_page, flow_endpoint, openapi, probes
 from headrace.serving.served import ServedFlow, ServedVersion
+from headrace.telemetry.attributes import FLOW
 
 
 def flow_of(text: str) -> dict[str, str]:
@@ -49,6 +52,26 @@ def test_a_folder_of_flows_answers_by_their_names_each_with_its_own_code(tmp_pat
         assert endpoint.ask("POST", "/score", {"q": "a"}).status == 404
         ready = endpoint.ask("GET", "/readyz")
     assert (ready.status, list(ready.body["flows"])) == (200, ["/one", "/two"])
+
+
+def test_a_packed_flow_has_the_name_that_it_was_packed_under(tmp_path: Path) -> None:
+    files = in_folder("flow", flow_of("1"))
+    chat = "inputs: {q: {type: string, is_chat_input: true}, h: {type: list, is_chat_history: true}}\n"
+    lines = files["flow/flow.dag.yaml"].replace("type: string, ref", "type: string, is_chat_output: true, ref")
+    files["flow/flow.dag.yaml"] = chat + lines.partition("\n")[2]
+    write(tmp_path, files)
+    digest = flow_digest(load_flow(tmp_path / "flow"))
+    packed = FlowIdentity(flow="triage", digest="ab" * 32, packed_digest=digest)
+    identity = {IDENTITY: json.dumps(packed.to_json())}
+    with serving(tmp_path, identity, ["flow"]) as endpoint:
+        assert endpoint.ask("GET", "/swagger.json").body["info"]["x-flow-name"] == "triage"
+        assert endpoint.ask("GET", "/v1/models").body["data"][0]["id"] == "triage"
+        asked = {"model": "triage", "messages": [{"role": "user", "content": "a"}]}
+        assert endpoint.ask("POST", "/v1/chat/completions", asked).body["model"] == "triage@abababababab"
+        (served,) = endpoint.served.flows.values()
+        assert served.version.flow.scope.common[FLOW] == "triage"
+    with serving(tmp_path, {"flow/where.py": "HERE = 2\n"}, ["flow"]) as endpoint:
+        assert endpoint.ask("GET", "/swagger.json").body["info"]["x-flow-name"] == "flow"
 
 
 def test_every_answer_names_the_version_and_the_request(tmp_path: Path) -> None:
