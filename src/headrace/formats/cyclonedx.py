@@ -20,12 +20,14 @@ class Component:
         name: Canonical name: lower case, with dashes.
         version: Its version; empty where it is not known.
         license: Its licence as an SPDX expression; empty where it says none.
+        license_names: What it calls its licences where it has no expression.
         requires: Names of the components that it needs itself.
     """
 
     name: str
     version: str
     license: str = ""
+    license_names: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
 
 
@@ -80,6 +82,8 @@ def _component(item: Component) -> dict[str, Any]:
         data["version"] = item.version
     if item.license:
         data["licenses"] = [{"expression": item.license}]
+    elif item.license_names:
+        data["licenses"] = [{"license": {"name": name}} for name in item.license_names]
     return data
 
 

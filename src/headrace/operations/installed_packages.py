@@ -72,9 +72,8 @@ def find_installed(wanted: Iterable[Requirement]) -> InstalledPackages:
         found[item.name] = Component(
             name=item.name,
             version=here.version,
-            license=here.metadata["License-Expression"] or ""
-            if "License-Expression" in here.metadata
-            else "",
+            license=_field(here, "License-Expression"),
+            license_names=_license_names(here),
             requires=tuple(sorted({need.name for need in needs})),
         )
         if _is_from_index(here):
@@ -85,6 +84,21 @@ def find_installed(wanted: Iterable[Requirement]) -> InstalledPackages:
         pinned=frozenset(pinned),
         missing=tuple(sorted(missing & asked)),
     )
+
+
+def _field(here: Distribution, name: str) -> str:
+    """A field of the metadata; empty where it is not there."""
+    return (here.metadata[name] or "").strip() if name in here.metadata else ""
+
+
+def _license_names(here: Distribution) -> tuple[str, ...]:
+    """Licences in the older fields: their names, which some fill with the whole text, else those of the classifiers."""
+    name = _field(here, "License")
+    if name and "\n" not in name and name.upper() != "UNKNOWN":
+        return (name,)
+    classifiers = here.metadata.get_all("Classifier") or ()
+    found = [text.rpartition(" :: ")[2] for text in classifiers if text.startswith("License :: ")]
+    return tuple(sorted({text for text in found if text != "OSI Approved"}))
 
 
 def _needs(here: Distribution, extras: frozenset[str]) -> list[Requirement]:

@@ -345,6 +345,11 @@ def test_requirements_that_headrace_replaces_are_left_out_and_the_rest_is_pinned
     assert f"pyyaml=={distribution('pyyaml').version}" in pins
     assert not [line for line in pins if line.startswith(("promptflow", "headrace", "not-there"))]
     bill = json.loads((folder / "out/sbom.cdx.json").read_text())
+    licences = {item["name"]: item.get("licenses") for item in bill["components"]}
+    assert [name for name, found in licences.items() if not found] == ["not-there-at-all"]
+    assert licences["starlette"] == [{"expression": "BSD-3-Clause"}]  # by the newer field
+    assert licences["pyyaml"] == [{"license": {"name": "MIT"}}]  # by the older one
+    assert licences["jinja2"] == [{"license": {"name": "BSD License"}}]  # by its classifiers
     assert {item["name"] for item in bill["components"]} >= {
         "headrace",
         "pyyaml",
