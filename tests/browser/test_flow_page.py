@@ -49,6 +49,8 @@ def say(q: str, tone: str):
         raise ValueError("it broke in the middle")
     if q == "slow":
         time.sleep(1.5)
+    if q == "data":
+        yield {"<b>": 1}
     yield q + "</i>, " + tone
 """
 FORM = """\
@@ -178,6 +180,16 @@ def test_a_conversation_streams_fits_and_can_be_read(
     wait(lambda: "Kept with the trace" in find(driver, "#log li:last-child").text)
     find(driver, "#new").click()
     assert texts(driver, "#log li") == []
+
+
+def test_pieces_that_are_no_text_stand_among_the_others(
+    endpoint: Endpoint, open_page: Callable[..., Any]
+) -> None:
+    driver = open_page(endpoint.port, "/chat/")
+    say(driver, "data")
+    wait(lambda: answered(driver))
+    said = 'You said <i>{"<b>":1}data</i>, warm </script><b>'
+    assert texts(driver, "#log .answer .text")[0] == said
 
 
 def test_an_error_in_a_conversation_is_said_and_the_message_is_given_back(

@@ -8,7 +8,7 @@ request are the flow's own affair and are ignored. Errors have OpenAI's form.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
 
 from starlette.requests import Request
@@ -40,6 +40,12 @@ def routes(served: Served) -> Routes:
     for flow in served.flows.values():
         found[f"/v1/models/{_model_id(flow)}"] = {"GET": answering(completions.model)}
     return found
+
+
+def served_models(flows: Iterable[ServedFlow]) -> list[str]:
+    """What a request may name as its model: chat flows, and the versions of them that answer now."""
+    chats = [flow for flow in flows if flow.version.chat_ports is not None]
+    return [name for flow in chats for name in (_model_id(flow), flow.version.name)]
 
 
 def _model_id(flow: ServedFlow) -> str:

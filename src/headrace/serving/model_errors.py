@@ -33,9 +33,10 @@ def error_response(error: HeadraceError) -> Response:
 
 
 def problem_body(problem: Problem, status: int) -> dict[str, Any]:
-    """The JSON of a problem that was met without an exception."""
+    """The JSON of a problem of a flow; what whoever runs the server could do, which may name its files, is not said."""
     kind = _TYPES.get(status, "server_error")
-    message = f"{problem.what} {problem.fix}" if problem.fix else problem.what
+    is_callers = problem.code[0] in "TD" or problem.code == "F013"
+    message = f"{problem.what} {problem.fix}" if problem.fix and is_callers else problem.what
     return {"error": {"message": message, "type": kind, "param": None, "code": problem.name}}
 
 

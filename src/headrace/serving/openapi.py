@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from headrace.domain.flow import FlowInput, FlowOutput
+from headrace.serving.chat_completions import served_models
 from headrace.serving.routes import Routes, answering
 from headrace.serving.served import Served, ServedFlow
 
@@ -118,7 +119,7 @@ def describe_served(served: Served) -> dict[str, Any]:
     paths: dict[str, Any] = {}
     for flow in served.flows.values():
         paths |= _describe_flow(flow, asks_who=asks_who)
-    paths |= _describe_chat(asks_who=asks_who)
+    paths |= _describe_chat(served_models(served.flows.values()), asks_who=asks_who)
     for path, summary in (
         ("/health", "That the process answers."),
         ("/healthz", "That the process answers."),
@@ -189,8 +190,12 @@ def _describe_flow(served: ServedFlow, *, asks_who: bool) -> dict[str, Any]:
     return {f"{served.path}/score": {"post": score}, f"{served.path}/feedback": {"post": feedback}}
 
 
-def _describe_chat(*, asks_who: bool) -> dict[str, Any]:
+def _describe_chat(names: Sequence[str], *, asks_who: bool) -> dict[str, Any]:
     """The paths of OpenAI's API, as far as it is served."""
+    asked = dict(_CHAT)
+    if names:
+        model = {**_CHAT["properties"]["model"], "enum": list(names)}
+        asked["properties"] = {**_CHAT["properties"], "model": model}
     refusals = {
         status: _refused(status, what, "ChatError")
         for status, what in {**_CHAT_REFUSALS, **(_WHO if asks_who else {})}.items()
@@ -199,7 +204,7 @@ def _describe_chat(*, asks_who: bool) -> dict[str, Any]:
     complete = {
         "operationId": "chat_completions",
         "summary": "Ask a chat flow as a model of OpenAI's API.",
-        "requestBody": {"required": True, "content": {"application/json": {"schema": _CHAT}}},
+        "requestBody": {"required": True, "content": {"application/json": {"schema": asked}}},
         "responses": {"200": {"description": "The answer.", "content": answered}, **refusals},
     }
     listed = {"description": "The models.", "content": {"application/json": {"schema": _OBJECT}}}

@@ -20,6 +20,7 @@ let key = '', flow = null, history = [], control = null;
 const twoDigits = byte => byte.toString(16).padStart(2, '0');
 const randomHex = n => [...crypto.getRandomValues(new Uint8Array(n))].map(twoDigits).join('');
 const headers = more => key ? {...more, authorization: 'Bearer ' + key} : more;
+const asText = value => typeof value === 'string' ? value : JSON.stringify(value);
 const isMapping = value => value !== null && typeof value === 'object' && !Array.isArray(value);
 
 class Fault extends Error {
@@ -141,7 +142,7 @@ async function readEvents(response, id, hear) {
       const piece = JSON.parse(data.join('\n'));
       if (errorIn(piece)) throw faultOf(piece, 0, id);
       for (const [name, more] of Object.entries(piece)) {
-        outputs[name] = typeof more === 'string' && typeof outputs[name] === 'string' ? outputs[name] + more : more;
+        outputs[name] = name in outputs ? asText(outputs[name]) + asText(more) : more;
       }
       hear(outputs);
     }

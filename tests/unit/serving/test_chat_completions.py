@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,29 @@ def test_a_flow_that_fails_is_not_asked_again(client: openai.OpenAI, endpoint: E
     with pytest.raises(openai.APIError, match="ValueError: mid"):
         texts += [chunk.choices[0].delta.content for chunk in ask(client, "chat", "mid", stream=True)]
     assert endpoint.served.flows["/chat"].n_requests == before + 3
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_a_caller_is_not_told_where_the_server_has_its_keys(tmp_path: Path, streams: bool) -> None:
+    flow = """\
+inputs: {q: {type: string, is_chat_input: true}, h: {type: list, is_chat_history: true}}
+outputs: {r: {type: string, is_chat_output: true, reference: "${ask.output}"}}
+nodes:
+- {name: ask, type: llm, source: {type: code, path: ask.jinja2}, connection: mine, api: chat, inputs: {model: m, q: "${inputs.q}"}}
+"""
+    with ModelServer(default=Reply(status=401, body={"error": {"code": "invalid_api_key"}})) as model:
+        connection = f"type: open_ai\napi_key: k\nbase_url: {model.base_url}\n"
+        files = {"chat/flow.dag.yaml": flow, "chat/ask.jinja2": "user:\n{{q}}"}
+        with serving(
+            tmp_path, {**files, ".headrace/connections/mine.yaml": connection}, ["chat"]
+        ) as endpoint:
+            asked = {"model": "chat", "stream": streams, "messages": [{"role": "user", "content": "x"}]}
+            answer = endpoint.ask("POST", "/v1/chat/completions", asked)
+    assert answer.status == 502
+    assert "answered 401" in answer.body["error"]["message"]
+    assert not re.search(
+        r"mine|MINE|api_key|\.yaml", answer.body["error"]["message"].replace("invalid_api_key", "")
+    )
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{bad", b"[" * 5000, b'{"model": ["a"]}', b'{"messages": 1}'])

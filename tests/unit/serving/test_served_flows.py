@@ -57,7 +57,9 @@ def test_a_folder_of_flows_answers_by_their_names_each_with_its_own_code(tmp_pat
 def test_a_packed_flow_has_the_name_that_it_was_packed_under(tmp_path: Path) -> None:
     files = in_folder("flow", flow_of("1"))
     chat = "inputs: {q: {type: string, is_chat_input: true}, h: {type: list, is_chat_history: true}}\n"
-    lines = files["flow/flow.dag.yaml"].replace("type: string, ref", "type: string, is_chat_output: true, ref")
+    lines = files["flow/flow.dag.yaml"].replace(
+        "type: string, ref", "type: string, is_chat_output: true, ref"
+    )
     files["flow/flow.dag.yaml"] = chat + lines.partition("\n")[2]
     write(tmp_path, files)
     digest = flow_digest(load_flow(tmp_path / "flow"))
