@@ -189,6 +189,48 @@ def test_a_deployment_that_does_not_answer_gets_nothing_and_says_what_was_answer
     assert place.state().traffic == {"blue": 100}
 
 
+SCALED = FILE + "scale: {min: 1, max: 2}\n"
+
+
+@pytest.mark.parametrize("takes_back", [False, True])
+def test_a_failure_after_the_move_takes_it_back_where_that_is_asked_for(
+    place: Place, *, takes_back: bool
+) -> None:
+    evaluate(place)
+    assert place.run("deploy apply").code == 0
+    change_prompt(place)
+    evaluate(place)
+    place.write("deployment.yaml", SCALED)
+    fault = {"action": "set scale", "deployment": "green", "kind": "fail"}
+    place.meanwhile(lambda memory: memory["faults"].append(fault))
+
+    failed = place.run("deploy apply --take-back" if takes_back else "deploy apply")
+
+    assert failed.code == ExitCode.REMOTE
+    assert "X159" in failed.err
+    assert ("it goes back to blue=100" in failed.err) == takes_back
+    assert place.state().traffic == ({"blue": 100} if takes_back else {"blue": 90, "green": 10})
+    assert place.run("deploy apply").code == 0
+    assert place.state().traffic == ({"blue": 100} if takes_back else {"blue": 90, "green": 10})
+
+
+def test_the_first_version_has_nobody_to_give_its_requests_back_to(place: Place) -> None:
+    evaluate(place)
+    place.write("deployment.yaml", SCALED)
+    place.meanwhile(lambda memory: memory["faults"].append({"action": "set scale", "kind": "fail"}))
+
+    failed = place.run("deploy apply --take-back")
+
+    assert failed.code == ExitCode.REMOTE
+    assert "cannot go back: Nobody has noted what the traffic of triage was before." in failed.err
+    assert place.state().traffic == {"blue": 100}
+
+
+def test_a_version_that_was_never_deployed_has_nothing_to_give_back(place: Place) -> None:
+    back = place.run("deploy rollback --deployment new")
+    assert (back.code, back.out) == (0, "Nothing to do.\n")
+
+
 def test_an_interrupt_says_how_to_go_on(place: Place) -> None:
     evaluate(place)
     place.meanwhile(

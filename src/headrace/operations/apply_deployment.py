@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace.deploy.apply import Applied, Applying, Progress, apply_plan
+from headrace.deploy.base import Tell
+from headrace.deploy.moves import end_shares
+from headrace.deploy.plan import shares_text
 from headrace.deploy.safety import raise_if_unsafe
 from headrace.domain.deployment import DeployPlan, Endpoint, EndpointState
-from headrace.errors import DefinitionError
+from headrace.errors import DefinitionError, HeadraceError
 from headrace.formats.deployment_settings import unset_variables
 from headrace.operations.ask_deployment import try_deployment
 from headrace.operations.open_deployment import OpenDeployment
-from headrace.operations.plan_deployment import PreparedPlan, prepare_plan
+from headrace.operations.plan_deployment import PreparedPlan, prepare_plan, prepare_rollback
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,11 +26,15 @@ class ApplyChoice:
         allowed: Names of refusals that are overridden.
         on_progress: Hears of every step.
         again: The command that goes on where this one is cut off.
+        is_taking_back: Whether traffic that was moved goes back where a later step fails.
+        tell: Takes lines about that.
     """
 
     allowed: Collection[str] = ()
     on_progress: Callable[[Progress], None] = lambda _: None
     again: str = "headrace deploy apply"
+    is_taking_back: bool = False
+    tell: Tell = lambda _: None
 
 
 def apply_deployment(opened: OpenDeployment, prepared: PreparedPlan, choice: ApplyChoice) -> Applied:
@@ -49,7 +56,32 @@ def apply_deployment(opened: OpenDeployment, prepared: PreparedPlan, choice: App
         return Applied(plan=prepared.plan)
     _refuse_unset(opened, prepared.plan)
     kept = prepared if prepared.is_kept else prepare_plan(opened, prepared.plan.state, is_keeping=True)
-    return apply_prepared(opened, kept, choice, lambda state: prepare_plan(opened, state))
+    has_moved = False
+
+    def hear(progress: Progress) -> None:
+        nonlocal has_moved
+        has_moved |= progress.change.action == "move traffic" and progress.moment == "done"
+        choice.on_progress(progress)
+
+    try:
+        return apply_prepared(
+            opened, kept, replace(choice, on_progress=hear), lambda state: prepare_plan(opened, state)
+        )
+    except HeadraceError:
+        if has_moved and choice.is_taking_back:
+            _take_back(opened, choice)
+        raise
+
+
+def _take_back(opened: OpenDeployment, choice: ApplyChoice) -> None:
+    """Move traffic back to what it was before it was moved; what went wrong first is what is raised."""
+    try:
+        prepared = prepare_rollback(opened)
+        shares = shares_text(end_shares(prepared.plan))
+        choice.tell(f"A step has failed after traffic had moved; it goes back to {shares}.")
+        apply_prepared(opened, prepared, choice, lambda state: prepare_rollback(opened, state))
+    except HeadraceError as error:
+        choice.tell(f"Traffic was moved, and cannot go back: {error.problems[0].what}")
 
 
 def _refuse_unset(opened: OpenDeployment, plan: DeployPlan) -> None:

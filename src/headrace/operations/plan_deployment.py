@@ -137,7 +137,7 @@ def prepare_rollback(
     if name is None:
         return _moving(opened, plan_rollback(opened.endpoint, there), is_rollback=True)
     place = opened.named(name)
-    if name == NEW and there.exists and there.find(place) is None:
+    if name == NEW and there.find(place) is None:
         return PreparedPlan(plan=DeployPlan(endpoint=opened.endpoint, state=there, changes=()))
     return _moving(opened, plan_withdrawal(opened.endpoint, there, place), is_rollback=True)
 

@@ -33,15 +33,27 @@ from headrace.operations.plan_deployment import prepare_plan
         ("Deploy what deployment.yaml of this folder says", "headrace deploy apply"),
         ("To another environment", "headrace deploy apply deployment.yaml --environment prod"),
         ("Although the share moves far", "headrace deploy apply --allow shift"),
+        ("In a pipeline: no share is kept by what was not finished", "headrace deploy apply --take-back"),
     ),
 )
 @file_argument()
 @overlay_option()
 @allow_option()
+@click.option(
+    "--take-back",
+    is_flag=True,
+    help="Where a step fails after traffic has moved, move it back to what it was before.",
+)
 @shape_option()
 @click.pass_obj
 def command(
-    session: Session, *, file: Path, environment: str | None, allowed: tuple[str, ...], form: str
+    session: Session,
+    *,
+    file: Path,
+    environment: str | None,
+    allowed: tuple[str, ...],
+    take_back: bool,
+    form: str,
 ) -> int:
     """Make what a deployment file says, step by step; traffic moves last.
 
@@ -58,7 +70,11 @@ def command(
             opened,
             prepared,
             ApplyChoice(
-                allowed=allowed, on_progress=tell_progress(session), again=opened.choice.command("apply")
+                allowed=allowed,
+                on_progress=tell_progress(session),
+                again=opened.choice.command("apply"),
+                is_taking_back=take_back,
+                tell=session.note,
             ),
         )
         address = opened.target.read_state().address
