@@ -260,6 +260,11 @@ DEPLOY_CODES: Mapping[str, Entry] = {
         "Nobody may do it here",
         "A policy, a lock, or a subscription that is disabled stands in the way, whatever roles the identity has.",
     ),
+    "X221": Entry(
+        "not-offered-here",
+        "A region or a cloud that does not offer it",
+        "The region does not have this kind of resource, or the cloud not this version of its interface.",
+    ),
     "X251": Entry(
         "no-effect",
         "Something without effect at this target",

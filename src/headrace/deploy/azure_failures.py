@@ -14,13 +14,24 @@ from dataclasses import dataclass
 
 from azure.core.exceptions import (
     AzureError,
-    DeserializationError,
     HttpResponseError,
     ServiceRequestError,
     ServiceResponseError,
 )
 
-from headrace.deploy.azure_faults import Fault, is_busy, is_denied, is_held, is_quota, lacks_room, read_fault
+from headrace.deploy.azure_answers import UnreadableAnswerError, readable_answers
+from headrace.deploy.azure_faults import (
+    Fault,
+    is_busy,
+    is_denied,
+    is_held,
+    is_not_offered,
+    is_quota,
+    lacks_room,
+    read_fault,
+    read_offer,
+    region_name,
+)
 from headrace.deploy.azure_roles import role_for
 from headrace.domain.deployment import Deployment, Endpoint
 from headrace.errors import (
@@ -131,13 +142,14 @@ def azure_failures(
 
     Raises:
         AccessDeniedError: X201, X202, X203, X220.
-        RemoteRequestError: X204 to X210, X216 to X219.
+        RemoteRequestError: X204 to X210, X216 to X219, X221.
         RateLimitedError: X211.
         RemoteUnavailableError: X212, X215.
         RemoteTimeoutError: X213.
     """
     try:
-        yield
+        with readable_answers():
+            yield
     except _raised() as error:
         raise as_our_error(
             error, Doing(what=what, endpoint=endpoint, deployment=deployment, log=log)
@@ -147,7 +159,7 @@ def azure_failures(
 def _raised() -> tuple[type[Exception], ...]:
     """What Azure's packages raise; ``azure-ai-ml`` lets through what its schema library finds wrong."""
     library = sys.modules.get("marshmallow")
-    return (AzureError, DeserializationError, *((library.ValidationError,) if library is not None else ()))
+    return (AzureError, *((library.ValidationError,) if library is not None else ()))
 
 
 def as_our_error(error: Exception, doing: Doing) -> HeadraceError:
@@ -160,7 +172,7 @@ def as_our_error(error: Exception, doing: Doing) -> HeadraceError:
         return _make_other(fault, doing)
     if isinstance(error, ServiceRequestError | ServiceResponseError):
         return _make_unreachable(fault, doing)
-    if isinstance(error, DeserializationError):
+    if isinstance(error, UnreadableAnswerError):
         return _make_failed(fault, doing)
     return _make_refused(fault, doing)
 
@@ -313,6 +325,42 @@ def _make_unregistered(fault: Fault, doing: Doing) -> RemoteError:
     return RemoteRequestError(_problem("X219", what, fix, doing.place("azure", "subscription")))
 
 
+_MOST_REGIONS = 12
+
+
+def _make_not_offered(fault: Fault, doing: Doing) -> RemoteError:
+    """A region that does not have it, a version of the interface that the cloud does not know, or no registration."""
+    offer = read_offer(fault)
+    kind = offer.kind or offer.namespace or "what it needs"
+    regions = {region_name(item) for item in offer.regions}
+    is_region = fault.has(
+        "LocationNotAvailable", "LocationNotAvailableForResourceType", "LocationNotSupported"
+    )
+    if is_region or (offer.region and regions and region_name(offer.region) not in regions):
+        more = f" and {len(offer.regions) - _MOST_REGIONS} more" if len(offer.regions) > _MOST_REGIONS else ""
+        have = f", such as {', '.join(offer.regions[:_MOST_REGIONS])}{more}" if offer.regions else ""
+        what = f"The region {offer.region or 'that is asked for'} does not have {kind}, which {doing.what} needs."
+        keys = ("azure", "workspace") if doing.endpoint.target == "azureml" else ("azure", "environment")
+        fix = f"Name a {keys[1]} in another region{have}; what is deployed stands in the region of its {keys[1]}."
+        return RemoteRequestError(_problem("X221", what, fix, doing.place(*keys)))
+    place = doing.place("azure", "subscription")
+    namespace = offer.namespace or "NAMESPACE"
+    register = f"az provider register --namespace {namespace} --wait"
+    if not offer.versions:
+        what = (
+            f"The subscription does not know {kind}, which {doing.what} needs: {plain_message(fault.message)}"
+        )
+        fix = f"Mostly it is not registered for it; that takes a minute or two: {register}"
+        return RemoteRequestError(_problem("X219", what, fix, place))
+    version = f"the version {offer.version} of the interface" if offer.version else "the version"
+    what = f"This cloud does not know {version} for {kind}, which {doing.what} needs; it has {offer.versions[-1]}."
+    fix = (
+        "Clouds of governments and of countries get versions later than the public one, which headrace is made for: "
+        f"look which one is signed in to, with az cloud show. In the public one, register again: {register}"
+    )
+    return RemoteRequestError(_problem("X221", what, fix, place))
+
+
 def _make_unauthenticated(fault: Fault, doing: Doing) -> RemoteError:
     what = f"Azure does not take the token that it was sent for {doing.what}: {plain_message(fault.message)}"
     return AccessDeniedError(_problem("X201", what, SIGN_IN, doing.place("azure", "subscription")))
@@ -378,7 +426,7 @@ def _make_late(fault: Fault, doing: Doing) -> RemoteError:
 
 
 def _make_failed(fault: Fault, doing: Doing) -> RemoteError:
-    code = f" ({fault.codes[-1]})" if fault.codes else f" ({fault.status})"
+    code = f" ({fault.codes[-1] if fault.codes else fault.status})" if fault.codes or fault.status else ""
     what = f"Azure failed at {doing.what}{code}: {plain_message(fault.message)}"
     fix = "Give the same command again; where it fails again, Azure's status page or its support knows more."
     return RemoteUnavailableError(_problem("X215", what, fix, doing.place(), _read_log(doing)))
@@ -420,6 +468,7 @@ _FAMILIES: tuple[tuple[Callable[[Fault], bool], Callable[[Fault, Doing], RemoteE
         lambda fault: fault.has("MissingSubscriptionRegistration", "SubscriptionNotRegistered"),
         _make_unregistered,
     ),
+    (is_not_offered, _make_not_offered),
     (lambda fault: fault.has("SecretsInjectionError"), _make_secrets),
     (lambda fault: fault.has("ImageBuildFailure"), _make_image),
     (lambda fault: _FETCH_WORDS.search(fault.message) is not None, _make_unfetched),

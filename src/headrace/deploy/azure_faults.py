@@ -26,7 +26,27 @@ _BUSY = (
     "AnotherOperationInProgress",
     "ContainerAppOperationInProgress",
     "OperationPreempted",
+    "PreconditionFailed",
 )
+_CHANGED, _LOCKED = 412, 423
+_NOT_OFFERED = (
+    "InvalidApiVersionParameter",
+    "InvalidResourceNamespace",
+    "InvalidResourceType",
+    "LocationNotAvailable",
+    "LocationNotAvailableForResourceType",
+    "LocationNotSupported",
+    "NoRegisteredProviderFound",
+    "UnsupportedApiVersion",
+)
+_OFFER_PATTERNS = {
+    "region": r"location '(?P<found>[^']+)'",
+    "kind": r"(?:resource type|for type|for the type) '(?P<found>[^']+)'",
+    "namespace": r"namespace '(?P<found>[^']+)'",
+    "regions": r"(?:supported locations are|available regions for the resource type is) '(?P<found>[^']*)'",
+    "version": r"(?<!supported )api-?\s?version '(?P<found>[^']+)'",
+    "versions": r"supported (?:api-)?versions are '(?P<found>[^']*)'",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +66,11 @@ class Fault:
     def has(self, *codes: str) -> bool:
         """Whether one of the codes is among them, whatever the case."""
         return any(code.lower() == known.lower() for code in self.codes for known in codes)
+
+
+def region_name(text: str) -> str:
+    """The name of a region, which is also spelled as people do: ``westeurope`` of ``West Europe``."""
+    return text.replace(" ", "").lower()
 
 
 def read_fault(error: Exception) -> Fault:
@@ -93,7 +118,7 @@ def is_held(fault: Fault) -> bool:
 
 def is_busy(fault: Fault) -> bool:
     """Whether something else is under way that passes."""
-    if fault.has(*_BUSY):
+    if fault.has(*_BUSY) or fault.status in (_CHANGED, _LOCKED):
         return True
     if fault.status != 409 and not fault.has("Conflict"):
         return False
@@ -104,3 +129,50 @@ def is_busy(fault: Fault) -> bool:
 def is_denied(fault: Fault) -> bool:
     """Whether whoever asked lacks a right."""
     return fault.status == 403 or fault.has("AuthorizationFailed", "LinkedAuthorizationFailed", "Forbidden")
+
+
+def is_not_offered(fault: Fault) -> bool:
+    """Whether a region, or a cloud, does not have what is asked for, or not the version of it."""
+    return fault.has(*_NOT_OFFERED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What Azure says of what it does not offer; empty where it does not say.
+
+    Attributes:
+        kind: Type of the resource, ``Microsoft.App/containerApps``.
+        namespace: Of the provider.
+        region: That was asked for.
+        regions: That have it.
+        version: Of the interface, that was asked for.
+        versions: That there are.
+    """
+
+    kind: str
+    namespace: str
+    region: str
+    regions: tuple[str, ...]
+    version: str
+    versions: tuple[str, ...]
+
+
+def read_offer(fault: Fault) -> Offer:
+    """What a fault that :func:`is_not_offered` says of it."""
+    found = {
+        name: match["found"] if (match := re.search(pattern, fault.message, re.I)) else ""
+        for name, pattern in _OFFER_PATTERNS.items()
+    }
+
+    def listed(name: str) -> tuple[str, ...]:
+        return tuple(item.strip() for item in found[name].split(",") if item.strip())
+
+    kind, namespace = found["kind"], found["namespace"]
+    return Offer(
+        kind=kind,
+        namespace=namespace or (kind.partition("/")[0] if "/" in kind else ""),
+        region=found["region"],
+        regions=listed("regions"),
+        version=found["version"],
+        versions=listed("versions"),
+    )

@@ -16,6 +16,7 @@ from typing import Any
 import httpx2
 
 from headrace.config import Settings
+from headrace.deploy.azure_faults import region_name
 from headrace.domain.deployment import ACA, AZUREML, LOCAL, DeployPlan, Endpoint, Scale, Size
 from headrace.providers.proxies import find_proxy
 from headrace.providers.tls import trusted_certificates
@@ -95,7 +96,7 @@ def _copies(plan: DeployPlan) -> Iterator[_Copy]:
 def _region(plan: DeployPlan) -> str:
     """Where machines are paid for: as the file says, else as the target does."""
     said = plan.endpoint.place.location if plan.endpoint.place is not None else ""
-    return (said or plan.state.location).replace(" ", "").lower()
+    return region_name(said or plan.state.location)
 
 
 def _hourly(endpoint: Endpoint, copy: _Copy, region: str, prices: _Prices) -> Hourly | str:

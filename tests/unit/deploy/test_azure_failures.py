@@ -106,7 +106,10 @@ def test_nothing_happens_to_what_goes_well(azure: StandIn, things: Things) -> No
             RemoteRequestError,
             "X218",
         ),
-        ({"status": 412, "code": "PreconditionFailed"}, RemoteRequestError, "X210"),
+        ({"status": 412, "code": "PreconditionFailed"}, RemoteRequestError, "X205"),
+        ({"status": 423, "code": "Locked"}, RemoteRequestError, "X205"),
+        ({"status": 404, "code": "InvalidResourceType"}, RemoteRequestError, "X219"),
+        ({"status": 400, "code": "LocationNotAvailableForResourceType"}, RemoteRequestError, "X221"),
         ({"fail_operation": "SomethingNew", "message": "Unheard of."}, RemoteUnavailableError, "X215"),
     ],
 )
@@ -154,6 +157,72 @@ def test_what_nobody_may_do_is_not_called_a_missing_role(
         things.put("blue").result()
     problem = problem_of(raised.value)
     assert problem.code == "X220"
+    assert what in problem.what
+    assert fix in (problem.fix or "")
+    assert problem.pointer == pointer
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "kind", "what", "fix", "pointer"),
+    [
+        (
+            "LocationNotAvailableForResourceType",
+            "The provided location 'polandcentral' is not available for resource type 'Microsoft.App/containerApps'. "
+            "List of available regions for the resource type is 'West Europe,East US'.",
+            "X221",
+            "The region polandcentral does not have Microsoft.App/containerApps, which deployment blue needs.",
+            "in another region, such as West Europe, East US; ",
+            ("azure", "workspace"),
+        ),
+        (
+            "NoRegisteredProviderFound",
+            "No registered resource provider found for location 'westeurope' and API version '2026-01-01' for type "
+            "'containerApps'. The supported api-versions are '2024-03-01, 2025-01-01'. The supported locations are "
+            "', westeurope, eastus'.",
+            "X221",
+            "This cloud does not know the version 2026-01-01 of the interface for containerApps",
+            "az cloud show",
+            ("azure", "subscription"),
+        ),
+        (
+            "NoRegisteredProviderFound",
+            "No registered resource provider found for location 'polandcentral' and API version '2026-01-01' for type "
+            "'containerApps'. The supported api-versions are '2026-01-01'. The supported locations are 'eastus'.",
+            "X221",
+            "The region polandcentral does not have containerApps",
+            "such as eastus",
+            ("azure", "workspace"),
+        ),
+        (
+            "InvalidApiVersionParameter",
+            "The api-version '2026-01-01' is invalid. The supported versions are '2021-04-01,2025-04-01'.",
+            "X221",
+            "the version 2026-01-01 of the interface for what it needs, which deployment blue needs; it has 2025-04-01",
+            "az cloud show",
+            ("azure", "subscription"),
+        ),
+        (
+            "InvalidResourceNamespace",
+            "The resource namespace 'Microsoft.App' is invalid.",
+            "X219",
+            "The subscription does not know Microsoft.App",
+            "az provider register --namespace Microsoft.App --wait",
+            ("azure", "subscription"),
+        ),
+    ],
+)
+def test_what_is_not_offered_is_not_blamed_on_the_file(
+    azure: StandIn,
+    things: Things,
+    code: str,
+    message: str,
+    kind: str,
+    what: str,
+    fix: str,
+    pointer: tuple[str, ...],
+) -> None:
+    problem = problem_of(fail(things, azure, status=400, code=code, message=message))
+    assert problem.code == kind
     assert what in problem.what
     assert fix in (problem.fix or "")
     assert problem.pointer == pointer
@@ -259,6 +328,26 @@ def test_an_answer_that_cannot_be_read_is_a_failure_of_azure() -> None:
     with pytest.raises(HeadraceError) as raised, azure_failures("endpoint triage", wished):
         raise DeserializationError("no date: 32.13.")
     assert problem_of(raised.value).code == "X215"
+
+
+def test_an_answer_that_a_package_stumbles_over_is_a_failure_of_azure() -> None:
+    package: dict[str, Any] = {"__name__": "azure.ai.ml.entities._model"}
+    exec("def read(answer): return answer['flavors'].items()", package)  # noqa: S102 -- as the package does
+    wished, _ = endpoint()
+    with pytest.raises(RemoteUnavailableError) as raised, azure_failures("endpoint triage", wished):
+        package["read"]({"flavors": None})
+    what = problem_of(raised.value).what
+    assert what.startswith(
+        "Azure failed at endpoint triage: azure-ai-ml cannot read an answer (AttributeError: "
+    )
+
+
+def test_a_mistake_of_our_own_is_no_failure_of_azure() -> None:
+    wished, _ = endpoint()
+    with pytest.raises(TypeError), azure_failures("endpoint triage", wished):
+        plain_message(None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError), azure_failures("endpoint triage", wished):
+        raise TypeError
 
 
 def test_what_its_schema_library_finds_is_caught_as_well() -> None:
