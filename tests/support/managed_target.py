@@ -162,11 +162,14 @@ class Managed:
         if action in ("prepare", "create deployment", "update deployment") and wished:
             tags |= {SPEC_TAG: wished.spec_digest("1"), VERSION_TAG: wished.flow.version}
         target = self.target(endpoint)
+        before = None
         if action == "move traffic":
-            before = target.read_state().traffic
-            tags = {PREVIOUS_TAG: json.dumps(dict(before))}
+            before = dict(target.read_state().traffic)
+            tags = {PREVIOUS_TAG: json.dumps(before)}
         try:
-            change = Change(action=action, what=f"{action} {name}", deployment=name, after=after, tags=tags)
+            change = Change(
+                action=action, what=f"{action} {name}", deployment=name, before=before, after=after, tags=tags
+            )
             target.apply(change, endpoint)
         finally:
             target.close()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from tests.support.azure import StandIn, manners
+from tests.support.azure import StandIn, manners, rough_manners
 from tests.support.azure.stand_in import Manner
 from tests.support.served_places import Served
 
 _MODELS = "Microsoft.CognitiveServices/accounts/deployments"
+
+_CHANGES = "PUT PATCH POST DELETE"
 
 MANNERS: Mapping[str, Callable[[StandIn], Sequence[Manner]]] = {
     "operations have a location only": lambda _: [manners.OnlyLocation()],
@@ -41,6 +43,44 @@ MANNERS: Mapping[str, Callable[[StandIn], Sequence[Manner]]] = {
     "requests are throttled without a word": lambda _: [manners.Throttling(5, {})],
     "addresses are not known at first": lambda _: [manners.SlowStart(404, 404)],
     "servers start slowly": lambda _: [manners.SlowStart(503, 503, 502)],
+    "gateways give up at first": lambda _: [manners.SlowStart(504, 408)],
+    "addresses cannot be reached at first": lambda _: [rough_manners.NoAnswerAtFirst()],
+    "resources have versions": lambda _: [rough_manners.ETags()],
+    "resources have versions, and reads lag behind": lambda _: [
+        rough_manners.ETags(),
+        manners.LaggingReads(2),
+    ],
+    "something else is under way": lambda _: [
+        rough_manners.Refusing(2, 409, "Conflict", "Another operation is in progress.", methods=_CHANGES)
+    ],
+    "something else is under way, without a word": lambda _: [
+        rough_manners.Refusing(2, 409, methods=_CHANGES)
+    ],
+    "resources are locked by others": lambda _: [
+        rough_manners.Refusing(3, 423, "Locked", "Locked by another operation.", methods=_CHANGES)
+    ],
+    "gateways answer with pages": lambda _: [rough_manners.Refusing(5, 502)],
+    "gateways answer too late": lambda _: [rough_manners.Refusing(4, 504)],
+    "requests take too long": lambda _: [rough_manners.Refusing(5, 408, "RequestTimeout", "Too long.")],
+    "services fail now and then": lambda _: [rough_manners.Refusing(4, 500, "InternalServerError", "Oops.")],
+    "connections are lost": lambda _: [rough_manners.Dropping(5)],
+    "answers are lost": lambda _: [rough_manners.Dropping(5, "after")],
+    "answers are cut": lambda _: [rough_manners.Dropping(5, "within")],
+    "regions are spelled out": lambda _: [rough_manners.display_regions],
+    "the last page says null of the next": lambda _: [rough_manners.link(None)],
+    "the last page says nothing of the next": lambda _: [rough_manners.link("")],
+    "operations are gone when they have ended": lambda _: [rough_manners.Expiring()],
+    "operations are gone for good at first": lambda _: [manners.LateOperations(1, 410)],
+    "deletions lag behind": lambda _: [rough_manners.LaggingDeletes(4)],
+    "secrets are not said": lambda _: [rough_manners.bare_secrets],
+    "states have other words": lambda _: [rough_manners.other_words],
+    "much at once": lambda _: [manners.LaggingReads(3), manners.LateOperations(2), manners.Throttling(4)],
+    "all at once": lambda _: [
+        manners.Throttling(5, {}),
+        manners.LaggingReads(3),
+        manners.LateOperations(3),
+        manners.LaggingState(2),
+    ],
 }
 """What is tried one by one."""
 
@@ -53,9 +93,12 @@ TOGETHER: Mapping[str, Callable[[StandIn], Sequence[Manner]]] = {
         manners.elsewhere,
         manners.odd_pages,
         manners.extra_fields,
+        rough_manners.ETags(),
     ],
     "slow": lambda _: [
         manners.Throttling(7, {}),
+        rough_manners.Refusing(3, 409, methods=_CHANGES),
+        rough_manners.LaggingDeletes(),
         manners.SlowStart(404, 503),
         manners.LaggingReads(3),
         manners.OnlyLocation(),
@@ -67,6 +110,9 @@ TOGETHER: Mapping[str, Callable[[StandIn], Sequence[Manner]]] = {
         manners.spelled(str.upper),
         manners.nulls,
         manners.other_case,
+        rough_manners.bare_secrets,
+        rough_manners.display_regions,
+        rough_manners.link(""),
     ],
 }
 """What is tried at once."""

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from headrace.deploy.base import Target
-from headrace.deploy.plan import shares_text
+from headrace.deploy.plan import drifted, traffic_drifted
 from headrace.deploy.safety import UNHEALTHY, UNTESTED, moved_shares, raise_if_unsafe
-from headrace.domain.deployment import Change, DeployPlan, Endpoint, EndpointState
+from headrace.domain.deployment import Change, DeploymentState, DeployPlan, Endpoint, EndpointState
 from headrace.errors import HeadraceError, Problem, RemoteError, StateError
 
 Moment: TypeAlias = Literal["begun", "done", "skipped", "failed"]
@@ -148,13 +148,46 @@ def _carry_out(change: Change, plan: DeployPlan, applying: Applying) -> bool:
         _try_out(change.deployment, plan, applying)
         return True
     if change.action == "move traffic":
-        state = applying.target.read_state()
+        state = _settled_state(plan, change, applying)
         coming = [found for name in change.taking_over if (found := state.find(name)) is not None]
         if state.traffic == change.shares and all(found.tried is None for found in coming):
             return False
         check_before_move(plan, change, state, applying.allowed)
     applying.target.apply(change, plan.endpoint)
     return True
+
+
+def _settled_state(plan: DeployPlan, change: Change, applying: Applying) -> EndpointState:
+    """What is there once nobody whose share grows is shown as starting: reads may lag behind what was waited for."""
+    for _ in range(_MOST_ROUNDS):
+        state = applying.target.read_state()
+        starting = [
+            name
+            for name in _growing(plan, change, state)
+            if (found := _coming(state, change, name)) is not None and found.health == "starting"
+        ]
+        if not starting:
+            break
+        for name in starting:
+            wait = Change(action="wait", deployment=name, what=f"wait for {name}")
+            applying.target.apply(wait, plan.endpoint)
+    return state
+
+
+def _growing(plan: DeployPlan, change: Change, state: EndpointState) -> list[str]:
+    """Deployments whose share grows, or that take over what another copy has answered."""
+    shares = moved_shares(plan) or {}
+    return [
+        name
+        for name, share in shares.items()
+        if name in change.taking_over or share > state.traffic.get(name, 0)
+    ]
+
+
+def _coming(state: EndpointState, change: Change, name: str) -> DeploymentState | None:
+    """The copy that is to answer under a name."""
+    found = state.find(name)
+    return found.latest if found is not None and name in change.taking_over else found
 
 
 def check_before_move(
@@ -174,21 +207,15 @@ def check_before_move(
     """
     before = change.shares_before
     if {name: share for name, share in state.traffic.items() if share} != before:
-        what = (
-            f"The traffic of {plan.endpoint.name} was {shares_text(before)} when this was planned "
-            f"and is {shares_text(state.traffic)} now."
-        )
-        raise _drifted(what)
+        raise traffic_drifted(plan.endpoint.name, before, state.traffic)
     expected = _expected_specs(plan)
+    growing = _growing(plan, change, state)
     for name, share in (moved_shares(plan) or {}).items():
-        is_taking_over, found = name in change.taking_over, state.find(name)
-        if found is not None and is_taking_over:
-            found = found.latest
+        found = _coming(state, change, name)
         if found is None or found.spec != expected.get(name, found.spec):
             what = f"{name} is not what it was when this was planned; somebody has changed it."
-            raise _drifted(what)
-        is_more = is_taking_over or share > state.traffic.get(name, 0)
-        if is_more and found.health != "healthy" and UNHEALTHY not in allowed:
+            raise drifted(what)
+        if name in growing and found.health != "healthy" and UNHEALTHY not in allowed:
             said = f": {found.message.rstrip('.')}" if found.message else ""
             what = f"{name} was to get {share} % of the requests and is {found.health}{said}. No traffic was moved."
             fix = f"Look at its log, with: headrace deploy logs --deployment {name}"
@@ -205,11 +232,6 @@ def _expected_specs(plan: DeployPlan) -> dict[str, str]:
         if change.action in ("create deployment", "update deployment"):
             specs[change.deployment] = change.spec
     return specs
-
-
-def _drifted(what: str) -> StateError:
-    fix = "No traffic was moved. See what is there with: headrace deploy status; then apply again."
-    return StateError(Problem(code="X146", what=what, fix=fix))
 
 
 def _try_out(name: str, plan: DeployPlan, applying: Applying) -> None:

@@ -11,20 +11,16 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from azure.core.exceptions import (
-    HttpResponseError,
-    ResourceNotFoundError,
-    ServiceRequestError,
-    ServiceResponseError,
-)
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 from azure.core.polling import LROPoller
 from azure.core.rest import HttpRequest
 from azure.mgmt.appcontainers import ContainerAppsAPIClient
 
 from headrace import __version__
-from headrace.deploy.azure_answers import PlainAnswers
+from headrace.deploy.azure_answers import PlainAnswers, is_lost
 from headrace.deploy.container_app_state import ingress, is_busy, properties, word
 from headrace.deploy.container_app_template import API_VERSION, Wire
+from headrace.deploy.looking import READS_S, looks, seen
 from headrace.domain.deployment import AzurePlace
 from headrace.errors import Problem, RemoteRequestError, RemoteTimeoutError
 
@@ -40,7 +36,8 @@ _UNDER_WAY = (
 _CHANGING, _DELETING = "change", "delete"
 _MOST_SENDINGS = 4
 _BUSY_S = 60.0
-_NOT_FOUND, _THROTTLED, _THROTTLED_PAUSE_S = 404, 429, 2.0
+_GONE = (404, 410)
+_PASSING, _PASSING_PAUSE_S = (423, 429), 2.0
 _IDENTITY_VERSION = "2024-11-30"
 _GROUP_VERSION = "2025-04-01"
 
@@ -55,7 +52,7 @@ class Patience:
         unhealthy_s: For a copy that does not answer its probes to come back.
         ingress_s: For the ingress to know a label.
         reads_s: For reads of the app to show what was written to it.
-        first_look_s: Between the first two looks at what is waited for; each next wait is half as long again.
+        first_look_s: Between the first two looks at what is waited for; each next pause is twice as long.
         longest_look_s: Between later ones.
     """
 
@@ -63,20 +60,13 @@ class Patience:
     image_s: float = 600.0
     unhealthy_s: float = 30.0
     ingress_s: float = 60.0
-    reads_s: float = 30.0
+    reads_s: float = READS_S
     first_look_s: float = 0.2
     longest_look_s: float = 5.0
 
     def looks(self, limit_s: float) -> Iterator[float]:
-        """Waits between looks until the limit is over; each item is how long was waited in all."""
-        start, wait_s = time.monotonic(), self.first_look_s
-        while True:
-            passed = time.monotonic() - start
-            yield passed
-            if passed >= limit_s:
-                return
-            time.sleep(min(wait_s, max(limit_s - passed, 0.01)))
-            wait_s = min(wait_s * 1.5, self.longest_look_s)
+        """As :func:`headrace.deploy.looking.looks`, with these pauses."""
+        return looks(limit_s, self.first_look_s, self.longest_look_s)
 
 
 class AppClient:
@@ -252,12 +242,8 @@ class AppClient:
 
     def _seen(self, body: Wire) -> Wire | None:
         """The app once reads show what was sent, which may lag behind; what they show where that does not come."""
-        app = None
-        for _ in self.patience.looks(self.patience.reads_s):
-            app = self.wait_idle()
-            if app is not None and _shows(app, body):
-                break
-        return app
+        times = self.patience.looks(self.patience.reads_s)
+        return seen(self.wait_idle, lambda app: app is not None and _shows(app, body), times)
 
     def _send(
         self, send: Callable[[], _Result], is_there: Callable[[Wire | None], bool] = lambda _: False
@@ -277,16 +263,13 @@ class AppClient:
                 return None
             try:
                 return send()
-            except (ServiceRequestError, ServiceResponseError):
-                if number + 1 == _MOST_SENDINGS:
-                    raise
-            except HttpResponseError as error:
+            except AzureError as error:
                 if is_accepted(error):
                     return None
-                if not _passes(error) or number + 1 == _MOST_SENDINGS:
+                if not (is_lost(error) or _passes(error)) or number + 1 == _MOST_SENDINGS:
                     raise
-                if error.status_code == _THROTTLED:
-                    time.sleep(_THROTTLED_PAUSE_S * 2**number)
+                if not is_lost(error):
+                    time.sleep(_PASSING_PAUSE_S * 2**number)
         return None  # not reached: the last turn returns or raises
 
     def _finish(self, poller: LROPoller[Any] | None) -> None:
@@ -305,7 +288,7 @@ class AppClient:
             poller.result()
         except HttpResponseError as error:
             # Its address is not known yet, or reads of the app lag behind.
-            if error.status_code != _NOT_FOUND:
+            if error.status_code not in _GONE:
                 raise
 
     def _too_long(self, word_for: str = _CHANGING) -> RemoteTimeoutError:
@@ -343,14 +326,16 @@ def _suffix(app: Wire) -> str:
     return str((properties(app).get("template") or {}).get("revisionSuffix") or "")
 
 
-def is_accepted(error: HttpResponseError) -> bool:
+def is_accepted(error: AzureError) -> bool:
     """Whether an answer means that all is well, with another status than the package waits for."""
-    return error.status_code in (200, 201, 202, 204) and not error_code(error)
+    is_said = isinstance(error, HttpResponseError) and error.status_code in (200, 201, 202, 204)
+    return is_said and not is_lost(error) and not error_code(error)
 
 
-def error_code(error: HttpResponseError) -> str:
+def error_code(error: AzureError) -> str:
     """Azure's word for what went wrong, in small letters; empty where it says none."""
-    return word(error.error.code) if error.error is not None else ""
+    said = error.error if isinstance(error, HttpResponseError) else None
+    return word(said.code) if said is not None else ""
 
 
 def _is_under_way(error: HttpResponseError) -> bool:
@@ -359,9 +344,11 @@ def _is_under_way(error: HttpResponseError) -> bool:
     return error.status_code == 409 and (not code or any(part in code for part in _UNDER_WAY))
 
 
-def _passes(error: HttpResponseError) -> bool:
+def _passes(error: AzureError) -> bool:
     """Whether a refusal passes by itself."""
-    return error.status_code == _THROTTLED or _is_under_way(error)
+    if not isinstance(error, HttpResponseError):
+        return False
+    return error.status_code in _PASSING or _is_under_way(error)
 
 
 def asked_again(ask: Callable[[], _Result], patience: Patience) -> _Result:
@@ -378,11 +365,8 @@ def asked_again(ask: Callable[[], _Result], patience: Patience) -> _Result:
     for passed_s in patience.looks(_BUSY_S):
         try:
             return ask()
-        except (ServiceRequestError, ServiceResponseError):
-            n_lost += 1
-            if n_lost == _MOST_SENDINGS or passed_s >= _BUSY_S:
-                raise
-        except HttpResponseError as error:
-            if not _passes(error) or passed_s >= _BUSY_S:
+        except AzureError as error:
+            n_lost += is_lost(error)
+            if n_lost == _MOST_SENDINGS or passed_s >= _BUSY_S or not (is_lost(error) or _passes(error)):
                 raise
     raise AssertionError  # the last look returns or raises

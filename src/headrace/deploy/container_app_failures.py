@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import httpx2
 from azure.core.exceptions import AzureError, HttpResponseError
 
+from headrace.deploy.azure_answers import readable_answers
 from headrace.deploy.azure_failures import Doing, as_our_error, plain_message
 from headrace.deploy.container_app_rules import find_place
 from headrace.deploy.container_app_state import failure_text
@@ -35,7 +36,8 @@ def container_app_failures(endpoint: Endpoint, deployment: Deployment | None = N
         HeadraceError: Everything else as :func:`headrace.deploy.azure_failures.azure_failures` has it.
     """
     try:
-        yield
+        with readable_answers():
+            yield
     except AzureError as error:
         raise _translate(error, endpoint, deployment) from error
     except httpx2.HTTPError as error:

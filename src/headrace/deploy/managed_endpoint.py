@@ -17,9 +17,10 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.mgmt.core.polling.arm_polling import ARMPolling
 from azure.mgmt.monitor import MonitorManagementClient
 
-from headrace.deploy.azure_answers import PlainAnswers
+from headrace.deploy.azure_answers import PlainAnswers, SameVersion
 from headrace.deploy.azure_failures import azure_failures
 from headrace.deploy.base import Address, TargetSetup, no_deployment
+from headrace.deploy.managed_clients import ManagedClients
 from headrace.deploy.managed_limits import TRAITS, check_managed
 from headrace.deploy.managed_parts import (
     BUSY,
@@ -29,7 +30,7 @@ from headrace.deploy.managed_parts import (
     state_word,
 )
 from headrace.deploy.managed_scale import read_scales
-from headrace.deploy.managed_steps import LOG_LINES, ManagedClients, ManagedSteps
+from headrace.deploy.managed_steps import LOG_LINES, ManagedSteps
 from headrace.deploy.managed_waiting import Waiting, Waits
 from headrace.domain.deployment import (
     PREVIOUS_TAG,
@@ -194,7 +195,7 @@ class ManagedEndpoint:
                 # Nobody sees it, see managed_assets; without it the package waits for ever for a file that was refused.
                 show_progress=True,
                 polling_interval=_LOOK_EVERY_S,
-                per_call_policies=[PlainAnswers()],
+                per_call_policies=[PlainAnswers(), SameVersion()],
             )
             monitor = MonitorManagementClient(
                 credential, place.subscription, per_call_policies=[PlainAnswers()]

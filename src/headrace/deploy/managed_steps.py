@@ -6,16 +6,16 @@ already, and goes on where an earlier one was cut off.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from azure.ai.ml.entities import ManagedOnlineEndpoint, OnlineDeployment, OnlineEndpoint
-from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
+from azure.core.exceptions import HttpResponseError
 
 from headrace.deploy.base import TargetSetup, wished
-from headrace.deploy.managed_assets import AssetMaker, SecretConnections
+from headrace.deploy.managed_assets import AssetMaker, Assets, SecretConnections
+from headrace.deploy.managed_clients import ManagedClients
 from headrace.deploy.managed_parts import (
     BUSY,
     CANCELED,
@@ -35,94 +35,22 @@ from headrace.deploy.managed_parts import (
 )
 from headrace.deploy.managed_scale import is_fixed, make_setting, setting_name
 from headrace.deploy.managed_waiting import Waiting, Waits
+from headrace.deploy.plan import traffic_drifted
 from headrace.domain.deployment import SPEC_TAG, Change, Deployment, Endpoint
 from headrace.errors import Problem, StateError
 from headrace.source import Span
+
+_Made = TypeVar("_Made")
 
 LOG_LINES = 40
 """Last lines of a container that an error holds."""
 
 _MOST_CONFLICTS = 6
-_UNSETTLED = (404, 409)
-"""Something else is under way; or what was to be deleted, or the status of the operation, is gone."""
+_OTHERS = (409, 423)
+"""Something else is under way."""
 
-_NOT_SHOWN = (403, 404, 409)
-"""Whoever asks may not see autoscale settings, or the subscription knows nothing of Azure Monitor."""
-
-_OUTER = re.compile(
-    r"SubscriptionNotFound|InvalidSubscriptionId|ResourceGroupNotFound|WorkspaceNotFound"
-    r"|Parent resource '(?P<parent>[^/']+)' not found"
-    r"|Microsoft\.MachineLearningServices/workspaces/(?!onlineEndpoints)[^/'\s]+'",
-    re.IGNORECASE,
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ManagedClients:
-    """Both clients, and which endpoint they are about.
-
-    Attributes:
-        ml: ``MLClient`` of the workspace.
-        monitor: ``MonitorManagementClient`` of the subscription.
-        credential: Of ``azure-identity``.
-        name: Of the endpoint.
-        resource_group: Of the workspace.
-    """
-
-    ml: Any
-    monitor: Any
-    credential: Any
-    name: str
-    resource_group: str
-
-    def find_endpoint(self) -> OnlineEndpoint | None:
-        """The endpoint; ``None`` where there is none."""
-        try:
-            found: OnlineEndpoint = self.ml.online_endpoints.get(self.name)
-        except ResourceNotFoundError as error:
-            if self._lacks_more(error):
-                raise
-            return None
-        return found
-
-    def _lacks_more(self, error: ResourceNotFoundError) -> bool:
-        """Whether it is not the endpoint, nor one of its deployments, that is missing, but what they would be in."""
-        match = _OUTER.search(f"{getattr(error.error, 'code', '')} {error.message}")
-        return match is not None and (match["parent"] or "").lower() != self.name.lower()
-
-    def find_deployment(self, name: str) -> OnlineDeployment | None:
-        """One of its deployments; ``None`` where there is none of that name, or no endpoint."""
-        try:
-            found: OnlineDeployment = self.ml.online_deployments.get(name, self.name)
-        except ResourceNotFoundError as error:
-            if self._lacks_more(error):
-                raise
-            return None
-        return found
-
-    def list_deployments(self) -> list[OnlineDeployment]:
-        """All deployments of the endpoint, in order of name; none of one that is gone by now."""
-        try:
-            found = list(self.ml.online_deployments.list(self.name))
-        except ResourceNotFoundError as error:
-            if self._lacks_more(error):
-                raise
-            return []
-        return sorted(found, key=lambda item: str(item.name))
-
-    def autoscale_settings(self) -> list[Any]:
-        """All autoscale settings of the resource group; none where whoever asks may not see them."""
-        try:
-            return list(self.monitor.autoscale_settings.list_by_resource_group(self.resource_group))
-        except HttpResponseError as error:
-            if error.status_code in _NOT_SHOWN:
-                return []
-            raise
-
-    def read_logs(self, deployment: str, n_lines: int) -> list[str]:
-        """The last lines of the container of a deployment."""
-        text = self.ml.online_deployments.get_logs(deployment, self.name, n_lines)
-        return str(text or "").splitlines()[-n_lines:]
+_UNSETTLED = (*_OTHERS, 404, 410, 412)
+"""The same; or what was to be deleted, or the status of the operation, is gone; or somebody has changed it since."""
 
 
 class ManagedSteps:
@@ -270,16 +198,34 @@ class ManagedSteps:
             except HttpResponseError as error:
                 if error.status_code not in _UNSETTLED:
                     raise
+                self._waiting.after_conflict(attempt)
                 if settle():
                     return
                 if attempt == _MOST_CONFLICTS - 1:
                     raise
+
+    def _beside_others(self, make: Callable[[], _Made]) -> _Made:
+        """What is made, or deleted, in one request, once nobody else is at it any more."""
+        for attempt in range(_MOST_CONFLICTS):
+            try:
+                return make()
+            except HttpResponseError as error:
+                if error.status_code not in _OTHERS or attempt == _MOST_CONFLICTS - 1:
+                    raise
+                self._waiting.after_conflict(attempt)
+        raise AssertionError  # the last attempt returns or raises
+
+    def _make_assets(self, deployment: Deployment, span: Span | None) -> Assets:
+        return self._beside_others(lambda: self._assets.make(deployment, span))
 
     def _move_traffic(self, change: Change, endpoint: Endpoint) -> None:
         shares = change.shares
 
         def make(current: OnlineEndpoint | None) -> ManagedOnlineEndpoint:
             there = self._present(current)
+            now = positive(there.traffic)
+            if now not in (shares, positive(change.shares_before)):
+                raise traffic_drifted(endpoint.name, change.shares_before, now)
             # Nobody has requests of his own and copies of others' at once.
             mirror = {
                 name: share for name, share in positive(there.mirror_traffic).items() if name not in shares
@@ -328,7 +274,7 @@ class ManagedSteps:
 
     def _prepare(self, change: Change, endpoint: Endpoint) -> None:
         deployment = wished(change, endpoint)
-        self._assets.make(deployment, endpoint.span(*deployment.pointer))
+        self._make_assets(deployment, endpoint.span(*deployment.pointer))
 
     def _put_deployment(self, change: Change, endpoint: Endpoint) -> None:
         deployment = wished(change, endpoint)
@@ -341,8 +287,8 @@ class ManagedSteps:
             self._remove_deployment(name)
             current = None
         self._let_into_stores(deployment)
-        assets = self._assets.make(deployment, span)
-        secrets = self._secrets.make(deployment)
+        assets = self._make_assets(deployment, span)
+        secrets = self._beside_others(lambda: self._secrets.make(deployment))
         variables = variables_of(deployment, secrets)
         copies = _copies(deployment, current)
         self._send_deployment(
@@ -360,7 +306,8 @@ class ManagedSteps:
             span,
         )
         if current is not None:
-            self._secrets.delete(current, kept=secrets.values())
+            before = current
+            self._beside_others(lambda: self._secrets.delete(before, kept=secrets.values()))
 
     def _let_into_stores(self, deployment: Deployment) -> None:
         """Let the identity of the endpoint read secrets where a deployment is the first to have some."""
@@ -390,9 +337,14 @@ class ManagedSteps:
             self._waits.deployment,
             span,
         )
-        self._waiting.until_shown(
-            lambda: any(is_made(item) for item in self._clients.list_deployments() if item.name == name)
-        )
+
+        def is_shown() -> bool:
+            listed = self._clients.list_deployments()
+            return is_made(self._quiet_deployment(name)) and any(
+                is_made(item) for item in listed if item.name == name
+            )
+
+        self._waiting.until_shown(is_shown)
 
     def _has_requests(self, name: str) -> bool:
         current = self._clients.find_endpoint()
@@ -426,7 +378,7 @@ class ManagedSteps:
     def _delete_beside(self, current: OnlineDeployment) -> None:
         """Delete what was made for a deployment that goes: first, because nothing else says that it is there."""
         self._delete_scale(str(current.id))
-        self._secrets.delete(current)
+        self._beside_others(lambda: self._secrets.delete(current))
 
     # Scale
 
@@ -441,7 +393,8 @@ class ManagedSteps:
         if not is_fixed(deployment.scale):
             location = self._location()
             setting = make_setting(deployment_id, location, deployment.scale)
-            monitor.autoscale_settings.create_or_update(group, setting_name(deployment_id), setting)
+            name = setting_name(deployment_id)
+            self._beside_others(lambda: monitor.autoscale_settings.create_or_update(group, name, setting))
             return
         self._delete_scale(deployment_id)
         if current.instance_count != deployment.scale.minimum:
@@ -450,8 +403,8 @@ class ManagedSteps:
     def _resize(self, deployment: Deployment, current: OnlineDeployment, endpoint: Endpoint) -> None:
         """Change the number of machines: everything is sent anew, because what the package reads lacks the mount."""
         span = endpoint.span(*deployment.pointer)
-        assets = self._assets.make(deployment, span)
-        variables = variables_of(deployment, self._secrets.make(deployment))
+        assets = self._make_assets(deployment, span)
+        variables = variables_of(deployment, self._beside_others(lambda: self._secrets.make(deployment)))
         self._send_deployment(
             deployment.name,
             lambda: make_deployment(
@@ -473,7 +426,12 @@ class ManagedSteps:
     def _delete_scale(self, deployment_id: str) -> None:
         for setting in self._clients.autoscale_settings():
             if setting.name == setting_name(deployment_id):
-                self._clients.monitor.autoscale_settings.delete(self._clients.resource_group, setting.name)
+                delete = partial(
+                    self._clients.monitor.autoscale_settings.delete,
+                    self._clients.resource_group,
+                    setting.name,
+                )
+                self._beside_others(delete)
 
 
 def _is_made(current: OnlineDeployment | None, change: Change) -> bool:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from azure.core.exceptions import HttpResponseError, ServiceRequestError, ServiceResponseError
+from azure.core.exceptions import AzureError, HttpResponseError
 
+from headrace.deploy.azure_answers import is_lost
 from headrace.deploy.base import Tell
+from headrace.deploy.looking import READS_S, looks, seen
 from headrace.deploy.managed_parts import BUSY
 from headrace.errors import Problem, RemoteTimeoutError
 from headrace.source import Span
@@ -22,8 +24,7 @@ _MOST_THROTTLED = 8
 _LONGEST_THROTTLED_S = 60.0
 _MOST_LOST = 3
 _LOST_PAUSE_S = 0.5
-_READS_S = 30.0
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.25, 10.0
+_CONFLICT_PAUSE_S, _LONGEST_CONFLICT_PAUSE_S = 0.5, 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,31 +99,29 @@ class Waiting:
         Raises:
             RemoteTimeoutError: X213.
         """
-        begun = told = self._clock()
-        pause_s = _FIRST_PAUSE_S
-        is_told = False
-        while (state := read_state()) in BUSY:
-            now = self._clock()
-            if now - begun >= limit_s:
-                _too_long(what, limit_s, span)
-            if not is_told or now - told >= _TELL_EVERY_S:
-                is_told, told = True, now
-                self._tell(f"{what}: {state}, {round(now - begun)} s")
-            self._sleep(min(pause_s, max(0.0, limit_s - (now - begun))))
-            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+        told_s: float | None = None
+        for passed_s in looks(limit_s, clock=self._clock, sleep=self._sleep):
+            state = read_state()
+            if state not in BUSY:
+                return
+            if told_s is None or passed_s - told_s >= _TELL_EVERY_S:
+                told_s = passed_s
+                self._tell(f"{what}: {state}, {round(passed_s)} s")
+        _too_long(what, limit_s, span)
 
-    def until_shown(self, is_shown: Callable[[], bool], limit_s: float = _READS_S) -> None:
+    def until_shown(self, is_shown: Callable[[], bool], limit_s: float = READS_S) -> None:
         """Wait until reads show what was written, which may lag behind; within limits, for they may never show it.
 
         Args:
             is_shown: Reads, and says whether it does.
             limit_s: How long that may take.
         """
-        begun = self._clock()
-        pause_s = _FIRST_PAUSE_S
-        while not is_shown() and self._clock() - begun < limit_s:
-            self._sleep(pause_s)
-            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+        times = looks(limit_s, clock=self._clock, sleep=self._sleep)
+        seen(is_shown, bool, times)
+
+    def after_conflict(self, number: int) -> None:
+        """Wait after the conflict of that number, from 0, with what somebody else does: ever longer."""
+        self._sleep(min(_CONFLICT_PAUSE_S * 2**number, _LONGEST_CONFLICT_PAUSE_S))
 
     def past_hindrances(
         self, make: Callable[[], None], what: str, passing: Collection[int] = (_THROTTLED,)
@@ -142,16 +141,19 @@ class Waiting:
         for number in itertools.count(1):
             try:
                 make()
-            except (ServiceRequestError, ServiceResponseError):
-                if number >= _MOST_LOST:
+            except AzureError as error:
+                if is_lost(error) and number < _MOST_LOST:
+                    self._tell(f"{what}: the connection was lost, once more")
+                    self._sleep(_LOST_PAUSE_S)
+                elif (
+                    isinstance(error, HttpResponseError)
+                    and error.status_code in passing
+                    and number < _MOST_THROTTLED
+                ):
+                    self._tell(f"{what}: Azure takes no more requests for now")
+                    self._sleep(_pause_s(error, number))
+                else:
                     raise
-                self._tell(f"{what}: the connection was lost, once more")
-                self._sleep(_LOST_PAUSE_S)
-            except HttpResponseError as error:
-                if error.status_code not in passing or number >= _MOST_THROTTLED:
-                    raise
-                self._tell(f"{what}: Azure takes no more requests for now")
-                self._sleep(_pause_s(error, number))
             else:
                 return
 

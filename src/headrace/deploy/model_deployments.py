@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
-from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError, ResourceNotFoundError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 from azure.core.polling import LROPoller
 from azure.mgmt.cognitiveservices import CognitiveServicesManagementClient
 from azure.mgmt.cognitiveservices.models import (
@@ -19,9 +20,11 @@ from azure.mgmt.cognitiveservices.models import (
     Sku,
 )
 
-from headrace.deploy.azure_answers import PlainAnswers
+from headrace.deploy.azure_answers import PlainAnswers, is_lost, readable_answers
 from headrace.deploy.azure_failures import Doing, as_our_error, plain_message
+from headrace.deploy.azure_faults import region_name
 from headrace.deploy.base import Tell
+from headrace.deploy.looking import READS_S, looks, seen
 from headrace.deploy.model_plan import is_as_wished, quota_problem
 from headrace.domain.deployment import Endpoint
 from headrace.domain.model_deployment import (
@@ -36,14 +39,16 @@ from headrace.domain.model_deployment import (
 from headrace.errors import Problem, RemoteRequestError, RemoteTimeoutError, UsageError, nearest
 from headrace.providers.azure_credential import AzureCredential
 
+_Poller = TypeVar("_Poller")
+
 API_VERSION = "2025-09-01"
 KINDS = ("OpenAI", "AIServices")
 """Kinds of accounts that models are deployed in."""
 
 _LOOK_S = 1.0
-_READS_S = 30.0
-_NOT_FOUND = 404
-_TRIES = 3
+_GONE = (404, 410)
+_PASSING = (409, 423, 429)
+_TRIES = 4
 _BUSY = ("accepted", "creating", "deleting", "moving", "updating")
 _TELL_EVERY_S = 30.0
 _QUOTA = re.compile(
@@ -165,28 +170,23 @@ class ModelDeployments:
         """
         what = f"the deployment {wished.name}"
         with self._failures(what, wished):
-            for n_left in reversed(range(_TRIES)):
-                found = self._until_quiet(account, wished.name)
-                if found is not None and is_as_wished(found, wished):
-                    return found
-                try:
-                    poller = self._client.deployments.begin_create_or_update(
-                        account.group, account.name, wished.name, _body(wished)
-                    )
-                except ResourceExistsError:
-                    # Somebody else is at work, or our own request came through and only its answer was lost.
-                    if not n_left:
-                        raise
-                    continue
-                break
-            made = self._finish(poller, what)
 
             def is_made(found: ModelDeployment | None) -> bool:
-                return is_as_wished(found, wished)
+                return found is not None and is_as_wished(found, wished)
 
+            def begin() -> LROPoller[Any]:
+                deployments = self._client.deployments
+                return deployments.begin_create_or_update(
+                    account.group, account.name, wished.name, _body(wished)
+                )
+
+            poller, found = self._begin(account, wished.name, begin, is_made)
+            if poller is None and found is not None:
+                return found
+            made = self._finish(poller, what) if poller is not None else None
             shown = self._shown(account, wished.name, is_made)
             if shown is None and made is None:
-                raise _too_long(what, _READS_S)
+                raise _too_long(what, READS_S)
             return shown or _deployment(made)
 
     def delete(self, account: ModelAccount, name: str) -> None:
@@ -196,18 +196,45 @@ class ModelDeployments:
             AccessDeniedError, RemoteError: It was not done, or not within its time.
         """
         with self._failures(f"the deployment {name}"):
-            self._until_quiet(account, name)
+
+            def begin() -> LROPoller[None]:
+                return self._client.deployments.begin_delete(account.group, account.name, name)
+
             try:
-                poller = self._client.deployments.begin_delete(account.group, account.name, name)
+                poller, _ = self._begin(account, name, begin, lambda found: found is None)
             except ResourceNotFoundError:
                 return
-            self._finish(poller, f"the deployment {name}")
-            self._shown(account, name, lambda found: found is None)
+            if poller is not None:
+                self._finish(poller, f"the deployment {name}")
+                self._shown(account, name, lambda found: found is None)
 
     def close(self) -> None:
         """Give back connections."""
         self._client.close()
         self._credential.close()
+
+    def _begin(
+        self,
+        account: ModelAccount,
+        name: str,
+        begin: Callable[[], _Poller],
+        is_done: Callable[[ModelDeployment | None], bool],
+    ) -> tuple[_Poller | None, ModelDeployment | None]:
+        """Begin an operation once nobody else is at work; no poller where nothing is left to be done.
+
+        Where it was refused for now, or its answer was lost, it is looked at again first.
+        """
+        for number in range(_TRIES):
+            found = self._until_quiet(account, name)
+            if is_done(found):
+                return None, found
+            try:
+                return begin(), found
+            except AzureError as error:
+                if number == _TRIES - 1 or not _passes(error):
+                    raise
+                time.sleep(_LOOK_S * 2**number)
+        raise AssertionError  # the last turn returns or raises
 
     def _until_quiet(self, account: ModelAccount, name: str) -> ModelDeployment | None:
         """The deployment once nobody makes or changes it any more; ``None`` where there is none."""
@@ -223,12 +250,8 @@ class ModelDeployments:
         self, account: ModelAccount, name: str, is_it: Callable[[ModelDeployment | None], bool]
     ) -> ModelDeployment | None:
         """The deployment once reads show what was done, which may lag behind; ``None`` where that does not come."""
-        begun = time.monotonic()
-        while not is_it(found := self._until_quiet(account, name)):
-            if time.monotonic() - begun >= _READS_S:
-                return None
-            time.sleep(_LOOK_S)
-        return found
+        found = seen(partial(self._until_quiet, account, name), is_it, looks(READS_S))
+        return found if is_it(found) else None
 
     def _find(self, account: ModelAccount, name: str) -> ModelDeployment | None:
         try:
@@ -250,16 +273,22 @@ class ModelDeployments:
                 poller.wait(_LOOK_S)
             return poller.result()
         except HttpResponseError as error:
-            if error.status_code != _NOT_FOUND:
+            if error.status_code not in _GONE:
                 raise
             return None
 
     @contextmanager
     def _failures(self, what: str, wished: ModelDeployment | None = None) -> Iterator[None]:
         try:
-            yield
+            with readable_answers():
+                yield
         except AzureError as error:
             raise _our_error(error, what, wished) from error
+
+
+def _passes(error: AzureError) -> bool:
+    """Whether a request is made again: somebody else is at work, or it was refused for now, or its answer was lost."""
+    return is_lost(error) or (isinstance(error, HttpResponseError) and error.status_code in _PASSING)
 
 
 def _our_error(error: AzureError, what: str, wished: ModelDeployment | None) -> Exception:
@@ -288,7 +317,10 @@ def _too_long(what: str, limit_s: float) -> RemoteTimeoutError:
 def _account(item: Any) -> ModelAccount:
     group = re.search(r"/resourceGroups/([^/]+)/", item.id, re.IGNORECASE)
     return ModelAccount(
-        name=item.name, group=group[1] if group else "", location=item.location or "", kind=item.kind or ""
+        name=item.name,
+        group=group[1] if group else "",
+        location=region_name(item.location or ""),
+        kind=item.kind or "",
     )
 
 

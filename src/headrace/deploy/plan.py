@@ -361,6 +361,18 @@ def shares_text(shares: Mapping[str, int]) -> str:
     return " ".join(f"{name}={share}" for name, share in sorted(shares.items()) if share) or "nobody"
 
 
+def drifted(what: str) -> StateError:
+    """X146 for what is there no more as it was when a plan was made."""
+    fix = "No traffic was moved. See what is there with: headrace deploy status; then apply again."
+    return StateError(Problem(code="X146", what=what, fix=fix))
+
+
+def traffic_drifted(name: str, before: Mapping[str, int], now: Mapping[str, int]) -> StateError:
+    """X146 for the traffic of an endpoint."""
+    was, is_now = shares_text(before), shares_text(now)
+    return drifted(f"The traffic of {name} was {was} when this was planned and is {is_now} now.")
+
+
 def _scaling(view: _View, deployment: Deployment) -> Iterator[Change]:
     found, wish = view.state.find(deployment.name), deployment.scale
     fixed = Scale(minimum=wish.minimum, maximum=wish.minimum)

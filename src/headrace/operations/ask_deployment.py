@@ -108,7 +108,7 @@ def _pauses() -> Iterator[float]:
 def _may_come(error: RemoteError) -> bool:
     """Whether nobody was there yet, as far as one can tell."""
     if error.refusal is not None:
-        return error.refusal.status in (404, 502, 503)
+        return error.refusal.status in (404, 502, 503, 504)
     return isinstance(error, RemoteUnavailableError)
 
 

@@ -28,26 +28,31 @@ Ask = Callable[[Request], Response]
 Manner = Callable[[Request, Ask], Response]
 
 _WRITES = ("PUT", "PATCH", "DELETE")
-_STATUS = re.compile(r"/(mfeOperationsStatus|containerapp\w+|operationResults)/[^/]+$", re.IGNORECASE)
+_STATUS = re.compile(
+    r"/(mfeOperationsStatus|containerappOperation\w+|operationResults)/[^/]+$", re.IGNORECASE
+)
 _WHOLE = re.compile(r"/(replicas|usages)$", re.IGNORECASE)
 """Lists that come whole by their documents."""
 _RESOURCE = re.compile(r"/(onlineEndpoints|deployments|containerApps)/[^/]+$", re.IGNORECASE)
 
 
-def _is_arm(request: Request) -> bool:
+def is_arm(request: Request) -> bool:
+    """Whether the resource manager is asked."""
     return request.host == ARM_HOST
 
 
-def _is_status(request: Request) -> bool:
-    return _is_arm(request) and request.method == "GET" and _STATUS.search(request.path) is not None
+def is_status(request: Request) -> bool:
+    """Whether an operation is asked for."""
+    return is_arm(request) and request.method == "GET" and _STATUS.search(request.path) is not None
 
 
-def _data(response: Response) -> Any:
+def data_of(response: Response) -> Any:
+    """What an answer says, as JSON."""
     assert isinstance(response.body, bytes)
     return json.loads(response.body) if response.body else None
 
 
-def _with(response: Response, data: Any = None, status: int = 0, **headers: str | None) -> Response:
+def changed(response: Response, data: Any = None, status: int = 0, **headers: str | None) -> Response:
     """An answer with another body, status or headers; ``None`` takes a header away."""
     names = {name.replace("_", "-").lower() for name in headers}
     kept = {name: value for name, value in response.headers.items() if name.lower() not in names}
@@ -72,13 +77,13 @@ class OnlyLocation:
         if request.method in _WRITES and address:
             self._resources[address] = replace(request, method="GET", body=b"")
             status = 202 if request.method != "PUT" else response.status
-            return _with(response, status=status, Azure_AsyncOperation=None, Location=address)
+            return changed(response, status=status, Azure_AsyncOperation=None, Location=address)
         began = self._resources.get(request.url)
-        if not _is_status(request) or began is None or response.status != 200:
+        if not is_status(request) or began is None or response.status != 200:
             return response
-        said = _data(response)
+        said = data_of(response)
         if said["status"] == "InProgress":
-            return _with(response, data={}, status=202, Location=request.url)
+            return changed(response, data={}, status=202, Location=request.url)
         if said["status"] != "Succeeded":
             return reply({"error": said["error"]}, 409)
         found = ask(replace(began, headers=request.headers))
@@ -88,12 +93,12 @@ class OnlyLocation:
 def accepted(request: Request, ask: Ask) -> Response:
     """Every change is answered with 202, both addresses and no body."""
     response = ask(request)
-    if request.method not in _WRITES or not _is_arm(request) or response.status not in (200, 201, 202):
+    if request.method not in _WRITES or not is_arm(request) or response.status not in (200, 201, 202):
         return response
     address = response.headers.get("Azure-AsyncOperation")
     if address is None:
         return response
-    return _with(response, data={}, status=202, Location=address)
+    return changed(response, data={}, status=202, Location=address)
 
 
 def no_address(request: Request, ask: Ask) -> Response:
@@ -103,8 +108,8 @@ def no_address(request: Request, ask: Ask) -> Response:
         return response
     if response.headers.get("Location") and response.status == 202:
         found = ask(replace(request, method="GET", body=b""))
-        return _with(found, status=200)
-    return _with(response, Azure_AsyncOperation=None, Location=None)
+        return changed(found, status=200)
+    return changed(response, Azure_AsyncOperation=None, Location=None)
 
 
 def elsewhere(request: Request, ask: Ask) -> Response:
@@ -132,7 +137,7 @@ def retry_after(text: str | None) -> Manner:
         if "retry-after-ms" not in response.headers:
             return response
         said = format_datetime(datetime.now(UTC), usegmt=True) if text == "date" else text
-        return _with(response, retry_after_ms=None, Retry_After=said)
+        return changed(response, retry_after_ms=None, Retry_After=said)
 
     return manner
 
@@ -151,7 +156,7 @@ class LateOperations:
         self._seen: dict[str, int] = {}
 
     def __call__(self, request: Request, ask: Ask) -> Response:
-        if _is_status(request):
+        if is_status(request):
             number = self._seen[request.path] = self._seen.get(request.path, 0) + 1
             if number <= self._n_looks:
                 return refuse(self._status, "OperationNotFound", "The operation was not found.")
@@ -163,9 +168,9 @@ def spelled(change: Callable[[str], str]) -> Manner:
 
     def manner(request: Request, ask: Ask) -> Response:
         response = ask(request)
-        if not _is_arm(request) or not response.body or response.status >= 400:
+        if not is_arm(request) or not response.body or response.status >= 400:
             return response
-        return _with(response, data=_respelled(_data(response), change))
+        return changed(response, data=_respelled(data_of(response), change))
 
     return manner
 
@@ -194,18 +199,18 @@ class LaggingState:
 
     def __call__(self, request: Request, ask: Ask) -> Response:
         response = ask(request)
-        if not _is_arm(request) or not _RESOURCE.search(request.path):
+        if not is_arm(request) or not _RESOURCE.search(request.path):
             return response
         path = request.path.lower()
         if request.method in ("PUT", "PATCH") and response.status < 300:
             self._left[path] = self._n_looks
         if request.method != "GET" or response.status != 200:
             return response
-        data = _data(response)
+        data = data_of(response)
         if data["properties"].get("provisioningState") == "Succeeded" and self._left.get(path, 0) > 0:
             self._left[path] -= 1
             data["properties"]["provisioningState"] = self._word
-            return _with(response, data=data)
+            return changed(response, data=data)
         return response
 
 
@@ -228,7 +233,7 @@ class LaggingReads:
 
     def __call__(self, request: Request, ask: Ask) -> Response:
         path = request.path.lower()
-        if not _is_arm(request):
+        if not is_arm(request):
             return ask(request)
         if request.method in _WRITES and self._kinds.search(path):
             reads = [replace(request, method="GET", body=b"")]
@@ -258,16 +263,16 @@ class LaggingReads:
 
 def odd_pages(request: Request, ask: Ask) -> Response:
     """Lists begin with an empty page, and the address of the next one is spelled as no other one."""
-    if not _is_arm(request) or request.method != "GET":
+    if not is_arm(request) or request.method != "GET":
         return ask(request)
     if "$odd" in request.query:
         return ask(request)
     response = ask(request)
-    data = _data(response) if response.status == 200 and response.body else None
+    data = data_of(response) if response.status == 200 and response.body else None
     if not isinstance(data, dict) or not isinstance(data.get("value"), list) or _WHOLE.search(request.path):
         return response
     link = f"https://Management.Azure.Com:443{request.target}&%24odd={quote('a/b+c=', safe='')}"
-    return _with(response, data={"value": [], "nextLink": link})
+    return changed(response, data={"value": [], "nextLink": link})
 
 
 _MAPS = frozenset(
@@ -279,9 +284,9 @@ _MAPS = frozenset(
 def extra_fields(request: Request, ask: Ask) -> Response:
     """Answers say more than anybody has documented."""
     response = ask(request)
-    if not _is_arm(request) or not response.body or response.status >= 400:
+    if not is_arm(request) or not response.body or response.status >= 400:
         return response
-    return _with(response, data=_enriched(_data(response)))
+    return changed(response, data=_enriched(data_of(response)))
 
 
 def _enriched(data: Any) -> Any:
@@ -309,9 +314,9 @@ _ALWAYS = ("value", "flavors")
 def sparse(request: Request, ask: Ask) -> Response:
     """What is empty is not in answers at all."""
     response = ask(request)
-    if not _is_arm(request) or not response.body or response.status >= 400:
+    if not is_arm(request) or not response.body or response.status >= 400:
         return response
-    return _with(response, data=_thinned(_data(response)))
+    return changed(response, data=_thinned(data_of(response)))
 
 
 def _thinned(data: Any) -> Any:
@@ -329,9 +334,9 @@ def _thinned(data: Any) -> Any:
 def nulls(request: Request, ask: Ask) -> Response:
     """What is empty is null in answers, and so is much that could be said."""
     response = ask(request)
-    if not _is_arm(request) or not response.body or response.status >= 400:
+    if not is_arm(request) or not response.body or response.status >= 400:
         return response
-    return _with(response, data=_nulled(_data(response), ""))
+    return changed(response, data=_nulled(data_of(response), ""))
 
 
 _SAID_NULL: Mapping[str, tuple[str, ...]] = {
@@ -369,9 +374,9 @@ def _nulled(data: Any, inside: str) -> Any:
 def other_case(request: Request, ask: Ask) -> Response:
     """Ids in answers are spelled another way than they were given."""
     response = ask(request)
-    if not _is_arm(request) or not response.body or response.status >= 400:
+    if not is_arm(request) or not response.body or response.status >= 400:
         return response
-    return _with(response, data=_recased(_data(response)))
+    return changed(response, data=_recased(data_of(response)))
 
 
 def _recased(data: Any) -> Any:
@@ -411,7 +416,7 @@ READ_ONLY = frozenset(
 
 def strict_bodies(request: Request, ask: Ask) -> Response:
     """What only the service may say is refused in bodies, and so are nulls and kinds of bodies that are not those of the method."""
-    if _is_arm(request) and request.method in ("PUT", "PATCH", "POST") and request.body:
+    if is_arm(request) and request.method in ("PUT", "PATCH", "POST") and request.body:
         kind = request.headers.get("content-type", "").partition(";")[0].strip()
         kinds = (
             ("application/json",)
@@ -460,7 +465,7 @@ class Challenges:
     def __call__(self, request: Request, ask: Ask) -> Response:
         if request.host == AUTHORITY and b"claims=" in request.body:
             self.n_met += 1
-        if not _is_arm(request) or self.n_met:
+        if not is_arm(request) or self.n_met:
             return ask(request)
         claims = b64encode(b'{"access_token":{"nbf":{"essential":true,"value":"1700000000"}}}').decode()
         challenge = (
@@ -537,7 +542,7 @@ class ActiveWeights:
         app = next(
             (item for item in self._azure.apps.by_id.values() if match and item.name == match[1]), None
         )
-        if not _is_arm(request) or match is None or app is None:
+        if not is_arm(request) or match is None or app is None:
             return ask(request)
         if match[2] and any(item["revisionName"] == match[2] for item in app.traffic):
             return refuse(400, "RevisionInUse", f"The revision {match[2]} has a label or traffic.")
@@ -564,7 +569,7 @@ class LaggingRevisions:
 
     def __call__(self, request: Request, ask: Ask) -> Response:
         path, _, verb = request.path.rpartition("/")
-        if _is_arm(request) and verb in ("activate", "deactivate"):
+        if is_arm(request) and verb in ("activate", "deactivate"):
             target = request.target.replace(f"/{verb}", "")
             before = ask(replace(request, method="GET", target=target, body=b""))
             response = ask(request)

@@ -7,8 +7,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from azure.core.exceptions import (
+    HttpResponseError,
+    IncompleteReadError,
+    ResourceExistsError,
+    ServiceRequestError,
+)
 
-from headrace.deploy.azure_answers import PlainAnswers, seconds_until
+from headrace.deploy.azure_answers import PlainAnswers, SameVersion, is_lost, seconds_until
 
 NOW = datetime(2026, 11, 29, 12, 0, 0, tzinfo=UTC)
 
@@ -37,3 +43,71 @@ def test_accepted_is_said_in_one_way(method: str, status: int, said: int) -> Non
     answer = SimpleNamespace(status_code=status, headers={"Retry-After": "17"})
     PlainAnswers().on_response(request, SimpleNamespace(http_response=answer))  # type: ignore[arg-type]
     assert (answer.status_code, answer.headers) == (said, {"Retry-After": "17"})
+
+
+BLUE = "https://management.azure.com/subscriptions/s/onlineEndpoints/Blue?api-version=1"
+
+
+class Wire:
+    """Requests through :class:`SameVersion`, one after the other."""
+
+    def __init__(self) -> None:
+        self.policy = SameVersion()
+
+    def send(self, method: str, status: int, url: str = BLUE, **headers: str) -> str | None:
+        """Which version a request asked for."""
+        sent = SimpleNamespace(method=method, url=url, headers={})
+        request: Any = SimpleNamespace(http_request=sent)
+        answer: Any = SimpleNamespace(http_response=SimpleNamespace(status_code=status, headers=headers))
+        self.policy.on_request(request)
+        self.policy.on_response(request, answer)
+        return sent.headers.get("If-Match")
+
+
+def test_what_was_read_is_replaced_and_nothing_else() -> None:
+    wire = Wire()
+    assert wire.send("PUT", 201) is None
+    assert wire.send("GET", 200, ETag='"1"') is None
+    assert wire.send("PUT", 200, url=BLUE.lower()) == '"1"'
+    assert wire.send("PUT", 200, url=BLUE.replace("Blue", "Green")) is None
+    assert wire.send("DELETE", 202) is None
+    wire.send("GET", 200, ETag='"2"')
+    assert wire.send("PUT", 412) == '"2"'
+    wire.send("GET", 404)
+    assert wire.send("PUT", 201) is None
+
+
+@pytest.mark.parametrize("said", ["", 'W/"1"'])
+def test_a_service_that_says_no_version_that_can_match_is_asked_as_before(said: str) -> None:
+    wire = Wire()
+    wire.send("GET", 200, ETag=said)
+    assert wire.send("PUT", 200) is None
+
+
+def test_a_service_that_refuses_what_it_says_is_asked_as_before_after_a_while() -> None:
+    wire, asked = Wire(), []
+    for _ in range(6):
+        wire.send("GET", 200, ETag='"1"')
+        asked.append(wire.send("PUT", 412))
+    assert asked == ['"1"'] * 4 + [None] * 2
+
+
+def refused(status: int, kind: type[HttpResponseError] = HttpResponseError) -> HttpResponseError:
+    error = kind("no")
+    error.status_code = status
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (ServiceRequestError("no"), True),
+        (refused(200, IncompleteReadError), True),
+        (refused(502), True),
+        (refused(408), True),
+        (refused(200), False),
+        (refused(409, ResourceExistsError), False),
+    ],
+)
+def test_nobody_knows_what_became_of_what_was_lost_on_the_way(error: Any, *, lost: bool) -> None:
+    assert is_lost(error) == lost
