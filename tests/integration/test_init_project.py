@@ -215,7 +215,7 @@ def test_the_folder_gives_the_name_unless_it_is_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for folder, name in (("My Shop", "my-shop"), ("42", "my_project")):
+    for folder, name in (("My Shop", "my-shop"), ("Café Größe", "cafe-grosse"), ("42", "my_project")):
         code = run_command_line(["init", folder], Session(tmp_path, {"HOME": str(tmp_path / "home")}))
         said = capsys.readouterr()
         assert code == 0

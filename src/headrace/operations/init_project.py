@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -74,7 +75,8 @@ def render_project(name: str, flow: str = FLOW, *, without: Collection[str] = ()
 
 def offered_name(text: str, longest: int = LONGEST) -> str | None:
     """The nearest name to a text, such as that of a folder, that a project or a flow can have; ``None`` without one."""
-    name = re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-_")[:longest].strip("-_")
+    plain = unicodedata.normalize("NFKD", text.casefold()).encode("ascii", "ignore").decode("ascii")
+    name = re.sub(r"[^a-z0-9_]+", "-", plain).strip("-_")[:longest].strip("-_")
     return name if _is_name(name, longest) else None
 
 

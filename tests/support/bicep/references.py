@@ -19,6 +19,8 @@ from tree_sitter import Node
 
 _OF_EVERY_RESOURCE = frozenset(("id", "name", "type", "apiVersion"))
 _OF_EVERY_MODULE = frozenset(("outputs", "name"))
+_BOUND_LATE = ("binary_expression", "lambda_expression", "unary_expression")
+"""What the grammar takes a member of as a whole: `x => x.y` and `a && b.c` end in `x.y` and `b.c`."""
 _OVER_ELEMENTS = frozenset(("filter", "map", "toObject"))
 """Functions whose lambdas get the elements of their first argument."""
 
@@ -128,12 +130,11 @@ def arguments_of(node: Node) -> list[Node]:
 def _chain(node: Node) -> tuple[Node, list[str]]:
     """What a chain of members begins with, and their names."""
     names: list[str] = []
-    while node.type == "member_expression":
+    while node.type in ("member_expression", *_BOUND_LATE):
         inner = [child for child in node.named_children if child.type != "comment"]
-        names.insert(0, text_of(inner[-1]))
-        node = inner[0]
-    if node.type == "lambda_expression":  # the grammar binds `x => x.y` as a member of a lambda
-        node = node.named_children[-1]
+        if node.type == "member_expression":
+            names.insert(0, text_of(inner[-1]))
+        node = inner[0] if node.type == "member_expression" else inner[-1]
     return node, names
 
 
