@@ -33,6 +33,9 @@ MAX_REDIRECTS: Final = 5
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
 _NAT64 = IPv6Network("64:ff9b::/96")
+_UNICAST = IPv6Network("2000::/3")
+"""All of IPv6 that is given out for the internet. What lies outside is local, of a translator here, or not in use, some of
+which Python's table of addresses calls global."""
 _PIECE_BYTES = 65_536
 _LOOKED_AT_BYTES = 1024
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]|^\xff\xd8\xff")
@@ -136,6 +139,8 @@ def _is_public(address: str) -> bool:
         wrapped = _wrapped(number)
         if wrapped is not None:
             return wrapped.is_global and not wrapped.is_multicast
+        if number not in _UNICAST:
+            return False
     return number.is_global and not number.is_multicast
 
 

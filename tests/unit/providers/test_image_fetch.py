@@ -45,6 +45,10 @@ def red(_: str, __: Mapping[str, str]) -> Page:
         "http://[fc00::1]/x.png",
         "http://[64:ff9b::7f00:1]/x.png",
         "http://[2002:7f00:1::]/x.png",
+        "http://[::127.0.0.1]/x.png",
+        "http://[fec0::2]/x.png",
+        "http://[64:ff9b:1::7f00:1]/x.png",
+        "http://[::ffff:0:127.0.0.1]/x.png",
         "https://user:word@127.0.0.1/x.png",
     ],
 )
