@@ -66,6 +66,11 @@ def map_span(
     attributes = {name: value for name, value in span.attributes.items() if name.startswith(_OURS)}
     for name in (names.TREE_INPUT_TOKENS, names.TREE_OUTPUT_TOKENS):
         attributes.pop(name, None)
+    if names.NODE not in attributes and names.OPERATION_NAME not in span.attributes:
+        # A request or feedback: no convention for generative AI has names of its own for what they say.
+        said = {name: value for name, value in span.attributes.items() if not name.startswith(_OURS)}
+    else:
+        said = {}
     events = span.events
     records: tuple[EventRecord, ...] = ()
     for conventions in chosen:
@@ -74,6 +79,7 @@ def map_span(
             events = (*events, *conventions.events(span))
         if conventions.records is not None and span.content:
             records = (*records, *conventions.records(span, places))
+    attributes = {**said, **attributes}
     rename = chosen[0].span_name
     name = rename(span) if rename is not None else span.name
     return replace(span, name=name, attributes=attributes, events=events, content=None), records

@@ -259,3 +259,19 @@ def test_metrics_use_the_names_of_the_version() -> None:
         "gen_ai.operation.name": "chat",
     }
     assert map_attributes(about, [CONVENTIONS["promptflow"]]) == about
+
+
+@pytest.mark.parametrize("convention", CONVENTIONS)
+def test_what_a_request_and_feedback_say_leaves_under_every_convention(convention: str) -> None:
+    said = {names.HTTP_METHOD: "POST", names.HTTP_STATUS: 200, names.ERROR_TYPE: "client-gone"}
+    request = a_span(4, name="POST /score", kind="server", attributes={**said, names.REQUEST_ID: "r1"})
+    assert leave(request, convention).attributes.items() >= {**said, names.REQUEST_ID: "r1"}.items()
+    given = {"feedback": '{"rating": 5}', "rating": 5}
+    feedback = leave(a_span(5, name="promptflow-feedback", attributes=given), convention).attributes
+    assert feedback.items() >= given.items()
+
+
+def test_feedback_cannot_pass_for_what_a_convention_says() -> None:
+    given = {"feedback": "{}", "framework": "mine", "span_type": "LLM"}
+    found = leave(a_span(5, name="promptflow-feedback", attributes=given), "promptflow").attributes
+    assert (found["framework"], found["span_type"]) == ("promptflow", "Function")
