@@ -34,8 +34,8 @@ _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
 _NAT64 = IPv6Network("64:ff9b::/96")
 _UNICAST = IPv6Network("2000::/3")
-"""All of IPv6 that is given out for the internet. What lies outside is local, of a translator, or not in use, and some of
-it is global by Python's table of addresses."""
+"""All of IPv6 that is given out for the internet. What lies outside is local, of a translator, or not in use, though
+Python's table of addresses calls some of it global."""
 _PIECE_BYTES = 65_536
 _LOOKED_AT_BYTES = 1024
 _NO_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]|^\xff\xd8\xff")
