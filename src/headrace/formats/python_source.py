@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
 
@@ -22,8 +22,18 @@ _PATH_MAKERS = (
     "load",
     "read_text",
     "listdir",
+    "scandir",
+    "walk",
     "glob",
+    "iglob",
+    "rglob",
+    "load_flow",
+    "load_local",
+    "FileSystemLoader",
+    "DirectoryLoader",
 )
+_PATTERN = re.compile(r"[*?\[]")
+"""Where the pattern of a glob begins to fit more than one name."""
 _OPENERS = ("open", "io.open", "codecs.open")
 _WRITERS = ("write_text", "write_bytes", "touch", "mkdir", "unlink")
 _WRITING = re.compile(r"(?=[bt]?[wax])[wabtx]+")
@@ -123,16 +133,66 @@ def _imports_by_name(node: ast.AST) -> TypeGuard[ast.Call]:
 
 
 def _paths(tree: ast.Module) -> Iterator[str]:
-    """Texts with a slash or an ending, and single words where a path is put together or a file is opened."""
+    """Texts with a slash or an ending, and single words where a path is put together or a file is opened.
+
+    A name that the module gives a text stands for it, also inside an f-string; of a pattern the folder counts that it
+    begins with.
+    """
     written = {id(node) for call in ast.walk(tree) for node in _written(call)}
+    constants = _constants(tree)
     for node in ast.walk(tree):
+        if id(node) in written:
+            continue
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-            yield from (text for side in (node.left, node.right) if (text := _text(side)))
+            yield from _named_by((node.left, node.right), constants)
         elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _PATH_MAKERS:
-            read = (argument for argument in node.args if id(argument) not in written)
-            yield from (text for argument in read if (text := _text(argument)))
-        elif id(node) not in written and (text := _text(node)) and looks_like_path(text):
+            given = (*node.args, *(keyword.value for keyword in node.keywords))
+            yield from _named_by([item for item in given if id(item) not in written], constants)
+        elif (text := _text(node)) and looks_like_path(text):
             yield text
+
+
+def _named_by(nodes: Iterable[ast.expr], constants: Mapping[str, str]) -> Iterator[str]:
+    for node in nodes:
+        text = _known_text(node, constants)
+        start = _PATTERN.split(text, maxsplit=1)[0] if text else None
+        if start and start != text:
+            start = start.rpartition("/")[0]
+        if start:
+            yield start
+
+
+def _known_text(node: ast.expr, constants: Mapping[str, str]) -> str | None:
+    """The text that an expression is: a literal, a name for one, or an f-string or sum of these."""
+    if isinstance(node, ast.Name):
+        return constants.get(node.id)
+    if isinstance(node, ast.Attribute):
+        return constants.get(node.attr)
+    if isinstance(node, ast.FormattedValue):
+        return _known_text(node.value, constants)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        parts = [_known_text(side, constants) for side in (node.left, node.right)]
+    elif isinstance(node, ast.JoinedStr):
+        parts = [_known_text(part, constants) for part in node.values]
+    else:
+        return _text(node)
+    return None if None in parts else "".join(part for part in parts if part is not None)
+
+
+def _constants(tree: ast.Module) -> Mapping[str, str]:
+    """Names and attributes that are given one text in the whole module, and nothing else."""
+    found: dict[str, set[str | None]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                if isinstance(target, ast.Name | ast.Attribute):
+                    name = target.id if isinstance(target, ast.Name) else target.attr
+                    found.setdefault(name, set()).add(_text(node.value))
+    return {
+        name: text
+        for name, texts in found.items()
+        if len(texts) == 1 and (text := next(iter(texts))) is not None
+    }
 
 
 def _written(node: ast.AST) -> Iterator[ast.AST]:
@@ -142,14 +202,20 @@ def _written(node: ast.AST) -> Iterator[ast.AST]:
     method = node.func
     if ast.unparse(method) in _OPENERS:
         if node.args and _opens_to_write(node, node.args[1:]):
-            yield node.args[0]
+            yield from ast.walk(node.args[0])
     elif (
         isinstance(method, ast.Attribute)
-        and isinstance(method.value, ast.Call)
-        and ast.unparse(method.value.func) in ("Path", "pathlib.Path")
+        and _is_path(method.value)
         and (method.attr in _WRITERS or (method.attr == "open" and _opens_to_write(node, node.args)))
     ):
-        yield from method.value.args
+        yield from ast.walk(method.value)
+
+
+def _is_path(node: ast.expr) -> bool:
+    """Whether it makes a path: ``Path("x")``, ``Path("x") / "y"``."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        return True
+    return isinstance(node, ast.Call) and ast.unparse(node.func) in ("Path", "pathlib.Path")
 
 
 def _opens_to_write(call: ast.Call, arguments: list[ast.expr]) -> bool:

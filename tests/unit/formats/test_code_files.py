@@ -145,6 +145,8 @@ WRITTEN = (
     "io.open('out.txt', 'xt')",
     "Path('out.txt').write_text('more')",
     "pathlib.Path('out.txt').open('w')",
+    "(Path('.') / 'out.txt').write_text('more')",
+    "open(os.path.join('.', 'out.txt'), 'a')",
 )
 READ = (
     "open('out.txt')",
@@ -220,3 +222,39 @@ def test_files_that_arguments_of_packaged_tools_name_are_watched_too(tmp_path: P
     code = read_package_code("json", "dumps", tmp_path, ["a.txt"])
     write(tmp_path, {"a.txt": "22"})
     assert code.changed() == ("a.txt",)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'os.path.join(PLACE, "one.txt")',
+        'Path(__file__).parent / PLACE / "one.txt"',
+        'open(f"{PLACE}/one.txt")',
+        'open(PLACE + "/one.txt")',
+        "os.listdir(Reader.place)",
+        'Path(__file__).parent.glob("pages/*.txt")',
+        'glob.glob("./pages/**/*.txt")',
+        'load_flow("pages")',
+        'load_flow(source="pages")',
+        'jinja2.FileSystemLoader("pages")',
+    ],
+)
+def test_a_place_that_is_named_once_and_used_elsewhere_counts(tmp_path: Path, code: str) -> None:
+    file = tmp_path / "tool.py"
+    file.write_text(f'PLACE = "pages"\n\n\nclass Reader:\n    place = "pages"\n\n\nfound = {code}\n', "utf-8")
+    page = tmp_path / "pages" / "one.txt"
+    page.parent.mkdir()
+    page.write_text("one", "utf-8")
+    before = read_code(file, tmp_path).parts
+    page.write_text("two", "utf-8")
+    assert read_code(file, tmp_path).parts != before
+
+
+def test_a_word_that_only_happens_to_be_a_folder_does_not_count(tmp_path: Path) -> None:
+    file = tmp_path / "tool.py"
+    file.write_text(
+        'KIND = "data"\nKIND = KIND or "other"\nfound = {"data": 1}["data"], join(KIND)\n', "utf-8"
+    )
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "lines.jsonl").write_text("{}", "utf-8")
+    assert set(read_code(file, tmp_path).parts) == {"tool.py"}
