@@ -137,6 +137,16 @@ def test_a_chat_is_told_that_its_conversations_would_change_arms(ab: Call, folde
     [
         ("- {name: few_shot, weight: 0.5}\n", "", "Only one arm answers"),
         ("{name: thumbs, window: 10m, margin: 0.02}", "{name: thumbs, window: 10m}", "no margin"),
+        (
+            "{name: thumbs, window: 10m, margin: 0.02}",
+            "{name: was helpful, window: 10m, margin: 0.02}",
+            "cannot name 'was helpful'",
+        ),
+        (
+            "{name: few_shot, weight: 0.5}",
+            "{name: few_shot, weight: 1}",
+            "The baseline zero_shot has no share",
+        ),
         ("{after: 1d, coverage: 1}", "{after: 1d, coverage: 0}", "nobody is in the test"),
         (
             "{name: one_shot, shadow: 0.1}",
@@ -150,7 +160,7 @@ def test_check_warns_of_what_is_hardly_meant(
 ) -> None:
     changes = {before: after}
     if "few_shot" in before:
-        changes["{name: zero_shot, weight: 0.5}"] = "{name: zero_shot, weight: 1}"
+        changes["{name: zero_shot, weight: 0.5}"] = f"{{name: zero_shot, weight: {0 if after else 1}}}"
     if "coverage" in before:
         changes |= {"coverage: 0.1": "coverage: 0", "coverage: 0.5": "coverage: 0"}
     write(folder, **changes)

@@ -11,10 +11,12 @@ from headrace.domain.traffic import RESOLUTION, Traffic, TrafficArm
 from headrace.errors import DefinitionError, Problem, UsageError
 from headrace.formats.flow_file import find_flow_file
 from headrace.formats.paths import exists
+from headrace.formats.traffic_metrics import MEASURED
 from headrace.operations.named_versions import settle_flow
 from headrace.operations.prepare_flow import loaded_flow
 from headrace.operations.preview_traffic import Preview, preview_revision
 from headrace.operations.workspace import Workspace
+from headrace.planning.feedback import can_be_said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,10 +139,27 @@ def _warn_of_decision(traffic: Traffic) -> Iterator[Problem]:
         what = "Nothing is measured, so no arm can win."
         yield _warn(traffic, "G987", "metrics", what, "Add metrics: the first one decides.")
         return
+    base = traffic.arm(traffic.baseline)
+    if base is not None and not base.weight and traffic.allocation.method == "fixed":
+        what = f"The baseline {base.name} has no share, so there is nothing to compare the other arms with."
+        yield _warn(traffic, "G987", "baseline", what, "Give it a weight, or make another arm the baseline.")
+    yield from _warn_of_names(traffic)
     primary = traffic.metrics[0]
     if primary.margin is None:
         what = f"{primary.name} has no margin, so that arms which are as good as each other are never told to be."
         yield _warn(traffic, "G987", "metrics", what, "Add margin: the largest loss that does not matter.")
+
+
+def _warn_of_names(traffic: Traffic) -> Iterator[Problem]:
+    """Metrics of which nothing is ever said: feedback cannot name them, and no evaluator does."""
+    scored = {evaluator.name for evaluator in traffic.evaluators}
+    for metric in traffic.metrics:
+        source = metric.source
+        if source in MEASURED or source.partition(".")[0] in scored or can_be_said(source):
+            continue
+        what = f"Feedback that is posted cannot name {source!r}, so nothing is said of it."
+        fix = "Write from: with a name of letters, digits, dots, dashes and underscores."
+        yield _warn(traffic, "G987", "metrics", what, fix)
 
 
 def _warn_of_shares(traffic: Traffic) -> Iterator[Problem]:

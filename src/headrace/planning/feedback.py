@@ -84,6 +84,11 @@ def read_feedback(body: bytes, headers: Mapping[str, str], test: str) -> tuple[F
     )
 
 
+def can_be_said(metric: str) -> bool:
+    """Whether a body can name a metric."""
+    return _METRIC.fullmatch(metric) is not None
+
+
 def without_unit(body: bytes) -> bytes:
     """The body without the name of its unit, of which nothing but a digest is kept; unchanged where it names none."""
     try:
@@ -126,7 +131,7 @@ def _read_scores(said: Mapping[str, Any]) -> Iterator[tuple[str, float | None]]:
         yield "rating", _number("rating", said["rating"])
     if "metric" in said:
         metric, value = said["metric"], said.get("value")
-        if not isinstance(metric, str) or not _METRIC.fullmatch(metric):
+        if not isinstance(metric, str) or not can_be_said(metric):
             _refuse("metric", "a name of letters, digits, dots, dashes and underscores")
         if value is None and not said.get("text"):
             _refuse("value", "a number, or there is a text")
