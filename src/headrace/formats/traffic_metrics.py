@@ -25,6 +25,9 @@ MEASURED: Final[Mapping[str, tuple[MetricKind, Direction]]] = {
 
 METRIC_KEYS: Final = ("name", "from", "kind", "direction", "range", "window", "missing", "margin", "offline")
 GUARDRAIL_KEYS: Final = ("metric", "max_ratio", "margin", "alpha")
+MAX_RATIO: Final = 1000
+"""A guardrail that accepts more guards nothing, and near 1e12 no evidence can be computed any more."""
+
 _KINDS, _DIRECTIONS = get_args(MetricKind), get_args(Direction)
 
 
@@ -150,8 +153,8 @@ def _read_guardrail(
     block.check_keys(GUARDRAIL_KEYS, "A guardrail", severity="error")
     name = block.required_text("metric", "The guardrail")
     ratio = block.number("max_ratio")
-    if ratio is not None and not 1 <= ratio < inf:
-        refuse(block, "max_ratio", "a number of at least 1")
+    if ratio is not None and not 1 <= ratio <= MAX_RATIO:
+        refuse(block, "max_ratio", f"a number from 1 to {MAX_RATIO}")
     margin = read_limited(
         block, "margin", default=0.0, low=0.0, high=inf, wanted="a number above zero", is_open=True
     )

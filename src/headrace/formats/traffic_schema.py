@@ -29,6 +29,7 @@ from headrace.formats.schema_parts import (
     price_schema,
     reference,
 )
+from headrace.formats.traffic_metrics import MAX_RATIO
 from headrace.formats.traffic_parts import DURATION, PLACES
 from headrace.formats.traffic_rules import MAX_LOOKS
 
@@ -172,7 +173,8 @@ def _guardrail() -> Schema:
     shared = {"metric": TEXT, "alpha": SHARE_INSIDE}
     return any_of(
         an_object(
-            {**shared, "max_ratio": {"type": "number", "minimum": 1}}, required=("metric", "max_ratio")
+            {**shared, "max_ratio": {"type": "number", "minimum": 1, "maximum": MAX_RATIO}},
+            required=("metric", "max_ratio"),
         ),
         an_object({**shared, "margin": ABOVE_ZERO}, required=("metric", "margin")),
     )

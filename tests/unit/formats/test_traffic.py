@@ -340,6 +340,7 @@ decision: {every: 30}
         ("metrics: [{name: latency_ms, kind: rate}]\n", "F005", "rate"),
         ("guardrails: [{metric: failures}]\n", "F006", "{metric: failures}"),
         ("guardrails: [{metric: failures, max_ratio: 0.5}]\n", "F005", "0.5"),
+        ("guardrails: [{metric: failures, max_ratio: 1e12}]\n", "F005", "1e12"),
         ("guardrails: [{metric: failures, max_ratio: 2, margin: 1}]\n", "G985", "margin"),
         ("guardrails: [{metric: latency_ms, margin: 5}]\n", "F006", "latency_ms"),
         ("decision: {horizon: fixed}\n", "F006", "{horizon: fixed}"),
