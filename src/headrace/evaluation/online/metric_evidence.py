@@ -210,7 +210,10 @@ class Evidence:
             self._look_as_planned()
 
     def failure(self, arm: str, odds: Odds) -> None:
-        """Take the first failure of a unit, whenever that is: an arm may go bad when all units are long known."""
+        """Take a failure of a unit, its first since the test was resumed, whenever that is.
+
+        An arm may go bad when all units are long known.
+        """
         for guard in self._at_once:
             guard.bad_event(arm, odds)
 

@@ -112,8 +112,8 @@ class UnitFlow:
         book: The odds of units.
         tallies: Arm to its counts, those of shadows among them.
         on_first: Called with a unit when it is shown its arm.
-        on_failure: Called when a unit has failed for the first time, new or long known, with the arm that it was shown
-            and the odds of that.
+        on_failure: Called when a unit has failed for the first time, or the first time since the test was resumed, new
+            or long known, with the arm that it was shown and the odds of that.
         on_end: Called with a unit and the number of a window when that is over.
 
     Attributes:
@@ -149,7 +149,7 @@ class UnitFlow:
         self._mark = 0
         self._next_sweep = 0
         self._seen = SeenUnits()
-        self._failed: set[str] = set()
+        self._failed: dict[str, int] = {}
         self._live: dict[str, Unit] = {}
         self._requests: dict[str, Request] = {}
         self._orphans: dict[str, _Orphan] = {}
@@ -267,8 +267,8 @@ class UnitFlow:
             del self._requests[completion.exposure]
         if is_failed and not completion.is_gone and request.chosen is not None:
             key, arm, odds = request.chosen
-            if key not in self._failed:
-                self._failed.add(key)
+            if self._failed.get(key, -1) < odds.epoch:
+                self._failed[key] = odds.epoch
                 self._on_failure(arm, odds)
 
     def _hear(self, feedback: Feedback) -> None:

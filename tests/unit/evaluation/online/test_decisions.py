@@ -267,6 +267,18 @@ def test_a_test_that_was_resumed_begins_its_guardrails_anew() -> None:
     assert test.look().guardrails[0].n == 1
 
 
+def test_units_that_failed_may_fail_again_after_the_test_was_resumed() -> None:
+    test = LiveTest(traffic_of(HALVES, guardrails=[NO_FAILURES]), revision_of(1, HALVES))
+    for revision in (1, 2, 3):
+        for number in range(40):
+            arm, name = ("old", "new")[number % 2], f"{revision} {number}"
+            test.take(exposed(name, arm, unit=f"u{number}", at_s=revision, revision=revision))
+            test.take(completed(name, fails=arm == "new", at_s=revision))
+        assert test.analysis.breached() == ("new",), revision
+        test.analysis.take_revision(revision_of(revision + 1, HALVES, reason="resumed"))
+        assert test.analysis.breached() == ()
+
+
 def test_failures_within_the_accepted_ratio_roll_nothing_back() -> None:
     test = LiveTest(traffic_of(HALVES, guardrails=[OnlineGuardrail(metric="failures", max_ratio=3.0)]))
     play(test, 3000, {"old": 0.05, "new": 0.1})
