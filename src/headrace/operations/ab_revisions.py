@@ -7,7 +7,7 @@ again, and then often finds nothing left to do.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import NoReturn, TypeVar
 
@@ -15,7 +15,7 @@ from headrace.domain.traffic import BucketRange, Reason, Revision, Traffic
 from headrace.domain.values import JsonValue
 from headrace.errors import Problem, UsageError, nearest
 from headrace.formats.plain_definition import read_traffic_definition, traffic_as_plain
-from headrace.planning.ranges import RangeChange, first_ranges, moved_ranges
+from headrace.planning.ranges import RangeChange, first_ranges, moved_ranges, moves_anew
 from headrace.store.base import RunStore
 
 MIN_STEP = 0.02
@@ -357,8 +357,7 @@ def _next(history: Sequence[Revision], traffic: Traffic, act: _Act, now: datetim
 
 def _ranges(history: Sequence[Revision], traffic: Traffic, act: _Act, now: datetime) -> RangeChange:
     """The buckets of each arm, as near to those of before as the shares allow."""
-    running = [revision for revision in history if not revision.is_over]
-    before = running[-1] if running else None
+    before = _last_running(history)
     out = set(arms_out(history))
     if act.reason in _LEAVES:
         out.add(act.arm)
@@ -368,7 +367,21 @@ def _ranges(history: Sequence[Revision], traffic: Traffic, act: _Act, now: datet
     coverage = coverage_at(history, traffic, now)
     if before is None:
         return RangeChange(ranges=first_ranges(weights, coverage), moves=())
-    return moved_ranges(before.ranges, weights, coverage)
+    change = moved_ranges(before.ranges, weights, coverage)
+    if act.reason == "changed" and _is_hashed_anew(history[-1], traffic):
+        return replace(change, moves=moves_anew(before.ranges, change.ranges))
+    return change
+
+
+def _last_running(history: Sequence[Revision]) -> Revision | None:
+    """The latest revision under which units were in the test."""
+    return next((revision for revision in reversed(history) if not revision.is_over), None)
+
+
+def _is_hashed_anew(before: Revision, traffic: Traffic) -> bool:
+    """Whether units get other buckets than under a revision: by another seed, or because others count as units."""
+    rules = recorded_traffic(before)
+    return (rules.seed, rules.units[:1]) != (traffic.seed, traffic.units[:1])
 
 
 def _held_weights(before: Revision | None, traffic: Traffic, act: _Act) -> dict[str, float]:

@@ -125,6 +125,24 @@ def moved_ranges(
     )
 
 
+def moves_anew(
+    before: Mapping[str, Iterable[BucketRange]], after: Mapping[str, Iterable[BucketRange]]
+) -> tuple[Move, ...]:
+    """What moves where all units get other buckets, as by another seed: the units of each arm go to all, on average.
+
+    Args:
+        before: Arm to its ranges.
+        after: Arm to its ranges then.
+    """
+    have, get = (Counter(_owners(ranges)) for ranges in (before, after))
+    return tuple(
+        Move(source=source, target=target, share=round(n / RESOLUTION * get[target] / RESOLUTION, _DIGITS))
+        for source, n in sorted(have.items())
+        for target in sorted(get)
+        if source != target
+    )
+
+
 def _boundary(share: float) -> int:
     return min(ceil(round(share * RESOLUTION, _DIGITS)), RESOLUTION)
 

@@ -96,6 +96,20 @@ def test_a_changed_file_moves_as_few_units_as_it_needs_and_says_which(store: Run
     assert [dict(move) for move in changed.moves] == [{"from": "c", "to": "b", "share": 0.1}]
 
 
+@pytest.mark.parametrize(
+    "change", [{"seed": "other"}, {"units": (UnitSource(place="header", name="x-account"),)}]
+)
+def test_a_file_that_assigns_all_units_anew_says_how_many_change_arms(
+    store: RunStore, change: dict[str, object]
+) -> None:
+    halves = {"a": 0.5, "b": 0.5}
+    settle_revision(store, a_traffic(halves), a_time())
+    changed = settle_revision(store, a_traffic(halves, digest="e" * 64, **change), a_time(1))
+
+    moves = [{"from": "a", "to": "b", "share": 0.25}, {"from": "b", "to": "a", "share": 0.25}]
+    assert (shares(changed), [dict(move) for move in changed.moves]) == (halves, moves)
+
+
 def test_a_file_that_was_read_before_another_one_took_effect_does_not_replace_it(store: RunStore) -> None:
     old, new = a_traffic(THREE), a_traffic(THREE, digest="e" * 64)
     settle_revision(store, old, a_time())
