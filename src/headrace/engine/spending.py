@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from headrace.domain.run import Cap, Usage
 from headrace.errors import Problem
@@ -22,7 +23,12 @@ class Spending:
         self._cost_usd = 0.0
         self._tokens = 0
         self._earlier = Usage()
+        self._run = ""
         self.begin_batch()
+
+    def begin_run(self, name: str) -> None:
+        """The lines that follow are those of this run."""
+        self._run = name
 
     def begin_batch(self) -> None:
         """The lines that follow are those of another arm, which may cost more or less."""
@@ -52,9 +58,11 @@ class Spending:
         cap, earlier = self.cap, self._earlier
         cost_usd = self._cost_usd + share * (self._cost_usd - cost_before)
         if cap.cost_usd is not None and cost_usd > cap.cost_usd:
-            return _reached(self._cost_usd, earlier.cost_usd or 0.0, cap.cost_usd, _dollars, "--max-cost")
+            spent = _Spent(self._cost_usd, earlier.cost_usd or 0.0, n_in_flight)
+            return _reached(spent, cap.cost_usd, _dollars, "--max-cost", self._run)
         if cap.tokens is not None and self._tokens + share * (self._tokens - tokens_before) > cap.tokens:
-            return _reached(self._tokens, earlier.total_tokens, cap.tokens, _tokens, "--max-tokens")
+            spent = _Spent(self._tokens, earlier.total_tokens, n_in_flight)
+            return _reached(spent, cap.tokens, _tokens, "--max-tokens", self._run)
         return None
 
 
@@ -66,15 +74,29 @@ def _tokens(amount: float) -> str:
     return f"{amount:,} tokens"
 
 
-def _reached(spent: float, earlier: float, most: float, say: Callable[[float], str], option: str) -> Problem:
-    limit, fix = f"limit of {say(most)}", f"Raise {option} and go on with: headrace run resume"
-    if earlier > most:
-        what = f"Nothing was run: the {limit} counts what the run had spent before, which is {say(earlier)}."
-        fix = f"Give {option} more than that, or leave it away: headrace run resume"
-    elif spent > most:
-        what = f"The run was stopped at its {limit}: {say(spent)} are spent."
-    else:
+class _Spent(NamedTuple):
+    """By the lines that have ended, by those that had before the run was resumed, and who spends more."""
+
+    amount: float
+    earlier: float
+    n_in_flight: int
+
+
+def _reached(spent: _Spent, most: float, say: Callable[[float], str], option: str, run: str) -> Problem:
+    limit, again = f"limit of {say(most)}", f"headrace run resume --name {run}"
+    fix = f"Raise {option} and go on with: {again}"
+    amount = f"{say(spent.amount)} are spent"
+    if spent.earlier > most:
+        what = f"Nothing was run: the {limit} counts what the run had spent before, which is {say(spent.earlier)}."
+        fix = f"Give {option} more than that, or leave it away: {again}"
+    elif spent.amount > most:
+        what = f"The run was stopped at its {limit}: {amount}."
+    elif spent.n_in_flight:
+        lines = "the line" if spent.n_in_flight == 1 else f"the {spent.n_in_flight:,} lines"
         what = (
-            f"The run was stopped at its {limit}: {say(spent)} are spent, and the next line might exceed it."
+            f"The run was stopped at its {limit}: {amount} beside what {lines} in flight would take, "
+            "and the next line might exceed it."
         )
+    else:
+        what = f"The run was stopped at its {limit}: {amount}, and the next line might exceed it."
     return Problem(code="E609", what=what, fix=fix)

@@ -176,6 +176,8 @@ class _Execution:
             self._workspace, work.loaded, max_threads=work.spread.max_concurrency, attributes=attributes
         )
         done = work.finished.numbers
+        if work.spending is not None:
+            work.spending.begin_run(spec.name)
         with self._interrupts(), self._heartbeat(), self._waiting.watch(self._tell_held_up):
             async with session as flow:
                 flow.cache = self._open_cache(flow)

@@ -19,14 +19,23 @@ def test_nothing_is_refused_before_the_first_line_has_ended() -> None:
 
 def test_the_next_line_and_those_in_flight_are_expected_to_cost_as_much_as_the_others() -> None:
     spending = Spending(Cap(tokens=50))
+    spending.begin_run("r")
     for _ in range(2):
         spending.add(a_line())
     assert spending.refuse(2) is None
     problem = spending.refuse(3)
     assert problem is not None
     assert problem.code == "E609"
-    assert "limit of 50 tokens: 20 tokens are spent, and the next line might exceed it" in problem.what
-    assert "--max-tokens" in (problem.fix or "")
+    assert problem.what == (
+        "The run was stopped at its limit of 50 tokens: 20 tokens are spent beside what the 3 lines in flight "
+        "would take, and the next line might exceed it."
+    )
+    assert problem.fix == "Raise --max-tokens and go on with: headrace run resume --name r"
+    for _ in range(3):
+        spending.add(a_line())
+    problem = spending.refuse(0)
+    assert problem is not None
+    assert "limit of 50 tokens: 50 tokens are spent, and the next line might exceed it" in problem.what
 
 
 def test_lines_of_another_arm_are_expected_to_cost_what_its_own_lines_did() -> None:
@@ -58,13 +67,14 @@ def test_what_lines_in_flight_have_spent_above_the_limit_is_said() -> None:
 
 def test_a_limit_below_what_was_spent_before_the_run_was_resumed_is_said_in_words() -> None:
     spending = Spending(Cap(tokens=20))
+    spending.begin_run("r")
     spending.add_earlier(a_line(1_300), n_lines=30)
     problem = spending.refuse(0)
     assert problem is not None
     assert problem.what == (
         "Nothing was run: the limit of 20 tokens counts what the run had spent before, which is 1,300 tokens."
     )
-    assert problem.fix == "Give --max-tokens more than that, or leave it away: headrace run resume"
+    assert problem.fix == "Give --max-tokens more than that, or leave it away: headrace run resume --name r"
     costly = Spending(Cap(cost_usd=0.5))
     costly.add_earlier(a_line(cost_usd=2.0), n_lines=4)
     problem = costly.refuse(0)
