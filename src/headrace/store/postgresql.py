@@ -214,6 +214,8 @@ class PostgresqlDatabase:
         self._lock = Lock()
         self._session: Session | None = None
         self._was_connected = False
+        self._is_gone = False
+        """Whether a lost connection has been waited for in vain: then nobody waits for it again."""
         self._is_up_to_date = False
         self._is_closed = False
 
@@ -274,7 +276,8 @@ class PostgresqlDatabase:
                     raise self._failure(error) from error
                 last = error
             end = end or time.monotonic() + self._patience_s
-            if time.monotonic() > end:
+            if self._is_gone or time.monotonic() > end:
+                self._is_gone = self._session is None or self._session.closed
                 raise self._failure(last) from last
             time.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
@@ -317,7 +320,7 @@ class PostgresqlDatabase:
                 session.close()
                 raise
             self._session = session
-            self._was_connected = True
+            self._was_connected, self._is_gone = True, False
         return self._session
 
     @property

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 from tests.support.postgresql import PASSWORD, USER, Server
 from tests.support.runs import a_line, a_spec, a_time
@@ -311,13 +312,18 @@ def test_a_run_goes_on_after_the_server_was_restarted(filled: SqlStore, postgres
 
 
 def test_a_server_that_stays_away_ends_with_a_clear_error_and_what_was_recorded_is_there(
-    open_it: Open, filled: SqlStore, postgresql: Server
+    open_it: Open, filled: SqlStore, postgresql: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hasty = open_it(patience_s=0.1)
     assert hasty.read_run("first").n_completed == 2
     postgresql.stop()
     with failing("S803", "connection was lost", "postgres"):
         hasty.append_lines("first", [a_line(2)])
+    attempts, connect = [], psycopg.connect
+    monkeypatch.setattr(psycopg, "connect", lambda **given: attempts.append(given) or connect(**given))
+    with failing("S803", "connection was lost", "postgres"):
+        hasty.append_lines("first", [a_line(2)])
+    assert len(attempts) == 1  # the end of a run does not wait as long again for each thing that it records
     postgresql.start()
     hasty.append_lines("first", [a_line(2)])
     assert filled.line_statuses("first").keys() == {0, 1, 2}
