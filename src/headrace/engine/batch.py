@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -85,6 +86,8 @@ class _Recorder:
         self._has_room = asyncio.Event()
         self._is_due = asyncio.Event()
         self._is_closed = False
+        self._group: list[LineResult] = []
+        """Those that are being written, until that has been told."""
         self._commit: asyncio.Future[None] | None = None
 
     def add(self, result: LineResult) -> None:
@@ -111,12 +114,16 @@ class _Recorder:
             self._is_filled.clear()
             if self._waiting:
                 group, self._waiting = self._waiting, []
+                self._group = group
                 self._has_room.set()
-                began_s = asyncio.get_running_loop().time()
-                self._commit = asyncio.ensure_future(asyncio.to_thread(self._record, group))
+                loop = asyncio.get_running_loop()
+                began_s = loop.time()
+                # No task: an interrupt cancels all of them, also before they have begun.
+                self._commit = loop.run_in_executor(None, copy_context().run, self._record, group)
                 await asyncio.shield(self._commit)
                 self._n_dear -= sum(map(_is_dear, group))
                 self._has_room.set()
+                self._group = []
                 self._tell(group)
                 await self._gather(began_s + _GATHER_S)
 
@@ -130,8 +137,10 @@ class _Recorder:
 
     async def finish(self) -> None:
         """Bring a commit that has begun to its end and commit what is left; for the end of a cancelled run."""
-        if self._commit is not None and not self._commit.done():
+        if self._group and self._commit is not None:
             await asyncio.wait([self._commit])
+            if not self._commit.cancelled() and self._commit.exception() is None:
+                self._tell(self._group)
         group, self._waiting = self._waiting, []
         if group:
             self._record(group)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, replace
@@ -38,6 +39,8 @@ _EVENTS = "headrace.operations.evaluation_events:EvaluationEvents"
 """Reached by name: only runs that evaluate others have any."""
 
 _MOST_NAMES = 3
+_DEAF_S = 1.0
+"""A loop that has not heard of an interrupt for so long is held up, when the next one comes."""
 _CUT = "The run ran into its time limit: lines that had not ended have failed, and nothing was aggregated."
 
 
@@ -264,16 +267,26 @@ class _Execution:
 
     @contextmanager
     def _interrupts(self) -> Iterator[None]:
-        """Hear interrupts at once: the loop would hear of one later, and never of one as the last line ends."""
+        """Hear interrupts at once: the loop would hear of one later, and never of one as the last line ends.
+
+        Code that holds the loop up, an ``async`` tool that does not await, is interrupted itself.
+        """
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        unheard_since: float | None = None
 
         def stop() -> None:
+            nonlocal unheard_since
+            unheard_since = None
             grace_s = self._workspace.settings.grace_s
             self.stop.ask(interrupted(self._work.spec.name), grace_s)
             self._hear(RunStopping(run=self._work.spec.name, grace_s=grace_s))
 
         def interrupt(_signal: int, _frame: FrameType | None) -> None:
+            nonlocal unheard_since
             is_second, self.is_interrupted = self.is_interrupted, True
+            if unheard_since is not None and time.monotonic() - unheard_since >= _DEAF_S:
+                raise KeyboardInterrupt
+            unheard_since = unheard_since or time.monotonic()
             if not is_second:
                 _call_soon(loop, stop)
             elif task is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ def run_all(
     *,
     max_concurrency: int = 2,
     size: int = 1,
+    on_line: Callable[[LineResult], None] = lambda _: None,
 ) -> Sequence[Mapping[str, Any]]:
     """Run some lines of a small flow by a runner; what they keep."""
     (folder / "flow.dag.yaml").write_text(
@@ -76,7 +77,7 @@ def run_all(
                 lines,
                 max_concurrency=max_concurrency,
                 record=record,
-                on_line=lambda _: None,
+                on_line=on_line,
                 runner=runner,
                 shard_size=size,
             )
@@ -97,6 +98,36 @@ def test_a_line_that_is_delivered_twice_counts_once(tmp_path: Path) -> None:
         (number, "first") for number in range(5)
     ]
     assert kept == [{"o": "first"}] * 5
+
+
+def test_what_is_recorded_as_a_batch_is_cancelled_is_told(tmp_path: Path) -> None:
+    recorded: list[LineResult] = []
+    told: list[LineResult] = []
+    tasks: list[asyncio.Task[Any]] = []
+
+    class Runner(OneCallRunner):
+        async def run(self, shard: Shard, deliver: Deliver) -> None:
+            tasks.extend(asyncio.all_tasks())
+            await super().run(shard, deliver)
+
+    def record(results: Sequence[LineResult]) -> None:
+        loop = tasks[0].get_loop()
+        is_cancelled = threading.Event()
+
+        def cancel() -> None:
+            for task in tasks:
+                task.cancel()
+            loop.call_later(0.01, is_cancelled.set)
+
+        if not recorded:
+            loop.call_soon_threadsafe(cancel)
+            assert is_cancelled.wait(10)
+        recorded.extend(results)
+
+    with pytest.raises(asyncio.CancelledError):
+        run_all(tmp_path, 3, record, Runner(Usage(calls=1)), on_line=told.append)
+    assert told == recorded
+    assert recorded
 
 
 @pytest.mark.parametrize("max_concurrency", [1, 4])

@@ -11,6 +11,7 @@ import pytest
 from headrace.config import load_settings
 from headrace.domain.run import CANCELED, COMPLETED, FAILED, Run
 from headrace.engine.events import LineFinished, RunEvent
+from headrace.operations import execute_run
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace, open_workspace
 
@@ -153,6 +154,37 @@ def test_an_interrupt_closes_the_run_as_canceled(
     assert run.problem is not None
     assert run.problem.code == "E608"
     assert run.finished_at is not None
+
+
+def test_an_interrupt_ends_code_that_holds_the_event_loop_up(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execute_run, "_DEAF_S", 0.1)
+    act = """\
+import signal
+import time
+from pathlib import Path
+
+from promptflow.core import tool
+
+
+@tool
+async def act(kind: str):
+    if kind == "hold":
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)  # at once: the loop may only be late
+        time.sleep(0.2)
+        Path("has gone on").touch()
+        signal.raise_signal(signal.SIGINT)
+        Path("was not ended").touch()
+    return kind
+"""
+    request = replace(a_request(tmp_path, "x", "hold", "y", act=act), max_concurrency=1)
+    with pytest.raises(KeyboardInterrupt):
+        create_run(workspace, request)
+    assert [path.name for path in (tmp_path / "flow").glob("* *")] == ["has gone on"]
+    assert workspace.store.read_run("r").status == CANCELED
+    assert workspace.store.line_statuses("r") == {0: COMPLETED}
 
 
 def test_an_interrupted_run_can_be_gone_on_with(workspace: Workspace, tmp_path: Path) -> None:
