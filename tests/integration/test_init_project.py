@@ -211,6 +211,14 @@ def test_nothing_that_exists_is_overwritten_unless_that_is_said(
     assert not any((tmp_path / name).exists() for name in ("infra", "azure.yaml", ".github"))
 
 
+def test_an_empty_name_of_a_folder_is_not_this_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(["init", ""], Session(tmp_path, {"HOME": str(tmp_path / "home")})) == 2
+    assert "The name of the folder is empty." in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_folder_gives_the_name_unless_it_is_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

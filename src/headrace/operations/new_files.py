@@ -14,7 +14,7 @@ def refuse_existing(paths: Iterable[Path]) -> None:
     Raises:
         UsageError: S806 for every path that exists.
     """
-    in_the_way = [path for path in paths if path.exists()]
+    in_the_way = [path for path in paths if path.exists() or path.is_symlink()]
     if in_the_way:
         fix = "Choose an empty folder, move the file away, or say --yes to overwrite it."
         raise UsageError(
@@ -34,8 +34,10 @@ def write_files(files: Mapping[Path, str | bytes], *, is_replacing: bool = False
 
     Raises:
         UsageError: S806 when a file is in the way; then nothing was written.
-        StateError: S808 when one cannot be written.
+        StateError: S808 when one cannot be written; nothing was where a file is in the place of a folder, or the other
+            way round.
     """
+    _refuse_impossible(files)
     if not is_replacing:
         refuse_existing(files)
     for path, content in files.items():
@@ -48,6 +50,26 @@ def write_files(files: Mapping[Path, str | bytes], *, is_replacing: bool = False
         except OSError as error:
             raise cannot_write(path, error) from error
     return tuple(files)
+
+
+def _refuse_impossible(paths: Iterable[Path]) -> None:
+    """Stop before anything is written when a file stands where a folder has to be, or the other way round."""
+    wanted = tuple(paths)
+    folders = dict.fromkeys(folder for path in wanted for folder in reversed(path.parents))
+    no_folders = [path for path in folders if not path.is_dir() and (path.exists() or path.is_symlink())]
+    no_files = [path for path in wanted if path.is_dir()]
+    if no_folders or no_files:
+        fix = "Move it away, or name another folder."
+        raise StateError(
+            *(
+                Problem(code="S808", what=f"{path} is in the way: it is no folder.", fix=fix)
+                for path in no_folders
+            ),
+            *(
+                Problem(code="S808", what=f"{path} is in the way: it is a folder.", fix=fix)
+                for path in no_files
+            ),
+        )
 
 
 def cannot_write(path: Path, error: OSError) -> StateError:

@@ -67,7 +67,7 @@ def test_parts_can_be_left_out() -> None:
         ("a__b", "a letter first."),
         ("shop-", ": shop"),
         ("a/../b", ": a-b"),
-        ("größe", ": gr-e"),
+        ("größe", ": grosse"),
         ("", "a letter first."),
     ],
 )
@@ -108,6 +108,21 @@ def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StateError, match="S808"):
         init_project(tmp_path / "file" / "project", "shop")
+
+
+@pytest.mark.parametrize("is_replacing", [False, True])
+def test_nothing_is_written_where_something_else_is_in_the_way(tmp_path: Path, is_replacing: bool) -> None:
+    (tmp_path / "flows").write_text("mine")
+    (tmp_path / "README.md").mkdir()
+    (tmp_path / "infra").symlink_to(tmp_path / "gone")
+    with pytest.raises(StateError) as caught:
+        init_project(tmp_path, "shop", is_replacing=is_replacing)
+    assert sorted(problem.what for problem in caught.value.problems) == [
+        f"{tmp_path}/README.md is in the way: it is a folder.",
+        f"{tmp_path}/flows is in the way: it is no folder.",
+        f"{tmp_path}/infra is in the way: it is no folder.",
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["README.md", "flows", "infra"]
 
 
 def test_no_word_of_the_template_is_left() -> None:

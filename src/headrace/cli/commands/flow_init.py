@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -73,7 +74,7 @@ def command(
         return _wrap(session, flow, entry, function, prompt_template, is_replacing=yes)
     for path in init_flow(flow, kind, is_replacing=yes):
         session.write(str(path))
-    session.note(f"\nRun it:  headrace flow test --flow {flow / RUN_BY_FILE.get(kind, '')}")
+    session.note(f"\nRun it:  headrace flow test --flow {quote(str(flow / RUN_BY_FILE.get(kind, '')))}")
     return ExitCode.OK
 
 
@@ -94,5 +95,7 @@ def _wrap(
     for name in made.connections:
         session.note(f"\nIt uses a connection named {name}: correct the name in flow.dag.yaml, or create it.")
     given = " ".join(f"{name}=VALUE" for name in made.inputs)
-    session.note(f"\nRun it:  headrace flow test --flow {flow}" + (f" --inputs {given}" if given else ""))
+    session.note(
+        f"\nRun it:  headrace flow test --flow {quote(str(flow))}" + (f" --inputs {given}" if given else "")
+    )
     return ExitCode.OK

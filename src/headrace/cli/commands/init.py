@@ -10,7 +10,7 @@ from shlex import quote
 import click
 
 from headrace.cli.options import Verb, yes_option
-from headrace.cli.session import Session
+from headrace.cli.session import Session, fail_usage
 from headrace.errors import ExitCode
 from headrace.operations.init_project import FLOW, PROJECT, init_project, offered_name
 
@@ -32,7 +32,7 @@ _MADE = {
         ("In this folder, without Azure and GitHub", "headrace init --no-infra --no-workflows"),
     ),
 )
-@click.argument("folder", type=click.Path(path_type=Path), default=".", required=False, metavar="[FOLDER]")
+@click.argument("where", default=".", required=False, metavar="[FOLDER]")
 @click.option("--name", metavar="NAME", help="What the project is called; default: as its folder.")
 @click.option(
     "--flow", default=FLOW, metavar="NAME", help=f"What its flow and its endpoint are called; default {FLOW}."
@@ -44,7 +44,7 @@ _MADE = {
 def command(
     session: Session,
     *,
-    folder: Path,
+    where: str,
     name: str | None,
     flow: str,
     no_infra: bool,
@@ -58,6 +58,9 @@ def command(
     infrastructure that they need, and workflows of GitHub; README.md says what is where.
     Nothing that exists is overwritten without --yes.
     """
+    if not where:
+        fail_usage("The name of the folder is empty.", "Name a folder, or leave it away for this one.")
+    folder = Path(where)
     called = name or offered_name(folder.resolve().name) or PROJECT
     without = [part for part, is_out in (("infra", no_infra), ("workflows", no_workflows)) if is_out]
     written = init_project(folder, called, flow, without=without, is_replacing=yes)
