@@ -61,6 +61,15 @@ def test_a_request_names_no_file_of_the_server(tmp_path: Path, source: str, give
     assert "passwd" not in str(caught.value)
 
 
+def test_a_flex_flow_that_is_given_nothing_takes_its_sample(tmp_path: Path) -> None:
+    code = "def ask(q: str = 'default', n: int = 1):\n    return f'{q} {n}'\n"
+    files = {"flow.flex.yaml": "entry: ask:ask\nsample:\n  inputs: {q: a sample, n: 7}\n", "ask.py": code}
+    with serving(tmp_path, files, ["."]) as endpoint:
+        given: list[dict[str, Any]] = [{}, {"n": 3}, {"other": 1}]
+        answers = [endpoint.ask("POST", "/score", body).body for body in given]
+    assert answers == ["a sample 7", "default 3", "default 1"]
+
+
 def test_text_stays_text_where_nothing_says_a_type(tmp_path: Path) -> None:
     code = "def ask(plain, anything: object, mapping: dict, number: int, guessed=1):\n    return plain\n"
     files = {"flow.flex.yaml": "entry: ask:ask\n", "ask.py": code}
