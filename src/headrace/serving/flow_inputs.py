@@ -16,7 +16,7 @@ MAX_DEPTH = 100
 
 
 def read_inputs(flow: Flow, body: bytes) -> dict[str, Any]:
-    """The inputs of one request: a JSON object, or any text for a flow of a single input.
+    """The inputs of one request: a JSON object, any text for a flow of a single input, anything for one without inputs.
 
     Inputs that the flow does not have are ignored; those that are left out take their defaults.
 
@@ -24,7 +24,7 @@ def read_inputs(flow: Flow, body: bytes) -> dict[str, Any]:
         UsageError: T201, T202 or T210 for every input that does not fit, is missing or names a file, D401 for a body
             that is no object.
     """
-    return fit_inputs(flow, _parse(flow, body))
+    return fit_inputs(flow, _parse(flow, body) if flow.inputs else {})
 
 
 def fit_inputs(flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -173,7 +173,7 @@ def _describe_flow(served: ServedFlow, *, asks_who: bool) -> dict[str, Any]:
         "operationId": f"score_{tag}" if tag else "score",
         "summary": f"Run {flow.name} for one line of inputs.",
         "parameters": [_header("x-request-id", "Id of the request, and of its run.")],
-        "requestBody": {"required": True, "content": content},
+        "requestBody": {"required": bool(flow.inputs), "content": content},
         "responses": {
             "200": {"description": "The outputs.", "headers": _answer_headers(), "content": answered},
             **refusals,

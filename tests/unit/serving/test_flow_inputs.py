@@ -70,6 +70,15 @@ def test_a_flex_flow_that_is_given_nothing_takes_its_sample(tmp_path: Path) -> N
     assert answers == ["a sample 7", "default 3", "default 1"]
 
 
+@pytest.mark.parametrize("body", [b"", b"plain", b"[]", b"null", b'{"other": 1}'])
+def test_a_flow_without_inputs_needs_no_body(tmp_path: Path, body: bytes) -> None:
+    files = {"flow.flex.yaml": "entry: ask:ask\n", "ask.py": "def ask():\n    return 'done'\n"}
+    with serving(tmp_path, files, ["."]) as endpoint:
+        assert endpoint.ask("POST", "/score", body).body == "done"
+        score = endpoint.ask("GET", "/openapi.json").body["paths"]["/score"]["post"]
+    assert score["requestBody"]["required"] is False
+
+
 def test_text_stays_text_where_nothing_says_a_type(tmp_path: Path) -> None:
     code = "def ask(plain, anything: object, mapping: dict, number: int, guessed=1):\n    return plain\n"
     files = {"flow.flex.yaml": "entry: ask:ask\n", "ask.py": code}
