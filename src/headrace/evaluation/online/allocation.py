@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headrace.domain.ab_report import AbArm, AbReport
-from headrace.domain.traffic import OnlineMetric, Traffic
+from headrace.domain.traffic import RESOLUTION, OnlineMetric, Traffic
 from headrace.evaluation.stats.bandit import Posterior, best_chances, with_floor
 
 
@@ -24,7 +24,8 @@ def thompson_weights(traffic: Traffic, report: AbReport) -> dict[str, float]:
         shares = (1.0 / len(alive),) * len(alive)
     else:
         chances = best_chances([_posterior(arm, traffic.metrics[0]) for arm in alive])
-        shares = with_floor(chances, traffic.allocation.floor)
+        # An arm without a single bucket would be taken for one that was rolled back, and never be tried again.
+        shares = with_floor(chances, max(traffic.allocation.floor, 1 / RESOLUTION))
     weights.update((arm.arm, share) for arm, share in zip(alive, shares, strict=True))
     return weights
 

@@ -411,6 +411,13 @@ def test_the_bandit_favours_the_better_arm_and_leaves_rolled_back_ones_out() -> 
     assert thompson_weights(traffic, test.look()) == weights
 
 
+def test_a_bandit_without_a_floor_leaves_every_arm_somebody() -> None:
+    traffic = replace(traffic_of(HALVES), allocation=AllocationRule(method="thompson", floor=0.0))
+    test = LiveTest(traffic, revision_of(1, HALVES))
+    play(test, 600, {"old": 0.9, "new": 0.1})
+    assert thompson_weights(traffic, test.look())["old"] == pytest.approx(1 / 10_000)
+
+
 def test_the_bandit_begins_without_any_preference() -> None:
     traffic = traffic_of(HALVES, [LATENCY])
     assert thompson_weights(traffic, LiveTest(traffic).look()) == HALVES
