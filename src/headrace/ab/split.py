@@ -23,6 +23,7 @@ from headrace.errors import HeadraceError, Problem, StateError, UsageError
 from headrace.formats.traffic import read_traffic
 from headrace.operations.ab_revisions import check_answering, settle_revision
 from headrace.operations.workspace import Workspace
+from headrace.planning.asked_facts import as_text
 from headrace.planning.assignment import Assigner, RequestFacts
 from headrace.store.journal import Journal, JournalMover
 
@@ -37,15 +38,15 @@ class _Named:
     """What a program says of a request."""
 
     request_id: str
-    unit: str
+    unit: str | int
     forced: str | None
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str | float] = field(default_factory=dict)
 
     def find(self, source: UnitSource) -> str | None:
         if source is _GIVEN:
-            return self.unit or None
+            return as_text(self.unit) or None
         found = self.attributes.get(f"{source.place}:{source.name}")
-        return self.attributes.get(source.name) if found is None else found
+        return as_text(self.attributes.get(source.name) if found is None else found)
 
 
 class Split:
@@ -120,16 +121,17 @@ class Split:
 
     def choose(
         self,
-        unit: str = "",
+        unit: str | int = "",
         *,
-        attributes: Mapping[str, str] | None = None,
+        attributes: Mapping[str, str | float] | None = None,
         request_id: str = "",
         forced: str | None = None,
     ) -> Choice:
         """The arm of a request, which is recorded before this returns.
 
         Args:
-            unit: Whoever keeps one arm for all requests: a user, a session, a conversation; empty for none.
+            unit: Whoever keeps one arm for all requests: a user, a session, a conversation; empty for none. A number is
+                the unit that its digits are.
             attributes: What the conditions of the file look at, by name or by ``place:name``, such as
                 ``header:x-tier``; units of the file are looked for in them where ``unit`` is empty.
             request_id: Names the request; one that is chosen for twice counts once. Empty for a new one.
@@ -184,7 +186,7 @@ class Split:
         value: float | None = None,
         *,
         exposure_id: str = "",
-        unit: str = "",
+        unit: str | int = "",
         text: str = "",
         feedback_id: str = "",
         at: datetime | None = None,
@@ -207,6 +209,7 @@ class Split:
                 finite number.
             StateError: It could not be kept.
         """
+        unit = as_text(unit) or ""
         if bool(exposure_id) == bool(unit):
             what = "Feedback is about one request or about one unit."
             raise UsageError(Problem(code="D401", what=what, fix="Give either exposure_id or unit."))

@@ -78,7 +78,7 @@ class AskedFacts:
         elif source.place == "cookie":
             found = self._read_cookies().get(source.name)
         else:
-            found = _as_text(self._find_field(source.name))
+            found = as_text(self._find_field(source.name))
         return found if found and len(found) <= MAX_FACT_CHARS else None
 
     def _header(self, name: str) -> str | None:
@@ -140,7 +140,7 @@ def _read_fields(body: Any) -> Mapping[str, Any]:
     return fields if isinstance(fields, dict) else {}
 
 
-def _as_text(value: Any) -> str | None:
+def as_text(value: Any) -> str | None:
     """A value as the text that is hashed or compared; only texts, numbers and flags have one."""
     if isinstance(value, str):
         return value

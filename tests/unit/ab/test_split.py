@@ -41,6 +41,18 @@ def test_a_unit_keeps_the_arm_of_its_bucket(tmp_path: Path) -> None:
             assert first.exposure_id != again.exposure_id
 
 
+def test_a_number_is_the_unit_that_its_digits_are(tmp_path: Path) -> None:
+    with splitting(tmp_path, more="target: [{field: age, at_least: 18}]\n") as split:
+        for number in range(20):
+            ours = split.choose(number, attributes={"age": 30})
+            theirs = split.choose(str(number), attributes={"age": "30"})
+            assert (ours.unit, ours.arm, ours.role) == (theirs.unit, theirs.arm, "assigned")
+        split.feedback("helpful", 1, unit=17)
+        split.feedback("helpful", 1, unit="17")
+        first, second = feedbacks(recorded(split, tmp_path))
+    assert first.unit == second.unit
+
+
 def test_an_arm_says_where_it_is(tmp_path: Path) -> None:
     with splitting(tmp_path) as split:
         urls = {(choice.arm, choice.url) for choice in map(split.choose, map(str, range(50)))}
