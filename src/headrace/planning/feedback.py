@@ -21,7 +21,7 @@ from uuid import uuid4
 
 from headrace.domain.evidence import Feedback, feedback_key, unit_digest
 from headrace.errors import Problem, UsageError
-from headrace.planning.asked_facts import MAX_FACT_CHARS, header_text
+from headrace.planning.asked_facts import MAX_FACT_CHARS, as_text, header_text
 
 UNIT_ID = "x-headrace-unit-id"
 """Header with the unit that feedback is about, where its body names none."""
@@ -57,7 +57,7 @@ def read_feedback(body: bytes, headers: Mapping[str, str], test: str) -> tuple[F
     text = said.get("text") or ""
     if not isinstance(text, str):
         _refuse("text", "a text")
-    at_ns, given = _read_time(said.get("at")), said.get("id")
+    at_ns, given = _read_time(said.get("at")), _digits(said.get("id"))
     if given is not None and not _is_id(given):
         _refuse("id", f"a text of at most {MAX_FACT_CHARS} characters")
     scores = tuple(_read_scores(said))
@@ -111,7 +111,7 @@ def _read_target(said: Mapping[str, Any], headers: Mapping[str, str], test: str)
             if not _is_id(said[name]) or len(said[name]) > _LONGEST_ID:
                 _refuse(name, "the id that came with the answer")
             return said[name], ""
-    unit = said.get("unit_id")
+    unit = _digits(said.get("unit_id"))
     if unit is None and UNIT_ID in headers:
         unit = header_text(headers[UNIT_ID].encode("latin-1"))
     if unit is None:
@@ -164,6 +164,11 @@ def _read_time(said: Any) -> int:
     if not 0 <= at_ns < 2**63:
         _refuse("at", "a time from 1970 to 2262")
     return at_ns
+
+
+def _digits(value: Any) -> Any:
+    """A number as the text that it is hashed as where it stands in a request; all else unchanged."""
+    return as_text(value) if isinstance(value, int | float) else value
 
 
 def _is_id(value: Any) -> bool:

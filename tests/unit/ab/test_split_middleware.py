@@ -11,6 +11,7 @@ import pytest
 from tests.support.split_elsewhere import Asked, completions, exposures, feedbacks, recorded, splitting
 
 from headrace.ab import Choice, SplitMiddleware
+from headrace.domain.evidence import unit_digest
 
 
 class Program:
@@ -163,6 +164,16 @@ def test_feedback_is_acknowledged_once_it_is_kept(tmp_path: Path) -> None:
     assert (feedback.text, feedback.at_ns) == ("good", 1_795_953_600_000_000_000)
 
 
+def test_a_number_is_the_unit_and_the_id_that_its_digits_are(tmp_path: Path) -> None:
+    with splitting(tmp_path) as split:
+        app = SplitMiddleware(Program(), split, feedback_path="/feedback")
+        for unit, given in ((17, 81), ("17", "81")):
+            said = {"metric": "helpful", "value": 1, "unit_id": unit, "id": given}
+            assert Asked(app, "/feedback", body=[json.dumps(said).encode()]).status == 200
+        (feedback,) = feedbacks(recorded(split, tmp_path))
+    assert feedback.unit == unit_digest("elsewhere", "17")
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -173,7 +184,7 @@ def test_feedback_is_acknowledged_once_it_is_kept(tmp_path: Path) -> None:
         b'{"metric": "helpful", "value": "1", "unit_id": "17"}',
         b'{"metric": "helpful", "value": NaN, "unit_id": "17"}',
         b'{"metric": "helpful", "value": 1' + b"0" * 400 + b', "unit_id": "17"}',
-        b'{"metric": "helpful", "value": 1, "unit_id": 17}',
+        b'{"metric": "helpful", "value": 1, "unit_id": ["17"]}',
         b'{"metric": "helpful", "value": 1, "unit_id": "17", "at": "soon"}',
     ],
 )
