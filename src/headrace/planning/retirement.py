@@ -57,6 +57,7 @@ _LINE_RULES = (
         pattern=re.compile(
             r"(?:connection\.provider[\"']?|PF_CONNECTION_PROVIDER|PROMPTFLOW_CONNECTION_PROVIDER)"
             r"[\"']?\s*[=:,]\s*[\"']?azureml\S*"
+            r"|^(?:\s*connection\s*:\s*\{\s*|\s+)provider\s*:\s*[\"']?azureml\b[^\s}]*"  # nested, in pf.yaml
         ),
         what="Connections are read from a workspace of the retiring service.",
         fix="headrace reads them there too, with the extra azure. To depend on nothing, keep them in files: headrace "

@@ -19,6 +19,8 @@ def codes(text: str, suffix: str) -> list[tuple[str, int]]:
         ("        pfazure flow create --flow web", ".yml", "M001"),
         ('   "from promptflow.azure import PFClient\\n",', ".ipynb", "M002"),
         ("PF_CONNECTION_PROVIDER=azureml", ".env", "M003"),
+        ("  provider: azureml://subscriptions/x", ".yaml", "M003"),
+        ("connection: {provider: azureml}", ".yaml", "M003"),
         ('pf = PFClient(config={"connection.provider": "azureml://subscriptions/x"})', ".py", "M003"),
         (
             "connection: azureml://subscriptions/s/resourceGroups/g/workspaces/w/connections/c",
@@ -41,6 +43,8 @@ def test_a_line_that_shows_dependence(line: str, suffix: str, code: str) -> None
         ("pfazure run create", ".md"),
         ("cp pf flow", ".txt"),
         ("connection.provider: local", ".yaml"),
+        ("  provider: azure", ".yaml"),
+        ("provider: azureml", ".yaml"),
         ("runtime: automatic", ".yaml"),
         ("echo /opt/pf flow", ".sh"),
         ("data: azureml:my_data:1", ".yaml"),
