@@ -26,7 +26,7 @@ from pathlib import Path
 
 from headrace.errors import DefinitionError
 from headrace.formats.experiment_parts import read_texts
-from headrace.formats.paths import is_file
+from headrace.formats.paths import exists, is_file
 from headrace.formats.positions import read_text, read_yaml
 from headrace.formats.shape import Block, Findings, by_place, root_block
 
@@ -115,7 +115,7 @@ def read_template(file: Path) -> TemplateExperiment:
     )
     experiment = TemplateExperiment(
         name=name,
-        flow=_find_flow(file.parent, root.text("flow") or name),
+        flow=_read_flow(root, file.parent, name),
         datasets=datasets,
         evaluators=evaluators,
         connections=tuple(name for name in connections if name),
@@ -163,6 +163,16 @@ def _read_evaluator(block: Block, folder: Path, known: frozenset[str]) -> Templa
         flow=_find_flow(folder, block.text("flow") or name),
         datasets=tuple(dataset for dataset in datasets if dataset is not None),
     )
+
+
+def _read_flow(root: Block, folder: Path, name: str) -> str:
+    """The flow, which is called as the experiment where nothing else is said; F001 where there is none."""
+    flow = _find_flow(folder, root.text("flow") or name)
+    if not exists(folder / flow):
+        key = "flow" if root.data.get("flow") else "name"
+        fix = "Correct the path; it is relative to the folder of the file, or to its folder flows."
+        root.findings.add("F001", (key,), f"{flow} does not exist.", fix)
+    return flow
 
 
 def _find_flow(folder: Path, flow: str) -> str:

@@ -366,8 +366,26 @@ def _metrics(collected: Sequence[Collected], judgement: Mapping[str, Any]) -> tu
         logged = {
             name for item in collected for run in item.judged.evaluations.values() for name in run.metrics
         }
-        raise UsageError(*(unknown_metric(name, known, is_logged=name in logged) for name in unknown))
+        problems = (unknown_metric(name, known, is_logged=name in logged) for name in unknown)
+        raise UsageError(*(_with_failed(problem, collected) for problem in problems))
     return tuple(MetricSpec(**item) for item in asked)
+
+
+def _with_failed(problem: Problem, collected: Sequence[Collected]) -> Problem:
+    """A score may be missing because its evaluator has judged no line at all."""
+    failed = {
+        name: run.spec.name
+        for item in collected
+        for name, run in item.judged.evaluations.items()
+        if run.n_failed and not run.n_completed
+    }
+    if not failed:
+        return problem
+    runs = " ".join(
+        f"The evaluator {name} failed on every line: headrace run show-details {run}."
+        for name, run in failed.items()
+    )
+    return replace(problem, fix=f"{runs} {problem.fix or ''}".strip())
 
 
 def _data_label(run: Run) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from headrace.config import load_settings
 from headrace.domain.run import Cap
-from headrace.errors import DefinitionError, ExecutionError, HeadraceError, Problem
+from headrace.errors import DefinitionError, ExecutionError, HeadraceError, Problem, UsageError
 from headrace.formats.experiment import load_experiment
 from headrace.operations.check_experiment import check_experiment
 from headrace.operations.compare_runs import compare_experiment_again
@@ -235,3 +235,25 @@ def test_a_direction_that_was_said_is_kept_when_the_experiment_is_repeated(works
     assert result.experiment is not None
     repeated = rerun_experiment(workspace, RerunExperiment(name=result.experiment))
     assert [item.comparison.metrics[0].spec.direction for item in (result, repeated)] == ["higher", "higher"]
+
+
+def test_an_evaluator_that_fails_on_every_line_is_named_and_answers_are_kept(workspace: Workspace) -> None:
+    workspace.folder.joinpath("judge.py").write_text(
+        "def never(prediction: str):\n    raise ValueError\n", "utf-8"
+    )
+    evaluator = (
+        '{python: "judge.py:never", name: tone, column_mapping: {prediction: "${run.outputs.answer}"}}'
+    )
+    text = JUDGED.replace("- {builtin: f1,", f"- {evaluator}\n- {{builtin: f1,")
+    file = workspace.folder / "experiment.yaml"
+    file.write_text(text.replace("metrics: [exact_match]", "metrics: [tone]"), "utf-8")
+    with pytest.raises(UsageError) as caught:
+        run_experiment(workspace, load_experiment(file))
+    (problem,) = caught.value.problems
+    assert problem.code == "G901"
+    assert problem.span is not None
+    assert problem.span.line == 7
+    assert "tone failed on every line: headrace run show-details tone_" in (problem.fix or "")
+
+    (record,) = workspace.store.list_experiments()
+    assert f"headrace compare --again {record.id} --metric" in (problem.fix or "")

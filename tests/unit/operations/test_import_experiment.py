@@ -202,3 +202,15 @@ def test_what_is_mapped_to_no_input_is_left_out_and_said(folder: Path) -> None:
         "The flow evaluation has no input id: left out of its column_mapping.",
         "The flow standard has no input kind: left out of its column_mapping.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("flow", "place"), [("flow: flows/standard", "2:7"), ("flow: flows/standard\n", "1:7")]
+)
+def test_a_flow_that_is_not_there_is_said_at_its_place(folder: Path, flow: str, place: str) -> None:
+    text = ENTITIES.replace(flow, "flow: nowhere" if "\n" not in flow else "")
+    with pytest.raises(DefinitionError) as caught:
+        import_experiment(write(folder, text))
+    (problem,) = caught.value.problems
+    assert problem.code == "F001"
+    assert str(problem.span).endswith(f"experiment.yaml:{place}")
