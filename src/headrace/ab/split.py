@@ -306,6 +306,9 @@ class Split:
                 if not self._is_behind:
                     _LOGGER.warning("%s cannot be followed; what held goes on: %s", self._path, error)
                 self._is_behind = True
+            except Exception as error:
+                # Whatever it is, the next rollback has to be heard of.
+                _LOGGER.error("%s could not be followed; what held goes on.", self._path, exc_info=error)
             else:
                 self._is_behind = False
 

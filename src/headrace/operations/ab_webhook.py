@@ -129,9 +129,9 @@ class Outbox:
     def _read_marks(self) -> dict[str, int]:
         try:
             found = json.loads(self._marks.read_bytes())
-        except (OSError, ValueError):
+            return {str(test): int(number) for test, number in found.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
             return {}
-        return {str(test): int(number) for test, number in found.items()}
 
     def _mark(self, test: str, number: int) -> None:
         marks = {**self._read_marks(), test: number}

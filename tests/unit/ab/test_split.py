@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
+from time import monotonic
 
 import pytest
 from tests.support.split_elsewhere import (
@@ -210,6 +212,28 @@ def test_changes_are_looked_for_in_the_background(tmp_path: Path) -> None:
         while split.revision.number == 1:
             pass
         assert split.choose("17", forced="new").role == "forced"
+
+
+def test_changes_are_looked_for_after_a_failure_that_nobody_thought_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_traffic(tmp_path)
+    with Split.open(path, store=tmp_path / "store.sqlite", follow_s=0.01) as split:
+        follow, failed = split.follow, Event()
+
+        def fail_once() -> None:
+            if not failed.is_set():
+                failed.set()
+                raise ZeroDivisionError
+            follow()
+
+        monkeypatch.setattr(split, "follow", fail_once)
+        assert failed.wait(10)
+        write_traffic(tmp_path, more="force_header: x-arm\n")
+        end = monotonic() + 10
+        while split.revision.number == 1:
+            assert monotonic() < end
+        assert "could not be followed" in caplog.text
 
 
 def test_splits_of_one_store_choose_alike_and_count_together(tmp_path: Path) -> None:

@@ -338,6 +338,15 @@ def test_a_webhook_that_was_away_from_the_start_hears_of_what_is_old_by_then(
     assert [asked.headers["x-headrace-revision"] for asked in server.asked] == ["1", "2"]
 
 
+def test_marks_that_are_something_else_are_made_anew(store: RunStore, tmp_path: Path) -> None:
+    (tmp_path / "ab").mkdir()
+    (tmp_path / "ab" / "webhooks.json").write_text("[1]", encoding="utf-8")
+    with web_server() as server:
+        begin(store, server.url)
+        assert an_outbox(store, tmp_path, Heard()).deliver("checkout", a_time(1))
+    assert len(server.asked) == 1
+
+
 def test_a_webhook_hears_of_a_test_whose_name_is_not_ascii(store: RunStore, tmp_path: Path) -> None:
     with web_server() as server:
         settle_revision(store, a_traffic(name="тест", webhook=server.url), a_time())
