@@ -272,6 +272,10 @@ class JournalMover:
             except (StateError, OSError) as error:
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
                 self._say(error)
+            except Exception as error:
+                # Whatever it is, a thread that has ended would move nothing until the process begins anew.
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                _LOGGER.error("The journals of %s could not be moved.", self._folder, exc_info=error)
             with self._moved:
                 self._moved.notify_all()
             self._wake.wait(pause_s)

@@ -33,6 +33,7 @@ from headrace.store.opening import open_store
 
 ROOT = Path(__file__).parents[3]
 LONG_S = 30.0
+AWAY = StateError(Problem(code="S803", what="The store cannot be used."))
 
 
 @pytest.fixture
@@ -75,16 +76,17 @@ def wait_for(is_so: Callable[[], bool]) -> None:
 
 
 class Away:
-    """A store that is away for some calls."""
+    """A store that is away for some calls, or fails otherwise."""
 
-    def __init__(self, store: RunStore, n_calls: int) -> None:
+    def __init__(self, store: RunStore, n_calls: int, error: Exception = AWAY) -> None:
         self._store = store
+        self._error = error
         self.n_calls = n_calls
 
     def append_evidence(self, records: Sequence[Evidence | EvidenceRow]) -> int:
         if self.n_calls > 0:
             self.n_calls -= 1
-            raise StateError(Problem(code="S803", what="The store cannot be used."))
+            raise self._error
         return self._store.append_evidence(records)
 
 
@@ -340,6 +342,17 @@ def test_a_store_that_is_away_is_tried_again_and_that_is_said_once(
     assert kept(store) == [an_exposure(), an_exposure(2)]
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
     assert "waits in" in caplog.text
+
+
+def test_a_failure_that_nobody_thought_of_does_not_end_the_moving(
+    folder: Path, store: RunStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Journal(folder)
+    journal.append(an_exposure())
+    with moving(folder, Away(store, 1, ZeroDivisionError())) as mover:
+        assert mover.flush(LONG_S)
+    assert kept(store) == [an_exposure()]
+    assert "could not be moved" in caplog.text
 
 
 def test_how_far_a_journal_was_moved_has_its_room_before_the_store_is_there(
