@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from asyncio import CancelledError
 from collections.abc import Callable
+from math import isfinite
 from types import TracebackType
 from typing import TypedDict, Unpack
 from urllib.parse import urlsplit
@@ -147,8 +148,7 @@ class Choice:
             return
         elapsed_ms = (time.perf_counter() - self._began) * 1000
         known: Ending = {"answered_by": self.arm, "latency_ms": elapsed_ms}
-        known.update(self._ending)
-        known.update(ending)
+        known.update(_plain({**self._ending, **ending}))
         self._keep(
             Completion(
                 exposure=self.exposure_id, test=self.test, at_ns=time.time_ns(), is_gone=is_gone, **known
@@ -170,6 +170,30 @@ class Choice:
             self.complete(problem=type(error).__name__)
         else:
             self.complete(is_gone=isinstance(error, CancelledError | GeneratorExit))
+
+
+def _plain(said: Ending) -> Ending:
+    """What can be kept of what a program says: numbers of any kind as numbers; what is none is not known."""
+    known: Ending = {}
+    if "problem" in said:
+        known["problem"] = str(said["problem"] or "")
+    if said.get("answered_by"):
+        known["answered_by"] = str(said["answered_by"])
+    for name in ("latency_ms", "first_token_ms", "cost_usd"):
+        if (number := _number(said.get(name))) is not None:
+            known[name] = number
+    for name in ("prompt_tokens", "completion_tokens"):
+        if (number := _number(said.get(name))) is not None:
+            known[name] = int(number)
+    return known
+
+
+def _number(value: object) -> float | None:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if isfinite(number) else None
 
 
 def _address(arm: TrafficArm) -> str | None:

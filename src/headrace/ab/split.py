@@ -213,6 +213,10 @@ class Split:
         if bool(exposure_id) == bool(unit):
             what = "Feedback is about one request or about one unit."
             raise UsageError(Problem(code="D401", what=what, fix="Give either exposure_id or unit."))
+        try:
+            value = None if value is None else float(value)
+        except (TypeError, ValueError, OverflowError):
+            value = math.nan
         if value is not None and not math.isfinite(value):
             what = "The value of feedback is a finite number."
             raise UsageError(Problem(code="D401", what=what, fix="Leave out what is not known."))

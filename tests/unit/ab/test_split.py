@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from threading import Event
 from time import monotonic
+from typing import Any
 
 import pytest
 from tests.support.split_elsewhere import (
@@ -53,6 +55,31 @@ def test_a_number_is_the_unit_that_its_digits_are(tmp_path: Path) -> None:
         split.feedback("helpful", 1, unit="17")
         first, second = feedbacks(recorded(split, tmp_path))
     assert first.unit == second.unit
+
+
+def test_only_numbers_are_kept_of_what_a_program_says(tmp_path: Path) -> None:
+    odd: dict[str, Any] = {
+        "cost_usd": Decimal("0.25"),
+        "prompt_tokens": 3.0,
+        "completion_tokens": "many",
+        "first_token_ms": float("nan"),
+        "latency_ms": float("inf"),
+        "problem": None,
+        "answered_by": None,
+    }
+    with splitting(tmp_path) as split:
+        with split.choose("17") as choice:
+            choice.note(**odd)
+        for value in ("good", 10**400, float("nan")):
+            with pytest.raises(UsageError):
+                split.feedback("helpful", value, unit="17")  # type: ignore[arg-type]
+        split.feedback("helpful", Decimal("0.5"), unit="17")  # type: ignore[arg-type]
+        records = recorded(split, tmp_path)
+    (completion,), (feedback,) = completions(records), feedbacks(records)
+    assert (completion.cost_usd, completion.prompt_tokens, completion.completion_tokens) == (0.25, 3, None)
+    assert (completion.first_token_ms, completion.problem, completion.answered_by) == (None, "", choice.arm)
+    assert 0.0 <= completion.latency_ms < 60_000.0
+    assert feedback.value == 0.5
 
 
 def test_an_arm_says_where_it_is(tmp_path: Path) -> None:
