@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from asyncio import CancelledError
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import isfinite
 from types import TracebackType
-from typing import TypedDict, Unpack
+from typing import Final, TypedDict, Unpack, cast
 from urllib.parse import urlsplit
 
 from headrace.domain.evidence import Completion, Role
@@ -34,6 +34,15 @@ class Ending(TypedDict, total=False):
     prompt_tokens: int
     completion_tokens: int
     cost_usd: float
+
+
+_NUMBERS: Final[Mapping[str, type[float] | type[int]]] = {
+    "latency_ms": float,
+    "first_token_ms": float,
+    "cost_usd": float,
+    "prompt_tokens": int,
+    "completion_tokens": int,
+}
 
 
 class Choice:
@@ -174,18 +183,15 @@ class Choice:
 
 def _plain(said: Ending) -> Ending:
     """What can be kept of what a program says: numbers of any kind as numbers; what is none is not known."""
-    known: Ending = {}
+    known: dict[str, str | float | int] = {}
     if "problem" in said:
         known["problem"] = str(said["problem"] or "")
     if said.get("answered_by"):
         known["answered_by"] = str(said["answered_by"])
-    for name in ("latency_ms", "first_token_ms", "cost_usd"):
+    for name, kind in _NUMBERS.items():
         if (number := _number(said.get(name))) is not None:
-            known[name] = number
-    for name in ("prompt_tokens", "completion_tokens"):
-        if (number := _number(said.get(name))) is not None:
-            known[name] = int(number)
-    return known
+            known[name] = kind(number)
+    return cast("Ending", known)
 
 
 def _number(value: object) -> float | None:
