@@ -139,11 +139,11 @@ class _Passage:
             await self._pass()
         except asyncio.CancelledError:
             if self._why is None or self._task is None or self._task.uncancel():
-                if not self._has_started:  # the server ends, and waits no longer
-                    body = refusal(503, "The server is stopping.")
-                    await self._answer(JSONResponse(body, 503, {"connection": "close"}))
-                raise
-            await self._say_why(self._why)
+                await (
+                    self._say_stop()
+                )  # not raised: this is the end of the task, and no fault that a log should show
+            else:
+                await self._say_why(self._why)
         finally:
             self._alarms.clear(self)
             if self._watcher is not None:
@@ -278,6 +278,14 @@ class _Passage:
         elif self._is_events and not self._is_sending:
             event = write_event(timed_out(f"The flow said nothing more for {limits.idle_s:g} s."))
             await self._send({"type": "http.response.body", "body": event, "more_body": False})
+
+    async def _say_stop(self) -> None:
+        """Answer a request for which the server waits no longer, as far as it still can be."""
+        body = refusal(503, "The server is stopping.")
+        if not self._has_started:
+            await self._answer(JSONResponse(body, 503, {"connection": "close"}))
+        elif self._is_events and not self._is_sending:
+            await self._send({"type": "http.response.body", "body": write_event(body), "more_body": False})
 
     async def _refuse_size(self) -> bool:
         what = f"The request is larger than {self._limits.body_bytes:,} bytes."

@@ -197,6 +197,7 @@ class Workers:
         worker.process = worker.pipe = None
 
     def _stop_all(self) -> None:
+        self._listener.close()  # so that nobody can connect once the workers have closed it as well
         self._send_signal(signal.SIGTERM)
         deadline_s = time.monotonic() + self._grace_s + _KILL_AFTER_S
         for worker in self._workers:
