@@ -196,6 +196,11 @@ def gate_comparison(
     return GateReport(results=tuple(_answer(workspace, result, spec) for spec in specs), comparison=result)
 
 
+def _is_number(value: object) -> bool:
+    """Whether it is one, or left out; a caller in Python may give anything."""
+    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
+
+
 def check_gate(spec: GateSpec) -> None:
     """Refuse a question that makes no sense whatever the data.
 
@@ -208,7 +213,8 @@ def check_gate(spec: GateSpec) -> None:
          f"Tests: {', '.join(get_args(GateTest))}."),
         (is_budget and spec.limit is None, f"The budget for {spec.metric} has no limit",
          "Give the value that must be kept."),
-        (spec.limit is not None and not -inf < spec.limit < inf, f"The limit for {spec.metric} is no number",
+        (not _is_number(spec.margin), f"The margin for {spec.metric} is no number", "Give a number."),
+        (not _is_number(spec.limit) or not -inf < (spec.limit or 0) < inf, f"The limit for {spec.metric} is no number",
          "Give a number."),
         (is_budget and spec.margin is not None, f"The budget for {spec.metric} has a margin", "Give a limit only."),
         (not is_budget and spec.limit is not None,

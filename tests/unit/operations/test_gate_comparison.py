@@ -108,6 +108,8 @@ def test_a_line_that_failed_counts_as_wrong_in_a_file_too(tmp_path: Path) -> Non
         ({"against": "@prod"}, "G961"),
         ({"metric": "cost", "test": "superiority"}, "G962"),
         ({"margin": -0.1}, "G903"),
+        ({"margin": "0.1"}, "G962"),
+        ({"metric": "ok", "test": "budget", "limit": True}, "G962"),
         ({"limit": 0.1}, "G962"),
         ({"test": "better"}, "G962"),
         ({"test": "budget", "limit": 0.1, "margin": 0.1}, "G962"),
