@@ -52,6 +52,7 @@ CATCH_ALL: Mapping[str, str] = {
     "operations/track_wandb.py": "what wandb raises has no family; likewise",
     "operations/renew_flows.py": "whatever happens while looking for a new version, the server goes on with the last one",
     "operations/serve_traffic.py": "likewise: what held of a test before goes on",
+    "ab/split.py": "likewise: the thread that hears of rollbacks does not end",
     "operations/kept_requests.py": "a request that cannot be recorded is left out, and the next ones are kept",
     "serving/observed.py": "whatever ends a request is on its span; the exception is raised again",
     "cli/main.py": "the outer edge: a fault of ours becomes a report",
@@ -60,6 +61,7 @@ CATCH_ALL: Mapping[str, str] = {
     "compat/openai_faults.py": "whatever a wrapped call raises becomes one of prompt flow's exceptions; cancellation passes",
     "compat/finder.py": "a module that fails while it is made is taken out again; the exception is raised again",
     "operations/stock_side.py": "runs in the other interpreter: what promptflow raises there is the answer to compare",
+    "store/journal.py": "the thread that moves evidence to the store does not end; it is logged and tried again",
     "store/postgresql.py": "a connection that cannot be used is closed; the exception is raised again",
     "store/sqlite.py": "a transaction is rolled back, a connection closed; the exception is raised again",
 }
