@@ -88,7 +88,7 @@ class Workspace:
         given = self.settings.store
         location = given or str(self.state_folder / "headrace.sqlite")
         if is_vault_url(location):
-            location = self.connections.azure.vault_secret(location)
+            location = self.connections.azure.vault_secret(location).strip()
         return open_store(location, self.cwd, makes_folder=given is None)
 
     @property

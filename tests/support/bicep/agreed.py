@@ -23,6 +23,7 @@ class Agreed:
     group_roles: frozenset[str]
     outputs: frozenset[str]
     must: dict[str, dict[str, Any]]
+    needs: dict[str, list[str]]
     answers: dict[str, Any]
     decorators: frozenset[str]
     functions: frozenset[str]
@@ -38,6 +39,7 @@ def agreed() -> Agreed:
         group_roles=frozenset(said["group_roles"]),
         outputs=frozenset(said["outputs"]),
         must=said["must"],
+        needs=said["needs"],
         answers=said["answers"],
         decorators=frozenset(said["decorators"]),
         functions=frozenset(name for line in said["functions"] for name in line),

@@ -108,8 +108,7 @@ def _check_module(folder: Folder, file: BicepFile, module: Made) -> Iterator[Fin
     given = value_of(module.body, "params")
     arguments = entries(given) if given is not None else {}
     yield from _check_arguments(file, module, callee, arguments)
-    if _gives_roles_in_group(callee):
-        yield from _check_group_roles(file, arguments)
+    yield from _check_group_roles(file, arguments, _given_in_group(callee))
     if "isPrivate" in arguments and text_of(arguments["isPrivate"][1]) != "usePrivateNetwork":
         yield file.finding("module", arguments["isPrivate"][0], "isPrivate has to be usePrivateNetwork")
 
@@ -177,16 +176,21 @@ def _loaded(file: BicepFile, name: str) -> dict[str, dict[str, Any]] | None:
     return content
 
 
-def _gives_roles_in_group(file: BicepFile) -> bool:
-    return any(
-        made.kind == "Microsoft.Authorization/roleAssignments" and value_of(made.body, "scope") is None
+def _given_in_group(file: BicepFile) -> set[str]:
+    """Parameters from which a file takes the roles that it assigns in the whole resource group."""
+    return {
+        text_of(node)
         for made in file.resources.values()
-    )
+        if made.kind == "Microsoft.Authorization/roleAssignments" and value_of(made.body, "scope") is None
+        for node in walk(made.node)
+        if node.type == "identifier" and text_of(node) in file.parameters
+    }
 
 
-def _check_group_roles(file: BicepFile, arguments: Mapping[str, tuple[Node, Node]]) -> Iterator[Finding]:
+def _check_group_roles(
+    file: BicepFile, arguments: Mapping[str, tuple[Node, Node]], wide: set[str]
+) -> Iterator[Finding]:
     """Roles that are handed to a module which assigns them in the whole group may be given there."""
-    wide = {"grants", "networkRoleId"}
     for name, (_, value) in arguments.items():
         if name not in wide:
             continue

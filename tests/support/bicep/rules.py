@@ -212,6 +212,21 @@ def check_versions(file: BicepFile) -> Iterator[Finding]:
             yield file.finding("api-version", made.node, f"{kind}: {version}, agreed is {wanted}")
 
 
+def check_needs(file: BicepFile) -> Iterator[Finding]:
+    """No resource leaves out what it cannot be without: its parent, its place, its tags, and what its type needs."""
+    for made in file.resources.values():
+        if made.is_existing:
+            continue
+        keys = properties().get(made.target, {}).get("objects", {}).get("", ())
+        general = ("location", "parent") if made.kind.count("/") > 1 else ("location", "tags")
+        wanted = [key for key in general if key in keys or key == "parent"] + agreed().needs.get(
+            made.kind, []
+        )
+        for path in wanted:
+            if value_of(made.body, *path.split(".")) is None:
+                yield file.finding("must", made.node, f"{made.kind} needs {path}")
+
+
 def check_must(file: BicepFile) -> Iterator[Finding]:
     """What every resource of a type has to say, it says."""
     for made in file.resources.values():
@@ -352,6 +367,7 @@ FILE_RULES = (
     check_secrets,
     check_versions,
     check_must,
+    check_needs,
     check_properties,
     check_roles,
     check_federation,

@@ -64,7 +64,7 @@ def test_each_store_has_a_journal_of_its_own(tmp_path: Path) -> None:
 def test_a_key_vault_says_where_the_store_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with StandIn(tmp_path / "azure") as azure:
         azure.enter(monkeypatch)
-        azure.vaults.add("kv", "headrace-store", "sqlite:///runs.sqlite")
+        azure.vaults.add("kv", "headrace-store", "sqlite:///runs.sqlite\n")  # as people paste it
         monkeypatch.setenv("HEADRACE_STORE", "https://kv.vault.azure.net/secrets/headrace-store")
         with open_workspace(load_settings(), tmp_path) as workspace:
             assert azure.recording.find("GET", "kv.vault") == []
