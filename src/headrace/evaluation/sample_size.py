@@ -37,7 +37,8 @@ ASSURANCE = 0.9
 
 MAX_REPEATS = 10
 LINE_COUNTS = (50, 100, 200, 500, 1_000, 2_000, 5_000)
-_MAX_LINES = 10_000_000
+MAX_LINES = 10_000_000
+"""Nobody has more; where more would be needed, this many are said to be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,7 +233,7 @@ def lines_needed(
             difference, pilot.variance_at(repeats, assurance), alpha=alpha, power=power
         )
         lines += normal_quantile(1.0 - alpha / 2.0) ** 2 / 2.0
-    return min(_MAX_LINES, max(MIN_PAIRS, ceil(lines * pilot.design_effect)))
+    return ceil(min(MAX_LINES, max(MIN_PAIRS, lines * pilot.design_effect)))
 
 
 def detectable_difference(

@@ -14,6 +14,7 @@ from headrace.domain.scores import MetricSpec
 from headrace.errors import Problem, UsageError
 from headrace.evaluation.adjustment import Plan
 from headrace.evaluation.sample_size import (
+    MAX_LINES,
     Pilot,
     SamplePlan,
     detectable_difference,
@@ -27,6 +28,8 @@ from headrace.operations.forecast_run import forecast_experiment
 from headrace.operations.workspace import Workspace
 
 _MAX_RUNS = 5_000
+_LEAST = 1e-100
+"""Smaller numbers, squared, are none."""
 _HIGHEST = 1.0 - 1e-9
 
 
@@ -189,6 +192,7 @@ def check_plan(request: PlanRequest) -> None:
     """
     complaints = (
         (request.difference is not None and not 0.0 < request.difference < inf, "the difference", "above zero"),
+        (request.difference is not None and request.difference < _LEAST, "the difference", f"{_LEAST:g} or more"),
         (request.lines is not None and request.lines < 2, "the number of lines", "2 or more"),
         (not 0.5 <= request.power < 1.0, "the power", "from 0.5 to below 1"),
         (request.assurance is not None and not 0.5 <= request.assurance < 1.0, "the assurance",
@@ -197,7 +201,8 @@ def check_plan(request: PlanRequest) -> None:
         (request.line_cost is not None and not 0.0 <= request.line_cost < inf, "the cost of a line", "0 or more"),
         (request.discordance is not None and not 0.0 < request.discordance <= 1.0, "the discordance",
          "above 0 and at most 1"),
-        (request.deviation is not None and not 0.0 < request.deviation < inf, "the deviation", "above zero"),
+        (request.deviation is not None and not _LEAST <= request.deviation <= 1 / _LEAST, "the deviation",
+         f"from {_LEAST:g} to {1 / _LEAST:g}"),
     )  # fmt: skip
     for is_wrong, name, allowed in complaints:
         if is_wrong:
@@ -248,7 +253,7 @@ def _sample(
     if not difference or not isfinite(difference):
         what = f"It is not clear which difference of {spec.name} is to be found: it has no margin."
         raise UsageError(Problem(code="C507", what=what, fix="Say --mde, or --lines for what lines find."))
-    return plan_sample(
+    sample = plan_sample(
         pilot,
         difference,
         power=request.power,
@@ -257,6 +262,10 @@ def _sample(
         line_cost=request.line_cost,
         n_available=n_available,
     )
+    if sample.needs[0].n_lines >= MAX_LINES:
+        what = f"A difference of {difference:g} in {spec.name} takes more than {MAX_LINES:,} lines."
+        raise UsageError(Problem(code="C507", what=what, fix="Ask for a larger difference."))
+    return sample
 
 
 def _design(

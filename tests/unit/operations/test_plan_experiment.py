@@ -56,6 +56,11 @@ def test_as_few_repeats_as_do_are_chosen() -> None:
         (PlanRequest(difference=0.1, metric="scor"), "G901"),
         (PlanRequest(difference=0.1, arm="newer"), "V305"),
         (PlanRequest(difference=0.1, repeats=2), "G965"),
+        (PlanRequest(difference=1e-9), "C507"),
+        (PlanRequest(difference=1e-99), "C507"),
+        (PlanRequest(difference=1e-200), "C507"),
+        (PlanRequest(difference=0.1, deviation=1e200), "C507"),
+        (PlanRequest(lines=20_000_000), "C507"),
     ],
 )
 def test_what_cannot_be_planned_is_refused(request_: PlanRequest, code: str) -> None:
