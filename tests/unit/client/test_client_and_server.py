@@ -122,3 +122,17 @@ def test_an_answer_says_its_arm_and_what_became_of_it_is_counted_once(tmp_path: 
         ("note", None, "fine"),
     ]
     assert (said[0].exposure, said[1].unit) == (exposure.id, exposure.unit)
+
+
+def test_names_of_arms_and_units_may_be_in_any_script(tmp_path: Path) -> None:
+    files = SPLIT | traffic(arms='[{name: "レ 5%", weight: 1}]')
+    files["f/traffic.yaml"] = files["f/traffic.yaml"].replace("x-user", "x-headrace-unit-id")
+    with (
+        serving(tmp_path, files, [], traffic=["f/traffic.yaml"]) as endpoint,
+        Client(f"http://127.0.0.1:{endpoint.port}") as client,
+    ):
+        answer = client.score({"q": "hi"}, Call(unit_id="日本"))
+        client.report(Outcome(metric="thumbs", value=1, unit_id="日本"))
+        (exposure,), (said,) = wait_for(endpoint, Exposure, 1), wait_for(endpoint, Feedback, 1)
+    assert answer.arm == exposure.arm == "レ 5%"
+    assert said.unit == exposure.unit
