@@ -136,13 +136,14 @@ def check_key_arguments(key: str | None, token_provider: object | None, credenti
         check_header("authorization", key)
 
 
-def authorized(headers: Mapping[str, str], key: str | None) -> dict[str, str]:
-    """``headers`` with the key, fresh for each attempt.
+def authorized(headers: Mapping[str, str], key: str | None) -> list[tuple[bytes, bytes]]:
+    """``headers`` in UTF-8, as they are sent, with the key, fresh for each attempt.
 
     Raises:
         UsageError: C506 for a token that no header can have.
     """
-    if key is None:
-        return dict(headers)
-    check_header("authorization", key)
-    return {**headers, "authorization": f"Bearer {key}"}
+    sent = dict(headers)
+    if key is not None:
+        check_header("authorization", key)
+        sent["authorization"] = f"Bearer {key}"
+    return [(name.encode(), value.encode()) for name, value in sent.items()]

@@ -189,9 +189,12 @@ def check_header(name: str, value: str) -> None:
     Raises:
         UsageError: C506; the value is not shown.
     """
-    if not value or not value.isascii() or not value.isprintable():
+    # Whoever is a unit has a name in any script; it is sent in UTF-8.
+    is_any = name == UNIT_ID
+    if not value or not value.isprintable() or not (is_any or value.isascii()):
         what = f"The header {name} would be empty or hold characters that no header has."
-        raise UsageError(Problem(code="C506", what=what, fix="Give it printable ASCII characters."))
+        fix = f"Give it printable{'' if is_any else ' ASCII'} characters."
+        raise UsageError(Problem(code="C506", what=what, fix=fix))
 
 
 def _headers(call: Call, deployment: str | None) -> dict[str, str]:
