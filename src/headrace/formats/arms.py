@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from headrace.domain.variant import Arm, ModelSpec, Variant
+from headrace.domain.variant import Arm, Factor, Level, ModelSpec, Variant
 from headrace.errors import Problem, UsageError, nearest
 
 BASELINE = "baseline"
@@ -104,6 +104,24 @@ def told_apart(models: Sequence[ModelSpec]) -> tuple[ModelSpec, ...]:
         else model
         for model in models
     )
+
+
+def listed_factors(variants: Sequence[Variant], models: Sequence[ModelSpec]) -> tuple[Factor, ...]:
+    """What stands under the keys ``variants`` and ``models`` as factors, also where it is a single one."""
+    factors: list[Factor] = []
+    if variants:
+        levels = tuple(
+            Level(name=item.name, choices=item.choices, pointer=("variants", number))
+            for number, item in enumerate(variants)
+        )
+        factors.append(Factor(name="variant", kind="variant", levels=levels, pointer=("variants",)))
+    if models:
+        levels = tuple(
+            Level(name=item.name, model=item, pointer=("models", number))
+            for number, item in enumerate(models)
+        )
+        factors.append(Factor(name="model", kind="model", levels=levels, pointer=("models",)))
+    return tuple(factors)
 
 
 def _arm_name(variant: Variant | None, model: ModelSpec | None, variant_count: int, model_count: int) -> str:

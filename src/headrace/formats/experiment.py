@@ -53,9 +53,9 @@ from headrace.domain.cache import CacheChoice
 from headrace.domain.evaluation import Experiment
 from headrace.domain.variant import Arm, Design, Factor, Variant
 from headrace.errors import DefinitionError, UsageError
-from headrace.formats.arms import make_arms, parse_model, parse_variant, unknown_baseline
+from headrace.formats.arms import listed_factors, make_arms, parse_model, parse_variant, unknown_baseline
 from headrace.formats.experiment_evaluators import read_evaluators
-from headrace.formats.experiment_factors import listed_factors, read_factorial
+from headrace.formats.experiment_factors import are_too_many, read_factorial
 from headrace.formats.experiment_parts import (
     adopt,
     no_mapping,
@@ -280,7 +280,7 @@ def _read_arms(root: Block, file: Path, seed: int, fewest: int) -> _MadeArms:
             if key in root:
                 what = f"{key} chooses among the cells of factors, and the file has none."
                 root.findings.add("F012", (key,), what, "Add factors, or remove it.", at_key=True)
-    if root.findings.has_errors():
+    if root.findings.has_errors() or are_too_many(root, variants, models):
         return _MadeArms()
     made = _MadeArms(listed=listed_factors(variants, models))
     if has_factors:

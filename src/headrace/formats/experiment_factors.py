@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 from headrace.domain.override import EVERY_MODEL_NODE, override_text
 from headrace.domain.variant import Arm, Design, Factor, FactorKind, Level, ModelSpec, Variant
 from headrace.errors import nearest
-from headrace.formats.arms import told_apart
+from headrace.formats.arms import listed_factors, told_apart
 from headrace.formats.design import MAX_ARMS, Cell, Fraction, cells, count_cells, find_fraction
 from headrace.formats.experiment_parts import (
     no_mapping,
@@ -114,24 +114,6 @@ def read_factorial(
 def level_text(value: Any) -> str:
     """A level as people read it: text as it stands, other values as JSON writes them."""
     return value if isinstance(value, str) else override_text("", value)
-
-
-def listed_factors(variants: Sequence[Variant], models: Sequence[ModelSpec]) -> tuple[Factor, ...]:
-    """What stands under the keys ``variants`` and ``models`` as factors, also where it is a single one."""
-    factors: list[Factor] = []
-    if variants:
-        levels = tuple(
-            Level(name=item.name, choices=item.choices, pointer=("variants", number))
-            for number, item in enumerate(variants)
-        )
-        factors.append(Factor(name="variant", kind="variant", levels=levels, pointer=("variants",)))
-    if models:
-        levels = tuple(
-            Level(name=item.name, model=item, pointer=("models", number))
-            for number, item in enumerate(models)
-        )
-        factors.append(Factor(name="model", kind="model", levels=levels, pointer=("models",)))
-    return tuple(factors)
 
 
 def _read_factors(root: Block, file: Path) -> Iterator[Factor | None]:
@@ -302,6 +284,8 @@ def _with_levels(factor: Factor, findings: Findings) -> Factor:
             findings.add("V307", factor.pointer, what, fix, at_key=True)
         return factor
     names: dict[str, Level] = {}
+    if len(factor.levels) > MAX_ARMS:
+        return factor  # refused for its size, before so many are held against each other
     for level in factor.levels:
         same = names.get(level.name) or next(
             (other for other in names.values() if _gives(other) == _gives(level)), None
@@ -358,11 +342,26 @@ def _read_design(root: Block) -> int | None:
     return int(below)
 
 
+def are_too_many(root: Block, variants: Sequence[Variant], models: Sequence[ModelSpec]) -> bool:
+    """Whether variants and models alone make more arms than can be compared; then V308 is reported."""
+    sizes = [len(found) for found in (variants, models) if found]
+    n_arms = count_cells(sizes)
+    if n_arms <= MAX_ARMS:
+        return False
+    key = "variants" if len(variants) >= len(models) else "models"
+    _refuse_arms(root, key, sizes, n_arms, f"Take {key} away.")
+    return True
+
+
 def _refuse_size(root: Block, factors: Sequence[Factor], n_arms: int) -> None:
-    product = " × ".join(str(len(factor.levels)) for factor in factors)
-    what = f"The design has {n_arms:,} arms ({product}), and {MAX_ARMS:,} is the most that can be compared."
     fix = "Take levels away, or a fraction: design: {fraction: 1/2}."
-    root.findings.add("V308", ("factors",), what, fix, at_key=True)
+    _refuse_arms(root, "factors", [len(factor.levels) for factor in factors], n_arms, fix)
+
+
+def _refuse_arms(root: Block, key: str, sizes: Sequence[int], n_arms: int, fix: str) -> None:
+    product = " × ".join(map(str, sizes))
+    what = f"The design has {n_arms:,} arms ({product}), and {MAX_ARMS:,} is the most that can be compared."
+    root.findings.add("V308", (key,), what, fix, at_key=True)
 
 
 def _refuse_fraction(root: Block, factors: Sequence[Factor], denominator: int) -> None:

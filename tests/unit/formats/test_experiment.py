@@ -335,3 +335,29 @@ def test_says_where_the_judging_makes_no_sense(
     assert problem.span is not None
     assert (problem.code, problem.span.line) == (code, line)
     assert what in problem.what
+
+
+@pytest.mark.parametrize(
+    ("n_variants", "n_models", "key", "arms"),
+    [
+        (2_000, 0, "variants", "2,000"),
+        (1_000, 1_000, "variants", "1,000,000"),
+        (2, 600, "models", "1,200"),
+        (0, 1_001, "models", "1,001"),
+    ],
+)
+def test_too_many_arms_are_counted_before_any_is_made(
+    folder: Path, n_variants: int, n_models: int, key: str, arms: str
+) -> None:
+    variants = ", ".join(f"{{name: v{number}}}" for number in range(n_variants))
+    models = ", ".join(f"a/b{number}" for number in range(n_models))
+    (problem,) = problems_of(folder, f"{START}variants: [{variants}]\nmodels: [{models}]\n")
+    assert problem.code == "V308"
+    assert str(problem.span).endswith(f"experiment.yaml:{2 if key == 'variants' else 3}:1")
+    assert f"has {arms} arms" in problem.what
+
+
+def test_a_factor_of_very_many_levels_is_refused_for_its_size(folder: Path) -> None:
+    levels = ", ".join(map(str, range(5_000)))
+    (problem,) = problems_of(folder, f"{START}factors:\n  k: {{input: cut.k, levels: [{levels}]}}\n")
+    assert problem.code == "V308"
