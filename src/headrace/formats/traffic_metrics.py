@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import inf, isfinite
+from math import inf
 from typing import Any, Final, cast, get_args
 
 from headrace.domain.traffic import Direction, MetricKind, OnlineGuardrail, OnlineMetric
@@ -25,6 +25,8 @@ MEASURED: Final[Mapping[str, tuple[MetricKind, Direction]]] = {
 
 METRIC_KEYS: Final = ("name", "from", "kind", "direction", "range", "window", "missing", "margin", "offline")
 GUARDRAIL_KEYS: Final = ("metric", "max_ratio", "margin", "alpha")
+_SHORTEST, _WIDEST = 1e-100, 1e100
+
 MAX_RATIO: Final = 1000
 """A guardrail that accepts more guards nothing, and near 1e12 no evidence can be computed any more."""
 
@@ -84,9 +86,7 @@ def _read_metric(pointer: Pointer, value: Any, findings: Findings) -> OnlineMetr
         refuse(block, "kind", f"{usual_kind}, because that is what {source} is")
     low, high = _read_range(block, kind)
     _check_window(block, source)
-    margin = read_limited(
-        block, "margin", default=0.0, low=0.0, high=inf, wanted="a number above zero", is_open=True
-    )
+    margin = _read_margin(block, high - low)
     missing = block.number("missing")
     if missing is not None and not low <= missing <= high:
         refuse(block, "missing", f"a number from {low:g} to {high:g}")
@@ -99,7 +99,7 @@ def _read_metric(pointer: Pointer, value: Any, findings: Findings) -> OnlineMetr
         high=high,
         window_s=read_duration(block, "window", default=0.0),
         missing=None if missing is None else float(missing),
-        margin=margin or None,
+        margin=margin,
         offline=block.text("offline") or "",
     )
 
@@ -125,11 +125,24 @@ def _read_range(block: Block, kind: str) -> tuple[float, float]:
 
 
 def _is_range(value: Any) -> bool:
-    """Whether these are two numbers, the smaller first, that are not so far apart that no number tells how far."""
+    """Whether these are two numbers, the smaller first, whose distance and its square can be computed with."""
     if not isinstance(value, list) or len(value) != 2 or not all(map(is_number, value)):
         return False
     low, high = map(float, value)
-    return low < high and isfinite(high - low)
+    return low < high and _SHORTEST <= high - low <= _WIDEST
+
+
+def _read_margin(block: Block, span: float) -> float | None:
+    """The margin; F005 for one as wide as the range of the metric, which no difference exceeds.
+
+    It is a mistake of units then, as of milliseconds beside a range in seconds.
+    """
+    wanted = (
+        "a number above zero"
+        if span == inf
+        else f"a number above zero and below {span:g}, the width of the range"
+    )
+    return read_limited(block, "margin", default=0.0, low=0.0, high=span, wanted=wanted, is_open=True) or None
 
 
 def _check_window(block: Block, source: str) -> None:
@@ -155,15 +168,13 @@ def _read_guardrail(
     ratio = block.number("max_ratio")
     if ratio is not None and not 1 <= ratio <= MAX_RATIO:
         refuse(block, "max_ratio", f"a number from 1 to {MAX_RATIO}")
-    margin = read_limited(
-        block, "margin", default=0.0, low=0.0, high=inf, wanted="a number above zero", is_open=True
-    )
+    metric = metrics.get(name or "")
+    margin = _read_margin(block, inf if metric is None else metric.high - metric.low)
     alpha = read_limited(
         block, "alpha", default=0.01, low=0.0, high=1.0, wanted="a number between 0 and 1", is_open=True
     )
     if name is None:
         return None
-    metric = metrics.get(name)
     if metric is None:
         near = nearest(name, list(metrics))
         what = f"The guardrail is about {name!r}, which is no metric of this test."
@@ -172,7 +183,7 @@ def _read_guardrail(
     else:
         _check_limit(block, metric)
     return OnlineGuardrail(
-        metric=name, max_ratio=None if ratio is None else float(ratio), margin=margin or None, alpha=alpha
+        metric=name, max_ratio=None if ratio is None else float(ratio), margin=margin, alpha=alpha
     )
 
 

@@ -63,7 +63,8 @@ class Guard:
         self.is_rare = is_about_rare_events(guardrail, metric)
         self.is_at_once = self.is_rare and metric.source == "failures"
         self.slack_ratio = guardrail.max_ratio or 1.0
-        self.slack = (guardrail.margin or 0.0) / (metric.high - metric.low)
+        # No difference is larger than the range: a larger margin would let the bets lose more than there is.
+        self.slack = min((guardrail.margin or 0.0) / (metric.high - metric.low), 1.0)
         self._baseline = traffic.baseline
         self.watches = {
             arm.name: Watch(self.new_test()) for arm in traffic.answering if arm.name != traffic.baseline
@@ -111,7 +112,7 @@ class MetricEvidence:
         self._missing = metric.missing
         self._bad_is_event = metric.direction == "lower"
         others = [arm.name for arm in traffic.answering if arm.name != traffic.baseline]
-        margin = None if metric.margin is None else metric.margin / self._span
+        margin = None if metric.margin is None else min(metric.margin / self._span, 1.0)
         self.tallies = {arm.name: MetricTally() for arm in traffic.answering}
         self.contrasts = {arm: Contrast(margin) for arm in others}
         is_watched = metric.missing is None and not is_of_answers(metric)

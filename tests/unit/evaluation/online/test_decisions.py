@@ -297,6 +297,13 @@ def test_a_mean_that_is_worse_by_more_than_the_margin_is_rolled_back() -> None:
     assert steady.look().rollbacks == ()
 
 
+def test_a_margin_beyond_the_range_rolls_nothing_back() -> None:
+    guardrail = OnlineGuardrail(metric="latency", margin=100_000.0)
+    test = LiveTest(traffic_of(HALVES, [FAILURES, LATENCY], [guardrail]))
+    play(test, 300, {"old": 0.0, "new": 0.0})
+    assert test.look().rollbacks == ()
+
+
 def test_a_rate_of_what_people_say_can_be_guarded_as_rare_events() -> None:
     flagged = OnlineMetric(name="flagged", source="flag", direction="lower", window_s=30.0, missing=0.0)
     test = LiveTest(traffic_of(HALVES, [flagged], [OnlineGuardrail(metric="flagged")]))
