@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.azure import StandIn
+from tests.support.azure import StandIn, manners, rough_manners
 from tests.support.deadly import story
 
 from headrace.config import load_settings
@@ -112,6 +112,25 @@ def test_the_results_are_those_of_a_run_here(azure: StandIn, project: Path, work
     assert environments
     assert all(item["properties"]["build"]["contextUri"] for item in environments)
     assert azure.unanswered == []
+
+
+@pytest.mark.parametrize("moment", ["before", "after", "within"])
+def test_connections_that_are_lost_end_no_run(
+    azure: StandIn, project: Path, workspace: Workspace, moment: str
+) -> None:
+    azure.manners.append(rough_manners.Dropping(7, moment))
+    there = create_run(workspace, request(project, "there", on=place(azure), workers=2))
+    assert (there.status, there.n_completed, there.n_failed) == (COMPLETED, 9, 1)
+    assert {*submitted(azure)} == {"0-0", "1-0"}  # one of them perhaps sent again
+
+
+def test_a_job_that_is_not_shown_yet_has_not_died(
+    azure: StandIn, project: Path, workspace: Workspace
+) -> None:
+    azure.manners.append(manners.LaggingReads(3, "/jobs/[^/]+$"))
+    there = create_run(workspace, request(project, "there", on=place(azure), workers=2))
+    assert (there.status, there.n_completed, there.n_failed) == (COMPLETED, 9, 1)
+    assert submitted(azure) == ["0-0", "1-0"]
 
 
 def test_what_a_dead_job_has_left_another_one_does(

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
+import pytest
+from azure.core.pipeline.transport import RequestsTransport
 from tests.support.azure import StandIn, manners, rough_manners
 from tests.support.azure.stand_in import Manner
+from tests.support.container_app_target import write_flow
+from tests.support.deadly_deploy import Killed, deadly_send
 from tests.support.served_places import Served
+
+from headrace.cli.main import run_command_line
 
 _MODELS = "Microsoft.CognitiveServices/accounts/deployments"
 
@@ -141,6 +148,76 @@ def flow_life(made: Served) -> None:
     made.run("destroy", "--yes")
     assert "Nothing to do" in made.run("destroy", "--yes")
     assert not made.azure.unanswered
+
+
+_ARMS = """\
+arms:
+- {name: plain, traffic: 80}
+- {name: kind, flow: kind, traffic: 20}
+- {name: quiet, flow: kind, traffic: 0MIRROR}
+"""
+_CHANGED_ARMS = """\
+arms:
+- {name: plain, traffic: 50}
+- {name: kind, flow: kind, traffic: 50}
+"""
+_ALLOWED = ("--allow", "dirty", "--allow", "shift", "--allow", "in-place")
+
+
+def write_arms(made: Served, arms: str = _ARMS) -> None:
+    """Let the file of a project have arms, one of which gets copies of requests where the target can."""
+    file = made.folder / "deployment.yaml"
+    text = file.read_text("utf-8").partition("arms:")[0].replace("canary: 10\n", "")
+    mirror = ", mirror: 50" if made.name == "azureml" else ""
+    file.write_text(text + arms.replace("MIRROR", mirror), "utf-8")
+    write_flow(made.folder / "kind", "kind")
+
+
+def arms_life(made: Served) -> None:
+    """A file with arms is applied; an arm that has requests changes, one goes, and all of it goes."""
+    write_arms(made)
+    made.apply()
+    made.apply()
+    assert "Nothing to do" in made.apply()
+    state = made.state()
+    assert state["traffic"] == {"plain": 80, "kind": 20}
+    assert state["mirror"] == ({"quiet": 50} if made.name == "azureml" else {})
+    write_flow(made.folder / "kind", "kinder")
+    made.run("apply", *_ALLOWED)
+    assert made.state()["traffic"] == {"plain": 80, "kind": 20}
+    write_arms(made, _CHANGED_ARMS)
+    made.run("apply", *_ALLOWED)
+    made.run("apply", *_ALLOWED)
+    state = made.state()
+    assert state["traffic"] == {"plain": 50, "kind": 50}
+    assert [item["name"] for item in state["deployments"]] == ["kind", "plain"]
+    made.run("destroy", "--yes")
+    assert not made.azure.unanswered
+
+
+def killed_arms_life(made: Served, n_writes: int) -> None:
+    """The process dies after a number of writes, before anybody has seen the answer to the last; then it is applied again."""
+    write_arms(made)
+    _die(made, n_writes)
+    made.apply()
+    made.apply()  # where reads lag behind, the first one may see that there is less than there is
+    assert made.state()["traffic"] == {"plain": 80, "kind": 20}
+    write_flow(made.folder / "kind", "kinder")
+    _die(made, n_writes // 2)
+    made.run("apply", *_ALLOWED)
+    made.run("apply", *_ALLOWED)
+    assert made.state()["traffic"] == {"plain": 80, "kind": 20}
+    assert "Nothing to do" in made.apply()
+
+
+def _die(made: Served, n_writes: int) -> None:
+    def die() -> None:
+        raise Killed
+
+    with pytest.MonkeyPatch.context() as patch, suppress(Killed):
+        patch.setattr(RequestsTransport, "send", deadly_send(n_writes, die))
+        run_command_line(["deploy", "apply", *_ALLOWED])
+    made.capsys.readouterr()
 
 
 def model_life(made: Served) -> None:

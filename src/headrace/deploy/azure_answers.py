@@ -104,8 +104,15 @@ _NOT_SENT_AGAIN = (408, 502)
 """Statuses after which the packages send no POST and no PATCH again, although nobody knows what became of it."""
 
 
+def unwrapped(error: AzureError) -> AzureError:
+    """What a package raised first: ``azure-ai-ml`` wraps some of it into an error that says no more than its text."""
+    cause = error.__cause__
+    return cause if isinstance(cause, ServiceRequestError | ServiceResponseError) else error
+
+
 def is_lost(error: AzureError) -> bool:
     """Whether a request or its answer was lost on the way, so that nobody knows whether it had an effect."""
+    error = unwrapped(error)
     if isinstance(error, ServiceRequestError | ServiceResponseError | IncompleteReadError):
         return True
     return isinstance(error, HttpResponseError) and error.status_code in _NOT_SENT_AGAIN

@@ -19,7 +19,7 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
-from headrace.deploy.azure_answers import UnreadableAnswerError, readable_answers
+from headrace.deploy.azure_answers import UnreadableAnswerError, readable_answers, unwrapped
 from headrace.deploy.azure_faults import (
     Fault,
     is_busy,
@@ -53,7 +53,7 @@ _ADVERTS = re.compile(
 )
 _PREAMBLE = re.compile(r"^(?:1\) )?One or more fields are invalid Details: |^Validation for \w+ failed: ")
 _SECRETS = re.compile(
-    r"""(?ix) (sig|code|accountkey|sharedaccesskey|password|client_secret|api[-_]?key) ["']? \s* [=:] \s* ["']?
+    r"""(?ix) (sig|code(?==)|accountkey|sharedaccesskey|password|client_secret|api[-_]?key) ["']? \s* [=:] \s* ["']?
     (?! \*) [^&;,\s"'}]+"""
 )
 _BEARER = re.compile(r"(?i)bearer\s+[\w.~+/-]+=*|eyJ[\w-]+\.[\w.-]+")
@@ -164,6 +164,7 @@ def _raised() -> tuple[type[Exception], ...]:
 
 def as_our_error(error: Exception, doing: Doing) -> HeadraceError:
     """The error of ours for one that a package of Azure has raised."""
+    error = unwrapped(error) if isinstance(error, AzureError) else error
     fault = read_fault(error)
     if isinstance(error, HttpResponseError) or fault.codes:
         for is_it, make in _FAMILIES:

@@ -7,19 +7,22 @@ the workspace's blob store that follows from the name. So whoever knows the name
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
+from functools import partial
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from azure.ai.ml import MLClient, Output, command
 from azure.ai.ml.entities import BuildContext, Environment, ManagedIdentityConfiguration
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 from azure.storage.blob import ContainerClient
 
+from headrace.deploy.azure_answers import PlainAnswers
 from headrace.deploy.azure_failures import azure_failures, plain_message
+from headrace.deploy.managed_waiting import Waiting
 from headrace.domain.azure_workspace import AzureWorkspace
 from headrace.domain.deployment import AzurePlace, Endpoint
 from headrace.providers.azure_credential import AzureCredential
@@ -30,6 +33,9 @@ ENDED = frozenset(("Completed", "Failed", "Canceled"))
 LOG = "log.txt"
 """What a job writes its output into, beside its results."""
 
+_Told = TypeVar("_Told")
+
+_PASSING = (409, 429)
 _STORE = "workspaceblobstore"
 _FOLDER = "headrace"
 
@@ -87,18 +93,27 @@ class CommandJobs:
             workspace.resource_group,
             workspace.name,
             enable_telemetry=False,
-            show_progress=False,
+            # Nobody sees it; without it the package waits for ever for a file that was refused.
+            show_progress=True,
+            per_call_policies=[PlainAnswers()],
         )
+        self._waiting = Waiting(lambda _: None)
         self._blobs: ContainerClient | None = None
 
     def status(self, name: str) -> str | None:
         """What a job says of itself, such as ``Queued`` or one of :data:`ENDED`; ``None`` when there is none."""
         with self._failures(name):
             try:
-                status: Any = self._client.jobs.get(name).status
-                return str(getattr(status, "value", status))  # an enumeration that prints its own name
+                job: Any = self._asked(lambda: self._client.jobs.get(name), name)
             except ResourceNotFoundError:  # where the workspace is missing, submitting says so
                 return None
+            return str(getattr(job.status, "value", job.status))  # an enumeration that prints its own name
+
+    def _asked(self, ask: Callable[[], _Told], name: str) -> _Told:
+        """What is told, asked again where Azure takes no more requests for now or a connection is lost."""
+        told: list[_Told] = []
+        self._waiting.past_hindrances(lambda: told.append(ask()), name, _PASSING)
+        return told[0]
 
     def submit(self, job: Job) -> None:
         """Submit a job, unless it has been submitted."""
@@ -128,19 +143,27 @@ class CommandJobs:
         )
         # The package colours the terminal as it uploads, whether or not it shows how far it has come.
         with self._failures(job.name), redirect_stderr(StringIO()):
-            try:
-                self._client.jobs.create_or_update(made)
-            except ResourceExistsError:  # somebody who resumes the same run has been quicker
-                return
+            self._asked(lambda: self._create(made), job.name)
+            # Reads may lag behind; a job that is not there is taken for one that has died.
+            self._waiting.until_shown(lambda: self.status(job.name) is not None)
+
+    def _create(self, made: Any) -> None:
+        try:
+            self._client.jobs.create_or_update(made)
+        except ResourceExistsError:
+            # Somebody who resumes the same run has been quicker, or something else is under way.
+            if self.status(str(made.name)) is None:
+                raise
 
     def read_new(self, name: str, start: str, seen: Collection[str]) -> Iterator[tuple[str, bytes]]:
         """Files of a job's results whose names begin with ``start``, but for those that were seen."""
         with self._failures(name):
-            blobs, folder = self._open_blobs(), _folder(name)
-            for path in sorted(blobs.list_blob_names(name_starts_with=folder + start)):
+            blobs, folder = self._asked(self._open_blobs, name), _folder(name)
+            paths = self._asked(lambda: sorted(blobs.list_blob_names(name_starts_with=folder + start)), name)
+            for path in paths:
                 file = path.removeprefix(folder)
                 if file not in seen:
-                    yield file, blobs.download_blob(path).readall()
+                    yield file, self._asked(partial(_download, blobs, path), name)
 
     def last_lines(self, name: str, n_lines: int) -> tuple[str, ...]:
         """The end of what a job has written; nothing where it never began."""
@@ -175,6 +198,10 @@ class CommandJobs:
         wished = Endpoint(name=name, target="azureml", deployments=(), place=place)
         with azure_failures(f"job {name}", wished):
             yield
+
+
+def _download(blobs: ContainerClient, path: str) -> bytes:
+    return blobs.download_blob(path).readall()
 
 
 def _folder(name: str) -> str:

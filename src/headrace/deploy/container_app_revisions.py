@@ -42,7 +42,8 @@ from headrace.errors import RemoteRequestError
 _N_LOG_LINES = 20
 _LOG_TIMEOUT_S = 30.0
 _NOT_FOUND = 404
-_BUSY = (429, 503)
+_BUSY = (429, 502, 503, 504)
+_MOST_LOST = 4
 _BAD = {"stopped": "somebody has stopped it", "failed": "it does not answer its probes"}
 
 
@@ -240,13 +241,20 @@ class Revisions:
                         yield f"{prefix}{line}"
 
     def _asked_again(self, ask: Callable[[], httpx2.Response]) -> httpx2.Response:
-        """An answer, asked for again while the service is busy, as the package asks for everything else.
+        """An answer, asked for again while the service is busy or a connection breaks, as the package does.
 
         Raises:
-            httpx2.HTTPError: It was refused, or is busy for too long.
+            httpx2.HTTPError: It was refused, or is busy for too long, or nobody was reached several times.
         """
+        n_lost = 0
         for passed_s in self._client.patience.looks(_LOG_TIMEOUT_S):
-            response = ask()
+            try:
+                response = ask()
+            except httpx2.TransportError:
+                n_lost += 1
+                if n_lost == _MOST_LOST or passed_s >= _LOG_TIMEOUT_S:
+                    raise
+                continue
             if response.status_code not in _BUSY or passed_s >= _LOG_TIMEOUT_S:
                 return response.raise_for_status()
         raise AssertionError  # the last look returns or raises

@@ -277,7 +277,7 @@ def odd_pages(request: Request, ask: Ask) -> Response:
 
 _MAPS = frozenset(
     ("tags", "traffic", "mirrortraffic", "environmentvariables", "userassignedidentities", "credentials",
-     "requestheaders", "metadata", "collections")
+     "requestheaders", "metadata", "collections", "inputs", "outputs")
 )  # fmt: skip
 
 

@@ -151,7 +151,9 @@ class Dropping:
         if self._moment == "after":
             raise Drop
         body = response.body if isinstance(response.body, bytes) else b"".join(response.body)
-        return changed(replace(response, body=body[: len(body) // 2]), Content_Length=str(len(body)))
+        return changed(
+            replace(response, body=body[: len(body) // 2]), Content_Length=str(len(body)), Connection="close"
+        )
 
 
 def display_regions(request: Request, ask: Ask) -> Response:

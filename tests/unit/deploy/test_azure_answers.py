@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from azure.core.exceptions import (
+    AzureError,
     HttpResponseError,
     IncompleteReadError,
     ResourceExistsError,
@@ -111,3 +112,11 @@ def refused(status: int, kind: type[HttpResponseError] = HttpResponseError) -> H
 )
 def test_nobody_knows_what_became_of_what_was_lost_on_the_way(error: Any, *, lost: bool) -> None:
     assert is_lost(error) == lost
+
+
+def test_what_was_lost_is_found_in_what_a_package_wraps_it_into() -> None:
+    wrapped = AzureError("Error with code: no")
+    wrapped.__cause__ = ServiceRequestError("no")
+    assert is_lost(wrapped)
+    wrapped.__cause__ = refused(404)
+    assert not is_lost(wrapped)

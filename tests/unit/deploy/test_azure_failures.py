@@ -9,7 +9,12 @@ from typing import Any
 
 import marshmallow
 import pytest
-from azure.core.exceptions import DeserializationError, HttpResponseError
+from azure.core.exceptions import (
+    AzureError,
+    DeserializationError,
+    HttpResponseError,
+    ServiceRequestError,
+)
 from azure.identity import EnvironmentCredential
 from tests.support.azure import StandIn
 from tests.support.azure.things import Things, register
@@ -348,6 +353,20 @@ def test_a_mistake_of_our_own_is_no_failure_of_azure() -> None:
         plain_message(None)  # type: ignore[arg-type]
     with pytest.raises(TypeError), azure_failures("endpoint triage", wished):
         raise TypeError
+
+
+def test_a_lost_connection_that_a_package_wraps_is_no_refusal() -> None:
+    wished, _ = endpoint()
+    with pytest.raises(RemoteUnavailableError) as raised, azure_failures("endpoint triage", wished):
+        raise AzureError("Error with code: no") from ServiceRequestError("Connection refused")
+    assert problem_of(raised.value).code == "X212"
+
+
+def test_a_code_in_a_sentence_is_no_secret() -> None:
+    assert (
+        plain_message("Error with code: 17 at https://x/?code=abc")
+        == "Error with code: 17 at https://x/?code=******"
+    )
 
 
 def test_what_its_schema_library_finds_is_caught_as_well() -> None:
