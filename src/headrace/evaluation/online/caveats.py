@@ -17,6 +17,7 @@ from headrace.evaluation.online.unit_values import is_of_answers
 from headrace.evaluation.stats.sample_ratio import SampleRatioTest
 
 _MINUTE_NS: Final = 60_000_000_000
+_MANY_BEYOND: Final = 0.2
 _MOST_UNREAD: Final = 3
 
 
@@ -39,6 +40,13 @@ def find_caveats(
             found.append(
                 f"{name} is said of {rates[0]:.1%} of the units of {arm} and of {rates[1]:.1%} of those of {base.arm}: "
                 "a difference may be one of who answers. Say in the file what units count of which nothing was said."
+            )
+        beyond = metric.share_beyond()
+        if beyond > _MANY_BEYOND:
+            low, high = metric.metric.low, metric.metric.high
+            found.append(
+                f"{name} of {beyond:.0%} of the units lies beyond its range of {low:g} to {high:g}, so these count "
+                "alike. Write a range that holds nearly all values."
             )
         found.extend(
             f"Of {wording.count(metric.lost[arm].arm, 'unit')} of {arm} and {metric.lost[arm].other:,} of {base.arm} "

@@ -19,6 +19,8 @@ WARNING_ALPHA: Final = 0.01
 
 _TO_WARN: Final = -log(WARNING_ALPHA)
 
+_FEW: Final = 20
+
 _RESERVE: Final = 0.2
 """Share of a guardrail's capital that is bet on arms that go bad later: docs/online-statistics.md has what it gains."""
 
@@ -26,11 +28,11 @@ _RESERVE: Final = 0.2
 class MetricTally:
     """What the units of one arm say; see :class:`~headrace.domain.ab_report.AbMetric`."""
 
-    __slots__ = ("moments", "n_events", "n_missing", "n_said")
+    __slots__ = ("moments", "n_beyond", "n_events", "n_missing", "n_said")
 
     def __init__(self) -> None:
         self.moments = Moments()
-        self.n_said = self.n_missing = self.n_events = 0
+        self.n_said = self.n_missing = self.n_events = self.n_beyond = 0
 
 
 class Watch:
@@ -127,7 +129,9 @@ class MetricEvidence:
         value = None if tally is None else self._value(unit, tally)
         if tally is None or value is None:
             return
-        y = min(1.0, max(0.0, (value - self._low) / self._span))
+        place = (value - self._low) / self._span
+        y = min(1.0, max(0.0, place))
+        tally.n_beyond += y != place
         tally.moments.add(y)
         is_event = y > 0.5
         tally.n_events += is_event
@@ -160,6 +164,11 @@ class MetricEvidence:
         pairs = unit.odds.against_baseline
         names = tests if unit.arm == self._baseline else (unit.arm,) if unit.arm in tests else ()
         return [(arm, pairs.get(arm, 0.0)) for arm in names]
+
+    def share_beyond(self) -> float:
+        """Share of the units whose value lies beyond the range, of which the limit counts; 0 of a few units."""
+        n = sum(tally.moments.n for tally in self.tallies.values())
+        return sum(tally.n_beyond for tally in self.tallies.values()) / n if n >= _FEW else 0.0
 
     def answers_differ(self) -> list[str]:
         """Arms whose units say something more or less often than those of the baseline."""

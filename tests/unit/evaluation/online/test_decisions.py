@@ -381,6 +381,14 @@ def test_several_versions_of_an_arm_are_named() -> None:
     assert any("2 versions" in caveat for caveat in test.look().caveats)
 
 
+def test_a_range_that_most_values_are_beyond_is_named() -> None:
+    narrow = replace(LATENCY, high=1.0, margin=0.5)
+    test = LiveTest(traffic_of(HALVES, [narrow]))
+    play(test, 20, {"old": 0.0, "new": 0.0})
+    (caveat,) = test.look(10.0).caveats
+    assert caveat.startswith("latency of 100% of the units lies beyond its range of 0 to 1")
+
+
 def test_evidence_from_the_future_is_named() -> None:
     test = LiveTest(traffic_of(HALVES))
     test.take(exposed("r1", "new", at_s=7200.0))
