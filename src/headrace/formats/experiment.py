@@ -92,6 +92,8 @@ KEYS = (
 _MAKE_ARMS = ("variants", "models", "factors", "race", "gates")
 """Keys that arms come from, then those that need several: too few arms are wrong at the first that the file has."""
 _ONLY_FACTORS = ("design", "include", "exclude")
+_MOST_REPEATS = 1_000
+"""Every repeat of every arm is a run, which is planned and recorded before the first call."""
 _GIVEN = "arguments"
 """Name of the file that is not there."""
 
@@ -224,7 +226,7 @@ def _read(root: Block, file: Path, fewest: int) -> Experiment | None:
         evaluators=read_evaluators(root, file),
         metrics=metrics,
         cache=_read_cache(root),
-        repeats=read_whole(root, "repeats", default=1, at_least=1),
+        repeats=read_whole(root, "repeats", default=1, at_least=1, at_most=_MOST_REPEATS),
         seed=seed,
         alpha=0.05 if alpha is None else float(alpha),
         cluster=root.text("cluster"),

@@ -78,13 +78,14 @@ def read_mapping(block: Block, *, may_see_baseline: bool = False) -> dict[str, s
     return texts
 
 
-def read_whole(block: Block, key: str, *, default: int, at_least: int) -> int:
-    """The whole number at ``key``; F005 for anything else or for less than ``at_least``."""
+def read_whole(block: Block, key: str, *, default: int, at_least: int, at_most: int | None = None) -> int:
+    """The whole number at ``key``; F005 for anything else, for less than ``at_least`` or more than ``at_most``."""
     number = block.number(key)
     if number is None:
         return default
-    if not isinstance(number, int) or number < at_least:
-        refuse(block, key, f"a whole number of at least {at_least}")
+    if not isinstance(number, int) or number < at_least or (at_most is not None and number > at_most):
+        wanted = f"of at least {at_least}" if at_most is None else f"from {at_least} to {at_most:,}"
+        refuse(block, key, f"a whole number {wanted}")
         return default
     return number
 

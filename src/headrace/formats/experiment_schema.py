@@ -81,7 +81,9 @@ def _properties() -> Schema:
         ),
         "race": described(_race(), "Drop arms that can hardly win any more."),
         "cache": described(_cache(), "Whether results of nodes are used again."),
-        "repeats": described(COUNT, "How often every arm answers every line; default 1."),
+        "repeats": described(
+            {**COUNT, "maximum": 1_000}, "How often every arm answers every line; default 1."
+        ),
         "seed": described(NUMBER_FROM_ZERO, "Seed of resampling and of designs; default 0."),
         "alpha": described(SHARE_INSIDE, "Error rate of the verdicts; default 0.05."),
         "cluster": described(TEXT, "Column of lines that belong together."),

@@ -178,6 +178,7 @@ START = "data: data/test.jsonl\n"
         ("models: [baseline, a/b]\n", "F006", "1:1", "Add data"),
         ("", "F005", "1:1", "keys"),
         ("{}\n", "F006", "1:1", "Add data"),
+        (START + "repeats: 1001\n", "F005", "2:10", "from 1 to 1,000"),
         ("data: {path: }\n", "F006", "1:14", "Add path"),
         (START + "environment_variables: {A: b, 'A=B': c}\n", "F005", "2:31", "equals sign"),
         (
