@@ -30,6 +30,14 @@ MAX_INTEGER_BITS: Final = 14_000
 """Python refuses to write integers of more than 4,300 digits; 2 ** 14,000 has 4,215."""
 
 
+def own_copy(value: Any) -> Any:
+    """A copy of plain data, for code that may change what it gets: lists and mappings are new, all else is the same."""
+    kind = type(value)
+    if kind is dict:
+        return {name: own_copy(item) for name, item in value.items()}
+    return [own_copy(item) for item in value] if kind is list else value
+
+
 def without_fields(value: Any, names: Collection[str]) -> Any:
     """A copy of plain data without the fields of some names, at any depth."""
     if isinstance(value, Mapping):

@@ -66,10 +66,11 @@ OnOutputs = Callable[[Mapping[str, Any], tuple[str, ...]], None]
 
 @dataclass(slots=True)
 class _Attempt:
-    """One call of one node: what it was given and what came of it; ``taken`` is a result used in its place."""
+    """One call of one node: what it was given, also as it is recorded, and what came of it; ``taken`` is used in its place."""
 
     context: NodeContext
     arguments: dict[str, Any] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
     output: Any = None
     status: str = CANCELED
     problem: Problem | None = None
@@ -159,7 +160,10 @@ class NodeRunner:
         )
         attempt = _Attempt(context)
         try:
-            attempt.arguments = make_arguments(step.bindings, self._values)
+            arguments = attempt.arguments = make_arguments(step.bindings, self._values)
+            if self._flow.keeps_nodes:  # before the tool can change them
+                form = self._flow.images.message_format
+                attempt.inputs = {name: to_record(value, form) for name, value in arguments.items()}
             tool, cache = self._flow.tools[node.name], self._flow.cache
             if cache is not None:
                 attempt.output = await self._find_or_call(attempt, cache)
@@ -246,20 +250,17 @@ class NodeRunner:
 
     def _note(self, attempt: _Attempt) -> None:
         context, output, taken = attempt.context, attempt.output, attempt.taken
-        inputs: dict[str, Any] = {}
         is_streamed = is_stream(output)
         if is_streamed:
             self._streams[context.node] = context
         message_format = self._flow.images.message_format
         is_kept = self._flow.keeps_nodes
-        if is_kept:
-            inputs = {name: to_record(value, message_format) for name, value in attempt.arguments.items()}
         # What a flow of one node answers is read from its node; see bare_result.
         has_output = not is_streamed and (is_kept or self._flow.plan.flow.kind != DAG)
         result = NodeResult(
             node=context.node,
             status=attempt.status,
-            inputs=inputs,
+            inputs=attempt.inputs,
             output=to_record(output, message_format) if has_output else None,
             problem=attempt.problem,
             usage=context.usage,
@@ -318,6 +319,7 @@ async def run_line(
     outputs: dict[str, Any] = {}
     texts: dict[str, str] = {}
     problem: Problem | None = None
+    recorded = recorded_inputs(inputs, flow.images.message_format)  # before a tool can change them
     try:
         with _LineLimit(flow, runner, span):
             if flow.images.unread_inputs(flow.plan.flow, inputs):
@@ -335,7 +337,7 @@ async def run_line(
     result = LineResult(
         line_number=line_number,
         status=COMPLETED if problem is None else FAILED,
-        inputs=recorded_inputs(inputs, flow.images.message_format),
+        inputs=recorded,
         outputs=outputs,
         problem=problem,
         nodes=tuple(runner.results),

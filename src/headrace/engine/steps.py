@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headrace.domain.reference import PropertyNotFoundError, Reference, follow_path
+from headrace.domain.values import own_copy
 from headrace.errors import NodeError, Problem
 from headrace.planning.plan import Binding, Step
 
@@ -183,7 +184,7 @@ def make_arguments(bindings: Sequence[Binding], values: Values) -> dict[str, Any
     for binding in bindings:
         reference = binding.reference
         if reference is None:
-            arguments[binding.parameter] = binding.literal
+            arguments[binding.parameter] = own_copy(binding.literal)  # all lines share it
         elif binding.has_default and values.is_bypassed(reference):
             continue
         else:

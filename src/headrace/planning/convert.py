@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from headrace.domain.flow import NO_DEFAULT, PROMPTY, Flow, FlowInput
+from headrace.domain.values import own_copy
 from headrace.errors import Problem, nearest
 from headrace.source import Span
 
@@ -72,7 +73,9 @@ def make_inputs(
     values: dict[str, Any] = {}
     problems: list[Problem] = []
     for name, declared in flow.inputs.items():
-        value = given.get(name, declared.default)
+        value = (
+            given[name] if name in given else own_copy(declared.default)
+        )  # all lines and requests share it
         if value is NO_DEFAULT:
             problems.append(_missing(flow, declared, place))
             continue

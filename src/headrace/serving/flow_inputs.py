@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from headrace.domain.flow import FLEX, Flow
+from headrace.domain.values import own_copy
 from headrace.errors import Problem, UsageError
 from headrace.formats.multimedia import check_sent_images
 from headrace.planning.convert import make_inputs
@@ -39,7 +40,7 @@ def fit_inputs(flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
         what = f"Required input fields {missing} are missing in request data."
         raise UsageError(Problem(code="T202", what=what, fix="Send a JSON object with all of them."))
     # An object without anything in it is tried with the sample, as under prompt flow.
-    taken = given or (flow.sample if flow.kind == FLEX else {})
+    taken = given or (own_copy(flow.sample) if flow.kind == FLEX else {})
     values, problems = make_inputs(flow, {name: taken[name] for name in declared if name in taken})
     for name, item in declared.items():
         if item.is_type_guessed and isinstance(given.get(name), str):

@@ -233,6 +233,38 @@ def test_two_outputs_of_one_generator_are_those_of_prompt_flow_and_the_node_keep
     assert line.nodes[0].output == "ab"
 
 
+CHANGING = """\
+inputs: {q: {type: string}, h: {type: list, default: []}, o: {type: object}}
+outputs: {r: {type: list, reference: "${change.output}"}}
+nodes:
+- {name: change, type: python, source: {type: code, path: change.py}, inputs: {q: "${inputs.q}", h: "${inputs.h}", o: "${inputs.o}"}}
+"""
+CHANGE = """\
+from promptflow.core import tool
+
+@tool
+def change(q: str, h: list, o: dict):
+    h.append(q)
+    o["seen"].append(q)
+    return [h, o]
+"""
+
+
+def test_a_tool_that_changes_what_it_is_given_changes_no_other_line_and_not_the_record(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "flow.dag.yaml").write_text(CHANGING, "utf-8")
+    (tmp_path / "change.py").write_text(CHANGE, "utf-8")
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(json.dumps({"q": q, "o": {"seen": []}}) + "\n" for q in "abc"), "utf-8")
+    run = create_run(workspace, RunRequest(flow=tmp_path, data=data, name="r"))
+    lines = sorted(workspace.store.read_lines(run.spec.name), key=lambda line: line.line_number)
+    assert [line.outputs["r"] for line in lines] == [[[q], {"seen": [q]}] for q in "abc"]
+    given = [{"q": q, "h": [], "o": {"seen": []}} for q in "abc"]
+    assert [dict(line.inputs) for line in lines] == given
+    assert [dict(line.nodes[0].inputs) for line in lines] == given
+
+
 def test_a_mapping_to_no_input_is_warned_of_once(workspace: Workspace, tmp_path: Path) -> None:
     request = a_request(tmp_path, "x")
     for name in ("first", "second"):

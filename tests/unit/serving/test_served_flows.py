@@ -76,6 +76,37 @@ def test_a_packed_flow_has_the_name_that_it_was_packed_under(tmp_path: Path) -> 
         assert endpoint.ask("GET", "/swagger.json").body["info"]["x-flow-name"] == "flow"
 
 
+CHANGING = {
+    "flow/flow.dag.yaml": """\
+inputs: {q: {type: string}, h: {type: list, default: []}, o: {type: object, default: {a: [0]}}}
+outputs: {r: {type: list, reference: "${change.output}"}}
+nodes:
+- {name: change, type: python, source: {type: code, path: change.py},
+   inputs: {q: "${inputs.q}", h: "${inputs.h}", o: "${inputs.o}", literal: [1]}}
+""",
+    "flow/change.py": """\
+from promptflow.core import tool
+
+@tool
+def change(q: str, h: list, o: dict, literal: list):
+    for place in (h, o["a"], literal):
+        place.append(q)
+    return [h, o, literal]
+""",
+}
+
+
+def test_a_tool_that_changes_what_it_is_given_changes_it_for_no_other_request(tmp_path: Path) -> None:
+    with serving(tmp_path, CHANGING, ["flow"]) as endpoint:
+        given: list[dict[str, Any]] = [{"q": "a"}, {"q": "b"}, {"q": "c", "h": ["given"]}]
+        answers = [endpoint.ask("POST", "/score", body).body["r"] for body in given]
+    assert answers == [
+        [["a"], {"a": [0, "a"]}, [1, "a"]],
+        [["b"], {"a": [0, "b"]}, [1, "b"]],
+        [["given", "c"], {"a": [0, "c"]}, [1, "c"]],
+    ]
+
+
 def test_every_answer_names_the_version_and_the_request(tmp_path: Path) -> None:
     with serving(tmp_path, in_folder("one", flow_of("1")), ["one"]) as endpoint:
         name = f"one@{flow_digest(load_flow(tmp_path / 'one'))[:12]}"
