@@ -66,7 +66,7 @@ OnOutputs = Callable[[Mapping[str, Any], tuple[str, ...]], None]
 
 @dataclass(slots=True)
 class _Attempt:
-    """One call of one node: what it was given, also as it is recorded, and what came of it; ``taken`` is used in its place."""
+    """One call of one node: what it was given, as recorded too, and what came of it; ``taken`` is used in its place."""
 
     context: NodeContext
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -314,12 +314,11 @@ async def run_line(
     """
     spans: list[SpanRecord] = []
     span = _open_span(flow, line_number, attributes, parent, spans)
+    recorded = recorded_inputs(inputs, flow.images.message_format)  # before a tool can change them
     values, is_streaming = Values(inputs), on_piece is not None
     runner = NodeRunner(flow, flow.graph, values, span, line_number=line_number, is_streaming=is_streaming)
-    outputs: dict[str, Any] = {}
-    texts: dict[str, str] = {}
+    outputs, texts = dict[str, Any](), dict[str, str]()
     problem: Problem | None = None
-    recorded = recorded_inputs(inputs, flow.images.message_format)  # before a tool can change them
     try:
         with _LineLimit(flow, runner, span):
             if flow.images.unread_inputs(flow.plan.flow, inputs):

@@ -16,7 +16,7 @@ from headrace.domain.flow import Flow, Node
 from headrace.domain.reference import Reference
 from headrace.domain.tool import ToolSpec
 from headrace.errors import Problem, nearest
-from headrace.planning.convert import ConversionError, convert_input, convert_literal
+from headrace.planning.convert import ConversionError, convert_input, convert_literal, is_default_of_code
 from headrace.planning.graph import find_cycles
 from headrace.planning.plan import awaited_nodes, circle_problem, is_dropped, literal_problem
 from headrace.source import Pointer
@@ -256,7 +256,7 @@ def _reserved_names(scope: _Scope, node: Node, spec: ToolSpec) -> Iterator[Probl
 def _check_inputs(flow: Flow) -> Iterator[Problem]:
     """A warning for a default that does not fit its type: it only matters on lines that use it."""
     for declared in flow.inputs.values():
-        if not declared.has_default:
+        if not declared.has_default or is_default_of_code(flow, declared):
             continue
         try:
             convert_input(declared.default, declared.type)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from headrace.domain.flow import NO_DEFAULT, PROMPTY, Flow, FlowInput
+from headrace.domain.flow import FLEX, NO_DEFAULT, PROMPTY, Flow, FlowInput
 from headrace.domain.values import own_copy
 from headrace.errors import Problem, nearest
 from headrace.source import Span
@@ -79,12 +79,20 @@ def make_inputs(
         if value is NO_DEFAULT:
             problems.append(_missing(flow, declared, place))
             continue
+        if name not in given and is_default_of_code(flow, declared):
+            values[name] = value
+            continue
         try:
             values[name] = convert_input(value, declared.type)
         except ConversionError as error:
             problems.append(_wrong_type(flow, declared, error, place if name in given else None))
     problems.extend(_unknown(flow, name, place) for name in given if name not in flow.inputs)
     return values, tuple(problems)
+
+
+def is_default_of_code(flow: Flow, declared: FlowInput) -> bool:
+    """Whether a default stands in the code of a flex flow alone, whose own affair it is what it fits."""
+    return flow.kind == FLEX and ("inputs", declared.name, "default") not in flow.source_map.keys
 
 
 def _to_bool(value: Any) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from datetime import date
 from hashlib import sha256
 from typing import Any
 
@@ -53,6 +54,8 @@ def _ordered(value: Any) -> Any:
         return {"": sorted(pairs, key=lambda pair: str(pair[0]))}
     if isinstance(value, list | tuple):
         return [_ordered(item) for item in value]
+    if isinstance(value, date):  # also one with a time: what YAML takes for one is no text
+        return {"date": value.isoformat()}
     what = f"a {type(value).__name__} is not plain data"
     raise TypeError(what)
 

@@ -97,7 +97,7 @@ class _FlowEndpoint:
             shown = tuple(
                 name for name in shown if ("outputs", name) in flow.source_map.keys
             )  # as prompt flow does
-        return JSONResponse(describe_flow(flow, shown, version.example))
+        return PlainResponse(describe_flow(flow, shown, version.example))
 
 
 class _Scoring:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -39,7 +40,7 @@ def describe_flow(flow: Flow, outputs: Sequence[str], example: Mapping[str, Any]
         "promptflow input data",
         inputs,
         answered,
-        {"example": dict(example)},
+        {"example": dict(example) if is_json(example) else {}},
         is_required=bool(flow.inputs),
     )
     feedback = _operation("collect promptflow feedback", "promptflow feedback data", _FREE, _FREE, {})
@@ -57,6 +58,15 @@ def describe_flow(flow: Flow, outputs: Sequence[str], example: Mapping[str, Any]
         "security": [{"bearerAuth": []}],
         "paths": {"/score": {"post": score}, "/feedback": {"parameters": [flatten], "post": feedback}},
     }
+
+
+def is_json(value: Any) -> bool:
+    """Whether a document can show a value: what code has as a default, or a file as a number, need not be JSON."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 def _operation(
@@ -84,7 +94,7 @@ def _describe(item: FlowInput | FlowOutput) -> dict[str, Any]:
     schema = dict(_SCHEMAS.get(item.type, {"type": "string"}))
     if item.description:
         schema["description"] = item.description
-    if isinstance(item, FlowInput) and item.has_default and item.default:
+    if isinstance(item, FlowInput) and item.has_default and item.default and is_json(item.default):
         schema["default"] = item.default
     return schema
 

@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from headrace.domain.flow import FlowInput, FlowOutput
 from headrace.serving.chat_completions import served_models
+from headrace.serving.flow_schema import is_json
+from headrace.serving.plain_response import PlainResponse
 from headrace.serving.routes import Routes, answering
 from headrace.serving.served import Served, ServedFlow
 
@@ -108,7 +110,7 @@ def routes(served: Served) -> Routes:
     """The document, made anew for each request: versions change."""
 
     async def answer(_: Request) -> Response:
-        return JSONResponse(describe_served(served))
+        return PlainResponse(describe_served(served))
 
     return {"/openapi.json": {"GET": answering(answer)}}
 
@@ -158,7 +160,7 @@ def _describe_flow(served: ServedFlow, *, asks_who: bool) -> dict[str, Any]:
     flow = version.flow.plan.flow
     tag = served.path.removeprefix("/")
     content: dict[str, Any] = {"application/json": {"schema": _inputs(flow.inputs)}}
-    if version.example:
+    if version.example and is_json(version.example):
         content["application/json"]["example"] = dict(version.example)
     if len(flow.inputs) == 1:
         content["text/plain"] = {"schema": {"type": "string"}}
@@ -234,7 +236,7 @@ def _input(item: FlowInput) -> dict[str, Any]:
         schema["type"] = _INPUT_TYPES[item.type]
     if item.description:
         schema["description"] = item.description
-    if item.has_default and item.default is not None:
+    if item.has_default and item.default is not None and is_json(item.default):
         schema["default"] = item.default
     return schema
 

@@ -62,6 +62,39 @@ def ask(q: str) -> Answer:
     }
 
 
+def test_defaults_that_are_no_json_are_served_and_left_out_of_the_documents(tmp_path: Path) -> None:
+    code = """\
+from datetime import date
+
+def ask(day=date(2020, 1, 2), pair=(1, 2), odd={3}, far=float("inf"), n=4):
+    return f"{day} {pair} {odd} {far} {n}"
+"""
+    dag = """\
+inputs: {far: {type: double, default: .inf}, day: {type: string, default: 2020-01-02}, n: {type: int, default: 4}}
+outputs: {r: {type: string, reference: "${inputs.day}"}}
+nodes: []
+"""
+    files = {
+        "dag/flow.dag.yaml": dag,
+        "dag/samples.json": '[{"far": NaN}]',
+        "flex/flow.flex.yaml": "entry: ask:ask\n",
+        "flex/ask.py": code,
+    }
+    with serving(tmp_path, files, ["."]) as endpoint:
+        assert endpoint.ask("POST", "/dag/score", {}).body == {"r": "2020-01-02"}
+        assert endpoint.ask("POST", "/flex/score", {}).body == "2020-01-02 (1, 2) {3} inf 4"
+        assert endpoint.ask("POST", "/flex/score", {"pair": [5]}).body == "2020-01-02 [5] {3} inf 4"
+        documents = [endpoint.ask("GET", f"/{name}swagger.json") for name in ("dag/", "flex/")]
+        paths = [document.body["paths"]["/score"] for document in documents]
+        ours = endpoint.ask("GET", "/openapi.json").body["paths"]
+    for path in (*paths, ours["/dag/score"], ours["/flex/score"]):
+        asked = path["post"]["requestBody"]["content"]["application/json"]
+        assert not asked.get("example")
+        found = asked["schema"]["properties"]
+        assert {name for name, item in found.items() if "default" in item} - {"pair"} == {"n"}
+    assert endpoint.told == []
+
+
 def _answer(paths: Any, path: str) -> Any:
     return paths[path]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
 
