@@ -524,7 +524,11 @@ def as_recorded(value: Any) -> Any:
 
 
 @given(value=plain)
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 def test_any_plain_data_reads_back(first: RunStore, value: Any) -> None:
     span = a_span(1, attributes={"v": value})
     node = NodeResult(node="ask", status=COMPLETED, inputs={"v": value}, output=value)

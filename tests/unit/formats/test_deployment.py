@@ -347,7 +347,11 @@ _ODD = st.one_of(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=300,
+    deadline=None,
+)
 @given(data=st.data())
 def test_whatever_stands_in_a_file_is_read_or_has_a_place_and_a_fix(
     data: st.DataObject, tmp_path: Path

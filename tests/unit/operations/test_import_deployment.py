@@ -306,7 +306,11 @@ _ODD = st.one_of(
 )  # fmt: skip
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=150,
+    deadline=None,
+)
 @given(data=st.data())
 def test_whatever_stands_in_a_file_is_taken_over_or_has_a_reason(data: st.DataObject, tmp_path: Path) -> None:
     said = deepcopy(data.draw(st.sampled_from([BLUE, ENDPOINT])))

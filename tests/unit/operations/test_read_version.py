@@ -114,7 +114,9 @@ def changed(value: Any, pointer: tuple[Any, ...], new: Any) -> Any:
 
 
 quickly = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
