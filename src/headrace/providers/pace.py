@@ -172,6 +172,17 @@ def is_stale(pace: Pace, rules: Rules, now: float) -> bool:
     return not pace.at - rules.minute_s <= now <= max(pace.at, pace.hold_until) + _STALE * rules.minute_s
 
 
+def is_old_refusal(pace: Pace, rules: Rules, now: float) -> bool:
+    """Whether the service has refused nothing for so long that it may have changed its mind."""
+    return now - pace.refused_at > _STALE * rules.minute_s
+
+
+def lift(pace: Pace, now: float) -> None:
+    """Wait no longer for what the service has asked for: one request goes ahead. A time without any says no rate."""
+    pace.hold_until = min(pace.hold_until, now)
+    pace.probe, pace.has_to_learn = 2.0, 0.0
+
+
 def request_limit(pace: Pace, rules: Rules) -> float:
     """Requests per minute that are allowed, as configured or stated; infinity when nobody says."""
     return min(rules.requests_per_minute or math.inf, pace.requests.limit or math.inf)

@@ -76,6 +76,7 @@ class BudgetUse:
 class _Waiter:
     turn: asyncio.Future[Ticket]
     tokens: float
+    until: float
 
 
 class Budget:
@@ -135,9 +136,9 @@ class Budget:
 
     async def _wait(self, tokens: float, patience_s: float) -> Ticket:
         pace, now = self.pace.look()
-        if pace.hold_until - now > patience_s:
+        if pace.hold_until - now > patience_s and not self.pace.try_again():
             raise RateLimitedError(self._too_long(pace.hold_until - now))
-        waiter = _Waiter(asyncio.get_running_loop().create_future(), tokens)
+        waiter = _Waiter(asyncio.get_running_loop().create_future(), tokens, now + patience_s)
         self._turns.add(current_lane.get(), waiter)
         self._serve()
         is_taken = False
@@ -156,7 +157,8 @@ class Budget:
 
     def _give_up(self, waiter: _Waiter) -> None:
         if waiter.turn.done() and not waiter.turn.cancelled():
-            self.leave(waiter.turn.result())  # its turn had come, but nobody is there any more to take it
+            if waiter.turn.exception() is None:
+                self.leave(waiter.turn.result())  # its turn had come, but nobody is there any more to take it
         else:
             self._turns.drop(lambda other: other is waiter)
 
@@ -172,6 +174,11 @@ class Budget:
                 continue
             ticket = self.pace.take(waiter.tokens)
             if not isinstance(ticket, Ticket):
+                pace, now = self.pace.look()
+                if pace.hold_until > waiter.until:  # it need not wait to learn that
+                    self._turns.pop()
+                    waiter.turn.set_exception(RateLimitedError(self._too_long(pace.hold_until - now)))
+                    continue
                 self._is_full = not self.pace.concurrency.has_place()
                 self._timer = asyncio.get_running_loop().call_later(ticket, self._serve)
                 return

@@ -28,7 +28,9 @@ from headrace.providers.pace import (
     begin,
     hear,
     hold,
+    is_old_refusal,
     is_stale,
+    lift,
     refuse,
     settle,
     take,
@@ -67,6 +69,7 @@ class SharedPace:
         self._file = _open(path) if path is not None else None
         self._uncounted = 0
         self._looked_at = float("-inf")
+        self._has_tried_again = False
 
     @property
     def is_shared(self) -> bool:
@@ -86,6 +89,19 @@ class SharedPace:
                 return self._take_freely(tokens, now)
         with self._exclusive(now) as pace:
             return self._take(pace, tokens, now)
+
+    def try_again(self) -> bool:
+        """Let one request go ahead although the service has asked for a longer wait than anybody has time for.
+
+        Once in a process, and every ten minutes: somebody may have raised the quota, or paid the bill.
+        """
+        now = self._clock()
+        with self._exclusive(now) as pace:
+            if self._has_tried_again and not is_old_refusal(pace, self.rules, now):
+                return False
+            self._has_tried_again = True
+            lift(pace, now)
+            return True
 
     def leave(self, ticket: Ticket, *, is_served: bool) -> None:
         """A request is over, and its place free; may be said more than once."""

@@ -169,19 +169,77 @@ def budget_and_loop(**environment: str) -> tuple[Quota, VirtualLoop]:
     return Quota(load_settings(environment), clock=loop.time), loop
 
 
-def test_wait_that_would_be_too_long_is_not_begun() -> None:
+def test_wait_that_would_be_too_long_is_begun_once_and_not_again() -> None:
     quota, loop = budget_and_loop(HEADRACE_QUOTA_WAIT_S="60")
 
     async def session() -> None:
         budget = quota.budget(ENDPOINT, "", "m")
-        ticket, _ = await budget.take(REQUEST)
-        budget.refuse(ticket, 3_000.0)
+        for _ in range(2):  # the second one sees whether the service still means it
+            ticket, _ = await budget.take(REQUEST)
+            budget.refuse(ticket, 3_000.0)
         with pytest.raises(RateLimitedError, match="3000 s"):
             await budget.take(REQUEST)
 
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(session())
     assert loop.time() == 0
+
+
+def test_requests_that_wait_give_up_as_soon_as_the_service_asks_for_too_long_a_wait() -> None:
+    quota, loop = budget_and_loop(HEADRACE_QUOTA_WAIT_S="60")
+
+    async def session() -> None:
+        budget = quota.budget(ENDPOINT, "", "m")
+        first, _ = await budget.take(REQUEST)
+        budget.refuse(first, 2.0)
+        waiting = [asyncio.ensure_future(budget.take(REQUEST)) for _ in range(5)]
+        await asyncio.sleep(2.01)
+        (ahead,) = [task for task in waiting if task.done()]
+        budget.refuse(ahead.result()[0], 3_000.0)
+        await asyncio.sleep(0.01)
+        assert [type(task.exception()) for task in waiting if task is not ahead] == [RateLimitedError] * 4
+        assert (budget.n_waiting, budget.pace.concurrency.in_flight) == (0, 0)
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(session())
+
+
+def test_quota_that_was_raised_is_found_by_the_next_process_and_by_one_that_stays(tmp_path: Path) -> None:
+    loop, is_raised, sent = VirtualLoop(), False, []
+
+    async def ask(quota: Quota) -> bool:
+        budget = quota.budget(ENDPOINT, "", "m")
+        try:
+            ticket, _ = await budget.take(REQUEST)
+        except RateLimitedError:
+            return False
+        sent.append(loop.time())
+        await asyncio.sleep(0.1)
+        if not is_raised:
+            budget.refuse(ticket, 90_000.0)
+        budget.leave(ticket, is_served=is_raised)
+        return is_raised
+
+    async def session() -> None:
+        nonlocal is_raised
+        stays, next_one = (
+            Quota(load_settings({"HEADRACE_QUOTA_WAIT_S": "60"}), tmp_path, clock=loop.time) for _ in range(2)
+        )
+        for _ in range(4):
+            assert not await ask(stays)
+        assert len(sent) == 2
+        is_raised = True
+        assert not await ask(stays)
+        assert await asyncio.gather(*(ask(next_one) for _ in range(8))) == [True] * 8
+        is_raised = False
+        assert not await ask(next_one)
+        assert not await ask(stays)
+        is_raised = True
+        await asyncio.sleep(601)
+        assert await asyncio.gather(*(ask(stays) for _ in range(8))) == [True] * 8
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(session())
 
 
 def test_wait_ends_when_patience_does_and_leaves_nothing_behind() -> None:
