@@ -106,13 +106,17 @@ class Trial:
                 "requests_at_once": scale.requests_at_once,
                 "cpu_percent": scale.cpu_percent,
             }
+        before: Any = None
         if action == "move traffic":
             state = target.read_state()
+            before = dict(state.traffic)
             specs = {item.name: item.spec for item in state.deployments}
             tags = {PREVIOUS_TAG: render_previous(state.traffic, specs)}
         if action == "note":
             tags, after = {UNTRIED_TAG: render_untried(after)}, None
-        change = Change(action=action, what=f"{action} {name}", deployment=name, after=after, tags=tags)
+        change = Change(
+            action=action, what=f"{action} {name}", deployment=name, before=before, after=after, tags=tags
+        )
         target.apply(change, endpoint)
 
     def bring(self, target: Target, endpoint: Endpoint, *names: str) -> None:
