@@ -481,7 +481,8 @@ def test_what_a_killed_run_had_kept_is_not_asked_for_again(bench: Bench) -> None
     bench.asked()
     lines = bench.run("second", "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
     n_calls, n_requests = bench.asked()
-    assert max(n_calls, n_requests) <= 52 - len(recorded)
+    assert n_calls <= 52 - len(recorded)
+    assert n_requests <= 52 - len(recorded) + 4  # what the killed process had sent may be read only now
     taken = [line for line in lines if line.line_number in recorded]
     assert {node(line, "generate").cached_from for line in taken} == {"killed"}
     assert {line.outputs["answer"] for line in lines} == {"1"}
