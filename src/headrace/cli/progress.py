@@ -126,14 +126,12 @@ class _Names:
             self.session.started_runs.append(event.run)
             self.arm = event.arm or self.arm
             label = label_run(event, self.arm)
-            self.tallies[event.run] = Tally(label=label, n_lines=event.n_lines, n_done=event.n_finished)
+            is_resumed = event.resume_from == event.run
+            n_done = event.n_finished if is_resumed else 0  # those of another run are told one by one
+            self.tallies[event.run] = Tally(label=label, n_lines=event.n_lines, n_done=n_done)
             if event.resume_from is not None:
                 lines = plural(event.n_lines, "line")
-                done = (
-                    "recorded already"
-                    if event.resume_from == event.run
-                    else f"taken over from {event.resume_from}"
-                )
+                done = "recorded already" if is_resumed else f"taken over from {event.resume_from}"
                 self.session.note(f"{event.n_finished:,} of {lines} are {done}.")
             self.on_start(event, self.tallies[event.run])
         elif isinstance(event, LineFinished):

@@ -287,8 +287,8 @@ class _Batch:
             await self._recorder.wait_for_room()
 
     def _may_spend(self, n_lines: int) -> bool:
-        n_others = len(self._in_flight) + n_lines - 1
-        problem = self._spending.refuse(n_others) if self._spending is not None else None
+        n_in_flight = len(self._in_flight)
+        problem = self._spending.refuse(n_in_flight, n_lines) if self._spending is not None else None
         if problem is not None:
             # What is in flight is being paid for, so it may take the time that it needs.
             self._stop.ask(problem, self._flow.limits.line_timeout_s)

@@ -161,7 +161,7 @@ class NodeRunner:
         attempt = _Attempt(context)
         try:
             arguments = attempt.arguments = make_arguments(step.bindings, self._values)
-            if self._flow.keeps_nodes:  # before the tool can change them
+            if self._flow.keeps_nodes or span.scope.has_content:  # before the tool can change them
                 form = self._flow.images.message_format
                 attempt.inputs = {name: to_record(value, form) for name, value in arguments.items()}
             tool, cache = self._flow.tools[node.name], self._flow.cache
@@ -182,7 +182,7 @@ class NodeRunner:
             raise failure from error
         finally:
             if span.scope.has_content:
-                take_node(span, attempt.arguments, attempt.output, self._flow.images.message_format)
+                take_node(span, attempt.inputs, attempt.output, self._flow.images.message_format)
             span.end()
             self._note(attempt)
         try:
@@ -260,7 +260,7 @@ class NodeRunner:
         result = NodeResult(
             node=context.node,
             status=attempt.status,
-            inputs=attempt.inputs,
+            inputs=attempt.inputs if is_kept else {},
             output=to_record(output, message_format) if has_output else None,
             problem=attempt.problem,
             usage=context.usage,
@@ -323,6 +323,7 @@ async def run_line(
         with _LineLimit(flow, runner, span):
             if flow.images.unread_inputs(flow.plan.flow, inputs):
                 inputs = values.inputs = await read_images(flow, inputs, place)
+                recorded = recorded_inputs(inputs, flow.images.message_format)
             await runner.run()
             outputs = await _make_outputs(flow, values, texts, on_piece, on_outputs)
             if kept is not None:
@@ -331,7 +332,7 @@ async def run_line(
         problem = error.problems[0]
         span.fail(problem.name, f"{problem.code} {problem.name}")
         outputs = {}
-    end_line(span, flow, inputs, outputs)
+    end_line(span, flow, inputs, recorded, outputs)
     runner.finish_streams(texts)
     result = LineResult(
         line_number=line_number,

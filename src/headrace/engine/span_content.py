@@ -8,7 +8,7 @@ from typing import Any
 
 from headrace.domain.span import SpanRecord
 from headrace.engine.masking import mask_content, secret_inputs
-from headrace.engine.plain import recorded_inputs, to_record
+from headrace.engine.plain import to_record
 from headrace.engine.runtime import PreparedFlow
 from headrace.engine.streams import is_stream
 from headrace.telemetry.spans import ActiveSpan
@@ -34,9 +34,8 @@ def both_sinks(flow: PreparedFlow, spans: list[SpanRecord]) -> Callable[[SpanRec
     return sink
 
 
-def take_node(span: ActiveSpan, arguments: Mapping[str, Any], output: Any, message_format: str) -> None:
-    """Take down what a node was given and what it gave; of a stream only what it was given."""
-    given = {name: to_record(value, message_format) for name, value in arguments.items()}
+def take_node(span: ActiveSpan, given: Mapping[str, Any], output: Any, message_format: str) -> None:
+    """Take down what a node was given, as recorded, and what it gave; of a stream only what it was given."""
     if output is None or is_stream(output):
         span.take_content(inputs=given)
     else:
@@ -44,19 +43,26 @@ def take_node(span: ActiveSpan, arguments: Mapping[str, Any], output: Any, messa
 
 
 def end_line(
-    span: ActiveSpan, flow: PreparedFlow, inputs: Mapping[str, Any], outputs: Mapping[str, Any]
+    span: ActiveSpan,
+    flow: PreparedFlow,
+    inputs: Mapping[str, Any],
+    recorded: Mapping[str, Any],
+    outputs: Mapping[str, Any],
 ) -> None:
-    """End the span of a line, which may take down what went in and came out; of secret inputs nothing."""
+    """End the span of a line, which may take down what went in, as recorded, and came out; of secret inputs nothing."""
     if span.scope.has_content:
-        _take_line(span, flow, inputs, outputs)
+        _take_line(span, flow, inputs, recorded, outputs)
     span.end()
 
 
 def _take_line(
-    span: ActiveSpan, flow: PreparedFlow, inputs: Mapping[str, Any], outputs: Mapping[str, Any]
+    span: ActiveSpan,
+    flow: PreparedFlow,
+    inputs: Mapping[str, Any],
+    recorded: Mapping[str, Any],
+    outputs: Mapping[str, Any],
 ) -> None:
-    given = recorded_inputs(inputs, flow.images.message_format)
     words = secret_inputs(flow.plan.flow, inputs)
     secret = {name for name, declared in flow.plan.flow.inputs.items() if declared.type == "secret"}
-    shown = {name: value for name, value in given.items() if name not in secret}
+    shown = {name: value for name, value in recorded.items() if name not in secret}
     span.take_content(inputs=mask_content(shown, words), outputs=dict(outputs))

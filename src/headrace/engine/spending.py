@@ -46,15 +46,15 @@ class Spending:
         self._earlier = usage
         self.begin_batch()
 
-    def refuse(self, n_in_flight: int) -> Problem | None:
-        """Why no further line should be taken while ``n_in_flight`` are on their way; ``None`` when one may be.
+    def refuse(self, n_in_flight: int, n_more: int = 1) -> Problem | None:
+        """Why ``n_more`` lines should not be taken while ``n_in_flight`` are on their way; ``None`` when they may be.
 
         The problem is E609.
         """
         n_before, cost_before, tokens_before = self._before
         if self._n_lines == n_before:
             n_before, cost_before, tokens_before = 0, 0.0, 0
-        share = (n_in_flight + 1) / (self._n_lines - n_before) if self._n_lines > n_before else 0.0
+        share = (n_in_flight + n_more) / (self._n_lines - n_before) if self._n_lines > n_before else 0.0
         cap, earlier = self.cap, self._earlier
         cost_usd = self._cost_usd + share * (self._cost_usd - cost_before)
         if cap.cost_usd is not None and cost_usd > cap.cost_usd:

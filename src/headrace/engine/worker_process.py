@@ -157,7 +157,7 @@ class WorkerProcess:
             self._kill_group()
 
     def _kill_group(self) -> None:
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):  # gone, or another user's, as of sudo
             if hasattr(os, "killpg"):
                 os.killpg(self._process.pid, signal.SIGKILL)
             else:

@@ -31,7 +31,7 @@ def said_directions(root: Block) -> dict[str, Direction]:
             )
             if not isinstance(name, str) or direction not in DIRECTIONS:
                 continue
-            if said.setdefault(name, cast("Direction", direction)) != direction:
+            if said.setdefault(name, cast("Direction", direction)) != direction and key == "guardrails":
                 what = f"The metric {name!r} has another direction than its guardrail."
                 fix = "Write the same direction in both places, or in one only."
                 root.findings.add("F005", (key, number, "direction"), what, fix)

@@ -32,6 +32,8 @@ _PATH_MAKERS = (
     "FileSystemLoader",
     "DirectoryLoader",
 )
+_GLOBS = ("glob", "iglob", "rglob")
+_JOINERS = ("Path", "PurePath", "join", "joinpath", "abspath")
 _PATTERN = re.compile(r"[*?\[]")
 """Where the pattern of a glob begins to fit more than one name."""
 _OPENERS = ("open", "io.open", "codecs.open")
@@ -145,21 +147,28 @@ def _paths(tree: ast.Module) -> Iterator[str]:
             continue
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
             yield from _named_by((node.left, node.right), constants)
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in _PATH_MAKERS:
+        elif isinstance(node, ast.Call) and (maker := _last_name(node.func)) in _PATH_MAKERS:
             given = (*node.args, *(keyword.value for keyword in node.keywords))
-            yield from _named_by([item for item in given if id(item) not in written], constants)
+            names = _named_by([item for item in given if id(item) not in written], constants)
+            yield from filter(None, map(_before_pattern, names)) if maker in _GLOBS else names
         elif (text := _text(node)) and looks_like_path(text):
             yield text
 
 
 def _named_by(nodes: Iterable[ast.expr], constants: Mapping[str, str]) -> Iterator[str]:
     for node in nodes:
-        text = _known_text(node, constants)
-        start = _PATTERN.split(text, maxsplit=1)[0] if text else None
-        if start and start != text:
-            start = start.rpartition("/")[0]
-        if start:
-            yield start
+        if text := _known_text(node, constants):
+            yield text
+
+
+def _last_name(function: ast.expr) -> str:
+    return ast.unparse(function).rpartition(".")[2]
+
+
+def _before_pattern(text: str) -> str:
+    """The folder that the names begin with which a pattern of a glob fits."""
+    start = _PATTERN.split(text, maxsplit=1)[0]
+    return start if start == text else start.rpartition("/")[0]
 
 
 def _known_text(node: ast.expr, constants: Mapping[str, str]) -> str | None:
@@ -202,13 +211,21 @@ def _written(node: ast.AST) -> Iterator[ast.AST]:
     method = node.func
     if ast.unparse(method) in _OPENERS:
         if node.args and _opens_to_write(node, node.args[1:]):
-            yield from ast.walk(node.args[0])
+            yield from _parts_of_path(node.args[0])
     elif (
         isinstance(method, ast.Attribute)
         and _is_path(method.value)
         and (method.attr in _WRITERS or (method.attr == "open" and _opens_to_write(node, node.args)))
     ):
-        yield from ast.walk(method.value)
+        yield from _parts_of_path(method.value)
+
+
+def _parts_of_path(node: ast.AST) -> Iterator[ast.AST]:
+    """What an expression of a path is put together from; not what is called to find it out, which may read files."""
+    yield node
+    if not isinstance(node, ast.Call) or _last_name(node.func) in _JOINERS:
+        for part in ast.iter_child_nodes(node):
+            yield from _parts_of_path(part)
 
 
 def _is_path(node: ast.expr) -> bool:

@@ -118,7 +118,7 @@ def _read_range(block: Block, kind: str) -> tuple[float, float]:
         fix = "Add range: [LOW, HIGH]; values beyond are taken for these."
         block.findings.add("G983", block.pointer, what, fix)
     elif not _is_range(ends):
-        refuse(block, "range", "two numbers, the smaller first")
+        refuse(block, "range", f"two numbers, the smaller first, {_SHORTEST:g} to {_WIDEST:g} apart")
     else:
         return float(ends[0]), float(ends[1])
     return -inf, inf

@@ -281,6 +281,12 @@ class _Execution:
             self.stop.ask(interrupted(self._work.spec.name), grace_s)
             self._hear(RunStopping(run=self._work.spec.name, grace_s=grace_s))
 
+        def cancel() -> None:
+            nonlocal unheard_since
+            unheard_since = None
+            if task is not None:
+                task.cancel()
+
         def interrupt(_signal: int, _frame: FrameType | None) -> None:
             nonlocal unheard_since
             is_second, self.is_interrupted = self.is_interrupted, True
@@ -289,8 +295,8 @@ class _Execution:
             unheard_since = unheard_since or time.monotonic()
             if not is_second:
                 _call_soon(loop, stop)
-            elif task is not None:
-                _call_soon(loop, task.cancel)
+            else:
+                _call_soon(loop, cancel)
 
         try:
             before = signal.signal(signal.SIGINT, interrupt)

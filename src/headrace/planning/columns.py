@@ -15,6 +15,7 @@ from typing import Any
 
 from headrace.domain.dataset import FACTS, ColumnMapping, Dataset, LazyLines, Line, MappedValue, SourceLine
 from headrace.domain.flow import PROMPTY, Flow
+from headrace.domain.values import own_copy
 from headrace.errors import Problem, nearest
 from headrace.source import Span
 
@@ -160,7 +161,7 @@ def _map_line(
     columns: dict[str, Any] = {}
     for name, mapped in full.items():
         if mapped.source == "literal":
-            columns[name] = mapped.literal
+            columns[name] = own_copy(mapped.literal)  # all lines share it
             continue
         if mapped.source == "data":
             row = data.columns if data else {}

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from math import ceil
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ from headrace.engine.alarms import running_alarms
 from headrace.serving.flow_errors import refusal, timed_out
 from headrace.serving.flow_stream import write_event
 from headrace.serving.load import Load
-from headrace.serving.observed import note_wait
+from headrace.serving.observed import note_cut, note_wait
 
 ENDED = "headrace.ended"
 """Key of the scope of a request that was ended before its answer was whole: :data:`SLOW`, or another word."""
@@ -43,6 +43,7 @@ _AS_IT_IS = (b"", b"identity")
 _GONE: Final = "gone"
 _SLOW_BODY: Final = "slow body"
 _STUCK: Final = "stuck"
+_STOPPING: Final = "server-stopping"
 _WAITED: Final = "waited"
 
 
@@ -139,9 +140,8 @@ class _Passage:
             await self._pass()
         except asyncio.CancelledError:
             if self._why is None or self._task is None or self._task.uncancel():
-                await (
-                    self._say_stop()
-                )  # not raised: this is the end of the task, and no fault that a log should show
+                # Not raised: this is the end of the task, and no fault that a log should show.
+                await self._say_stop()
             else:
                 await self._say_why(self._why)
         finally:
@@ -275,16 +275,23 @@ class _Passage:
         elif why == SLOW:
             body = timed_out(f"The flow took longer than {limits.request_s:g} s.")
             await self._answer(JSONResponse(body, 504))
-        elif self._is_events and not self._is_sending:
-            event = write_event(timed_out(f"The flow said nothing more for {limits.idle_s:g} s."))
-            await self._send({"type": "http.response.body", "body": event, "more_body": False})
+        else:
+            note_cut(why)
+            await self._end_stream(timed_out(f"The flow said nothing more for {limits.idle_s:g} s."))
 
     async def _say_stop(self) -> None:
         """Answer a request for which the server waits no longer, as far as it still can be."""
         body = refusal(503, "The server is stopping.")
         if not self._has_started:
             await self._answer(JSONResponse(body, 503, {"connection": "close"}))
-        elif self._is_events and not self._is_sending:
+        else:
+            self._admission.load.n_cut += 1
+            note_cut(_STOPPING)
+            await self._end_stream(body)
+
+    async def _end_stream(self, body: Mapping[str, Any]) -> None:
+        """Say why an answer that has begun ends here, where another event can be sent."""
+        if self._is_events and not self._is_sending:
             await self._send({"type": "http.response.body", "body": write_event(body), "more_body": False})
 
     async def _refuse_size(self) -> bool:

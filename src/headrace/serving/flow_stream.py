@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from headrace.domain.run import LineResult
 from headrace.engine.line import OnOutputs, OnPiece
 from headrace.serving.flow_errors import error_body
+from headrace.serving.flow_schema import is_json
 
 RunLine = Callable[[OnOutputs, OnPiece], Awaitable[LineResult]]
 
@@ -72,6 +73,8 @@ class FlowStream(Response):
         self._whole, self._streams = outputs, streams
 
     def _hear(self, name: str, piece: Any) -> None:
+        if not isinstance(piece, str) and not is_json(piece):
+            piece = str(piece)  # NaN, which no client could read
         if shown := self._answered({name: piece}):
             self._pieces.put_nowait(shown)
 

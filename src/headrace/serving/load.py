@@ -13,7 +13,7 @@ class Load:
         n_running: Requests that have a place.
         n_waiting: Requests that wait for one.
         n_refused: Requests that were sent away so far, because there was no room.
-        n_cut: Requests that were ended so far, because they took too long.
+        n_cut: Requests that were ended so far, because they took too long, or the server stopped.
         n_gone: Requests whose client went away so far.
         mean_s: How long requests have a place, seconds; recent ones count more.
     """

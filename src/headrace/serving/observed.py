@@ -161,3 +161,10 @@ def note_wait(began_s: float, now_s: float) -> None:
     span = enclosing_span.get()
     if span is not None:
         span.attributes[names.QUEUE_WAIT] = round(now_s - began_s, 6)
+
+
+def note_cut(why: str) -> None:
+    """Say on the server span of this request that its answer, which had begun, was ended, and why."""
+    span = enclosing_span.get()
+    if span is not None:
+        span.fail(why, why)

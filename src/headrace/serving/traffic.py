@@ -172,7 +172,7 @@ class SplitCall(FlowCall):
         )
 
     def _hear(self, on_piece: OnPiece, name: str, piece: Any) -> None:
-        if self._first_s is None and piece:
+        if self._first_s is None and piece != "":
             self._first_s = time.perf_counter() - self._began_s
         on_piece(name, piece)
 

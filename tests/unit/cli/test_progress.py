@@ -69,6 +69,20 @@ def test_lines_that_were_recorded_before_are_done(
     assert ("20/20" if is_terminal else "r: Completed, 20 lines") in told
 
 
+def test_lines_that_are_taken_over_from_another_run_are_told_one_by_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session = Session(tmp_path, {})
+    with show_progress(session) as on_event:
+        on_event(RunStarted(run="r", arm=None, n_lines=2, n_finished=2, resume_from="other"))
+        for number in range(2):
+            on_event(
+                LineFinished(run="r", line_number=number, status=COMPLETED, usage=Usage(), duration_ms=1.0)
+            )
+        on_event(RunFinished(run="r", status=COMPLETED))
+    assert capsys.readouterr().err.splitlines()[-1] == "r: Completed, 2 lines"
+
+
 def held_up(run: str, n_waiting: int = 20, model: str = "gpt", refused: int = 0) -> RunHeldUp:
     return RunHeldUp(run=run, n_waiting=n_waiting, service="host", model=model, refused=refused, since_s=10.0)
 

@@ -38,6 +38,16 @@ def test_the_next_line_and_those_in_flight_are_expected_to_cost_as_much_as_the_o
     assert "limit of 50 tokens: 50 tokens are spent, and the next line might exceed it" in problem.what
 
 
+def test_lines_that_would_be_taken_together_are_not_in_flight_yet() -> None:
+    spending = Spending(Cap(tokens=50))
+    for _ in range(2):
+        spending.add(a_line())
+    assert spending.refuse(0, 3) is None
+    problem = spending.refuse(0, 4)
+    assert problem is not None
+    assert "in flight" not in problem.what
+
+
 def test_lines_of_another_arm_are_expected_to_cost_what_its_own_lines_did() -> None:
     spending = Spending(Cap(tokens=1_000))
     spending.add(a_line(100), n_lines=50)

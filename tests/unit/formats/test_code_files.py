@@ -147,6 +147,7 @@ WRITTEN = (
     "pathlib.Path('out.txt').open('w')",
     "(Path('.') / 'out.txt').write_text('more')",
     "open(os.path.join('.', 'out.txt'), 'a')",
+    "(Path(folder) / 'out.txt').write_text('more')",
 )
 READ = (
     "open('out.txt')",
@@ -158,6 +159,8 @@ READ = (
     "Path('out.txt').read_text()",
     "NAME = 'out.txt'\nopen(NAME, 'a')",
     "open('out.txt', 'w')\nopen('out.txt')",
+    "(Path(json.load(open('out.txt'))['out']) / 'x').write_text('more')",
+    "open('out-' + open('out.txt').read(), 'w')",
 )
 
 
@@ -167,6 +170,14 @@ READ = (
 def test_a_file_that_is_only_written_does_not_count(tmp_path: Path, line: str, counts: bool) -> None:
     write(tmp_path, {"out.txt": "1"})
     assert ("out.txt" in code_of(tmp_path, **{"tool.py": line}).parts) is counts
+
+
+@pytest.mark.parametrize(
+    "code", ["open('data[1].txt')", "open(os.path.join('data[1].txt'))", "Path('data[1].txt')"]
+)
+def test_brackets_in_the_name_of_a_file_are_no_pattern(tmp_path: Path, code: str) -> None:
+    write(tmp_path, {"data[1].txt": "1"})
+    assert "data[1].txt" in code_of(tmp_path, **{"tool.py": code}).parts
 
 
 def test_what_one_file_of_the_code_writes_and_another_reads_counts(tmp_path: Path) -> None:

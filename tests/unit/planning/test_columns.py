@@ -78,6 +78,14 @@ def test_mapped_columns_and_literals(flow: Flow) -> None:
     assert list(lines) == [Line(number=0, columns={"q": "a", "truth": 5, "k": 0.5}, span=dataset.first.span)]
 
 
+def test_lines_do_not_share_what_is_written_in_the_mapping(flow: Flow) -> None:
+    texts = {"q": "${data.question}", "truth": {"seen": []}}
+    lines, _ = map_lines(flow, parse_mapping(texts), data({"question": "one"}, {"question": "two"}), None)
+    first, second = (line.columns["truth"] for line in lines)
+    first["seen"].append("one")
+    assert second == {"seen": []}
+
+
 def test_a_line_without_the_column_goes_without_the_input(flow: Flow) -> None:
     assert lines_of(flow, {}, data({"q": "a", "truth": "b"}, {"q": "c"}), None)[1] == (1, {"q": "c"})
 

@@ -185,6 +185,24 @@ def test_wait_that_would_be_too_long_is_begun_once_and_not_again() -> None:
     assert loop.time() == 0
 
 
+def test_a_request_that_has_waited_long_does_not_use_up_the_look_at_a_wait_of_hours() -> None:
+    quota, loop = budget_and_loop(HEADRACE_QUOTA_WAIT_S="60")
+
+    async def session() -> None:
+        budget = quota.budget(ENDPOINT, "", "m")
+        ticket, _ = await budget.take(REQUEST)
+        budget.refuse(ticket, 20.0)
+        with pytest.raises(RateLimitedError):
+            await budget.take(REQUEST, waited_s=50.0)
+        ticket, _ = await budget.take(REQUEST)
+        assert loop.time() >= 20
+        budget.refuse(ticket, 3_000.0)
+        await budget.take(REQUEST)
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(session())
+
+
 def test_requests_that_wait_give_up_as_soon_as_the_service_asks_for_too_long_a_wait() -> None:
     quota, loop = budget_and_loop(HEADRACE_QUOTA_WAIT_S="60")
 

@@ -154,6 +154,20 @@ def test_streams_fall_back_before_their_first_piece_and_not_after(tmp_path: Path
     assert [completions[item].answered_by for item in ids] == ["loud", "plain", "loud"]
 
 
+def test_a_piece_that_is_nothing_but_was_sent_keeps_the_arm_from_falling_back(tmp_path: Path) -> None:
+    files = STREAMING | traffic("fall_back: true\n")
+    files["f/say.py"] = files["f/say.py"].replace(
+        "    yield style\n", '    yield 0 if style == "loud" else style\n'
+    )
+    with serving(tmp_path, files, [], traffic=["f/traffic.yaml"]) as endpoint:
+        late = ask(endpoint, user_of(endpoint, "loud"), "fail late", headers=EVENTS)
+        wait_until(lambda: any(item.problem for item in of_kind(evidence(endpoint), Completion)))
+        (failed,) = [item for item in of_kind(evidence(endpoint), Completion) if item.problem]
+    assert "plain" not in late.text
+    assert '"E601"' in late.text
+    assert failed.first_token_ms is not None
+
+
 def test_chat_clients_are_split_as_well(tmp_path: Path) -> None:
     files = STREAMING | traffic("fall_back: true\n")
     with serving(tmp_path, files, [], traffic=["f/traffic.yaml"]) as endpoint:
