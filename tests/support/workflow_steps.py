@@ -180,7 +180,14 @@ class _Running:
             self.has_failed = self.has_failed or code != 0
         if "id" in step:
             outcome = {None: "skipped", 0: "success"}.get(code, "failure")
-            self.contexts["steps"][step["id"]] = {"outcome": outcome}
+            self.contexts["steps"][step["id"]] = {"outcome": outcome, "outputs": self._outputs()}
+
+    def _outputs(self) -> dict[str, str]:
+        """What the step has written for later ones, each ``name=value`` in a line of its own; it is gone then."""
+        file = self.workspace.with_suffix(".output")
+        lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+        file.unlink(missing_ok=True)
+        return dict(line.split("=", 1) for line in lines)
 
     def _run_script(self, step: Mapping[str, Any], env: Mapping[str, str]) -> int:
         script = step["run"]

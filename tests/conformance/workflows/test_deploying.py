@@ -99,6 +99,14 @@ def test_a_version_goes_to_everybody_and_a_bad_one_goes_back(
     ]
     assert (packed.parents[1] / "sbom.cdx.json").is_file()
 
+    refuse_deploying(azure, pipeline)
+    production = release(pipeline, "production", staging="success")["production"]
+    assert (production.result, production.names) == (
+        "failure",
+        RELEASE[:3],
+    )  # nothing is taken from who has it all
+    azure.faults.clear()
+
     flag = tmp_path / "broken"
     change_tool(pipeline, flag)
     assert release(pipeline, "evaluate")["evaluate"].result == "success"
@@ -175,6 +183,16 @@ def cutting_off_the_move(azure: StandIn, pipeline: Pipeline) -> list[Mapping[str
 
     pipeline.runner.before = before
     return moved
+
+
+def refuse_deploying(azure: StandIn, pipeline: Pipeline) -> None:
+    """Nothing can be asked of Azure from the moment on at which the version is applied."""
+
+    def before(place: tuple[str, str, str]) -> None:
+        if place[2] == "Deploy, with the share of a canary":
+            azure.faults.add(path="containerApps/", status=403, times=None)
+
+    pipeline.runner.before = before
 
 
 def test_a_pull_request_says_what_it_would_do(azure: StandIn, pipeline: Pipeline) -> None:
