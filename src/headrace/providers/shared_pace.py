@@ -69,7 +69,8 @@ class SharedPace:
         self._file = _open(path) if path is not None else None
         self._uncounted = 0
         self._looked_at = float("-inf")
-        self._has_tried_again = False
+        self._was_refused = False
+        """This process itself, since it began."""
 
     @property
     def is_shared(self) -> bool:
@@ -93,13 +94,14 @@ class SharedPace:
     def try_again(self) -> bool:
         """Let one request go ahead although the service has asked for a longer wait than anybody has time for.
 
-        Once in a process, and every ten minutes: somebody may have raised the quota, or paid the bill.
+        Once in a process that was refused nothing yet itself, and every ten minutes: somebody may have raised the quota, or
+        paid the bill.
         """
         now = self._clock()
         with self._exclusive(now) as pace:
-            if self._has_tried_again and not is_old_refusal(pace, self.rules, now):
+            if self._was_refused and not is_old_refusal(pace, self.rules, now):
                 return False
-            self._has_tried_again = True
+            self._was_refused = True  # or will be: one request goes ahead, and no other before its answer
             lift(pace, now)
             return True
 
@@ -123,6 +125,7 @@ class SharedPace:
         """A request was answered with 429; ``asked_s`` is how long the service asks to wait, if it does."""
         now = self._clock()
         with self._exclusive(now) as pace:
+            self._was_refused = True
             is_paced = pace.learned > 0
             cause = Cause.RATE
             if not ticket.is_too_large:
