@@ -3,13 +3,16 @@
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from tests.support.deploying import MEMORY, Place, deploying
 from tests.support.scoring_server import Answer
 
 from headrace.deploy import base
-from headrace.errors import ExitCode
+from headrace.deploy.memory import MemoryTarget
+from headrace.domain.deployment import Change, Endpoint
+from headrace.errors import ExitCode, Problem, RemoteTimeoutError
 
 FILE = """\
 name: triage
@@ -212,6 +215,56 @@ def test_a_failure_after_the_move_takes_it_back_where_that_is_asked_for(
     assert place.state().traffic == ({"blue": 100} if takes_back else {"blue": 90, "green": 10})
     assert place.run("deploy apply").code == 0
     assert place.state().traffic == ({"blue": 100} if takes_back else {"blue": 90, "green": 10})
+
+
+@pytest.mark.parametrize("kind", ["fail", "drop"])
+def test_a_move_that_failed_is_taken_back_where_traffic_has_moved(place: Place, kind: str) -> None:
+    evaluate(place)
+    assert place.run("deploy apply").code == 0
+    change_prompt(place)
+    evaluate(place)
+    place.meanwhile(lambda memory: memory["faults"].append({"action": "move traffic", "kind": kind}))
+
+    failed = place.run("deploy apply --take-back")
+
+    assert failed.code == ExitCode.REMOTE
+    assert "X159" in failed.err
+    assert ("it goes back to blue=100" in failed.err) == (kind == "fail")
+    assert place.state().traffic == {"blue": 100}
+
+
+@pytest.mark.parametrize(
+    ("is_seen", "said"), [(True, "may still be moving"), (False, "cannot be seen: the network")]
+)
+def test_a_move_of_which_nobody_knows_is_left_to_a_person(
+    place: Place, monkeypatch: pytest.MonkeyPatch, *, is_seen: bool, said: str
+) -> None:
+    evaluate(place)
+    assert place.run("deploy apply").code == 0
+    change_prompt(place)
+    evaluate(place)
+
+    def move(memory: MemoryTarget, change: Change, endpoint: Endpoint) -> None:
+        if change.action != "move traffic":
+            make(memory, change, endpoint)
+            return
+        place.meanwhile(lambda there: there["endpoint"].update(busy=True))
+        if not is_seen:
+            monkeypatch.setattr(MemoryTarget, "read_state", lambda _: fail("the network"))
+        fail("too late")
+
+    def fail(what: str) -> NoReturn:
+        raise RemoteTimeoutError(Problem(code="X213", what=what))
+
+    make = MemoryTarget.apply
+    monkeypatch.setattr(MemoryTarget, "apply", move)
+
+    failed = place.run("deploy apply --take-back")
+
+    assert failed.code == ExitCode.REMOTE
+    assert "too late" in failed.err
+    assert said in failed.err
+    assert place.state().traffic == {"blue": 100}
 
 
 def test_the_first_version_has_nobody_to_give_its_requests_back_to(place: Place) -> None:

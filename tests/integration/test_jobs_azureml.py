@@ -17,6 +17,9 @@ from tests.support.azure import StandIn, manners, rough_manners
 from tests.support.deadly import story
 
 from headrace.config import load_settings
+from headrace.deploy.command_jobs import CommandJobs, Job, JobPlace
+from headrace.deploy.managed_waiting import Waiting
+from headrace.domain.azure_workspace import AzureWorkspace
 from headrace.domain.run import COMPLETED
 from headrace.errors import DefinitionError, RemoteRequestError, StateError, UsageError
 from headrace.operations.resume_run import ResumeRequest, resume_run
@@ -199,6 +202,24 @@ def test_a_flow_that_cannot_be_loaded_there_ends_the_run(
         create_run(workspace, request(project, "there", on=place(azure), workers=1))
     assert "not there" in str(raised.value)
     assert submitted(azure) == ["0-0"]
+
+
+def test_what_others_write_is_lost_in_no_pause_before_a_job(
+    azure: StandIn, project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    azure.faults.add(method="PUT", path="/jobs/", status=409, code="Conflict", times=1)
+    workspace = AzureWorkspace(subscription=azure.subscription, resource_group="rg", name="ws")
+    jobs = CommandJobs(JobPlace(workspace=workspace, compute="cpu", environment="python:3.12"))
+
+    def pause(_: float) -> None:
+        sys.stderr.write("a warning of the run\n")
+
+    jobs._waiting = Waiting(lambda _: None, sleep=pause)
+    try:
+        jobs.submit(Job(name="one", title="one", code=project, command="true {results}", context=None))
+    finally:
+        jobs.close()
+    assert capfd.readouterr().err.splitlines() == ["a warning of the run"]
 
 
 def test_a_compute_that_is_not_there(azure: StandIn, project: Path, workspace: Workspace) -> None:

@@ -29,6 +29,8 @@ _RETRY_AFTER = "Retry-After"
 _MOST_REFUSED = 4
 _STUMBLED = (AttributeError, IndexError, KeyError, TypeError, ValueError)
 _PACKAGES, _OURS = ("azure", "msrest"), "headrace"
+_SIGNING_IN = ("azure.identity", "azure.core.credentials")
+"""What they stumble over is what they were given here, and no answer."""
 _MEANT: Mapping[tuple[str, int], int] = {("PUT", 202): 201, ("PATCH", 201): 202}
 """Method and status to one that says the same, and that all packages take as the begin of an operation."""
 
@@ -144,6 +146,6 @@ def _package_of(error: BaseException) -> str | None:
     """The package of Azure that raised an error, as far as one did and not we."""
     names = [str(frame.f_globals.get("__name__", "")) for frame, _ in walk_tb(error.__traceback__)]
     known = [name for name in names if name.partition(".")[0] in (*_PACKAGES, _OURS)]
-    if not known or known[-1].startswith(_OURS):
+    if not known or known[-1].startswith((_OURS, *_SIGNING_IN)):
         return None
     return "-".join(known[-1].split(".")[:3])

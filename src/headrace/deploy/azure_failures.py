@@ -31,6 +31,7 @@ from headrace.deploy.azure_faults import (
     read_fault,
     read_offer,
     region_name,
+    registering,
 )
 from headrace.deploy.azure_roles import role_for
 from headrace.domain.deployment import Deployment, Endpoint
@@ -320,9 +321,10 @@ def _make_unfetched(fault: Fault, doing: Doing) -> RemoteError:
 
 def _make_unregistered(fault: Fault, doing: Doing) -> RemoteError:
     match = re.search(r"namespace '([^']+)'", fault.message)
-    namespace = match[1] if match else "NAMESPACE"
-    what = f"The subscription is not registered for {namespace}, which {doing.what} needs."
-    fix = f"Register it, which takes a minute or two: az provider register --namespace {namespace} --wait"
+    namespace = match[1] if match else ""
+    needed = namespace or "a provider"
+    what = f"The subscription is not registered for {needed}, which {doing.what} needs."
+    fix = f"Register it, which takes a minute or two: {registering(namespace)}"
     return RemoteRequestError(_problem("X219", what, fix, doing.place("azure", "subscription")))
 
 
@@ -345,9 +347,9 @@ def _make_not_offered(fault: Fault, doing: Doing) -> RemoteError:
         fix = f"Name a {keys[1]} in another region{have}; what is deployed stands in the region of its {keys[1]}."
         return RemoteRequestError(_problem("X221", what, fix, doing.place(*keys)))
     place = doing.place("azure", "subscription")
-    namespace = offer.namespace or "NAMESPACE"
-    register = f"az provider register --namespace {namespace} --wait"
-    if not offer.versions:
+    register = registering(offer.namespace)
+    known = {item.lower() for item in offer.versions}
+    if not known or offer.version.lower() in known:
         what = (
             f"The subscription does not know {kind}, which {doing.what} needs: {plain_message(fault.message)}"
         )

@@ -176,3 +176,11 @@ def read_offer(fault: Fault) -> Offer:
         version=found["version"],
         versions=listed("versions"),
     )
+
+
+def registering(namespace: str) -> str:
+    """What registers a provider, or where nobody has named it, what shows those that are not."""
+    if namespace:
+        return f"az provider register --namespace {namespace} --wait"
+    listing = "az provider list --query \"[?registrationState!='Registered'].namespace\" --output tsv"
+    return f"az provider register, with a namespace of those that are not, which shows: {listing}"

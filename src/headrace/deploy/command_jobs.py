@@ -141,15 +141,17 @@ class CommandJobs:
             },
             tags=dict(job.tags),
         )
-        # The package colours the terminal as it uploads, whether or not it shows how far it has come.
-        with self._failures(job.name), redirect_stderr(StringIO()):
+        with self._failures(job.name):
             self._asked(lambda: self._create(made), job.name)
             # Reads may lag behind; a job that is not there is taken for one that has died.
             self._waiting.until_shown(lambda: self.status(job.name) is not None)
 
     def _create(self, made: Any) -> None:
         try:
-            self._client.jobs.create_or_update(made)
+            # The package colours the terminal as it uploads, whether or not it shows how far it has come. All threads
+            # lose what they write meanwhile, so nothing else is done in here.
+            with redirect_stderr(StringIO()):
+                self._client.jobs.create_or_update(made)
         except ResourceExistsError:
             # Somebody who resumes the same run has been quicker, or something else is under way.
             if self.status(str(made.name)) is None:

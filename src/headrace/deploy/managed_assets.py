@@ -22,7 +22,7 @@ from uuid import uuid4
 from azure.ai.ml.entities import APIKeyConnection, Environment, Model, OnlineDeployment
 from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
-from headrace.deploy.base import Pack, Package, Tell
+from headrace.deploy.base import Package, TargetSetup
 from headrace.deploy.managed_parts import (
     DIGEST_TAG,
     environment_version,
@@ -30,6 +30,7 @@ from headrace.deploy.managed_parts import (
     make_model,
     model_version,
 )
+from headrace.deploy.managed_waiting import Waiting
 from headrace.domain.deployment import Deployment
 from headrace.errors import DefinitionError, Problem, StateError
 from headrace.formats.deployment_settings import unset_variables
@@ -55,15 +56,16 @@ class AssetMaker:
     Args:
         client: ``MLClient``.
         endpoint: Name of the endpoint, which names of assets begin with.
-        pack: Packs deployments.
-        tell: Takes lines about what takes time.
+        setup: What the target was opened with; packs deployments.
+        waiting: Waits for others who are at the same.
     """
 
-    def __init__(self, client: Any, endpoint: str, pack: Pack, tell: Tell) -> None:
+    def __init__(self, client: Any, endpoint: str, setup: TargetSetup, waiting: Waiting) -> None:
         self._client = client
         self._endpoint = endpoint
-        self._pack = pack
-        self._tell = tell
+        self._pack = setup.pack
+        self._tell = setup.tell
+        self._waiting = waiting
 
     def make(self, deployment: Deployment, span: Span | None) -> Assets:
         """Find or upload the flow and the server of a deployment.
@@ -81,7 +83,7 @@ class AssetMaker:
             found = _find(models.get, name, version)
             if found is None:
                 self._tell(f"uploading the flow as model {name}, version {version}")
-                found = _upload(
+                found = self._upload(
                     models,
                     package,
                     partial(_make_model, name, version, deployment),
@@ -102,9 +104,9 @@ class AssetMaker:
             self._tell(f"making environment {name}, version {version}")
             if package is None:
                 made = make_environment(name, version, None, deployment)
-                found = _create(environments, made, name, version)
+                found = self._waiting.beside_others(lambda _: _create(environments, made, name, version))
             else:
-                found = _upload(
+                found = self._upload(
                     environments,
                     package,
                     lambda copy: make_environment(name, version, copy, deployment),
@@ -115,27 +117,26 @@ class AssetMaker:
             raise _taken(which, span)
         return found
 
+    def _upload(
+        self, operations: Any, package: Package, make: Callable[[Package], Any], asset: tuple[str, str]
+    ) -> Any:
+        """Create an asset out of a folder.
+
+        What an upload left behind that was cut off before its first file is in the way of the next one: the package
+        would neither take nor replace it. So is a file that the package sends again because the answer was lost. The
+        folder is then uploaded under another name.
+        """
+
+        def create(attempt: int) -> Any:
+            name = package.folder.name + (f"-{uuid4().hex[:8]}" if attempt else "")
+            with _whole(package.folder, name) as folder:
+                return _create(operations, make(replace(package, folder=folder)), *asset)
+
+        return self._waiting.beside_others(create)
+
 
 def _make_model(name: str, version: str, deployment: Deployment, package: Package) -> Model:
     return make_model(name, version, package, deployment)
-
-
-def _upload(operations: Any, package: Package, make: Callable[[Package], Any], asset: tuple[str, str]) -> Any:
-    """Create an asset out of a folder.
-
-    What an upload left behind that was cut off before its first file is in the way of the next one: the package would
-    neither take nor replace it. So is a file that the package sends again because the answer was lost. The folder is
-    then uploaded under another name.
-    """
-    for attempt in range(_MOST_ATTEMPTS):
-        name = package.folder.name + (f"-{uuid4().hex[:8]}" if attempt else "")
-        with _whole(package.folder, name) as folder:
-            try:
-                return _create(operations, make(replace(package, folder=folder)), *asset)
-            except ResourceExistsError:
-                if attempt == _MOST_ATTEMPTS - 1:
-                    raise
-    raise AssertionError  # the last attempt returns or raises
 
 
 @contextmanager

@@ -7,14 +7,13 @@ already, and goes on where an earlier one was cut off.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from azure.ai.ml.entities import ManagedOnlineEndpoint, OnlineDeployment, OnlineEndpoint
 from azure.core.exceptions import HttpResponseError
 
 from headrace.deploy.base import TargetSetup, wished
-from headrace.deploy.managed_assets import AssetMaker, Assets, SecretConnections
+from headrace.deploy.managed_assets import AssetMaker, SecretConnections
 from headrace.deploy.managed_clients import ManagedClients
 from headrace.deploy.managed_parts import (
     BUSY,
@@ -34,23 +33,18 @@ from headrace.deploy.managed_parts import (
     with_stores,
 )
 from headrace.deploy.managed_scale import is_fixed, make_setting, setting_name
-from headrace.deploy.managed_waiting import Waiting, Waits
+from headrace.deploy.managed_waiting import MOST_CONFLICTS, OTHERS, Waiting, Waits
 from headrace.deploy.plan import traffic_drifted
 from headrace.domain.deployment import SPEC_TAG, Change, Deployment, Endpoint
 from headrace.errors import Problem, StateError
 from headrace.source import Span
 
-_Made = TypeVar("_Made")
-
 LOG_LINES = 40
 """Last lines of a container that an error holds."""
 
-_MOST_CONFLICTS = 6
-_OTHERS = (409, 423)
-"""Something else is under way."""
-
-_UNSETTLED = (*_OTHERS, 404, 410, 412)
-"""The same; or what was to be deleted, or the status of the operation, is gone; or somebody has changed it since."""
+_UNSETTLED = (*OTHERS, 404, 410, 412)
+"""Something else is under way; or what was to be deleted, or the status of the operation, is gone; or somebody has
+changed it since."""
 
 
 class ManagedSteps:
@@ -68,7 +62,7 @@ class ManagedSteps:
         self._setup = setup
         self._waiting = waiting
         self._waits = waits
-        self._assets = AssetMaker(clients.ml, clients.name, setup.pack, setup.tell)
+        self._assets = AssetMaker(clients.ml, clients.name, setup, waiting)
         self._secrets = SecretConnections(clients.ml, clients.name, setup.settings.environment)
 
     def make(self, change: Change, endpoint: Endpoint) -> None:
@@ -191,7 +185,7 @@ class ManagedSteps:
             limit_s: How long it may take.
             span: What the file says of it.
         """
-        for attempt in range(_MOST_CONFLICTS):
+        for attempt in range(MOST_CONFLICTS):
             try:
                 self._waiting.finish(begin(), what, limit_s, span)
                 return
@@ -201,22 +195,8 @@ class ManagedSteps:
                 self._waiting.after_conflict(attempt)
                 if settle():
                     return
-                if attempt == _MOST_CONFLICTS - 1:
+                if attempt == MOST_CONFLICTS - 1:
                     raise
-
-    def _beside_others(self, make: Callable[[], _Made]) -> _Made:
-        """What is made, or deleted, in one request, once nobody else is at it any more."""
-        for attempt in range(_MOST_CONFLICTS):
-            try:
-                return make()
-            except HttpResponseError as error:
-                if error.status_code not in _OTHERS or attempt == _MOST_CONFLICTS - 1:
-                    raise
-                self._waiting.after_conflict(attempt)
-        raise AssertionError  # the last attempt returns or raises
-
-    def _make_assets(self, deployment: Deployment, span: Span | None) -> Assets:
-        return self._beside_others(lambda: self._assets.make(deployment, span))
 
     def _move_traffic(self, change: Change, endpoint: Endpoint) -> None:
         shares = change.shares
@@ -274,7 +254,7 @@ class ManagedSteps:
 
     def _prepare(self, change: Change, endpoint: Endpoint) -> None:
         deployment = wished(change, endpoint)
-        self._make_assets(deployment, endpoint.span(*deployment.pointer))
+        self._assets.make(deployment, endpoint.span(*deployment.pointer))
 
     def _put_deployment(self, change: Change, endpoint: Endpoint) -> None:
         deployment = wished(change, endpoint)
@@ -287,8 +267,8 @@ class ManagedSteps:
             self._remove_deployment(name)
             current = None
         self._let_into_stores(deployment)
-        assets = self._make_assets(deployment, span)
-        secrets = self._beside_others(lambda: self._secrets.make(deployment))
+        assets = self._assets.make(deployment, span)
+        secrets = self._waiting.beside_others(lambda _: self._secrets.make(deployment))
         variables = variables_of(deployment, secrets)
         copies = _copies(deployment, current)
         self._send_deployment(
@@ -307,7 +287,7 @@ class ManagedSteps:
         )
         if current is not None:
             before = current
-            self._beside_others(lambda: self._secrets.delete(before, kept=secrets.values()))
+            self._waiting.beside_others(lambda _: self._secrets.delete(before, kept=secrets.values()))
 
     def _let_into_stores(self, deployment: Deployment) -> None:
         """Let the identity of the endpoint read secrets where a deployment is the first to have some."""
@@ -378,7 +358,7 @@ class ManagedSteps:
     def _delete_beside(self, current: OnlineDeployment) -> None:
         """Delete what was made for a deployment that goes: first, because nothing else says that it is there."""
         self._delete_scale(str(current.id))
-        self._beside_others(lambda: self._secrets.delete(current))
+        self._waiting.beside_others(lambda _: self._secrets.delete(current))
 
     # Scale
 
@@ -394,7 +374,9 @@ class ManagedSteps:
             location = self._location()
             setting = make_setting(deployment_id, location, deployment.scale)
             name = setting_name(deployment_id)
-            self._beside_others(lambda: monitor.autoscale_settings.create_or_update(group, name, setting))
+            self._waiting.beside_others(
+                lambda _: monitor.autoscale_settings.create_or_update(group, name, setting)
+            )
             return
         self._delete_scale(deployment_id)
         if current.instance_count != deployment.scale.minimum:
@@ -403,8 +385,10 @@ class ManagedSteps:
     def _resize(self, deployment: Deployment, current: OnlineDeployment, endpoint: Endpoint) -> None:
         """Change the number of machines: everything is sent anew, because what the package reads lacks the mount."""
         span = endpoint.span(*deployment.pointer)
-        assets = self._make_assets(deployment, span)
-        variables = variables_of(deployment, self._beside_others(lambda: self._secrets.make(deployment)))
+        assets = self._assets.make(deployment, span)
+        variables = variables_of(
+            deployment, self._waiting.beside_others(lambda _: self._secrets.make(deployment))
+        )
         self._send_deployment(
             deployment.name,
             lambda: make_deployment(
@@ -424,14 +408,10 @@ class ManagedSteps:
         return str(self._present(self._clients.find_endpoint()).location)
 
     def _delete_scale(self, deployment_id: str) -> None:
-        for setting in self._clients.autoscale_settings():
-            if setting.name == setting_name(deployment_id):
-                delete = partial(
-                    self._clients.monitor.autoscale_settings.delete,
-                    self._clients.resource_group,
-                    setting.name,
-                )
-                self._beside_others(delete)
+        name, group = setting_name(deployment_id), self._clients.resource_group
+        if any(setting.name == name for setting in self._clients.autoscale_settings()):
+            settings = self._clients.monitor.autoscale_settings
+            self._waiting.beside_others(lambda _: settings.delete(group, name))
 
 
 def _is_made(current: OnlineDeployment | None, change: Change) -> bool:

@@ -6,9 +6,9 @@ import itertools
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceExistsError
 
 from headrace.deploy.azure_answers import is_lost
 from headrace.deploy.base import Tell
@@ -16,6 +16,14 @@ from headrace.deploy.looking import READS_S, looks, seen
 from headrace.deploy.managed_parts import BUSY
 from headrace.errors import Problem, RemoteTimeoutError
 from headrace.source import Span
+
+_Made = TypeVar("_Made")
+
+MOST_CONFLICTS = 6
+"""How often something is tried that somebody else is in the way of."""
+
+OTHERS = (409, 423)
+"""Statuses that say so."""
 
 _LOOK_S = 1.0
 _TELL_EVERY_S = 30.0
@@ -122,6 +130,26 @@ class Waiting:
     def after_conflict(self, number: int) -> None:
         """Wait after the conflict of that number, from 0, with what somebody else does: ever longer."""
         self._sleep(min(_CONFLICT_PAUSE_S * 2**number, _LONGEST_CONFLICT_PAUSE_S))
+
+    def beside_others(self, make: Callable[[int], _Made]) -> _Made:
+        """What is made, or deleted, in one request, once nobody else is at it any more.
+
+        Args:
+            make: Makes it; takes the number of the attempt, from 0.
+
+        Raises:
+            HttpResponseError: It failed, or somebody has been at it for too long.
+        """
+        for number in range(MOST_CONFLICTS):
+            try:
+                return make(number)
+            except HttpResponseError as error:
+                # What the package finds there by itself has no status.
+                is_other = isinstance(error, ResourceExistsError) or error.status_code in OTHERS
+                if not is_other or number == MOST_CONFLICTS - 1:
+                    raise
+                self.after_conflict(number)
+        raise AssertionError  # the last attempt returns or raises
 
     def past_hindrances(
         self, make: Callable[[], None], what: str, passing: Collection[int] = (_THROTTLED,)

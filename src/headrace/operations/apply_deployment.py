@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from headrace.deploy.apply import Applied, Applying, Progress, apply_plan
 from headrace.deploy.base import Tell
 from headrace.deploy.moves import end_shares
-from headrace.deploy.plan import shares_text
+from headrace.deploy.plan import positive, shares_text
 from headrace.deploy.safety import raise_if_unsafe
-from headrace.domain.deployment import DeployPlan, Endpoint, EndpointState
-from headrace.errors import DefinitionError, HeadraceError
+from headrace.domain.deployment import Action, Change, DeployPlan, Endpoint, EndpointState
+from headrace.errors import DefinitionError, HeadraceError, StateError
 from headrace.formats.deployment_settings import unset_variables
 from headrace.operations.ask_deployment import try_deployment
 from headrace.operations.open_deployment import OpenDeployment
@@ -56,32 +56,54 @@ def apply_deployment(opened: OpenDeployment, prepared: PreparedPlan, choice: App
         return Applied(plan=prepared.plan)
     _refuse_unset(opened, prepared.plan)
     kept = prepared if prepared.is_kept else prepare_plan(opened, prepared.plan.state, is_keeping=True)
-    has_moved = False
+    last: dict[Action, Progress] = {}
 
     def hear(progress: Progress) -> None:
-        nonlocal has_moved
-        has_moved |= progress.change.action == "move traffic" and progress.moment == "done"
+        last[progress.change.action] = progress
         choice.on_progress(progress)
 
     try:
         return apply_prepared(
             opened, kept, replace(choice, on_progress=hear), lambda state: prepare_plan(opened, state)
         )
-    except HeadraceError:
-        if has_moved and choice.is_taking_back:
-            _take_back(opened, choice)
+    except HeadraceError as error:
+        move = last.get("move traffic")
+        # A move that was refused by us, as what is there has changed, was never asked for.
+        if move is not None and choice.is_taking_back and _may_have_moved(move, error):
+            _take_back(opened, choice, move)
         raise
 
 
-def _take_back(opened: OpenDeployment, choice: ApplyChoice) -> None:
+def _may_have_moved(move: Progress, error: HeadraceError) -> bool:
+    """Whether a step has moved traffic; one that failed may have done so before, as where the answer was lost."""
+    return move.moment == "done" or (move.moment == "failed" and not isinstance(error, StateError))
+
+
+def _take_back(opened: OpenDeployment, choice: ApplyChoice, move: Progress) -> None:
     """Move traffic back to what it was before it was moved; what went wrong first is what is raised."""
     try:
-        prepared = prepare_rollback(opened)
+        state = opened.target.read_state()
+    except HeadraceError as error:
+        choice.tell(f"Whether traffic has moved cannot be seen: {error.problems[0].what}")
+        return
+    if move.moment == "failed" and not _is_moved(move.change, state):
+        if state.is_busy:
+            choice.tell(
+                "Traffic may still be moving. Look with headrace deploy status; back: headrace deploy rollback"
+            )
+        return
+    try:
+        prepared = prepare_rollback(opened, state)
         shares = shares_text(end_shares(prepared.plan))
         choice.tell(f"A step has failed after traffic had moved; it goes back to {shares}.")
         apply_prepared(opened, prepared, choice, lambda state: prepare_rollback(opened, state))
     except HeadraceError as error:
         choice.tell(f"Traffic was moved, and cannot go back: {error.problems[0].what}")
+
+
+def _is_moved(change: Change, state: EndpointState) -> bool:
+    """Whether traffic is as a step wants it, and was not so before."""
+    return change.shares_before != change.shares == positive(state.traffic)
 
 
 def _refuse_unset(opened: OpenDeployment, plan: DeployPlan) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from headrace.config import STATE_FOLDER, Settings, find_workspace, quota_folder
 from headrace.domain.connection import Connection
-from headrace.errors import DefinitionError, Problem, StateError
+from headrace.errors import DefinitionError, Problem, StateError, UsageError
 from headrace.formats.connection_file import is_vault_url
 from headrace.providers.azure_sources import PROVIDER_VARIABLE, AzureSources
 from headrace.providers.base import ModelClient
@@ -21,7 +21,7 @@ from headrace.providers.lookup import Connections
 from headrace.providers.quota import Quota
 from headrace.providers.registry import open_client
 from headrace.store.base import RunStore
-from headrace.store.opening import open_store
+from headrace.store.opening import is_store_url, open_store
 from headrace.telemetry.setup import SpanSink, open_span_sink
 from headrace.tools.current_span import running_span
 
@@ -88,8 +88,16 @@ class Workspace:
         given = self.settings.store
         location = given or str(self.state_folder / "headrace.sqlite")
         if is_vault_url(location):
-            location = self.connections.azure.vault_secret(location).strip()
+            location = self._location_in_vault(location)
         return open_store(location, self.cwd, makes_folder=given is None)
+
+    def _location_in_vault(self, address: str) -> str:
+        location = self.connections.azure.vault_secret(address).strip()
+        if not is_store_url(location):  # a password alone would become the name of a file, and be shown
+            what = f"The secret {address}, which HEADRACE_STORE names, holds no location of a store."
+            fix = "Give it the value postgresql://user:password@host/database or sqlite:///path, and nothing else."
+            raise UsageError(Problem(code="C506", what=what, fix=fix))
+        return location
 
     @property
     def journal_folder(self) -> Path:

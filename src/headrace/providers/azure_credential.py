@@ -35,6 +35,7 @@ _ADVERT = re.compile(
 )
 _SENTENCE_END = re.compile(r"(?<=[.!])\s+|\n+")
 _TOKEN = re.compile(r"eyJ[\w-]+\.[\w.-]+|(?<![\w/.-])[\w~+=.-]{40,}(?![\w/-])")
+_USER = re.compile(r"//[^/\s]*@")
 _ADVICE = (
     (
         r"AADSTS7000215|AADSTS7000222",
@@ -93,12 +94,16 @@ class AzureCredential:
 
         Raises:
             UsageError: C505 when the extra ``azure`` is not installed.
+            AccessDeniedError: X201 when the environment holds what no chain can be made with.
         """
         chain = load_optional("azure.identity:DefaultAzureCredential", extra="azure")
         # The chain writes all that failed to the log, which would go to the terminal: we say it ourselves.
         logging.getLogger("azure").addHandler(logging.NullHandler())
         self.attempts: list[Attempt] = []
-        self._chain = chain()
+        try:
+            self._chain = chain()
+        except (ValueError, OSError) as error:
+            raise AccessDeniedError(_unmade(error)) from error
         self._chain.credentials = tuple(_Noted(item, self.attempts) for item in self._chain.credentials)
 
     def get_token(self, *scopes: str, **options: Any) -> Any:
@@ -137,7 +142,7 @@ class AzureCredential:
         self.attempts.clear()
         try:
             token = fetch(*scopes, **options)
-        except _azure_error() as error:
+        except (_azure_error(), ValueError, OSError) as error:
             raise AccessDeniedError(self._no_token()) from error
         if any(attempt.gave_token for attempt in before):
             self.attempts[:] = before  # later on the chain asks only the one that worked
@@ -189,6 +194,16 @@ class _Noted:
 
     def __exit__(self, *details: object) -> None:
         self._inner.__exit__(*details)
+
+
+def _unmade(error: Exception) -> Problem:
+    said = tidy(_USER.sub("//******@", str(error))) or type(error).__name__
+    what = f"The variables for signing in to Azure cannot be used: {said}"
+    fix = (
+        "Correct or unset the one that is meant: AZURE_TENANT_ID, AZURE_AUTHORITY_HOST, AZURE_CLIENT_CERTIFICATE_PATH "
+        "or AZURE_TOKEN_CREDENTIALS."
+    )
+    return Problem(code="X201", what=what, fix=fix)
 
 
 def tidy(text: str) -> str:

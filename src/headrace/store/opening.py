@@ -66,6 +66,18 @@ def open_store(location: str | Path, folder: Path = Path(), *, makes_folder: boo
     return open_file(url["rest"].removeprefix("/"))
 
 
+def is_store_url(text: str) -> bool:
+    """Whether a text is a location in the form of a URL, one line with a scheme that a store can be opened by.
+
+    Anything else counts as the path of a file, which is shown to people and made on the disk.
+    """
+    url = _URL.fullmatch(text)
+    if url is None or len(text.splitlines()) > 1:
+        return False
+    scheme = url["scheme"].lower()
+    return _OTHER_NAMES.get(scheme, scheme) in STORES
+
+
 def _check_path(location: str) -> None:
     if not location.strip():
         raise UsageError(_bad_location("The location of the store is empty."))

@@ -179,7 +179,8 @@ def parse_address(location: str) -> Address:
         # Neither the cause nor its message is kept: libpq quotes the part that it cannot read.
         raise UsageError(_BAD_ADDRESS) from None
     schema = schemas[-1] if schemas else DEFAULT_SCHEMA
-    if not schema or "\0" in schema or "\0" in location:
+    # Another @ means that libpq has taken a part of the password for the host or the database, which are shown.
+    if "@" in re.sub("^[^@/]*@", "", base) or not schema or "\0" in schema or "\0" in location:
         raise UsageError(_BAD_ADDRESS)
     return Address(
         parameters={**_DEFAULTS, **parameters},

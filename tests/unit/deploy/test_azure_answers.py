@@ -14,8 +14,9 @@ from azure.core.exceptions import (
     ResourceExistsError,
     ServiceRequestError,
 )
+from azure.identity import ClientSecretCredential
 
-from headrace.deploy.azure_answers import PlainAnswers, SameVersion, is_lost, seconds_until
+from headrace.deploy.azure_answers import PlainAnswers, SameVersion, is_lost, readable_answers, seconds_until
 
 NOW = datetime(2026, 11, 29, 12, 0, 0, tzinfo=UTC)
 
@@ -120,3 +121,8 @@ def test_what_was_lost_is_found_in_what_a_package_wraps_it_into() -> None:
     assert is_lost(wrapped)
     wrapped.__cause__ = refused(404)
     assert not is_lost(wrapped)
+
+
+def test_what_signing_in_stumbles_over_is_no_answer_that_cannot_be_read() -> None:
+    with pytest.raises(ValueError, match="Invalid tenant"), readable_answers():
+        ClientSecretCredential("my tenant", "app", "secret")

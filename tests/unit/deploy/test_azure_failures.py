@@ -207,6 +207,24 @@ def test_what_nobody_may_do_is_not_called_a_missing_role(
             ("azure", "subscription"),
         ),
         (
+            "NoRegisteredProviderFound",
+            "No registered resource provider found for location 'westeurope' and API version '2026-01-01' for type "
+            "'containerApps'. The supported api-versions are '2025-01-01, 2026-01-01'. The supported locations are "
+            "', westeurope, eastus'.",
+            "X219",
+            "The subscription does not know containerApps, which deployment blue needs",
+            "that takes a minute or two: az provider register, with a namespace of those that are not, which shows: az ",
+            ("azure", "subscription"),
+        ),
+        (
+            "MissingSubscriptionRegistration",
+            "The subscription is not registered.",
+            "X219",
+            "The subscription is not registered for a provider, which deployment blue needs.",
+            "with a namespace of those that are not",
+            ("azure", "subscription"),
+        ),
+        (
             "InvalidResourceNamespace",
             "The resource namespace 'Microsoft.App' is invalid.",
             "X219",
@@ -230,6 +248,7 @@ def test_what_is_not_offered_is_not_blamed_on_the_file(
     assert problem.code == kind
     assert what in problem.what
     assert fix in (problem.fix or "")
+    assert "NAMESPACE" not in (problem.fix or "")
     assert problem.pointer == pointer
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import HttpResponseError, ResourceExistsError
 
-from headrace.deploy.managed_waiting import Waiting
+from headrace.deploy.managed_waiting import MOST_CONFLICTS, Waiting
 from headrace.errors import RemoteTimeoutError
 
 
@@ -118,3 +119,37 @@ def test_what_reads_never_show_is_not_waited_for_for_ever() -> None:
     assert clock.slept == [0.25, 0.5]
     waiting.until_shown(lambda: False, limit_s=20)
     assert 20 <= clock.now < 35
+
+
+@pytest.mark.parametrize(("n_conflicts", "status"), [(0, 409), (3, 409), (5, 423), (6, 409)])
+def test_what_others_are_in_the_way_of_is_tried_again_and_not_for_ever(n_conflicts: int, status: int) -> None:
+    clock, tried = Clock(), list[int]()
+
+    def make(attempt: int) -> str:
+        tried.append(attempt)
+        if attempt < n_conflicts:
+            raise refusals(status)[0]
+        return "made"
+
+    waiting = Waiting(lambda _: None, clock=clock, sleep=clock.sleep)
+    if n_conflicts < MOST_CONFLICTS:
+        assert waiting.beside_others(make) == "made"
+    else:
+        with pytest.raises(HttpResponseError):
+            waiting.beside_others(make)
+    assert tried == list(range(min(n_conflicts + 1, MOST_CONFLICTS)))
+    assert clock.slept == [0.5, 1.0, 2.0, 4.0, 8.0][:n_conflicts]
+
+
+def test_what_is_refused_for_good_is_not_tried_again_and_a_conflict_may_have_no_status() -> None:
+    clock = Clock()
+    waiting = Waiting(lambda _: None, clock=clock, sleep=clock.sleep)
+    found: Iterator[HttpResponseError] = iter((ResourceExistsError("there"), *refusals(400)))
+
+    def make(_: int) -> None:
+        raise next(found)
+
+    with pytest.raises(HttpResponseError) as refused:
+        waiting.beside_others(make)
+    assert refused.value.status_code == 400
+    assert clock.slept == [0.5]

@@ -86,3 +86,25 @@ def test_what_is_no_address_of_a_secret_is_told_how_one_is_written(tmp_path: Pat
         workspace.store.list_runs()
     assert caught.value.problems[0].code == "C506"
     assert "https://VAULT.vault.azure.net/secrets/NAME" in (caught.value.problems[0].fix or "")
+
+
+@pytest.mark.parametrize(
+    "held", ["s3cret-word", "s3cret/word.sqlite", "memory:", "postgresql://db/runs\nPASSWORD=s3cret-word", ""]
+)
+def test_a_vault_that_holds_no_location_is_named_and_what_it_holds_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: str
+) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    with StandIn(tmp_path / "azure") as azure:
+        azure.enter(monkeypatch)
+        azure.vaults.add("kv", "password", held)
+        address = "https://kv.vault.azure.net/secrets/password"
+        monkeypatch.setenv("HEADRACE_STORE", address)
+        with open_workspace(load_settings(), folder) as workspace, pytest.raises(UsageError) as caught:
+            workspace.store.create_run(a_spec(), n_lines=1, created_at=a_time())
+    (problem,) = caught.value.problems
+    assert problem.code == "C506"
+    assert address in problem.what
+    assert "s3cret" not in str(problem)
+    assert list(folder.iterdir()) == []

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from tests.support.azure import StandIn
 from tests.support.azure.subscriptions import add_identity
 
+from headrace.deploy.azure_failures import azure_failures
+from headrace.domain.deployment import Endpoint
 from headrace.errors import AccessDeniedError
 from headrace.providers.azure_credential import AzureCredential, tidy
 
@@ -117,3 +120,31 @@ def test_what_is_said_is_cut_to_what_matters() -> None:
     assert tidy("got eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2ln back") == "got ****** back"
     assert tidy("app 11111111-1111-1111-1111-111111111111") == "app 11111111-1111-1111-1111-111111111111"
     assert len(tidy("word " * 100)) == 240
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("AZURE_TENANT_ID", "my tenant", "Invalid tenant ID provided."),
+        ("AZURE_AUTHORITY_HOST", "http://ann:s3cret@login", "'http://******@login' is an invalid authority."),
+        ("AZURE_TOKEN_CREDENTIALS", "az", "Invalid value for AZURE_TOKEN_CREDENTIALS: az."),
+        ("AZURE_CLIENT_CERTIFICATE_PATH", "nowhere.pem", "No such file or directory: 'nowhere.pem'"),
+    ],
+)
+def test_variables_that_no_chain_can_be_made_with_are_called_so(
+    azure: StandIn, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    if name == "AZURE_CLIENT_CERTIFICATE_PATH":
+        monkeypatch.delenv("AZURE_CLIENT_SECRET")
+    monkeypatch.setenv(name, value)
+    for what_is_done in (
+        nullcontext(),
+        azure_failures("endpoint", Endpoint(name="e", target="azureml", deployments=())),
+    ):
+        with pytest.raises(AccessDeniedError) as raised, what_is_done:
+            AzureCredential()
+        (problem,) = raised.value.problems
+        assert problem.code == "X201"
+        assert said in problem.what
+        assert name in (problem.fix or "")
+        assert "s3cret" not in str(problem)

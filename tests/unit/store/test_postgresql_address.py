@@ -48,7 +48,15 @@ def test_an_address_is_libpqs_with_a_schema(
 
 @pytest.mark.parametrize(
     "location",
-    ["ann:secret%zz@db/runs", "db/runs?secret=1", "db/runs?schema=", "ann:secret@[::1/db", "db/%00secret"],
+    [
+        "ann:secret%zz@db/runs",
+        "db/runs?secret=1",
+        "db/runs?schema=",
+        "ann:secret@[::1/db",
+        "db/%00secret",
+        "ann:pa@secret@db/runs",
+        "ann:pa/secret@db/runs",
+    ],
 )
 def test_an_address_that_cannot_be_read_is_refused_without_showing_it(location: str) -> None:
     with pytest.raises(UsageError) as raised:
