@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from asyncio import CancelledError
 from collections.abc import Callable, Mapping
-from math import isfinite
 from types import TracebackType
 from typing import Final, TypedDict, Unpack, cast
 from urllib.parse import urlsplit
@@ -25,6 +24,8 @@ class Ending(TypedDict, total=False):
         first_token_ms: To the first piece of a stream.
         prompt_tokens, completion_tokens: Of the models that were asked.
         cost_usd: Of the same.
+
+    What is no number from 0 to 1e15 is taken as not known.
     """
 
     problem: str
@@ -43,6 +44,10 @@ _NUMBERS: Final[Mapping[str, type[float] | type[int]]] = {
     "prompt_tokens": int,
     "completion_tokens": int,
 }
+
+
+_MOST: Final = 1e15
+"""What no number of one request is beyond: milliseconds, tokens, dollars. More is a mistake of whoever says it."""
 
 
 class Choice:
@@ -182,7 +187,7 @@ class Choice:
 
 
 def _plain(said: Ending) -> Ending:
-    """What can be kept of what a program says: numbers of any kind as numbers; what is none is not known."""
+    """What can be kept of what a program says: numbers from 0 to 1e15; what is none of them is not known."""
     known: dict[str, str | float | int] = {}
     if "problem" in said:
         known["problem"] = str(said["problem"] or "")
@@ -199,7 +204,7 @@ def _number(value: object) -> float | None:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
         return None
-    return number if isfinite(number) else None
+    return number if 0 <= number <= _MOST else None
 
 
 def _address(arm: TrafficArm) -> str | None:

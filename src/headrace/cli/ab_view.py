@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
+from math import isfinite
 from textwrap import wrap
 from typing import Any
 
@@ -61,8 +62,8 @@ _WORDS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
 
 
 def revision_to_json(revision: Revision) -> dict[str, Any]:
-    """A revision with all that it holds."""
-    return {
+    """A revision with all that it holds; numbers that JSON has none for are not known."""
+    found = {
         "test": revision.test,
         "number": revision.number,
         "at": revision.at.isoformat(),
@@ -76,6 +77,7 @@ def revision_to_json(revision: Revision) -> dict[str, Any]:
         "evidence": dict(revision.evidence),
         "definition": dict(revision.definition),
     }
+    return {name: _finite(value) for name, value in found.items()}
 
 
 def render_revisions(history: Sequence[Revision], terminal: Terminal, now: datetime) -> str:
@@ -102,13 +104,22 @@ def render_revisions(history: Sequence[Revision], terminal: Terminal, now: datet
 
 
 def view_to_json(view: AbView) -> dict[str, Any]:
-    """Where a test stands, with all numbers."""
+    """Where a test stands, with all numbers; those that JSON has none for are not known."""
     return {
         "test": view.report.test,
-        "report": asdict(view.report),
+        "report": _finite(asdict(view.report)),
         "revision": revision_to_json(view.history[-1]),
-        "offline": None if view.offline is None else asdict(view.offline),
+        "offline": None if view.offline is None else _finite(asdict(view.offline)),
     }
+
+
+def _finite(value: Any) -> Any:
+    """A value with ``None`` in place of numbers that are infinite or none, as sums of huge ones are."""
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def render_view(view: AbView, terminal: Terminal, now: datetime) -> str:

@@ -108,16 +108,22 @@ def write_all(
 
 
 def forecast(
-    session: Session, workspace: Workspace, experiment: Experiment | None, max_concurrency: int | None
+    session: Session,
+    workspace: Workspace,
+    experiment: Experiment | None,
+    max_concurrency: int | None,
+    *,
+    is_recorded: bool = False,
 ) -> ExitCode:
-    """Say what an experiment would take; nothing is run.
+    """Say what an experiment, which may be one that was begun before, would take; nothing is run.
 
     Raises:
         UsageError: C507 without an experiment: recorded runs take nothing.
     """
     if experiment is None:
         fail_usage("--dry-run needs arms to run.", "Name an experiment file, or give --flow and --data.")
-    show_forecasts(session, forecast_experiment(workspace, experiment, max_concurrency))
+    found = forecast_experiment(workspace, experiment, max_concurrency, is_recorded=is_recorded)
+    show_forecasts(session, found)
     return ExitCode.OK
 
 

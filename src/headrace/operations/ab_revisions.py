@@ -368,7 +368,7 @@ def _ranges(history: Sequence[Revision], traffic: Traffic, act: _Act, now: datet
     if before is None:
         return RangeChange(ranges=first_ranges(weights, coverage), moves=())
     change = moved_ranges(before.ranges, weights, coverage)
-    if act.reason == "changed" and _is_hashed_anew(history[-1], traffic):
+    if _is_hashed_anew(before, traffic):  # now, or by a file that changed while nobody was in the test
         return replace(change, moves=moves_anew(before.ranges, change.ranges))
     return change
 

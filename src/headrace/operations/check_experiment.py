@@ -25,6 +25,7 @@ from headrace.operations.competing_flows import (
     mapping_place,
     offered_outputs,
     unknown_inputs,
+    unknown_of_evaluators,
     without_unknown,
 )
 from headrace.operations.endpoint_arms import placed_in, with_endpoint_flows
@@ -56,13 +57,17 @@ def _check_judged(experiment: Experiment) -> None:
     )
 
 
-def check_experiment(workspace: Workspace, experiment: Experiment, cap: Cap | None = None) -> Experiment:
+def check_experiment(
+    workspace: Workspace, experiment: Experiment, cap: Cap | None = None, *, is_recorded: bool = False
+) -> Experiment:
     """Check all arms and evaluation flows, and what they are mapped to; versions of flows are written to be run.
 
     Args:
         workspace: For flows, versions and connections.
         experiment: What is checked.
         cap: What may be spent; an arm whose spending nobody can count is refused.
+        is_recorded: Whether it was begun before, be it by a headrace that let column mappings name what is no input:
+            such a name feeds nothing still.
 
     Raises:
         DefinitionError: Flow, data, mapping, evaluator or metric are wrong.
@@ -84,7 +89,7 @@ def check_experiment(workspace: Workspace, experiment: Experiment, cap: Cap | No
         raise DefinitionError(*dict.fromkeys(problems))
     problems += (
         *same_arms(experiment, arms),
-        *unknown_inputs(experiment, arms),
+        *(() if is_recorded else unknown_inputs(experiment, arms)),
         *check_outputs(experiment, arms),
     )
     flows = {}
@@ -93,6 +98,7 @@ def check_experiment(workspace: Workspace, experiment: Experiment, cap: Cap | No
         with loaded_flow(workspace, Path(evaluator.flow_path or "")) as loaded:
             flows[evaluator.name] = loaded.flow
         problems += check_readable(experiment, evaluator, loaded.flow, dataset, arms)
+    problems += () if is_recorded else unknown_of_evaluators(experiment, flows)
     problems += _check_cache(experiment, [*arms, *flows.values()])
     unknown = _check_metrics(experiment, flows)
     if experiment.file is None:  # asked for on the command line: no file is wrong

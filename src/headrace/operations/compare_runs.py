@@ -382,7 +382,7 @@ def _with_failed(problem: Problem, collected: Sequence[Collected]) -> Problem:
     if not failed:
         return problem
     runs = " ".join(
-        f"The evaluator {name} failed on every line: headrace run show-details {run}."
+        f"The evaluator {name} failed on every line (headrace run show-details --name {quote(run)})."
         for name, run in failed.items()
     )
     return replace(problem, fix=f"{runs} {problem.fix or ''}".strip())

@@ -66,10 +66,28 @@ def unknown_inputs(experiment: Experiment, flows: Sequence[Flow]) -> Iterator[Pr
         for name in mapping_of(experiment, those[0][0]):
             if name not in known:
                 place = experiment.place(*pointer, "column_mapping", name)
-                yield unknown_input(name, known, place)
+                yield _unknown_input(name, known, place)
 
 
-def unknown_input(name: str, known: Sequence[str], place: Span | None) -> Problem:
+def unknown_of_evaluators(experiment: Experiment, flows: Mapping[str, Flow]) -> Iterator[Problem]:
+    """T204 for a name in the column mapping of an evaluator that is no input of its flow.
+
+    A command line has one mapping for all evaluators, where one of them needs to have such an input.
+
+    Args:
+        experiment: Its evaluators, with the mapping of every input.
+        flows: The flow of each evaluator, by the evaluator's name.
+    """
+    every = tuple(dict.fromkeys(name for flow in flows.values() for name in flow.inputs))
+    for evaluator in experiment.evaluators:
+        known = every if experiment.file is None else tuple(flows[evaluator.name].inputs)
+        for name in evaluator.column_mapping:
+            if name not in known:
+                place = experiment.place(*evaluator.pointer, "column_mapping", name)
+                yield _unknown_input(name, known, place)
+
+
+def _unknown_input(name: str, known: Sequence[str], place: Span | None) -> Problem:
     """T204 for a name in a column mapping that is no input, so that its column would feed nothing."""
     near = nearest(name, known)
     return Problem(
@@ -124,10 +142,7 @@ def check_readable(
     )
     place = partial(experiment.place, *evaluator.pointer, "column_mapping")
     key = f"column_mapping of the evaluator {evaluator.name}" if experiment.file is not None else None
-    problems = [
-        unknown_input(name, tuple(flow.inputs), place(name)) for name in mapping if name not in flow.inputs
-    ]
-    problems += without_unknown(map_lines(flow, mapping, dataset, [imagined], place=place, key=key)[1])
+    problems = [*without_unknown(map_lines(flow, mapping, dataset, [imagined], place=place, key=key)[1])]
     for arm, names in zip(experiment.arms, known, strict=True):
         problems += _unreadable(experiment, evaluator, arm, mapping, every, names)
     return tuple(problems)

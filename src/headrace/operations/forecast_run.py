@@ -105,7 +105,11 @@ def _forecast_run(
 
 
 def forecast_experiment(
-    workspace: Workspace, experiment: Experiment, max_concurrency: int | None = None
+    workspace: Workspace,
+    experiment: Experiment,
+    max_concurrency: int | None = None,
+    *,
+    is_recorded: bool = False,
 ) -> tuple[Forecast, ...]:
     """What every arm of an experiment would take, and what judging it would, all repeats together.
 
@@ -113,13 +117,14 @@ def forecast_experiment(
         workspace: For the store.
         experiment: What would be run.
         max_concurrency: Lines in flight at once; ``None`` for what the flows or the settings say.
+        is_recorded: As for :func:`headrace.operations.check_experiment.check_experiment`.
 
     Raises:
         DefinitionError: Flow, data, mapping or an evaluator are wrong.
         UsageError: An arm does not fit the flow.
     """
     found = []
-    experiment = check_experiment(workspace, experiment, experiment.budget)
+    experiment = check_experiment(workspace, experiment, experiment.budget, is_recorded=is_recorded)
     experiment = replace(experiment, cache=experiment_cache(workspace, experiment.cache))
     expected: set[str] = set()
     for arm in experiment.arms:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headrace.domain.flow import Flow
+from headrace.domain.flow import FLEX, Flow
 from headrace.errors import DefinitionError, HeadraceError, Problem, UsageError, nearest
 from headrace.formats.flow_file import load_flow
 from headrace.formats.lines import read_dataset
@@ -123,7 +123,7 @@ def _flow_of(path: Path) -> Flow | None:
 
 def _taken(mappings: Mapping[str, str], flow: Flow | None, notes: list[str]) -> dict[str, str]:
     """The mappings without those of names that are no inputs: the template records these and feeds nothing by them."""
-    if flow is None:
+    if flow is None or flow.kind == FLEX:  # its inputs are those of its code, whatever its file declares
         return dict(mappings)
     unknown = [name for name in mappings if name not in flow.inputs]
     if unknown:

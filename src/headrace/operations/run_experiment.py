@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shlex import quote
 
 from headrace.domain.evaluation import Experiment
 from headrace.domain.recorded_experiment import RecordedExperiment
@@ -20,6 +21,7 @@ from headrace.operations.arm_requests import ArmRuns
 from headrace.operations.begin_experiment import begin_experiment, place_experiment
 from headrace.operations.cache_nodes import experiment_cache
 from headrace.operations.check_experiment import check_experiment, directed
+from headrace.operations.collect_scores import JudgedRun
 from headrace.operations.compare_runs import (
     ComparisonResult,
     compare_experiment_again,
@@ -83,7 +85,7 @@ def run_experiment(
         return resume_experiment(workspace, request, on_event, where)
     experiment = place_experiment(workspace, experiment)
     cap = lower_cap(experiment.budget, cap)
-    checked = check_experiment(workspace, experiment, cap)
+    checked = check_experiment(workspace, experiment, cap, is_recorded=rerun_of is not None)
     check_judge_prices(checked.evaluators, cap)
     judgement = race_judgement(workspace, checked, judgement_of(checked), where)
     checked = replace(checked, cache=experiment_cache(workspace, checked.cache))
@@ -135,7 +137,7 @@ def resume_experiment(
     experiment = recorded_definition(record, request.environment_variables)
     check_unchanged(workspace, record)
     record = replace(record, cap=_new_cap(record.cap, request.cap))
-    checked = check_experiment(workspace, experiment, record.cap)
+    checked = check_experiment(workspace, experiment, record.cap, is_recorded=True)
     check_evaluators(workspace, record, checked)
     check_judge_prices(checked.evaluators, record.cap)
     owner = new_owner()
@@ -221,18 +223,19 @@ def _work(
         try:
             result = compare_judged(workspace, judged, record.judgement, record.id, file=file_words(checked))
         except UsageError as error:
-            raise UsageError(*(_still_compared(checked, record, item) for item in error.problems)) from error
+            raise UsageError(*(_still_compared(checked, judged, item) for item in error.problems)) from error
         said = headline(result.comparison, result.recommendation)
         end.verdict = f"{said}. {result.recommendation.reason}"
         end.status = COMPLETED
     return result
 
 
-def _still_compared(checked: Experiment, record: RecordedExperiment, problem: Problem) -> Problem:
+def _still_compared(checked: Experiment, judged: Sequence[JudgedRun], problem: Problem) -> Problem:
     """For a score that nobody knew was not there before the evaluators had answered: what has been paid is kept."""
     if problem.code != "G901":
         return problem
-    fix = f"{problem.fix or ''} All answers are recorded: headrace compare --again {record.id} --metric …"
+    names = " ".join(quote(item.run.spec.name) for item in judged)
+    fix = f"{problem.fix or ''} All answers are recorded: headrace compare {names} --metric NAME"
     return replace(problem, span=problem.span or checked.place("metrics"), fix=fix.strip())
 
 

@@ -82,6 +82,15 @@ def test_only_numbers_are_kept_of_what_a_program_says(tmp_path: Path) -> None:
     assert feedback.value == 0.5
 
 
+@pytest.mark.parametrize("number", [-1, 1e300, 1.7e308, 10**400, float("-inf")])
+def test_numbers_that_no_request_can_have_are_not_known(tmp_path: Path, number: float) -> None:
+    with splitting(tmp_path) as split:
+        with split.choose("17") as choice:
+            choice.note(cost_usd=number, prompt_tokens=number, first_token_ms=number)  # type: ignore[typeddict-item]
+        (completion,) = completions(recorded(split, tmp_path))
+    assert (completion.cost_usd, completion.prompt_tokens, completion.first_token_ms) == (None, None, None)
+
+
 def test_an_arm_says_where_it_is(tmp_path: Path) -> None:
     with splitting(tmp_path) as split:
         urls = {(choice.arm, choice.url) for choice in map(split.choose, map(str, range(50)))}

@@ -86,6 +86,24 @@ def test_a_status_can_be_read_by_programs_and_posted(run: Call, store: RunStore)
     assert "▲ better" in markdown
 
 
+def test_a_status_is_json_whatever_has_been_recorded(run: Call, store: RunStore) -> None:
+    for number in range(2):
+        store.append_evidence(
+            [an_exposure(number), a_completion(number, cost_usd=1.7e308, latency_ms=1.7e308)]
+        )
+    store.append_evidence([an_exposure(7, arm="a"), a_completion(7, answered_by="a", cost_usd=1.0)])
+
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    for command in (
+        "ab status checkout --output json",
+        "ab decide checkout --output json",
+        "ab status --output json",
+    ):
+        json.loads(run(command)[1], parse_constant=refuse)
+
+
 @pytest.mark.parametrize(
     ("trial", "code", "words"),
     [

@@ -86,6 +86,18 @@ def test_a_race_may_be_one_word(folder: Path) -> None:
             "metrics: [a, {name: f1, direction: higher}]\nguardrails: [{metric: f1, margin: 1, direction: lower}]",
             ["F005"],
         ),
+        ("metrics: [{name: f1, direction: lower}, {name: f1, direction: higher}]", ["F003"]),
+        ("metrics: [f1, {name: f1, direction: lower}]", ["F003"]),
+        (
+            "metrics: [a, {name: f1, direction: lower}, {name: f1, direction: higher}]\n"
+            "guardrails: [{metric: f1, margin: 1, direction: lower}]",
+            ["F003"],
+        ),
+        (
+            "metrics: [a, {name: f1, direction: lower}, b]\n"
+            "guardrails: [{metric: b, margin: 1, direction: lower}, {metric: f1, margin: 1, direction: higher}]",
+            ["F005"],
+        ),
         ("metrics: [a]\nguardrails: [{metric: f1, margin: }]", ["G903"]),
         ("metrics: [{name: f1, goal: equivalence, margin: }]", ["G903"]),
         ("gates: [{metric: f1, test: budget, limit: }]", ["F006"]),

@@ -110,6 +110,33 @@ def test_a_file_that_assigns_all_units_anew_says_how_many_change_arms(
     assert (shares(changed), [dict(move) for move in changed.moves]) == (halves, moves)
 
 
+@pytest.mark.parametrize("end", ["stop", "promote"])
+def test_a_file_that_assigns_anew_while_its_test_is_over_says_so_when_it_goes_on(
+    store: RunStore, end: str
+) -> None:
+    halves = {"a": 0.5, "b": 0.5}
+    settle_revision(store, a_traffic(halves), a_time())
+    if end == "stop":
+        stop(store, "checkout", a_time(1), by="ann")
+    else:
+        promote(store, "checkout", "b", a_time(1), by="ann")
+    changed = settle_revision(store, a_traffic(halves, digest="e" * 64, seed="other"), a_time(2))
+    resumed = resume(store, "checkout", a_time(3), by="ann")
+
+    moves = [{"from": "a", "to": "b", "share": 0.25}, {"from": "b", "to": "a", "share": 0.25}]
+    assert (changed.is_over, changed.moves) == (True, ())  # it moves nobody: one arm answers everybody
+    assert (shares(resumed), [dict(move) for move in resumed.moves]) == (halves, moves)
+
+
+def test_a_seed_that_is_put_back_while_its_test_is_over_moves_nobody(store: RunStore) -> None:
+    halves = {"a": 0.5, "b": 0.5}
+    settle_revision(store, a_traffic(halves), a_time())
+    stop(store, "checkout", a_time(1), by="ann")
+    settle_revision(store, a_traffic(halves, digest="e" * 64, seed="other"), a_time(2))
+    settle_revision(store, a_traffic(halves), a_time(3))
+    assert resume(store, "checkout", a_time(4), by="ann").moves == ()
+
+
 def test_a_file_that_was_read_before_another_one_took_effect_does_not_replace_it(store: RunStore) -> None:
     old, new = a_traffic(THREE), a_traffic(THREE, digest="e" * 64)
     settle_revision(store, old, a_time())

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from headrace.config import load_settings
-from headrace.domain.run import Cap
+from headrace.domain.evaluation import Experiment
+from headrace.domain.run import CANCELED, Cap
 from headrace.errors import DefinitionError, ExecutionError, HeadraceError, Problem, UsageError
 from headrace.formats.experiment import load_experiment
+from headrace.operations.begin_experiment import begin_experiment
 from headrace.operations.check_experiment import check_experiment
-from headrace.operations.compare_runs import compare_experiment_again
-from headrace.operations.rerun_experiment import RerunExperiment, rerun_experiment
-from headrace.operations.run_experiment import run_experiment
+from headrace.operations.compare_arguments import CompareArguments, make_experiment
+from headrace.operations.compare_runs import compare_experiment_again, compare_runs
+from headrace.operations.forecast_run import forecast_experiment
+from headrace.operations.recorded_judgement import judgement_of
+from headrace.operations.rerun_experiment import RerunExperiment, recorded_experiment, rerun_experiment
+from headrace.operations.run_experiment import ResumeExperiment, resume_experiment, run_experiment
 from headrace.operations.workspace import Workspace, open_workspace
 
 FLOW = """\
@@ -237,6 +244,60 @@ def test_a_direction_that_was_said_is_kept_when_the_experiment_is_repeated(works
     assert [item.comparison.metrics[0].spec.direction for item in (result, repeated)] == ["higher", "higher"]
 
 
+TWO_JUDGES = {
+    "long.py": "def long(answer: str):\n    return {'long': float(len(answer))}\n",
+    "long/flow.flex.yaml": "entry: long:long\n",
+    "same.py": "def same(answer: str, truth: str):\n    return {'same': float(answer == truth)}\n",
+    "same/flow.flex.yaml": "entry: same:same\n",
+}
+BOTH = {"answer": "${run.outputs.answer}", "truth": "${data.text}"}
+
+
+def judged_by_two(workspace: Workspace, mapping: dict[str, str]) -> Experiment:
+    for name, text in TWO_JUDGES.items():
+        place = workspace.folder / (name if "/" in name else f"{name.removesuffix('.py')}/{name}")
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(text, "utf-8")
+    return make_experiment(
+        CompareArguments(
+            flow=workspace.folder,
+            data=workspace.folder / "data.jsonl",
+            evaluators=[str(workspace.folder / name) for name in ("long", "same")],
+            variants=("${say.plain}", "${say.loud}"),
+            column_mapping={"text": "${data.text}"},
+            evaluation_mapping=mapping,
+        )
+    )
+
+
+def test_the_mapping_of_a_command_line_is_one_for_all_evaluators(workspace: Workspace) -> None:
+    result = run_experiment(workspace, judged_by_two(workspace, BOTH))
+    assert [item.spec.name for item in result.comparison.metrics] == ["long", "same"]
+    with pytest.raises(DefinitionError) as caught:
+        check_experiment(workspace, judged_by_two(workspace, {**BOTH, "trhut": "${data.text}"}))
+    assert {problem.code for problem in caught.value.problems} == {"T204"}
+    assert all('"truth"' in (problem.fix or "") for problem in caught.value.problems)
+
+
+def test_an_experiment_that_was_begun_with_a_name_that_is_no_input_goes_on(workspace: Workspace) -> None:
+    more = {**BOTH, "trhut": "${data.text}"}
+    experiment = judged_by_two(workspace, more)
+    with pytest.raises(DefinitionError, match="T204"):
+        run_experiment(workspace, experiment)
+    begun = replace(experiment, column_mapping={**experiment.column_mapping, "txet": "${data.text}"})
+    checked = check_experiment(workspace, begun, is_recorded=True)
+    record = begin_experiment(workspace, begun, checked, judgement_of(checked), None, "gone", None)
+    workspace.store.finish_experiment(
+        record.id, owner="gone", status=CANCELED, finished_at=workspace.now(), verdict=None
+    )
+
+    result = resume_experiment(workspace, ResumeExperiment(name=record.id))
+    assert [item.spec.name for item in result.comparison.metrics] == ["long", "same"]
+    recorded, _ = recorded_experiment(workspace, RerunExperiment(name=record.id))
+    assert forecast_experiment(workspace, recorded, is_recorded=True)
+    rerun_experiment(workspace, RerunExperiment(name=record.id))
+
+
 def test_an_evaluator_that_fails_on_every_line_is_named_and_answers_are_kept(workspace: Workspace) -> None:
     workspace.folder.joinpath("judge.py").write_text(
         "def never(prediction: str):\n    raise ValueError\n", "utf-8"
@@ -253,7 +314,12 @@ def test_an_evaluator_that_fails_on_every_line_is_named_and_answers_are_kept(wor
     assert problem.code == "G901"
     assert problem.span is not None
     assert problem.span.line == 7
-    assert "tone failed on every line: headrace run show-details tone_" in (problem.fix or "")
+    fix = problem.fix or ""
+    (failed,) = re.findall(
+        r"^The evaluator tone failed on every line \(headrace run show-details --name (\S+)\)\. ", fix
+    )
+    assert next(workspace.store.read_lines(failed)).problem is not None
 
-    (record,) = workspace.store.list_experiments()
-    assert f"headrace compare --again {record.id} --metric" in (problem.fix or "")
+    names = re.findall(r"headrace compare (.+) --metric NAME$", fix)[0].split()
+    compared = compare_runs(workspace, names, metrics=["exact_match"])
+    assert [metric.spec.name for metric in compared.comparison.metrics] == ["exact_match"]

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from headrace.errors import DefinitionError, HeadraceError
 from headrace.formats.experiment import load_experiment
@@ -202,6 +203,20 @@ def test_what_is_mapped_to_no_input_is_left_out_and_said(folder: Path) -> None:
         "The flow evaluation has no input id: left out of its column_mapping.",
         "The flow standard has no input kind: left out of its column_mapping.",
     ]
+
+
+def test_what_feeds_flows_whose_code_says_their_inputs_goes_over_whole(folder: Path) -> None:
+    for name in ("standard", "evaluation"):
+        (folder / "flows" / name / "flow.dag.yaml").unlink()
+        (folder / "flows" / name / "flow.flex.yaml").write_text(f"entry: {name}:run\n", encoding="utf-8")
+    found = import_experiment(write(folder, ENTITIES))
+    document = yaml.safe_load(found.text)
+    assert document["column_mapping"] == {"text": "${data.text}"}
+    assert document["evaluators"][0]["column_mapping"] == {
+        "truth": "${data.results}",
+        "entities": "${run.outputs.entities}",
+    }
+    assert not [note for note in found.notes if "has no input" in note]
 
 
 @pytest.mark.parametrize(

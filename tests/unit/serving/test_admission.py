@@ -184,6 +184,7 @@ def test_a_stream_that_stands_still_ends_and_says_so(tmp_path: Path) -> None:
     with serving(tmp_path, PIECES, ["."], environment={"HEADRACE_SERVE_IDLE_S": "0.3"}) as endpoint:
         answer = endpoint.ask("POST", "/score", {"q": "stuck"}, SSE)
         until(lambda: endpoint.served.load.n_running == 0)
+        assert endpoint.served.load.n_cut == 1
     first, last = (json.loads(item.removeprefix("data: ")) for item in answer.text.split("\n\n") if item)
     assert (first, last["error"]["problem"]) == ({"r": "first"}, "E603")
 

@@ -105,7 +105,8 @@ class Endpoint:
     def events(self, body: Any) -> list[Any]:
         status, text = self.score(body, accept="text/event-stream")
         assert status == 200
-        return [json.loads(item.removeprefix("data: ")) for item in text.split("\n\n") if item]
+        pieces = [item.removeprefix("data: ") for item in text.split("\n\n") if item]
+        return [json.loads(item, parse_constant=pytest.fail) for item in pieces]
 
 
 def write(folder: Path, files: Mapping[str, str]) -> None:
@@ -309,12 +310,17 @@ def a():
     yield None
     yield 3
     yield {1, 1}
+    yield float("nan")
+    yield {"hits": [float("inf")]}
 """,
     }
     with serving(tmp_path, files) as endpoint:
         events = endpoint.events({})
-        assert [event["r"] for event in events] == ["text", {"hits": [{"score": 0.5}]}, None, 3, "{1}"]
-        assert endpoint.score({}) == (200, {"r": "text{'hits': [Hit(score=0.5)]}None3{1}"})
+        assert [event["r"] for event in events] == [
+            "text", {"hits": [{"score": 0.5}]}, None, 3, "{1}", "nan", "{'hits': [inf]}",
+        ]  # fmt: skip
+        whole = "text{'hits': [Hit(score=0.5)]}None3{1}nan{'hits': [inf]}"
+        assert endpoint.score({}) == (200, {"r": whole})
 
 
 @pytest.mark.parametrize(

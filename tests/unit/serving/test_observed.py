@@ -18,7 +18,7 @@ from tests.support.otlp_collector import Collector
 from headrace.domain.span import EventRecord, SpanRecord, TraceScope
 from headrace.errors import Problem
 from headrace.serving.access_log import AccessLog
-from headrace.serving.observed import note_wait, observed
+from headrace.serving.observed import note_cut, note_wait, observed
 from headrace.telemetry.spans import enclosing_span
 
 TRACE, PARENT = "ab" * 16, "cd" * 8
@@ -219,6 +219,52 @@ def test_the_wait_for_a_turn_is_on_the_span() -> None:
     kept = Kept()
     ask(app, kept)
     assert kept.spans[0].attributes["headrace.queue_wait_s"] == 0.25
+
+
+def test_an_answer_that_was_cut_after_it_had_begun_is_an_error() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await answering(200)(scope, receive, send)
+        note_cut("server-stopping")
+
+    kept = Kept()
+    ask(app, kept)
+    (span,) = kept.spans
+    assert (span.status, span.status_text) == ("error", "server-stopping")
+    assert span.attributes["error.type"] == "server-stopping"
+    assert span.attributes["http.response.status_code"] == 200
+
+
+PIECES = {
+    "flow.flex.yaml": "entry: say:say\n",
+    "say.py": "import asyncio\n\nasync def say(q: str):\n    yield 'begun'\n    await asyncio.sleep(60)\n",
+}
+SSE = {"accept": "text/event-stream"}
+
+
+def test_a_stream_that_says_nothing_more_is_an_error_of_its_span(tmp_path: Path) -> None:
+    with Collector() as collector:
+        environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "HEADRACE_SERVE_IDLE_S": "0.3"}
+        with serving(tmp_path, PIECES, ["."], environment=environment) as endpoint:
+            assert endpoint.ask("POST", "/score", {"q": "x"}, SSE).status == 200
+    server = collector.spans()["POST /score"]
+    assert (server.status, server.attributes["error.type"]) == ("error", "stuck")
+    assert server.attributes["http.response.status_code"] == 200
+
+
+def test_content_is_what_a_tool_was_given_whatever_it_makes_of_it(tmp_path: Path) -> None:
+    files = {
+        "flow.flex.yaml": "entry: change:change\n",
+        "change.py": "def change(q: list):\n    q.append('of the tool')\n    return {'n': len(q)}\n",
+    }
+    with Collector() as collector:
+        environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url, "HEADRACE_TRACE_CONTENT": "full"}
+        with serving(tmp_path, files, ["."], environment=environment) as endpoint:
+            assert endpoint.ask("POST", "/score", {"q": ["given"]}).body == {"n": 2}
+    spans = collector.spans()
+    for name in ("change", f"invoke_workflow {tmp_path.name}"):
+        said = str(spans[name].attributes)
+        assert "given" in said
+        assert "of the tool" not in said
 
 
 def test_the_access_log_has_a_line_without_content() -> None:

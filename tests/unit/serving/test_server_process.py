@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from tests.support.endpoint import write
+from tests.support.otlp_collector import Collector
 from tests.support.serve_process import running, until
 
 TOOL = """\
@@ -89,7 +90,12 @@ def test_a_process_that_is_to_stop_says_so_for_a_while_and_does_not_wait_for_eve
 def test_a_stream_that_the_server_waits_for_no_longer_ends_with_the_reason(tmp_path: Path) -> None:
     generator = TOOL.replace("    await", '    yield "begun"\n    await').replace("return f", "yield f")
     write(tmp_path, {**FILES, "flow/a.py": generator})
-    with running(tmp_path, environment={"HEADRACE_GRACE_S": "1"}) as served:
+    with (
+        Collector() as collector,
+        running(
+            tmp_path, environment={"HEADRACE_GRACE_S": "0.3", "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+        ) as served,
+    ):
         connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
         connection.request("POST", "/score", '{"q": "60"}', {"Accept": "text/event-stream"})
         response = connection.getresponse()
@@ -100,6 +106,8 @@ def test_a_stream_that_the_server_waits_for_no_longer_ends_with_the_reason(tmp_p
         assert served.process.wait(10) == 0
         assert not [line for line in served.said if "Traceback" in line]
     assert json.loads(last.removeprefix("data: "))["error"]["message"] == "The server is stopping."
+    server = collector.spans()["POST /score"]
+    assert (server.status, server.attributes["error.type"]) == ("error", "server-stopping")
 
 
 def test_a_new_version_takes_over_at_a_signal_and_a_broken_one_does_not(tmp_path: Path) -> None:

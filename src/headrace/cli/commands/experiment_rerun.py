@@ -81,7 +81,7 @@ def command(
     if dry_run:
         with command_workspace(session) as workspace:
             recorded, _ = recorded_experiment(workspace, request)
-            return forecast(session, workspace, recorded, max_concurrency)
+            return forecast(session, workspace, recorded, max_concurrency, is_recorded=True)
     where = Where(workers=workers, max_concurrency=max_concurrency, on=on)
     return run_and_write(
         session,
