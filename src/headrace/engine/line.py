@@ -312,12 +312,11 @@ async def run_line(
         place: Where the inputs stand, e.g. a line of a data file.
         attributes: What the span of the flow says of this line besides.
     """
-    spans: list[SpanRecord] = []
+    spans, outputs, texts = list[SpanRecord](), dict[str, Any](), dict[str, str]()
     span = _open_span(flow, line_number, attributes, parent, spans)
     recorded = recorded_inputs(inputs, flow.images.message_format)  # before a tool can change them
     values, is_streaming = Values(inputs), on_piece is not None
     runner = NodeRunner(flow, flow.graph, values, span, line_number=line_number, is_streaming=is_streaming)
-    outputs, texts = dict[str, Any](), dict[str, str]()
     problem: Problem | None = None
     try:
         with _LineLimit(flow, runner, span):

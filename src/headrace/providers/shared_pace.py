@@ -94,8 +94,8 @@ class SharedPace:
     def try_again(self) -> bool:
         """Let one request go ahead although the service has asked for a longer wait than anybody has time for.
 
-        Once in a process that was refused nothing yet itself, and every ten minutes: somebody may have raised the quota, or
-        paid the bill.
+        Once in a process that was refused nothing yet itself, and every ten minutes: somebody may have raised the
+        quota, or paid the bill.
         """
         now = self._clock()
         with self._exclusive(now) as pace:
