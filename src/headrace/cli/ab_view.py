@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from math import isfinite
 from textwrap import wrap
 from typing import Any
 
@@ -18,6 +17,7 @@ from headrace.domain.ab_report import AbReport
 from headrace.domain.comparison import Estimate
 from headrace.domain.offline_beside import JoinedResults
 from headrace.domain.traffic import Reason, Revision
+from headrace.domain.values import without_nan
 from headrace.evaluation.report.offline_text import joined_reasons, joined_rows
 from headrace.evaluation.report.online_text import (
     ARM_HEADER,
@@ -77,7 +77,8 @@ def revision_to_json(revision: Revision) -> dict[str, Any]:
         "evidence": dict(revision.evidence),
         "definition": dict(revision.definition),
     }
-    return {name: _finite(value) for name, value in found.items()}
+    plain: dict[str, Any] = without_nan(found)
+    return plain
 
 
 def render_revisions(history: Sequence[Revision], terminal: Terminal, now: datetime) -> str:
@@ -107,19 +108,10 @@ def view_to_json(view: AbView) -> dict[str, Any]:
     """Where a test stands, with all numbers; those that JSON has none for are not known."""
     return {
         "test": view.report.test,
-        "report": _finite(asdict(view.report)),
+        "report": without_nan(asdict(view.report)),
         "revision": revision_to_json(view.history[-1]),
-        "offline": None if view.offline is None else _finite(asdict(view.offline)),
+        "offline": None if view.offline is None else without_nan(asdict(view.offline)),
     }
-
-
-def _finite(value: Any) -> Any:
-    """A value with ``None`` in place of numbers that are infinite or none, as sums of huge ones are."""
-    if isinstance(value, float):
-        return value if isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def render_view(view: AbView, terminal: Terminal, now: datetime) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from math import isfinite
 from typing import Any, Final
 
 JsonValue = None | bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"]
@@ -36,6 +37,15 @@ def own_copy(value: Any) -> Any:
     if kind is dict:
         return {name: own_copy(item) for name, item in value.items()}
     return [own_copy(item) for item in value] if kind is list else value
+
+
+def without_nan(value: Any) -> Any:
+    """A copy of plain data with ``None`` for numbers that JSON has none for: infinite ones, and what is no number."""
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: without_nan(item) for key, item in value.items()}
+    return [without_nan(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def without_fields(value: Any, names: Collection[str]) -> Any:

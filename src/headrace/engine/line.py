@@ -312,7 +312,8 @@ async def run_line(
         place: Where the inputs stand, e.g. a line of a data file.
         attributes: What the span of the flow says of this line besides.
     """
-    spans, outputs, texts = list[SpanRecord](), dict[str, Any](), dict[str, str]()
+    spans: list[SpanRecord] = []
+    texts: dict[str, str] = {}
     span = _open_span(flow, line_number, attributes, parent, spans)
     recorded = recorded_inputs(inputs, flow.images.message_format)  # before a tool can change them
     values, is_streaming = Values(inputs), on_piece is not None

@@ -51,18 +51,8 @@ def end_line(
 ) -> None:
     """End the span of a line, which may take down what went in, as recorded, and came out; of secret inputs nothing."""
     if span.scope.has_content:
-        _take_line(span, flow, inputs, recorded, outputs)
+        words = secret_inputs(flow.plan.flow, inputs)
+        secret = {name for name, declared in flow.plan.flow.inputs.items() if declared.type == "secret"}
+        shown = {name: value for name, value in recorded.items() if name not in secret}
+        span.take_content(inputs=mask_content(shown, words), outputs=dict(outputs))
     span.end()
-
-
-def _take_line(
-    span: ActiveSpan,
-    flow: PreparedFlow,
-    inputs: Mapping[str, Any],
-    recorded: Mapping[str, Any],
-    outputs: Mapping[str, Any],
-) -> None:
-    words = secret_inputs(flow.plan.flow, inputs)
-    secret = {name for name, declared in flow.plan.flow.inputs.items() if declared.type == "secret"}
-    shown = {name: value for name, value in recorded.items() if name not in secret}
-    span.take_content(inputs=mask_content(shown, words), outputs=dict(outputs))

@@ -57,6 +57,7 @@ from headrace.formats.arms import listed_factors, make_arms, parse_model, parse_
 from headrace.formats.experiment_evaluators import read_evaluators
 from headrace.formats.experiment_factors import are_too_many, read_factorial
 from headrace.formats.experiment_parts import (
+    MOST_REPEATS,
     adopt,
     no_mapping,
     read_flow_path,
@@ -92,8 +93,6 @@ KEYS = (
 _MAKE_ARMS = ("variants", "models", "factors", "race", "gates")
 """Keys that arms come from, then those that need several: too few arms are wrong at the first that the file has."""
 _ONLY_FACTORS = ("design", "include", "exclude")
-_MOST_REPEATS = 1_000
-"""Every repeat of every arm is a run, which is planned and recorded before the first call."""
 _GIVEN = "arguments"
 """Name of the file that is not there."""
 
@@ -226,7 +225,7 @@ def _read(root: Block, file: Path, fewest: int) -> Experiment | None:
         evaluators=read_evaluators(root, file),
         metrics=metrics,
         cache=_read_cache(root),
-        repeats=read_whole(root, "repeats", default=1, at_least=1, at_most=_MOST_REPEATS),
+        repeats=read_whole(root, "repeats", default=1, at_least=1, at_most=MOST_REPEATS),
         seed=seed,
         alpha=0.05 if alpha is None else float(alpha),
         cluster=root.text("cluster"),

@@ -21,6 +21,10 @@ from headrace.source import Pointer
 ItemT = TypeVar("ItemT")
 
 
+MOST_REPEATS = 1_000
+"""Every repeat of every arm is a run, which is planned and recorded before the first call."""
+
+
 def refuse(block: Block, key: str, wanted: str) -> None:
     """Report F005 for the value at ``key``: it should be ``wanted``."""
     block.findings.add("F005", block.at(key), f"{key} should be {wanted}.", f"Write {wanted}.")

@@ -12,6 +12,7 @@ from headrace.domain.comparison import Family
 from headrace.domain.gate import GateTest
 from headrace.domain.race import RaceMode
 from headrace.domain.scores import Direction, Goal, MetricKind
+from headrace.formats.experiment_parts import MOST_REPEATS
 from headrace.formats.remote_schema import remote_forms
 from headrace.formats.schema_parts import (
     ABOVE_ZERO,
@@ -82,7 +83,7 @@ def _properties() -> Schema:
         "race": described(_race(), "Drop arms that can hardly win any more."),
         "cache": described(_cache(), "Whether results of nodes are used again."),
         "repeats": described(
-            {**COUNT, "maximum": 1_000}, "How often every arm answers every line; default 1."
+            {**COUNT, "maximum": MOST_REPEATS}, "How often every arm answers every line; default 1."
         ),
         "seed": described(NUMBER_FROM_ZERO, "Seed of resampling and of designs; default 0."),
         "alpha": described(SHARE_INSIDE, "Error rate of the verdicts; default 0.05."),

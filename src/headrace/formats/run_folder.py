@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from headrace.domain.run import COMPLETED, LineResult, NodeResult, Run
+from headrace.domain.values import without_nan
 from headrace.errors import Problem
 from headrace.formats.error_info import render_run_error
 from headrace.formats.run_info import (
@@ -161,17 +161,7 @@ def _json(data: Any) -> str:
 
 def _strict_json(data: Any) -> str:
     """Compact JSON in which what is no number is null: how prompt flow writes the rows that it reads as tables."""
-    return json.dumps(_without_nan(data), ensure_ascii=False, separators=(",", ":"), default=_plain)
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    return value
+    return json.dumps(without_nan(data), ensure_ascii=False, separators=(",", ":"), default=_plain)
 
 
 def _plain(value: Any) -> Any:

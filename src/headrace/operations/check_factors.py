@@ -25,6 +25,7 @@ from headrace.formats.flow_file import load_flow
 from headrace.operations.prepare_flow import loaded_flow, tool_specs
 from headrace.operations.workspace import Workspace
 from headrace.planning.override import overridden_nodes
+from headrace.planning.select import no_model_node
 from headrace.source import Pointer, Span
 
 _NO_NODES = ("model", "flow")
@@ -175,9 +176,7 @@ def _check_factor(
             span = experiment.place(*level.pointer)
             yield replace(workspace.connections.unknown(connection), span=span)
         if level.model is not None and not _asks_models(known.flow):
-            what = f"The model {level.model.name!r} was chosen, but the flow {known.flow.name!r} has no llm node."
-            fix = "Choose a variant instead, or make the node that calls the model an llm node."
-            yield Problem(code="V304", what=what, span=experiment.place(*level.pointer), fix=fix)
+            yield replace(no_model_node(known.flow, level.model), span=experiment.place(*level.pointer))
         for node, variant in level.choices.items():
             yield from _check_choice(experiment, factor, level, known.flow, node, variant)
     if factor.kind not in _NO_TOOLS:

@@ -16,6 +16,7 @@ from headrace.errors import Problem, UsageError, nearest
 from headrace.evaluation.comparison import compare
 from headrace.evaluation.gate import is_quantity, judge_gate
 from headrace.formats.paths import is_file
+from headrace.formats.shape import is_number
 from headrace.operations.chosen_lines import refuse_chosen_data, refuse_chosen_lines
 from headrace.operations.compare_runs import ComparisonResult
 from headrace.operations.find_effects import (
@@ -196,11 +197,6 @@ def gate_comparison(
     return GateReport(results=tuple(_answer(workspace, result, spec) for spec in specs), comparison=result)
 
 
-def _is_number(value: object) -> bool:
-    """Whether it is one, or left out; a caller in Python may give anything."""
-    return value is None or (isinstance(value, (int, float)) and not isinstance(value, bool))
-
-
 def check_gate(spec: GateSpec) -> None:
     """Refuse a question that makes no sense whatever the data.
 
@@ -213,9 +209,9 @@ def check_gate(spec: GateSpec) -> None:
          f"Tests: {', '.join(get_args(GateTest))}."),
         (is_budget and spec.limit is None, f"The budget for {spec.metric} has no limit",
          "Give the value that must be kept."),
-        (not _is_number(spec.margin), f"The margin for {spec.metric} is no number", "Give a number."),
-        (not _is_number(spec.limit) or not -inf < (spec.limit or 0) < inf, f"The limit for {spec.metric} is no number",
-         "Give a number."),
+        # A caller in Python may give anything.
+        (not _is_none_or_number(spec.margin), f"The margin for {spec.metric} is no number", "Give a number."),
+        (not _is_none_or_number(spec.limit), f"The limit for {spec.metric} is no number", "Give a number."),
         (is_budget and spec.margin is not None, f"The budget for {spec.metric} has a margin", "Give a limit only."),
         (not is_budget and spec.limit is not None,
          f"A limit is given for {spec.metric}, which belongs to a budget", "Give a margin."),
@@ -226,6 +222,10 @@ def check_gate(spec: GateSpec) -> None:
     if spec.margin is not None and not 0.0 <= spec.margin < inf:
         what = f"The margin for {spec.metric} is a distance, so it cannot be below zero."
         raise UsageError(Problem(code="G903", what=what, fix="Give a number above zero."))
+
+
+def _is_none_or_number(value: object) -> bool:
+    return value is None or is_number(value)
 
 
 def _answer(workspace: Workspace | None, result: ComparisonResult, spec: GateSpec) -> GateResult:

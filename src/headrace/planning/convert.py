@@ -73,13 +73,12 @@ def make_inputs(
     values: dict[str, Any] = {}
     problems: list[Problem] = []
     for name, declared in flow.inputs.items():
-        value = (
-            given[name] if name in given else own_copy(declared.default)
-        )  # all lines and requests share it
+        is_given = name in given
+        value = given[name] if is_given else own_copy(declared.default)  # which all lines and requests share
         if value is NO_DEFAULT:
             problems.append(_missing(flow, declared, place))
             continue
-        if name not in given and is_default_of_code(flow, declared):
+        if not is_given and is_default_of_code(flow, declared):
             values[name] = value
             continue
         try:

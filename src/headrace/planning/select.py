@@ -48,7 +48,7 @@ def apply_arm(flow: Flow, arm: Arm, connection_type: Callable[[str], str | None]
         field_name = _model_field(connection_type(arm.model.connection))
         model_nodes = [node for node in nodes.values() if node.type == "llm"]
         if not model_nodes:
-            raise UsageError(_no_model_node(flow, arm.model))
+            raise UsageError(no_model_node(flow, arm.model))
         nodes.update((node.name, _pointed_at(node, arm.model, field_name)) for node in model_nodes)
     return replace(flow, nodes=tuple(nodes.values()), node_variants={})
 
@@ -119,10 +119,11 @@ def _prompt_pointed_at(prompt: ModelPrompt, model: ModelSpec) -> ModelPrompt:
     return replace(prompt, configuration=configuration, parameters={**prompt.parameters, **model.parameters})
 
 
-def _no_model_node(flow: Flow, model: ModelSpec) -> Problem:
+def no_model_node(flow: Flow, model: ModelSpec) -> Problem:
+    """V304 for a model that no node of a flow would ask."""
     return Problem(
         code="V304",
-        what=f"The model {model.name!r} was chosen, but the flow has no llm node.",
+        what=f"The model {model.name!r} was chosen, but the flow {flow.name!r} has no llm node.",
         span=flow.source_map.key_span(("nodes",)),
         pointer=("nodes",),
         fix="Choose a variant instead, or make the node that calls the model an llm node.",

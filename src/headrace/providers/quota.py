@@ -137,9 +137,8 @@ class Budget:
     async def _wait(self, tokens: float, patience_s: float) -> Ticket:
         pace, now = self.pace.look()
         hold_s = pace.hold_until - now
-        is_hopeless = (
-            hold_s > self._wait_s
-        )  # for any request, so that one of them may look whether it still is
+        # For any request, so that one of them may look whether it still is.
+        is_hopeless = hold_s > self._wait_s
         if hold_s > patience_s and not (is_hopeless and self.pace.try_again()):
             raise RateLimitedError(self._too_long(hold_s))
         waiter = _Waiter(asyncio.get_running_loop().create_future(), tokens, now + patience_s)

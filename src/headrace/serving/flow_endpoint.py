@@ -93,10 +93,8 @@ class _FlowEndpoint:
         """The OpenAPI description."""
         version = self._flow.version
         flow, shown = version.flow.plan.flow, version.answered
-        if version.answers_bare:
-            shown = tuple(
-                name for name in shown if ("outputs", name) in flow.source_map.keys
-            )  # as prompt flow does
+        if version.answers_bare:  # prompt flow shows only what the file declares then
+            shown = tuple(name for name in shown if ("outputs", name) in flow.source_map.keys)
         return PlainResponse(describe_flow(flow, shown, version.example))
 
 

@@ -142,7 +142,7 @@ async function readEvents(response, id, hear) {
       const piece = JSON.parse(data.join('\n'));
       if (errorIn(piece)) throw faultOf(piece, 0, id);
       for (const [name, more] of Object.entries(piece)) {
-        outputs[name] = name in outputs ? asText(outputs[name]) + asText(more) : more;
+        outputs[name] = Object.hasOwn(outputs, name) ? asText(outputs[name]) + asText(more) : more;
       }
       hear(outputs);
     }

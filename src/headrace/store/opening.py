@@ -117,8 +117,8 @@ def _adapter(scheme: str) -> Callable[[str], RunStore]:
 
 
 def _bad_location(what: str) -> Problem:
-    fix = "Give the path of a file, sqlite:///path or postgresql://user:password@host/database (HEADRACE_STORE), or "
-    fix += (
+    fix = (
+        "Give the path of a file, sqlite:///path or postgresql://user:password@host/database (HEADRACE_STORE), or "
         "the secret of Azure Key Vault that holds one of these: https://VAULT.vault.azure.net/secrets/NAME."
     )
     return Problem(code="C506", what=what, fix=fix)
