@@ -53,7 +53,7 @@ class RunHeldUp:
         n_waiting: Model requests that wait for their turn.
         service: Host of the service that most of them wait for.
         model: Its model or deployment.
-        refused: How many requests this model has refused there so far, where most of them wait.
+        refused: How many requests this model has refused there so far, in all processes of the run.
         since_s: For how long no line has ended, seconds.
     """
 

@@ -47,10 +47,10 @@ class WorkerAlive:
     """The worker's event loop turns; said now and then, because lines may wait for a quota beyond their limit.
 
     Attributes:
-        waiting: The budgets that its model requests wait for.
+        uses: What it did with each budget.
     """
 
-    waiting: tuple[BudgetUse, ...] = ()
+    uses: tuple[BudgetUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,9 +6,10 @@ A model that refuses everything holds a run up for as long as its requests may w
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from headrace.providers.quota import BudgetUse
 
@@ -22,12 +23,16 @@ class HeldUp:
 
     Attributes:
         n_waiting: Those that wait, whatever for.
-        most: The budget that most of them wait for.
+        service: Host of the service that most of them wait for.
+        model: Its model or deployment.
+        refused: Requests that this model has refused so far, in all processes.
         since_s: For how long no line has ended, seconds.
     """
 
     n_waiting: int
-    most: BudgetUse
+    service: str
+    model: str
+    refused: int
     since_s: float
 
 
@@ -44,21 +49,44 @@ class Waiting:
         self._ended_at = 0.0
 
     def note(self, worker: object, uses: Sequence[BudgetUse]) -> None:
-        """A worker says what waits in it; nothing does any more in one that is gone."""
+        """A worker says what it did with each budget."""
         self._elsewhere[worker] = uses
+
+    def lose(self, worker: object) -> None:
+        """A worker is gone: nothing waits in it any more, and what it was refused stays refused."""
+        uses = self._elsewhere.get(worker, ())
+        self._elsewhere[worker] = [replace(use, n_waiting=0) for use in uses]
 
     def note_line(self) -> None:
         """A line has ended."""
         self._ended_at = asyncio.get_running_loop().time()
 
-    def uses(self) -> list[BudgetUse]:
-        """The budgets that requests wait for, in each process by itself."""
-        everywhere = [self._look(), *self._elsewhere.values()]
-        return [use for uses in everywhere for use in uses if use.n_waiting]
-
     def count(self) -> int:
         """How many requests wait."""
-        return sum(use.n_waiting for use in self.uses())
+        return sum(use.n_waiting for use in self._uses())
+
+    def _uses(self) -> Iterator[BudgetUse]:
+        yield from self._look()
+        for uses in self._elsewhere.values():
+            yield from uses
+
+    def _held_up(self, since_s: float) -> HeldUp | None:
+        """What requests wait for; ``None`` when they do not.
+
+        Of all processes together: a model that refuses requests of one of them lets those of the others wait as well,
+        which have not been refused anything themselves.
+        """
+        waiting, refused = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+        for use in self._uses():
+            waiting[use.service, use.model] += use.n_waiting
+            refused[use.service, use.model] += use.refused
+        if not waiting.total():
+            return None
+        most, _ = waiting.most_common(1)[0]
+        service, model = most
+        return HeldUp(
+            n_waiting=waiting.total(), service=service, model=model, refused=refused[most], since_s=since_s
+        )
 
     @contextmanager
     def watch(self, tell: Callable[[HeldUp], None]) -> Iterator[None]:
@@ -68,10 +96,9 @@ class Waiting:
             while True:
                 await asyncio.sleep(_LOOK_S)
                 since_s = asyncio.get_running_loop().time() - self._ended_at
-                uses = self.uses()
-                if uses and since_s >= _LOOK_S:
-                    most = max(uses, key=lambda use: use.n_waiting)
-                    tell(HeldUp(n_waiting=sum(use.n_waiting for use in uses), most=most, since_s=since_s))
+                held_up = self._held_up(since_s) if since_s >= _LOOK_S else None
+                if held_up is not None:
+                    tell(held_up)
 
         self.note_line()
         task = asyncio.ensure_future(watching())

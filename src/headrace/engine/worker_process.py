@@ -203,7 +203,7 @@ class WorkerProcess:
                 asker = Asker(worker=self, number=message.number)
                 self._flights.land(message.key, asker, message.landing)
             case WorkerAlive() if self._waiting is not None:
-                self._waiting.note(self, message.waiting)
+                self._waiting.note(self, message.uses)
             case WorkerStuck():
                 self.is_spent = True
                 if not self._in_flight:
@@ -233,7 +233,7 @@ class WorkerProcess:
         if self._flights is not None:
             self._flights.lose(self)
         if self._waiting is not None:
-            self._waiting.note(self, ())
+            self._waiting.lose(self)
         self._transport.close()
         for task in (self._reading, self._listening):
             task.cancel()

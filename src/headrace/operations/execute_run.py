@@ -258,9 +258,9 @@ class _Execution:
         event = RunHeldUp(
             run=self._work.spec.name,
             n_waiting=held.n_waiting,
-            service=held.most.service,
-            model=held.most.model,
-            refused=held.most.refused,
+            service=held.service,
+            model=held.model,
+            refused=held.refused,
             since_s=round(held.since_s, 1),
         )
         self._hear(event)

@@ -199,5 +199,4 @@ async def _work(setup: WorkerSetup, workspace: Workspace, loaded: LoadedFlow, pi
 async def _tell_life(outbox: Outbox, quota: Quota) -> None:
     while True:
         await asyncio.sleep(_SIGN_OF_LIFE_S)
-        waiting = tuple(use for use in quota.snapshot() if use.n_waiting)
-        outbox.send(pack(WorkerAlive(waiting=waiting)))
+        outbox.send(pack(WorkerAlive(uses=quota.snapshot())))

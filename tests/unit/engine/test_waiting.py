@@ -28,11 +28,22 @@ def use(n_waiting: int, model: str = "m", refused: int = 0) -> BudgetUse:
     )
 
 
-def watch(here: Sequence[BudgetUse], seconds: float, *, line_every_s: float | None = None) -> list[HeldUp]:
+def watch(
+    here: Sequence[BudgetUse],
+    seconds: float,
+    *,
+    line_every_s: float | None = None,
+    workers: Sequence[Sequence[BudgetUse]] = (),
+    n_lost: int = 0,
+) -> list[HeldUp]:
     told: list[HeldUp] = []
 
     async def run() -> None:
         waiting = Waiting(lambda: here)
+        for number, uses in enumerate(workers):
+            waiting.note(number, uses)
+        for number in range(n_lost):
+            waiting.lose(number)
         with waiting.watch(told.append):
             if line_every_s is None:
                 await asyncio.sleep(seconds)
@@ -49,12 +60,12 @@ def watch(here: Sequence[BudgetUse], seconds: float, *, line_every_s: float | No
 
 def test_a_run_that_waits_says_so_as_long_as_it_does() -> None:
     told = watch([use(3, refused=4), use(0, model="other")], 35.0)
-    assert [(held.n_waiting, held.most.model, held.since_s) for held in told] == [
+    assert [(held.n_waiting, held.model, held.since_s) for held in told] == [
         (3, "m", 10.0),
         (3, "m", 20.0),
         (3, "m", 30.0),
     ]
-    assert told[0].most.refused == 4
+    assert told[0].refused == 4
 
 
 @pytest.mark.parametrize(("here", "line_every_s"), [([use(0)], None), ([], None), ([use(64)], 4.0)])
@@ -71,5 +82,17 @@ def test_what_waits_in_workers_counts_until_they_are_gone() -> None:
     waiting.note(second, [use(8)])
     assert waiting.count() == 15
     waiting.note(second, [use(3)])
-    waiting.note(first, ())
+    waiting.lose(first)
     assert waiting.count() == 4
+
+
+def test_the_processes_of_a_run_wait_for_one_budget_together() -> None:
+    """A process that was refused nothing waits because another one was; that one may have nothing waiting itself."""
+    workers = [[use(2, refused=0)], [use(0, refused=5), use(3, model="other")], [use(2, refused=1)]]
+    (held,) = watch([], 15.0, workers=workers)
+    assert (held.n_waiting, held.model, held.refused) == (7, "m", 6)
+
+
+def test_what_a_worker_was_refused_counts_when_it_is_gone() -> None:
+    (held,) = watch([], 15.0, workers=[[use(9, refused=5)], [use(1, refused=1)]], n_lost=1)
+    assert (held.n_waiting, held.refused) == (1, 6)
