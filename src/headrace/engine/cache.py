@@ -27,8 +27,11 @@ from headrace.tools.base import NodeContext
 Find = Callable[[Sequence[str]], Mapping[str, CachedResult]]
 """Reads kept results by their keys; blocks; called in a thread."""
 
-_LOOKING_SHARE = 20
-"""How many times as long as looking for changed files takes, nothing is looked for."""
+_LOOKING_SHARE = 0.05
+"""Share of a run's time that may go into looking for changed files; until there is some, results wait."""
+
+_LOOKING_SPARE_S = 0.05
+"""What may be saved up of it, and is there at first: a look that the machine held up must not let results wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +54,7 @@ class NodeCache:
         run: The run, as others will be told where a result is from.
         secrets: Values that must not be kept.
         others: The other processes of the run; they are asked before each call, and what is made here is kept by them.
+        clock: Seconds that only go forward.
     """
 
     def __init__(
@@ -61,6 +65,7 @@ class NodeCache:
         run: str,
         secrets: Callable[[], Collection[str]] = tuple,
         others: Others | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._fingerprinters = dict(fingerprinters)
         self._reader = _Reader(find)
@@ -72,7 +77,8 @@ class NodeCache:
         self._made: list[CachedResult] = []
         self._used: Counter[str] = Counter()
         self._unkept: dict[str, Sequence[str]] = {}
-        self._looked_at, self._looking_s = 0.0, 0.0
+        self._clock = clock
+        self._looked_at, self._spare_s = clock(), _LOOKING_SPARE_S
         self._lock = threading.Lock()  # results are committed in another thread than they are made in
 
     def fingerprint(self, arguments: Mapping[str, Any], context: NodeContext) -> Fingerprint | None:
@@ -155,7 +161,7 @@ class NodeCache:
         """
         made: list[CachedResult] = []
         with self._lock:
-            if not may_wait or time.monotonic() - self._looked_at >= _LOOKING_SHARE * self._looking_s:
+            if not may_wait or self._looking_time_s(self._clock()) > 0:
                 made, self._made = self._made, made
             used, self._used = self._used, Counter()
         if made:
@@ -171,7 +177,7 @@ class NodeCache:
         Args:
             nodes: Those to look at now; ``None`` for all.
         """
-        began = time.monotonic()
+        began = self._clock()
         for node in tuple(self._fingerprinters if nodes is None else nodes):
             fingerprinter = self._fingerprinters.get(node)
             changed = fingerprinter.changed() if fingerprinter is not None else ()
@@ -180,9 +186,14 @@ class NodeCache:
                 self._fingerprinters.pop(node, None)
                 for key in [key for key, result in tuple(self._fresh.items()) if result.node == node]:
                     self._fresh.pop(key, None)
-        self._looked_at = time.monotonic()
-        self._looking_s = self._looked_at - began
+        ended = self._clock()
+        self._spare_s = self._looking_time_s(began) - (ended - began)
+        self._looked_at = ended
         return self._unkept
+
+    def _looking_time_s(self, now: float) -> float:
+        """How much time for looking there is now; less than nothing after looks that took long."""
+        return min(_LOOKING_SPARE_S, self._spare_s + _LOOKING_SHARE * (now - self._looked_at))
 
     def add_changes(self, changes: CacheChanges) -> None:
         """Take over what another process has learnt, to be committed with what this one has."""

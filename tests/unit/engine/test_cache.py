@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -267,18 +267,57 @@ def test_what_was_made_since_a_named_file_changed_is_not_committed() -> None:
     asyncio.run(work())
 
 
+class SlowWatch(Watch):
+    """Looks that take their time, by a clock of its own."""
+
+    def __init__(self, *seconds: float) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.took_s = 0.0
+        self._seconds = itertools.cycle(seconds)
+
+    def __call__(self) -> Sequence[str]:
+        seconds = next(self._seconds)
+        self.now += seconds
+        self.took_s += seconds
+        return super().__call__()
+
+    def cache(self) -> NodeCache:
+        fingerprinters = {"node": Fingerprinter(Identity(code={}, changed=self))}
+        return NodeCache(fingerprinters, find=nothing, run="this", clock=lambda: self.now)
+
+
+async def n_committed(watch: SlowWatch, cache: NodeCache, n: int, *every_s: float) -> list[int]:
+    """How many results go with each of ``n`` commits, of one that was made before each."""
+    found = []
+    for number, pause_s in zip(range(n), itertools.cycle(every_s), strict=False):
+        await made(cache, str(number))
+        changes = cache.take_changes()
+        found.append(len(changes.made) if changes is not None else 0)
+        watch.now += pause_s
+    return found
+
+
 def test_looking_for_changed_files_takes_a_small_part_of_the_time() -> None:
-    watch = Watch()
-    cache = NodeCache({"node": Fingerprinter(Identity(code={}, changed=watch))}, find=nothing, run="this")
+    watch = SlowWatch(0.02)  # there are very many
+    cache = watch.cache()
 
     async def work() -> None:
-        cache._looking_s = 1_000.0  # as if there were very many files
-        cache._looked_at = time.monotonic()
-        await made(cache, "a")
-        assert cache.take_changes() is None
-        assert watch.n_looks == 0
+        found = await n_committed(watch, cache, 2_000, 0.005)
+        assert watch.took_s <= 0.05 * watch.now + 0.05 + 0.02
+        assert max(found[100:]) < 100  # results wait, but not for long
+        assert sum(found) > 1_900
+        await made(cache, "last")
         changes = cache.take_changes(may_wait=False)
         assert changes is not None
-        assert len(changes.made) == 1
+        assert sum(found) + len(changes.made) == 2_001
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize("seconds", [(0.0001,), (0.0001,) * 70 + (0.04,)], ids=["always", "mostly"])
+def test_what_was_made_goes_with_the_next_commit_where_looking_is_quick(seconds: Sequence[float]) -> None:
+    """Also with one that comes right behind another, or behind a look that the machine has held up."""
+    watch = SlowWatch(*seconds)
+    cache = watch.cache()
+    assert asyncio.run(n_committed(watch, cache, 1_000, 0.0005, 0.03)) == [1] * 1_000
