@@ -54,6 +54,7 @@ CATCH_ALL: Mapping[str, str] = {
     "operations/serve_traffic.py": "likewise: what held of a test before goes on",
     "ab/split.py": "likewise: the thread that hears of rollbacks does not end",
     "operations/kept_requests.py": "a request that cannot be recorded is left out, and the next ones are kept",
+    "serving/app.py": "a bug is answered with 500; the exception is raised again, for the server's log",
     "serving/observed.py": "whatever ends a request is on its span; the exception is raised again",
     "cli/main.py": "the outer edge: a fault of ours becomes a report",
     "tools/user_code.py": "importing the user's file may raise anything; it becomes a problem of that file",

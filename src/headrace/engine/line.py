@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from headrace.domain.flow import DAG
@@ -82,8 +82,12 @@ class NodeRunner:
     """Runs the steps of one graph over one set of values and keeps what each node did.
 
     Attributes:
-        results: One per node that came to an end, in order of completion.
+        results: One per node that came to an end, in order of completion; where nodes are not kept, only of those that
+            did not complete.
     """
+
+    __slots__ = ("_attempts", "_flow", "_is_streaming", "_is_traced", "_keeps_results", "_line_number", "_loop",
+                 "_metrics", "_run", "_span", "_state", "_streams", "_values", "results")  # fmt: skip
 
     def __init__(
         self,
@@ -105,7 +109,17 @@ class NodeRunner:
         self._is_streaming = is_streaming
         self._metrics = metrics if metrics is not None else {}
         self._streams: dict[str, NodeContext] = {}
+        self._attempts: list[NodeContext] = []
         self._loop = asyncio.get_running_loop()
+        # What a flow of one node answers is read from its node; see bare_result.
+        self._run = flow.attributes.get(RUN)
+        self._keeps_results = flow.keeps_nodes or flow.plan.flow.kind != DAG
+        self._is_traced = flow.keeps_nodes or span.is_heard
+
+    @property
+    def usage(self) -> Usage:
+        """What all model calls of the nodes took so far."""
+        return sum_usage([context.usage for context in self._attempts])
 
     async def run(self) -> None:
         """Run every step that is to run.
@@ -114,18 +128,17 @@ class NodeRunner:
             HeadraceError: The first node failure; what was still running is cancelled.
         """
         try:
-            await self._run_all()
+            ready = self._note_bypassed(*self._state.start())
+            while len(ready) == 1:
+                ready = await self._run_step(ready[0])
+            if ready:
+                await self._run_branches(ready)
         except HeadraceError:
             raise
         except Exception as error:
             raise value_failure(self._flow, error) from error
 
-    async def _run_all(self) -> None:
-        ready = self._note_bypassed(*self._state.start())
-        while len(ready) == 1:
-            ready = await self._run_step(ready[0])
-        if not ready:
-            return
+    async def _run_branches(self, ready: list[Step]) -> None:
         try:
             async with asyncio.TaskGroup() as group:
                 for step in ready:
@@ -141,10 +154,10 @@ class NodeRunner:
             ready = await self._run_step(ready[0])
 
     async def _run_step(self, step: Step) -> list[Step]:
-        node = step.node
-        span = self._span.child(
-            node.name, attributes=node_attributes(node.name, node.type, node.is_aggregation)
-        )
+        node, span = step.node, self._span
+        if self._is_traced:
+            attributes = node_attributes(node.name, node.type, node.is_aggregation)
+            span = span.child(node.name, attributes=attributes)
         context = NodeContext(
             node=node.name,
             line_number=self._line_number,
@@ -152,7 +165,7 @@ class NodeRunner:
             open_client=self._flow.open_client,
             loop=self._loop,
             flow_kind=self._flow.plan.flow.kind,
-            run=self._flow.attributes.get(RUN),
+            run=self._run,
             price=self._flow.price,
             inputs_to_escape=step.inputs_to_escape,
             is_streaming=self._is_streaming and node.name in self._flow.streamed_nodes,
@@ -178,12 +191,13 @@ class NodeRunner:
             attempt.status = FAILED
             failure = self._as_failure(error, step)
             problem = attempt.problem = failure.problems[0]
-            span.fail(error_type(error), f"{problem.code} {problem.name}")
+            if self._is_traced:
+                span.fail(error_type(error), f"{problem.code} {problem.name}")
             raise failure from error
         finally:
-            if span.scope.has_content:
+            if self._is_traced:
                 take_node(span, attempt.inputs, attempt.output, self._flow.images.message_format)
-            span.end()
+                span.end()
             self._note(attempt)
         try:
             return self._note_bypassed(*self._state.complete(step, attempt.output))
@@ -249,19 +263,19 @@ class NodeRunner:
         return tool_failure(self._flow, error, step.node.name, place)
 
     def _note(self, attempt: _Attempt) -> None:
-        context, output, taken = attempt.context, attempt.output, attempt.taken
-        is_streamed = is_stream(output)
+        context, taken = attempt.context, attempt.taken
+        self._attempts.append(context)
+        is_streamed = is_stream(attempt.output)
         if is_streamed:
             self._streams[context.node] = context
-        message_format = self._flow.images.message_format
-        is_kept = self._flow.keeps_nodes
-        # What a flow of one node answers is read from its node; see bare_result.
-        has_output = not is_streamed and (is_kept or self._flow.plan.flow.kind != DAG)
+        if not self._keeps_results and attempt.status == COMPLETED:
+            return
+        has_output = not is_streamed and self._keeps_results
         result = NodeResult(
             node=context.node,
             status=attempt.status,
-            inputs=attempt.inputs if is_kept else {},
-            output=to_record(output, message_format) if has_output else None,
+            inputs=attempt.inputs if self._flow.keeps_nodes else {},
+            output=to_record(attempt.output, self._flow.images.message_format) if has_output else None,
             problem=attempt.problem,
             usage=context.usage,
             start_ns=context.span.start_ns,
@@ -276,7 +290,8 @@ class NodeRunner:
         self.results.append(result)
 
     def _note_bypassed(self, ready: list[Step], bypassed: list[Step]) -> list[Step]:
-        self.results.extend(NodeResult(node=step.node.name, status=BYPASSED) for step in bypassed)
+        if bypassed and self._keeps_results:
+            self.results.extend(NodeResult(node=step.node.name, status=BYPASSED) for step in bypassed)
         return ready
 
 
@@ -320,18 +335,16 @@ async def run_line(
     runner = NodeRunner(flow, flow.graph, values, span, line_number=line_number, is_streaming=is_streaming)
     problem: Problem | None = None
     try:
-        with _LineLimit(flow, runner, span):
-            if flow.images.unread_inputs(flow.plan.flow, inputs):
+        with (limit := TimeLimit(flow.limits.line_timeout_s)):
+            if flow.takes_images and flow.images.unread_inputs(flow.plan.flow, inputs):
                 inputs = values.inputs = await read_images(flow, inputs, place)
                 recorded = recorded_inputs(inputs, flow.images.message_format)
             await runner.run()
             outputs = await _make_outputs(flow, values, texts, on_piece, on_outputs)
             if kept is not None:
                 kept.update((item.text, values.resolve_output(item)) for item in flow.aggregated)
-    except HeadraceError as error:
-        problem = error.problems[0]
-        span.fail(problem.name, f"{problem.code} {problem.name}")
-        outputs = {}
+    except BaseException as error:  # noqa: BLE001 - becomes a result, or is raised again
+        problem, outputs = _failed_line(flow, runner, span, error, is_cut=limit.expired()), {}
     end_line(span, flow, inputs, recorded, outputs)
     runner.finish_streams(texts)
     result = LineResult(
@@ -341,7 +354,7 @@ async def run_line(
         outputs=outputs,
         problem=problem,
         nodes=tuple(runner.results),
-        usage=sum_usage([result.usage for result in runner.results]),
+        usage=runner.usage,
         start_ns=span.start_ns,
         end_ns=span.end_ns,
         trace_id=span.trace_id,
@@ -357,50 +370,38 @@ def _open_span(
     parent: ActiveSpan | None,
     spans: list[SpanRecord],
 ) -> ActiveSpan:
-    name = flow.plan.flow.name
-    attributes = {**flow_attributes(name, line_number), **flow.attributes, **more}
+    name = f"invoke_workflow {flow.plan.flow.name}"
+    sink = both_sinks(flow, spans) if parent is None else parent.sink
+    attributes: Mapping[str, Any] = NO_ATTRIBUTES
+    if sink is not None:  # otherwise no record is made that would hold them
+        attributes = {**flow_attributes(flow.plan.flow.name, line_number), **flow.attributes, **more}
     if parent is not None:
-        return parent.child(f"invoke_workflow {name}", attributes=attributes)
-    return begin_trace(
-        f"invoke_workflow {name}", both_sinks(flow, spans), scope=flow.scope, attributes=attributes
-    )
+        return parent.child(name, attributes=attributes)
+    return begin_trace(name, sink, scope=flow.scope, attributes=attributes)
 
 
-class _LineLimit:
-    """Cuts the line after its time, and turns everything else that goes wrong in it into a HeadraceError as well.
+def _failed_line(
+    flow: PreparedFlow, runner: NodeRunner, span: ActiveSpan, error: BaseException, *, is_cut: bool
+) -> Problem:
+    """What went wrong with a line: whatever was raised, it is said as a problem, also on the span.
 
-    A line that is cancelled has no result, but what has run of it is a whole trace: its span ends here.
+    Raises:
+        BaseException: It ends more than the line. A cancelled line has no result, but what has run of it is a whole
+            trace: its span ends here.
     """
-
-    __slots__ = ("_flow", "_limit", "_runner", "_span")
-
-    def __init__(self, flow: PreparedFlow, runner: NodeRunner, span: ActiveSpan) -> None:
-        self._flow = flow
-        self._runner = runner
-        self._span = span
-        self._limit = TimeLimit(flow.limits.line_timeout_s)
-
-    def __enter__(self) -> None:
-        self._limit.__enter__()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        try:
-            self._limit.__exit__(kind, error, trace)
-        except TimeoutError as cut:
-            raise line_timeout(self._flow, self._runner.results) from cut
-        if isinstance(error, asyncio.CancelledError):
-            self._span.attributes[ERROR_TYPE] = "cancelled"
-            self._span.end()
-        if isinstance(error, HeadraceError) or not isinstance(error, Exception):
-            return
-        if isinstance(error, TimeoutError) and self._limit.expired():
-            raise line_timeout(self._flow, self._runner.results) from error
-        raise value_failure(self._flow, error) from error
+    if isinstance(error, asyncio.CancelledError):
+        span.attributes[ERROR_TYPE] = "cancelled"
+        span.end()
+    if not isinstance(error, Exception):
+        raise error
+    if isinstance(error, HeadraceError):
+        problem = error.problems[0]
+    elif is_cut and isinstance(error, TimeoutError):
+        problem = line_timeout(flow, runner.results).problems[0]
+    else:
+        problem = value_failure(flow, error).problems[0]
+    span.fail(problem.name, f"{problem.code} {problem.name}")
+    return problem
 
 
 async def _make_outputs(
@@ -432,7 +433,7 @@ async def _make_outputs(
         source = flow.plan.flow.outputs[name].value
         if isinstance(source, Reference):
             texts.setdefault(source.name, text)  # a second output finds the generator at its end
-    return {name: outputs[name] for name in flow.plan.flow.outputs if name in outputs}
+    return {name: outputs[name] for name in flow.plan.flow.outputs if name in outputs} if streams else outputs
 
 
 async def _name_result(

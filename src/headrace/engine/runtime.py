@@ -14,7 +14,7 @@ from headrace.domain.span import NO_SCOPE, SpanRecord, TraceScope
 from headrace.domain.variant import Price
 from headrace.engine.steps import StepGraph, make_step_graph
 from headrace.engine.threads import ToolThreads
-from headrace.formats.multimedia import ImageReader
+from headrace.formats.multimedia import TYPES_WITH_IMAGES, ImageReader
 from headrace.planning.plan import Plan
 from headrace.providers.base import ModelClient
 from headrace.telemetry.attributes import ARM, FLOW, FLOW_KIND
@@ -49,6 +49,7 @@ class PreparedFlow:
         aggregated: References of aggregation nodes to flow inputs and ordinary nodes: what a line must keep.
         streamed_nodes: Nodes that only flow outputs read, so that their answer may be streamed.
         images: Reads the images among the inputs of a line.
+        takes_images: Whether a value of an input may have to be read as an image.
         aggregation_nodes: Names of the nodes that run after all lines.
         cache: Uses results of nodes again; ``None`` calls every tool every time.
         is_interruptible: Whether ``KeyboardInterrupt`` is a person's wish and ends everything. Where signals are taken
@@ -72,6 +73,7 @@ class PreparedFlow:
     aggregated: tuple[Reference, ...]
     streamed_nodes: frozenset[str]
     images: ImageReader
+    takes_images: bool
     aggregation_nodes: frozenset[str]
     cache: NodeCache | None = None
     is_interruptible: bool = True
@@ -114,6 +116,7 @@ def prepare(
         aggregation=make_step_graph(plan.aggregation),
         aggregated=aggregated_references(plan),
         streamed_nodes=_streamed_nodes(plan),
+        takes_images=any(item.type in TYPES_WITH_IMAGES for item in plan.flow.inputs.values()),
         images=images or ImageReader(message_format=plan.flow.message_format, folders=(folder,)),
         aggregation_nodes=frozenset(step.node.name for step in plan.aggregation),
     )

@@ -35,7 +35,12 @@ def both_sinks(flow: PreparedFlow, spans: list[SpanRecord]) -> Callable[[SpanRec
 
 
 def take_node(span: ActiveSpan, given: Mapping[str, Any], output: Any, message_format: str) -> None:
-    """Take down what a node was given, as recorded, and what it gave; of a stream only what it was given."""
+    """Take down what a node was given, as recorded, and what it gave; of a stream only what it was given.
+
+    Where the trace takes nothing down, neither does this.
+    """
+    if not span.scope.has_content:
+        return
     if output is None or is_stream(output):
         span.take_content(inputs=given)
     else:

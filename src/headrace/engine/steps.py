@@ -18,9 +18,9 @@ from headrace.planning.plan import Binding, Step
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepGraph:
-    """Steps with the counts and edges that every line starts from; shared by all lines."""
+    """The steps that wait for nothing, and the counts and edges that every line starts from; shared by all lines."""
 
-    steps: tuple[Step, ...]
+    first: tuple[Step, ...]
     waiting: Mapping[str, int]
     followers: Mapping[str, tuple[Step, ...]]
 
@@ -36,7 +36,7 @@ def make_step_graph(steps: Sequence[Step]) -> StepGraph:
         for name in sources:
             followers[name].append(step)
     return StepGraph(
-        steps=tuple(steps),
+        first=tuple(step for step in steps if not waiting[step.node.name]),
         waiting=waiting,
         followers={name: tuple(found) for name, found in followers.items()},
     )
@@ -128,7 +128,7 @@ class LineState:
         Raises:
             NodeError: A condition refers to a property that is not there.
         """
-        return self._decide([step for step in self.graph.steps if not self.waiting[step.node.name]])
+        return self._decide(list(self.graph.first))
 
     def complete(self, step: Step, output: Any) -> tuple[list[Step], list[Step]]:
         """Take a node's output; returns the steps to run next and the steps that are bypassed now.
@@ -136,8 +136,9 @@ class LineState:
         Raises:
             NodeError: A condition refers to a property that is not there.
         """
-        self.values.outputs[step.node.name] = output
-        return self._decide(self._released_by(step))
+        name = step.node.name
+        self.values.outputs[name] = output
+        return self._decide(self._released_by(step)) if self.graph.followers[name] else ([], [])
 
     def _released_by(self, step: Step) -> list[Step]:
         released = []

@@ -8,13 +8,13 @@ from typing import Any
 
 from headrace.engine.threads import ToolThreads
 
-_PLAIN = frozenset({str, int, float, bool, type(None), dict, list, tuple})
+_PLAIN = (str, int, float, type(None), dict, list, tuple)
 """Types that are looked at sooner than whether something is of an abstract class."""
 
 
 def is_stream(value: Any) -> bool:
     """Whether a tool returned a generator, synchronous or asynchronous."""
-    return type(value) not in _PLAIN and isinstance(value, (Generator, AsyncGenerator))
+    return not isinstance(value, _PLAIN) and isinstance(value, (Generator, AsyncGenerator))
 
 
 async def collect(value: Any, threads: ToolThreads, on_item: Callable[[Any], None] | None = None) -> str:

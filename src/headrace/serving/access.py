@@ -23,6 +23,7 @@ from headrace.domain.access import LOOPBACK_NAMES, AccessRules
 from headrace.serving.callers import Callers, RefusedError
 from headrace.serving.flow_errors import refusal
 from headrace.serving.rates import Rates
+from headrace.serving.routes import HAS_STARTED
 
 CALLER = "headrace.caller"
 """Key of the request's scope: who asks, see :class:`headrace.serving.callers.Caller`."""
@@ -78,27 +79,30 @@ class _Access:
         self._app = app
         self._rules = rules
         self._callers = callers
+        anybody = callers.anybody
+        self._free = None if anybody is None or anybody.rate.is_limit else anybody
         self._open_paths = open_paths
         self._rates = Rates()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer one request."""
         if scope["type"] != "http":
-            await self._answer_other(scope, receive, send)
-            return
+            return self._answer_other(scope, receive, send)
         headers = dict(scope["headers"])
         origin = headers.get(b"origin", b"").decode("latin-1")
         is_welcome = not origin or self._is_welcome(origin, headers)
-        send = _Headed(send, _sharing(origin) if origin and is_welcome else ()).send
+        send = _Headed(send, _sharing(origin) if origin and is_welcome else (), scope).send
         refused = self._refuse_place(scope, headers, is_welcome=is_welcome)
         if refused is not None:
-            await refused(scope, receive, send)
-        elif origin and scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
-            await _preflight(headers)(scope, receive, send)
-        elif scope["path"] in self._open_paths and scope["method"] in _READING:
-            await self._answer_anybody(scope, receive, send)
-        else:
-            await self._answer_caller(scope, receive, send)
+            return refused(scope, receive, send)
+        if origin and scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+            return _preflight(headers)(scope, receive, send)
+        if scope["path"] in self._open_paths and scope["method"] in _READING:
+            return self._answer_anybody(scope, receive, send)
+        if self._free is None:
+            return self._answer_caller(scope, receive, send)
+        scope[CALLER] = self._free.name
+        return self._app(scope, receive, send)
 
     async def _answer_other(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The start and the end of the app pass; a connection that is no request is closed."""
@@ -132,7 +136,7 @@ class _Access:
             await response(scope, receive, send)
             return
         try:
-            await self._app(scope, receive, _Headed(send, turn.fields).add if turn.fields else send)
+            await self._app(scope, receive, _Headed(send, turn.fields, scope).add if turn.fields else send)
         finally:
             if caller.rate.is_limit:
                 self._rates.leave(caller.name)
@@ -165,11 +169,12 @@ class _Access:
 class _Headed:
     """Adds header fields to the start of an answer."""
 
-    __slots__ = ("_fields", "_send")
+    __slots__ = ("_fields", "_scope", "_send")
 
-    def __init__(self, send: Send, fields: _Fields) -> None:
+    def __init__(self, send: Send, fields: _Fields, scope: Scope) -> None:
         self._send = send
         self._fields = fields
+        self._scope = scope
 
     def add(self, message: Message) -> Awaitable[None]:
         """Pass a message on, with the fields."""
@@ -180,10 +185,13 @@ class _Headed:
     def send(self, message: Message) -> Awaitable[None]:
         """Pass a message on, with the fields and with what browsers are told always."""
         if message["type"] == "http.response.start":
-            headers = [item for item in message.get("headers", ()) if item[0].lower() not in _OURS]
-            has_policy = _POLICY[0] in [item[0].lower() for item in headers]
-            headers += _ALWAYS if has_policy else _ALWAYS_WITH_POLICY
-            message["headers"] = [*headers, *self._fields] if self._fields else headers
+            self._scope[HAS_STARTED] = True
+            headers = message.get("headers", ())
+            given = {name.lower() for name, _ in headers}
+            if not given.isdisjoint(_OURS):
+                headers = [item for item in headers if item[0].lower() not in _OURS]
+            always = _ALWAYS if _POLICY[0] in given else _ALWAYS_WITH_POLICY
+            message["headers"] = [*headers, *always, *self._fields]
         return self._send(message)
 
 

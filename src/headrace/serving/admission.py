@@ -69,12 +69,16 @@ class Admission:
             return self.app(scope, receive, send)
         return _Passage(self, scope, receive, send).run()
 
-    async def take_place(self) -> bool:
+    def take_free_place(self) -> bool:
+        """Take a place if there is one."""
+        if self.load.n_running >= self.limits.max_requests:
+            return False
+        self.load.n_running += 1
+        return True
+
+    async def wait_for_place(self) -> bool:
         """Wait for a place; false when too many wait already."""
         load = self.load
-        if load.n_running < self.limits.max_requests:
-            load.n_running += 1
-            return True
         if load.n_waiting >= self.limits.max_waiting:
             return False
         place = asyncio.get_running_loop().create_future()
@@ -84,7 +88,7 @@ class Admission:
             await place
         except asyncio.CancelledError:
             if place.done() and not place.cancelled():  # it was given the place that it no longer wants
-                self.give_place()
+                self._pass_place_on()
             else:
                 self._waiting.remove(place)
             raise
@@ -92,7 +96,12 @@ class Admission:
             load.n_waiting -= 1
         return True
 
-    def give_place(self) -> None:
+    def give_place(self, took_s: float) -> None:
+        """Give a place back, after a request that took some time, seconds."""
+        self.load.mean_s += 0.1 * (took_s - self.load.mean_s)
+        self._pass_place_on()
+
+    def _pass_place_on(self) -> None:
         """Give a place to the one who has waited longest."""
         while self._waiting:
             place = self._waiting.popleft()
@@ -136,8 +145,20 @@ class _Passage:
 
     async def run(self) -> None:
         """Answer the request."""
+        admission = self._admission
         try:
-            await self._pass()
+            if not await self._read_body():
+                return
+            self._within, self._since_s = _WAITED, self._loop.time()
+            if not admission.take_free_place() and not await admission.wait_for_place():
+                await self._refuse_for_now("Too many requests are waiting already.")
+                return
+            note_wait(self._since_s, self._loop.time())
+            self._within, self._since_s = SLOW, self._loop.time()
+            try:
+                await admission.app(self._scope, self._give_body, self._pass_on)
+            finally:
+                admission.give_place(self._loop.time() - self._began_s)
         except asyncio.CancelledError:
             if self._why is None or self._task is None or self._task.uncancel():
                 # Not raised: this is the end of the task, and no fault that a log should show.
@@ -148,24 +169,7 @@ class _Passage:
             self._alarms.clear(self)
             if self._watcher is not None:
                 self._watcher.cancel()
-            self._admission.n_bytes -= self._n_held
-
-    async def _pass(self) -> None:
-        admission = self._admission
-        if not await self._read_body():
-            return
-        self._within, self._since_s = _WAITED, self._loop.time()
-        if not await admission.take_place():
-            await self._refuse_for_now("Too many requests are waiting already.")
-            return
-        note_wait(self._since_s, self._loop.time())
-        self._within, self._since_s = SLOW, self._loop.time()
-        try:
-            await admission.app(self._scope, self._give_body, self._pass_on)
-        finally:
-            load = admission.load
-            load.mean_s += 0.1 * (self._loop.time() - self._began_s - load.mean_s)
-            admission.give_place()
+            admission.n_bytes -= self._n_held
 
     async def _read_body(self) -> bool:
         """Read the body; false when the request was answered, or has gone."""

@@ -11,8 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from socket import socket
 
 from starlette.exceptions import HTTPException
-from starlette.middleware.errors import ServerErrorMiddleware
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -25,7 +24,7 @@ from headrace.serving.flow_errors import error_body, failure_status, refusal
 from headrace.serving.observed import observed
 from headrace.serving.plain_response import PlainResponse
 from headrace.serving.request_id import RequestIds
-from headrace.serving.routes import Routes
+from headrace.serving.routes import HAS_STARTED, Routes
 from headrace.serving.served import Served
 from headrace.serving.server import ServerCalls, ServerTimes, run_app
 
@@ -48,8 +47,8 @@ def build_app(served: Served, limits: ServingLimits) -> ASGIApp:
     }
     for flow in served.flows.values():
         routes |= flow_endpoint.routes(flow)
-    app: ASGIApp = ServerErrorMiddleware(_Dispatch(routes), handler=_crash)
-    app = guard(Admission(app, limits, served.load), served.access, open_paths=chat_page.open_paths(served))
+    app: ASGIApp = Admission(_Dispatch(routes), limits, served.load)
+    app = guard(app, served.access, open_paths=chat_page.open_paths(served))
     return RequestIds(observed(app, served.span_sink, routes, served.access_log))
 
 
@@ -78,6 +77,12 @@ class _Dispatch:
         except HeadraceError as error:
             body, status = error_body(*error.problems), failure_status(error.problems[0])
             await PlainResponse(body, status)(scope, receive, send)
+        except Exception:
+            # A bug of ours: said in the same form, without its text, which could hold values. The server logs it.
+            if HAS_STARTED not in scope:
+                what = "headrace failed; its log says why."
+                await JSONResponse(refusal(500, what), 500)(scope, receive, send)
+            raise
 
 
 def _not_here(scope: Scope) -> Response:
@@ -87,11 +92,6 @@ def _not_here(scope: Scope) -> Response:
         "URL manually please check your spelling and try again.",
         404,
     )
-
-
-def _crash(_: Request, __: Exception) -> Response:
-    """A bug of ours: said in the same form, without its text, which could hold values."""
-    return JSONResponse(refusal(500, "headrace failed; its log says why."), 500)
 
 
 async def run_flow_server(

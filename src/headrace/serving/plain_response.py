@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -14,9 +15,17 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"))
 class PlainResponse(JSONResponse):
     """JSON as prompt flow writes it, in ASCII: what is no number stays ``NaN``, half a character is its escape."""
 
-    def render(self, content: Any) -> bytes:
-        """The body."""
-        return _ENCODER.encode(content).encode()
+    def __init__(
+        self, content: Any, status_code: int = 200, headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Without what starlette does for answers of any kind, and looks for in each."""
+        self.status_code = status_code
+        self.background = None
+        self.body = _ENCODER.encode(content).encode()
+        length = str(len(self.body)).encode()
+        self.raw_headers = [(b"content-length", length), (b"content-type", b"application/json")]
+        for name, value in (headers or {}).items():
+            self.raw_headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the answer; it is no answer to a connection of another kind, and nothing follows it."""

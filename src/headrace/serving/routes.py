@@ -11,6 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 Routes = Mapping[str, Mapping[str, ASGIApp]]
 """Path to method to what answers; ``GET`` answers ``HEAD`` as well."""
 
+HAS_STARTED = "headrace.has_started"
+"""Key of the scope of a request whose answer has begun."""
+
 Answer = Callable[[Request], Awaitable[Response]]
 
 
@@ -30,11 +33,11 @@ async def read_body(receive: Receive) -> bytes:
     Raises:
         ClientDisconnect: The client has gone.
     """
-    body = bytearray()
+    parts = []
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        body += message.get("body", b"")
+        parts.append(message.get("body", b""))
         if not message.get("more_body", False):
-            return bytes(body)
+            return parts[0] if len(parts) == 1 else b"".join(parts)

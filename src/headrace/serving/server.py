@@ -90,6 +90,8 @@ async def run_app(
             app,
             log_level="warning",
             access_log=False,
+            interface="asgi3",  # an app may be a plain function that returns an awaitable
+            server_header=False,
             lifespan="off",
             ws="none",
             http=_FAST_HTTP if find_spec("httptools") else _PLAIN_HTTP,

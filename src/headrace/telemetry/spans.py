@@ -72,6 +72,11 @@ class ActiveSpan:
         self.start_ns = time.time_ns() if start_ns is None else start_ns
         self.end_ns = 0
 
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody hears of the span, or of one below it: who wants records, or a model service."""
+        return self.sink is not None or self.scope.is_passed_on
+
     def child(
         self, name: str, *, kind: str = "internal", attributes: Mapping[str, Any] | None = None
     ) -> ActiveSpan:

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 ROLES = ("system", "user", "assistant", "function", "tool")
 """Words that open a message."""
@@ -25,6 +24,9 @@ _OPENING = re.compile(
     r"|(?m:^[^\S\n]*+\#{1,2})(?=\s*\Z)"
     r"|\A\s*+(?=:)"
 )
+
+
+_NO_MARKS: frozenset[str] = frozenset()
 
 
 class PromptText(str):
@@ -40,7 +42,7 @@ class PromptText(str):
     marked: str
     marks: frozenset[str]
 
-    def __new__(cls, text: str, marked: str | None = None, marks: frozenset[str] = frozenset()) -> PromptText:
+    def __new__(cls, text: str, marked: str | None = None, marks: frozenset[str] = _NO_MARKS) -> PromptText:
         """Wrap a rendered text."""
         prompt = super().__new__(cls, text)
         prompt.marked = text if marked is None else marked
@@ -52,8 +54,7 @@ class PromptText(str):
         return [str(self), self.marked, sorted(self.marks)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EscapedValues:
+class EscapedValues(NamedTuple):
     """Template values in which no text from outside can open anything.
 
     Attributes:
@@ -75,11 +76,11 @@ def escape_values(values: Mapping[str, Any], names: Collection[str]) -> EscapedV
         names: Those that come straight from flow inputs.
     """
     outside = [name for name in names if name in values]
-    marks = frozenset[str]()
+    marks: frozenset[str] = _NO_MARKS
     for value in values.values():
         if isinstance(value, PromptText):
             marks |= value.marks
-    if any(_is_opening(values[name]) for name in outside):
+    if [name for name in outside if _is_opening(values[name])]:
         used = "".join(text for value in values.values() for text in _texts(value))
         mark = next(char for char in _candidates() if char not in used and _escaped(char) not in used)
         marks |= {mark}

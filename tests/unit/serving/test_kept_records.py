@@ -61,13 +61,14 @@ def test_a_line_keeps_what_its_nodes_did(tmp_path: Path) -> None:
 def test_a_line_of_which_nothing_is_kept_answers_the_same(tmp_path: Path) -> None:
     line = run(tmp_path, "a", keeps_nodes=False)
     assert (line.outputs, line.inputs["q"], line.status) == ({"o": "A"}, "a", "Completed")
-    assert (line.nodes[0].node, line.nodes[0].inputs, line.nodes[0].output, line.spans) == (
-        "say",
-        {},
-        None,
-        (),
-    )
+    assert (line.nodes, line.spans) == ((), ())
     assert line.end_ns > line.start_ns
+
+
+def test_a_line_of_which_nothing_is_kept_says_which_node_failed(tmp_path: Path) -> None:
+    line = run(tmp_path, "raise", keeps_nodes=False)
+    (node,) = line.nodes
+    assert (node.node, node.status, node.inputs, node.output) == ("say", "Failed", {}, None)
 
 
 @pytest.mark.parametrize("keeps_nodes", [True, False])
