@@ -74,7 +74,7 @@ def look(picture):
     "served/flexible/flow.flex.yaml": "entry: entry:answer\n",
     "served/flexible/entry.py": """\
 def answer(question: str, count: int = 1) -> dict:
-    return {"answer": question * count}
+    return {"answer": question * min(count, 3)}
 """,
 }
 """Files by name; the folder ``served`` holds the flows."""
