@@ -135,7 +135,7 @@ FLOW_CODES: Mapping[str, Entry] = {
     "T205": Entry(
         "missing-parameter",
         "A tool parameter without a value",
-        "The tool's parameter has no default and the node does not set it.",
+        "It has no default and the node does not set it, or nothing that the service reads names the model.",
     ),
     "T206": Entry(
         "tool-not-loaded",

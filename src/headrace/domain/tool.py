@@ -37,6 +37,25 @@ class ToolParameter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelName:
+    """How a tool learns which model to ask.
+
+    Attributes:
+        key: The input that names the model; of a prompty, the key of its configuration.
+        unread: What other services call it and this one does not read; empty where it reads every name.
+        connection_type: Type word of the connection that is asked.
+        default: The model that is asked where none is named; empty where the request then names none.
+        is_optional: The service has one model and needs no name.
+    """
+
+    key: str
+    unread: str
+    connection_type: str
+    default: str = ""
+    is_optional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ToolSpec:
     """A tool's name, parameters in order, and whether it takes any further keyword arguments.
 
@@ -45,6 +64,7 @@ class ToolSpec:
         template_variables: What its template takes from outside.
         image_variables: Those of them that the template shows as an image: ``![image]({{name}})``.
         outputs: Type names of the results of a flow's entry, by name; empty where its code does not say.
+        model: How it learns which model to ask; ``None`` for a tool that asks none, or that asks a certain one.
     """
 
     name: str
@@ -54,6 +74,7 @@ class ToolSpec:
     template_variables: tuple[str, ...] = ()
     image_variables: tuple[str, ...] = ()
     outputs: Mapping[str, str] = field(default_factory=dict)
+    model: ModelName | None = None
 
     def parameter(self, name: str) -> ToolParameter | None:
         """The parameter of that name, if there is one."""

@@ -180,13 +180,10 @@ def _check_configuration(block: Block) -> None:
         return
     if block.required_text("type", "The configuration") is None:
         return
-    word = block.word("type", CONFIGURATION_TYPES, hints=_TYPE_HINTS) or ""
-    is_azure = word.lower().startswith("azure")
-    if not (block.text("azure_deployment") or block.text("model")):
-        what = f"The configuration names no {'deployment' if is_azure else 'model'}."
-        fix = f"Add {'azure_deployment' if is_azure else 'model'}."
-        # A server with one model of its own needs no name; Azure's address is made of it.
-        block.findings.add("F006", block.pointer, what, fix, severity="error" if is_azure else WARNING)
+    block.word("type", CONFIGURATION_TYPES, hints=_TYPE_HINTS)
+    # Whether it names a model is looked at with the arm chosen, which may name one (planning.model_name).
+    if not block.text("azure_deployment"):
+        block.text("model")
 
 
 def _defaults(root: Block) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from headrace.domain.tool import ToolSpec
 from headrace.errors import Problem, nearest
 from headrace.planning.convert import ConversionError, convert_input, convert_literal, is_default_of_code
 from headrace.planning.graph import find_cycles
+from headrace.planning.model_name import check_model_name, check_prompt_model
 from headrace.planning.plan import awaited_nodes, circle_problem, is_dropped, literal_problem
 from headrace.source import Pointer
 
@@ -40,6 +41,7 @@ def check_flow(flow: Flow, specs: Mapping[str, ToolSpec]) -> tuple[Problem, ...]
         for variant_id, node in variants.variants.items():
             if variant_id != variants.default:
                 problems.extend(replace(p, severity="warning") for p in _check_node(scope, node, None))
+    problems.extend(check_prompt_model(flow, specs))
     problems.extend(_check_inputs(flow))
     problems.extend(_check_outputs(scope))
     circles = find_cycles(scope.nodes, {node.name: awaited_nodes(node) for node in flow.nodes})
@@ -216,8 +218,10 @@ def _check_parameters(scope: _Scope, node: Node, spec: ToolSpec) -> Iterator[Pro
                 yield literal_problem(scope.flow, node, name, error)
     yield from _reserved_names(scope, node, spec)
     set_names = {name for name, value in node.inputs.items() if not is_dropped(node, value)}
+    yield from check_model_name(scope.flow, node, spec)
+    model_key = spec.model.key if spec.model else None
     for parameter in spec.parameters:
-        if parameter.is_required and parameter.name not in set_names:
+        if parameter.is_required and parameter.name not in set_names and parameter.name != model_key:
             what = f"The node {node.name!r} does not set {parameter.name!r}, which its tool needs."
             pointer = (*node.pointer, "inputs", parameter.name)
             yield scope.problem("T205", pointer, what, f"Add {parameter.name} to the node's inputs.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.domain.connection import Connection
 from headrace.domain.flow import Flow, Node
-from headrace.domain.tool import ToolParameter, ToolSpec
+from headrace.domain.tool import ModelName, ToolParameter, ToolSpec
 from headrace.errors import DefinitionError, Problem
 from headrace.formats.positions import read_text
 from headrace.formats.template import Template, load_template
@@ -31,6 +31,7 @@ from headrace.tools.model_parameters import (
     PACKAGE_LLM_PARAMETERS,
     PASSED_ON,
     ModelApi,
+    name_of_model,
 )
 from headrace.tools.model_request import (
     asks_for_stream,
@@ -204,6 +205,7 @@ def load_llm_tool(node: Node, flow: Flow, folder: Path, connections: ConnectionL
         reserved=api.reserved,
         template_variables=template.variables,
         image_variables=template.image_variables,
+        model=_model_name(api, connection),
     )
     return ModelTool(spec, api, connection.name, template)
 
@@ -233,8 +235,9 @@ def load_package_llm(node: Node, flow: Flow, folder: Path, connections: Connecti
         fix = "Write chat or completion."
         raise DefinitionError(Problem(code="F007", what=what, span=place, pointer=pointer, fix=fix))
     api = _api_of(connection, str(operation))
-    # The package tool sends null where a completion node sends 16 tokens.
-    api = replace(api, parameters=tuple(_default(item, "max_tokens", None) for item in api.parameters))
+    # The package tool sends null where a completion node sends 16 tokens, and an empty name where that has a model.
+    defaults = {"max_tokens": None, **({} if connection.type == BASELINE else {api.model_parameter: ""})}
+    api = _with_defaults(api, defaults)
     template = _load_template(node, flow, folder)
     spec = ToolSpec(
         name=node.name,
@@ -243,6 +246,7 @@ def load_package_llm(node: Node, flow: Flow, folder: Path, connections: Connecti
         reserved=("prompt", *(item.name for item in PACKAGE_LLM_PARAMETERS)),
         template_variables=template.variables,
         image_variables=template.image_variables,
+        model=_model_name(api, connection),
     )
     return ModelTool(spec, api, connection.name, template)
 
@@ -257,7 +261,12 @@ def load_package_api(node: Node, flow: Flow, folder: Path, connections: Connecti
     types = ("azure_open_ai",) if module == "aoai" else ("open_ai", "serverless", "baseline")
     connection = input_connection(node, flow, types, connections)
     api = _api_of(connection, operation)
-    spec = ToolSpec(name=node.name, parameters=(_CONNECTION, _PROMPT, *api.parameters), takes_any=True)
+    spec = ToolSpec(
+        name=node.name,
+        parameters=(_CONNECTION, _PROMPT, *api.parameters),
+        takes_any=True,
+        model=_model_name(api, connection),
+    )
     return ModelTool(spec, api, connection.name, None)
 
 
@@ -274,7 +283,10 @@ def load_embedding(node: Node, flow: Flow, folder: Path, connections: Connection
         ToolParameter(name="deployment_name", types=("string",), default=""),
         ToolParameter(name="model", types=("string",), default=_EMBEDDING_MODEL),
     )
-    return EmbeddingTool(ToolSpec(name=node.name, parameters=parameters), connection.name, connection.type)
+    default = "" if FAMILIES[connection.type] == AZURE else _EMBEDDING_MODEL
+    model = name_of_model(connection.type, default)
+    spec = ToolSpec(name=node.name, parameters=parameters, model=model)
+    return EmbeddingTool(spec, connection.name, connection.type)
 
 
 def _load_template(node: Node, flow: Flow, folder: Path) -> Template:
@@ -302,7 +314,11 @@ def _api_of(connection: Connection, operation: str) -> ModelApi:
     if connection.type != BASELINE:
         return api
     # The embedded reader is one model: a node that was written for another service need not name it.
-    return replace(api, parameters=tuple(_default(item, "model", BASELINE) for item in api.parameters))
+    return _with_defaults(api, {"model": BASELINE})
+
+
+def _model_name(api: ModelApi, connection: Connection) -> ModelName | None:
+    return None if connection.type == BASELINE else api.model_name(connection.type)
 
 
 def _no_connection(node: Node, flow: Flow, pointer: Pointer) -> Problem:
@@ -315,5 +331,9 @@ def _no_connection(node: Node, flow: Flow, pointer: Pointer) -> Problem:
     )
 
 
-def _default(parameter: ToolParameter, name: str, default: Any) -> ToolParameter:
-    return replace(parameter, default=default) if parameter.name == name else parameter
+def _with_defaults(api: ModelApi, defaults: Mapping[str, Any]) -> ModelApi:
+    parameters = (
+        replace(item, default=defaults[item.name]) if item.name in defaults else item
+        for item in api.parameters
+    )
+    return replace(api, parameters=tuple(parameters))

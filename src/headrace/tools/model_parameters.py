@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from headrace.domain.tool import ToolParameter
+from headrace.domain.tool import ModelName, ToolParameter
 
 CHAT = "chat"
 COMPLETION = "completion"
@@ -22,6 +22,8 @@ FAMILIES: Mapping[str, str] = {
 }
 """Connection type to the family of parameters that its requests have."""
 
+DEPLOYMENT_NAME = "deployment_name"
+MODEL = "model"
 STREAM_OPTIONS = "stream_options"
 """Sent with requests for a stream alone: services refuse it with others."""
 PASSED_ON = ("max_completion_tokens", "reasoning_effort", STREAM_OPTIONS)
@@ -48,9 +50,30 @@ class ModelApi:
     fixed: Mapping[str, Any] = field(default_factory=dict)
 
     def default(self, name: str) -> Any:
-        """Default of a parameter; ``None`` for one that this API does not have."""
+        """Default of a parameter; ``None`` for one that has none or that this API does not have."""
         found = next((item for item in self.parameters if item.name == name), None)
-        return found.default if found else None
+        return found.default if found and not found.is_required else None
+
+    def model_name(self, connection_type: str) -> ModelName:
+        """How a node names the model that it asks by a connection of a type."""
+        return name_of_model(connection_type, str(self.default(self.model_parameter) or ""))
+
+
+def name_of_model(connection_type: str, default: str = "") -> ModelName:
+    """How a node names the model that it asks by a connection of a type.
+
+    Args:
+        connection_type: One of :data:`FAMILIES`.
+        default: The model that is asked where none is named.
+    """
+    is_azure = FAMILIES[connection_type] == AZURE
+    return ModelName(
+        key=DEPLOYMENT_NAME if is_azure else MODEL,
+        unread=MODEL if is_azure else DEPLOYMENT_NAME,
+        connection_type=connection_type,
+        default=default,
+        is_optional=connection_type == "serverless",
+    )
 
 
 def _optional(**defaults: tuple[str, Any]) -> tuple[ToolParameter, ...]:

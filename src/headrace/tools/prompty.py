@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.domain.connection import Connection
 from headrace.domain.flow import Flow, ModelPrompt, Node
 from headrace.domain.multimedia import Image
-from headrace.domain.tool import ToolParameter, ToolSpec
+from headrace.domain.tool import ModelName, ToolParameter, ToolSpec
 from headrace.errors import DefinitionError, NodeError, Problem, RemoteRequestError
 from headrace.formats.template import Template, load_template
 from headrace.providers.base import ModelRequest, ModelResponse
@@ -24,7 +24,14 @@ from headrace.tools.chat import Message, parse_chat
 from headrace.tools.chat_prompt import make_messages
 from headrace.tools.image_lines import give_images_lines, place_images
 from headrace.tools.model_call import answer_message, answer_text, call_model, stream_model
-from headrace.tools.model_parameters import CHAT, COMPLETION, OPENAI
+from headrace.tools.model_parameters import (
+    BASELINE,
+    CHAT,
+    COMPLETION,
+    DEPLOYMENT_NAME,
+    OPENAI,
+    name_of_model,
+)
 from headrace.tools.model_request import check_function_call, check_functions, check_tool_choice, check_tools
 from headrace.tools.prompty_connection import find_model
 from headrace.tools.prompty_images import has_images, read_images
@@ -46,6 +53,7 @@ class PromptyTool:
         connection: Where requests go.
         model: Model or deployment.
         template: What is rendered.
+        model_name: How the configuration names the model; ``None`` where it need not.
 
     Attributes:
         mode: Always :data:`~headrace.tools.base.ASYNC`.
@@ -53,13 +61,21 @@ class PromptyTool:
 
     mode = ASYNC
 
-    def __init__(self, flow: Flow, connection: str | Connection, model: str, template: Template) -> None:
+    def __init__(
+        self,
+        flow: Flow,
+        connection: str | Connection,
+        model: str,
+        template: Template,
+        model_name: ModelName | None,
+    ) -> None:
         self.spec = ToolSpec(
             name=flow.name,
             parameters=tuple(
                 ToolParameter(name=item.name, types=(item.type,), default=item.default)
                 for item in flow.inputs.values()
             ),
+            model=model_name,
         )
         self._flow = flow
         self._prompt = _prompt_of(flow)
@@ -126,7 +142,7 @@ class PromptyTool:
             name: value for name, value in parameters.items() if name not in (*_PACKAGE_ARGUMENTS, "model")
         }
         if not self._model:
-            body["model"] = None
+            body["model"] = self._prompt.configuration.get("model")  # null, or the empty text that it says
         body |= _choices(parameters)
         body |= _mapping(parameters.get("extra_body"))
         body["prompt" if self._prompt.api == COMPLETION else "messages"] = prompt
@@ -245,7 +261,16 @@ def load_prompty_tool(node: Node, flow: Flow, folder: Path, connections: Connect
         problems += error.problems
     if template is None or connection is None or problems:
         raise DefinitionError(*problems)
-    return PromptyTool(flow, connection, model, template)
+    return PromptyTool(flow, connection, model, template, _model_name(connection, connections))
+
+
+def _model_name(wanted: str | Connection, connections: ConnectionLookup) -> ModelName | None:
+    connection = connections.find(wanted) if isinstance(wanted, str) else wanted
+    if connection is None or connection.type == BASELINE:
+        return None
+    name = name_of_model(connection.type)
+    # Whatever the service is, both keys are read; the right one is what to write.
+    return replace(name, key="azure_deployment" if name.key == DEPLOYMENT_NAME else name.key, unread="")
 
 
 def _prompt_of(flow: Flow) -> ModelPrompt:

@@ -75,14 +75,6 @@ def load_vision(node: Node, flow: Flow, folder: Path, connections: ConnectionLoo
         *VISION_PARAMETERS,
     )
     reserved = ("prompt", *(item.name for item in parameters))
-    spec = ToolSpec(
-        name=node.name,
-        parameters=parameters,
-        takes_any=True,
-        reserved=reserved,
-        template_variables=written.variables,
-        image_variables=written.image_variables,
-    )
     api = ModelApi(
         family=family,
         operation=CHAT,
@@ -90,5 +82,14 @@ def load_vision(node: Node, flow: Flow, folder: Path, connections: ConnectionLoo
         parameters=parameters,
         reserved=reserved,
         fixed={"n": 1},
+    )
+    spec = ToolSpec(
+        name=node.name,
+        parameters=parameters,
+        takes_any=True,
+        reserved=reserved,
+        template_variables=written.variables,
+        image_variables=written.image_variables,
+        model=api.model_name(connection.type),
     )
     return VisionTool(spec, api, connection.name, load_template(give_images_lines(text), source.shown))
