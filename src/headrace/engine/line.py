@@ -188,12 +188,9 @@ class NodeRunner:
         except BaseException as error:
             if must_pass(self._flow, error):
                 raise
-            attempt.status = FAILED
-            failure = self._as_failure(error, step)
-            problem = attempt.problem = failure.problems[0]
-            if self._is_traced:
-                span.fail(error_type(error), f"{problem.code} {problem.name}")
-            raise failure from error
+            raise self._failed(
+                attempt, step, error
+            ) from error  # in a variable here, it would hold on to itself
         finally:
             if self._is_traced:
                 take_node(span, attempt.inputs, attempt.output, self._flow.images.message_format)
@@ -256,11 +253,19 @@ class NodeRunner:
             if context is not None:
                 self.results[index] = replace(result, output=texts.get(result.node), usage=context.usage)
 
-    def _as_failure(self, error: BaseException, step: Step) -> HeadraceError:
+    def _failed(self, attempt: _Attempt, step: Step, error: BaseException) -> HeadraceError:
+        """Note that an attempt has failed; what to raise for that."""
         place = self._flow.plan.flow.source_map.span(step.node.pointer)
+        failure: HeadraceError
         if isinstance(error, HeadraceError):
-            return at_place(error, place, step.node.pointer)
-        return tool_failure(self._flow, error, step.node.name, place)
+            failure = at_place(error, place, step.node.pointer)
+        else:
+            failure = tool_failure(self._flow, error, step.node.name, place)
+        attempt.status = FAILED
+        problem = attempt.problem = failure.problems[0]
+        if self._is_traced:
+            attempt.context.span.fail(error_type(error), f"{problem.code} {problem.name}")
+        return failure
 
     def _note(self, attempt: _Attempt) -> None:
         context, taken = attempt.context, attempt.taken
@@ -327,9 +332,8 @@ async def run_line(
         place: Where the inputs stand, e.g. a line of a data file.
         attributes: What the span of the flow says of this line besides.
     """
-    spans: list[SpanRecord] = []
     texts: dict[str, str] = {}
-    span = _open_span(flow, line_number, attributes, parent, spans)
+    span, spans = _open_span(flow, line_number, attributes, parent)
     recorded = recorded_inputs(inputs, flow.images.message_format)  # before a tool can change them
     values, is_streaming = Values(inputs), on_piece is not None
     runner = NodeRunner(flow, flow.graph, values, span, line_number=line_number, is_streaming=is_streaming)
@@ -343,8 +347,10 @@ async def run_line(
             outputs = await _make_outputs(flow, values, texts, on_piece, on_outputs)
             if kept is not None:
                 kept.update((item.text, values.resolve_output(item)) for item in flow.aggregated)
-    except BaseException as error:  # noqa: BLE001 - becomes a result, or is raised again
+    except BaseException as error:
         problem, outputs = _failed_line(flow, runner, span, error, is_cut=limit.expired()), {}
+        if problem is None:
+            raise
     end_line(span, flow, inputs, recorded, outputs)
     runner.finish_streams(texts)
     result = LineResult(
@@ -368,32 +374,32 @@ def _open_span(
     line_number: int,
     more: Mapping[str, Any],
     parent: ActiveSpan | None,
-    spans: list[SpanRecord],
-) -> ActiveSpan:
+) -> tuple[ActiveSpan, list[SpanRecord]]:
+    """The span of a line, and where its record and those below it are kept with the line, if they are."""
+    spans: list[SpanRecord] = []
     name = f"invoke_workflow {flow.plan.flow.name}"
     sink = both_sinks(flow, spans) if parent is None else parent.sink
     attributes: Mapping[str, Any] = NO_ATTRIBUTES
     if sink is not None:  # otherwise no record is made that would hold them
         attributes = {**flow_attributes(flow.plan.flow.name, line_number), **flow.attributes, **more}
     if parent is not None:
-        return parent.child(name, attributes=attributes)
-    return begin_trace(name, sink, scope=flow.scope, attributes=attributes)
+        return parent.child(name, attributes=attributes), spans
+    return begin_trace(name, sink, scope=flow.scope, attributes=attributes), spans
 
 
 def _failed_line(
     flow: PreparedFlow, runner: NodeRunner, span: ActiveSpan, error: BaseException, *, is_cut: bool
-) -> Problem:
+) -> Problem | None:
     """What went wrong with a line: whatever was raised, it is said as a problem, also on the span.
 
-    Raises:
-        BaseException: It ends more than the line. A cancelled line has no result, but what has run of it is a whole
-            trace: its span ends here.
+    ``None`` for what ends more than the line, which the caller raises again: here, its traceback would hold on to it.
+    A cancelled line has no result, but what has run of it is a whole trace: its span ends here.
     """
     if isinstance(error, asyncio.CancelledError):
         span.attributes[ERROR_TYPE] = "cancelled"
         span.end()
     if not isinstance(error, Exception):
-        raise error
+        return None
     if isinstance(error, HeadraceError):
         problem = error.problems[0]
     elif is_cut and isinstance(error, TimeoutError):

@@ -80,6 +80,7 @@ class ToolThreads:
             raise
         finally:
             self._n_busy -= 1
+            del future  # what it raises would hold on to itself by this frame
 
     def close(self) -> None:
         """Let idle threads end; threads that are stuck end with the process."""
@@ -143,6 +144,7 @@ class ToolThreads:
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         while (item := self._take()) is not None:
             future, job = item
+            del item
             began_s = time.perf_counter()
             outcome: Any = None
             failure: BaseException | None = None
@@ -151,7 +153,14 @@ class ToolThreads:
             except BaseException as error:  # noqa: BLE001 - carried to the awaiting task, which decides
                 failure = error
             self._mean_s += _WEIGHT * (time.perf_counter() - began_s - self._mean_s)
-            if not self._leave(future) or not self._deliver(loop, future, outcome, failure):
+            is_wanted = self._leave(future) and self._deliver(loop, future, outcome, failure)
+            del (
+                future,
+                job,
+                outcome,
+                failure,
+            )  # not kept until the next job, and a failure holds on to this frame
+            if not is_wanted:
                 return
 
     def _leave(self, future: asyncio.Future[Any]) -> bool:

@@ -55,9 +55,13 @@ class TimeLimit:
         self._alarms.clear(self)
         if self._token is not None:
             current_limits.reset(self._token)
-        if not self._is_cut or self._task is None:
+        task, self._task = (
+            self._task,
+            None,
+        )  # which would hold on to itself by the frame of what it ended with
+        if not self._is_cut or task is None:
             return
-        is_ours_alone = self._task.uncancel() <= self._n_cancelling
+        is_ours_alone = task.uncancel() <= self._n_cancelling
         if is_ours_alone and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
