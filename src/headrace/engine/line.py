@@ -6,6 +6,7 @@ May catch everything: whatever a tool raises becomes a recorded Problem. Cancell
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -108,7 +109,7 @@ class NodeRunner:
         self._line_number = line_number
         self._is_streaming = is_streaming
         self._metrics = metrics if metrics is not None else {}
-        self._streams: dict[str, NodeContext] = {}
+        self._streams: set[str] = set()
         self._attempts: list[NodeContext] = []
         self._loop = asyncio.get_running_loop()
         # What a flow of one node answers is read from its node; see bare_result.
@@ -241,17 +242,22 @@ class NodeRunner:
         return answer.output
 
     def finish_streams(self, texts: Mapping[str, str]) -> None:
-        """Complete the results of nodes whose output was a generator, now that it is collected.
+        """Complete the results of nodes that gave generators, now that these are collected.
 
         Args:
-            texts: Node name to the joined text.
+            texts: Node name to the joined text, where the whole output was a generator.
         """
-        if not self._streams:
+        if not self.results:
             return
+        contexts = {context.node: context for context in self._attempts}
         for index, result in enumerate(self.results):
-            context = self._streams.get(result.node)
-            if context is not None:
+            context = contexts.get(result.node)
+            if context is None:  # it was bypassed
+                continue
+            if result.node in self._streams:
                 self.results[index] = replace(result, output=texts.get(result.node), usage=context.usage)
+            elif context.usage is not result.usage:  # a generator inside its output has asked a model
+                self.results[index] = replace(result, usage=context.usage)
 
     def _failed(self, attempt: _Attempt, step: Step, error: BaseException) -> HeadraceError:
         """Note that an attempt has failed; what to raise for that."""
@@ -272,7 +278,7 @@ class NodeRunner:
         self._attempts.append(context)
         is_streamed = is_stream(attempt.output)
         if is_streamed:
-            self._streams[context.node] = context
+            self._streams.add(context.node)
         if not self._keeps_results and attempt.status == COMPLETED:
             return
         has_output = not is_streamed and self._keeps_results
@@ -284,7 +290,8 @@ class NodeRunner:
             problem=attempt.problem,
             usage=context.usage,
             start_ns=context.span.start_ns,
-            end_ns=context.span.end_ns,
+            # The span of a node that nobody hears of is that of the line, which goes on.
+            end_ns=context.span.end_ns or time.time_ns(),
             logs=context.logs,
         )
         if attempt.parts is not None:

@@ -176,7 +176,8 @@ def _check_factor(
             span = experiment.place(*level.pointer)
             yield replace(workspace.connections.unknown(connection), span=span)
         if level.model is not None and not _asks_models(known.flow):
-            yield replace(no_model_node(known.flow, level.model), span=experiment.place(*level.pointer))
+            place = experiment.place(*level.pointer)
+            yield replace(no_model_node(known.flow, level.model), span=place, pointer=level.pointer)
         for node, variant in level.choices.items():
             yield from _check_choice(experiment, factor, level, known.flow, node, variant)
     if factor.kind not in _NO_TOOLS:

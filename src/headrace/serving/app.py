@@ -64,21 +64,22 @@ class _Dispatch:
         method = scope["method"]
         app = methods.get("GET" if method == "HEAD" else method)
         try:
-            if app is None:
-                await _not_here(scope)(scope, receive, send)
-            else:
-                await app(scope, receive, send)
-        except ClientDisconnect:
-            await Response(status_code=400)(scope, receive, send)  # nobody waits for it any more
-        except HTTPException as error:
-            await JSONResponse(refusal(error.status_code, error.detail), error.status_code)(
-                scope, receive, send
-            )
-        except HeadraceError as error:
-            body, status = error_body(*error.problems), failure_status(error.problems[0])
-            await PlainResponse(body, status)(scope, receive, send)
+            try:
+                if app is None:
+                    await _not_here(scope)(scope, receive, send)
+                else:
+                    await app(scope, receive, send)
+            except ClientDisconnect:
+                await Response(status_code=400)(scope, receive, send)  # nobody waits for it any more
+            except HTTPException as error:
+                body, status = refusal(error.status_code, error.detail), error.status_code
+                await JSONResponse(body, status)(scope, receive, send)
+            except HeadraceError as error:
+                body, status = error_body(*error.problems), failure_status(error.problems[0])
+                await PlainResponse(body, status)(scope, receive, send)
         except Exception:
             # A bug of ours: said in the same form, without its text, which could hold values. The server logs it.
+            # A second block, because what says that a request was refused may have a bug as well.
             if HAS_STARTED not in scope:
                 what = "headrace failed; its log says why."
                 await JSONResponse(refusal(500, what), 500)(scope, receive, send)

@@ -122,6 +122,18 @@ def test_what_the_flow_does_not_have_is_refused_at_its_place(
         assert fix is None or fix in (problem.fix or "")
 
 
+def test_models_for_a_flow_that_asks_none_are_refused_in_the_experiment_file(workspace: Workspace) -> None:
+    flow, _, _ = FLOW.partition("- name: say")
+    (workspace.folder / "flow.dag.yaml").write_text(flow.replace("say.output", "cut.output"), "utf-8")
+    problems = refused(workspace, "factors:\n  model: [baseline/a, baseline/b]\n")
+    assert [(item.code, item.span and (item.span.line, item.span.column)) for item in problems] == [
+        ("V304", (5, 11)),
+        ("V304", (5, 23)),
+    ]
+    assert [item.pointer for item in problems] == [("factors", "model", 0), ("factors", "model", 1)]
+    assert all("no llm node" in item.what for item in problems)
+
+
 def test_a_split_that_is_not_there_is_found_in_the_experiment_file(workspace: Workspace) -> None:
     file = workspace.folder / "experiment.yaml"
     data = "{path: data.jsonl, split: {column: prat, value: a}}"

@@ -363,6 +363,17 @@ class TestTools:
         result = run(flow_of(project, code), q="hi")
         assert (result.line.problem, result.outputs) == (None, {"out": "one two"})
 
+    def test_a_stream_inside_what_a_node_gives_counts_for_the_node(
+        self, project: Path, server: ModelServer
+    ) -> None:
+        write(project, server.url, "stream: true")
+        folder = flow_of(project, "def call(q: str):\n    return {'g': Prompty.load('ask.prompty')(q=q)}\n")
+        file = folder / "flow.dag.yaml"
+        file.write_text(file.read_text().replace("${call.output}", "${call.output.g}"))
+        line = run(folder, q="hi").line
+        assert line.outputs == {"out": "ok"}
+        assert (line.usage.calls, line.nodes[0].usage) == (1, line.usage)
+
     def test_a_failure_has_its_place_in_the_prompty(self, project: Path, server: ModelServer) -> None:
         write(project, server.url, body=BODY + "{{ z.a.b }}")
         code = "def call(q: str):\n    return Prompty.load('ask.prompty')(q=q)\n"

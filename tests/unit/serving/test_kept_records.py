@@ -69,6 +69,7 @@ def test_a_line_of_which_nothing_is_kept_says_which_node_failed(tmp_path: Path) 
     line = run(tmp_path, "raise", keeps_nodes=False)
     (node,) = line.nodes
     assert (node.node, node.status, node.inputs, node.output) == ("say", "Failed", {}, None)
+    assert line.start_ns <= node.start_ns <= node.end_ns <= line.end_ns
 
 
 @pytest.mark.parametrize("keeps_nodes", [True, False])
