@@ -123,7 +123,7 @@ class LineResult:
         status: Completed, Failed or Canceled.
         inputs: Flow inputs after mapping, defaults and conversion, as plain data.
         outputs: Flow outputs as plain data; empty unless completed.
-        nodes: In order of completion; none that completed in a line of which nothing is kept.
+        nodes: In order of completion; where nothing is kept of a line of several nodes, only those that did not complete.
         trace_id: 32 hexadecimal digits; the spans carry the same.
     """
 

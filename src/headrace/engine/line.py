@@ -112,8 +112,8 @@ class NodeRunner:
         self._streams: set[str] = set()
         self._attempts: list[NodeContext] = []
         self._loop = asyncio.get_running_loop()
-        # What a flow of one node answers is read from its node; see bare_result.
         self._run = flow.attributes.get(RUN)
+        # What a flow of one node answers is read from its node; see bare_result.
         self._keeps_results = flow.keeps_nodes or flow.plan.flow.kind != DAG
         self._is_traced = flow.keeps_nodes or span.is_heard
 

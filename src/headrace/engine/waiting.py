@@ -9,7 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from headrace.providers.quota import BudgetUse
 
@@ -46,6 +46,7 @@ class Waiting:
     def __init__(self, look: Callable[[], Sequence[BudgetUse]]) -> None:
         self._look = look
         self._elsewhere: dict[object, Sequence[BudgetUse]] = {}
+        self._refused_before: Counter[tuple[str, str]] = Counter()
         self._ended_at = 0.0
 
     def note(self, worker: object, uses: Sequence[BudgetUse]) -> None:
@@ -54,8 +55,8 @@ class Waiting:
 
     def lose(self, worker: object) -> None:
         """A worker is gone: nothing waits in it any more, and what it was refused stays refused."""
-        uses = self._elsewhere.get(worker, ())
-        self._elsewhere[worker] = [replace(use, n_waiting=0) for use in uses]
+        for use in self._elsewhere.pop(worker, ()):
+            self._refused_before[use.service, use.model] += use.refused
 
     def note_line(self) -> None:
         """A line has ended."""
@@ -76,7 +77,7 @@ class Waiting:
         Of all processes together: a model that refuses requests of one of them lets those of the others wait as well,
         which have not been refused anything themselves.
         """
-        waiting, refused = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+        waiting, refused = Counter[tuple[str, str]](), Counter(self._refused_before)
         for use in self._uses():
             waiting[use.service, use.model] += use.n_waiting
             refused[use.service, use.model] += use.refused

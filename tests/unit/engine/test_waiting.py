@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Sequence
 
 import pytest
@@ -96,3 +97,18 @@ def test_the_processes_of_a_run_wait_for_one_budget_together() -> None:
 def test_what_a_worker_was_refused_counts_when_it_is_gone() -> None:
     (held,) = watch([], 15.0, workers=[[use(9, refused=5)], [use(1, refused=1)]], n_lost=1)
     assert (held.n_waiting, held.refused) == (1, 6)
+
+
+def test_a_worker_that_is_gone_is_let_go() -> None:
+    """A run whose tools block for ever replaces its workers again and again."""
+
+    class Worker:
+        pass
+
+    worker = Worker()
+    held = weakref.ref(worker)
+    waiting = Waiting(list)
+    waiting.note(worker, [use(1, refused=1)])
+    waiting.lose(worker)
+    del worker
+    assert held() is None
