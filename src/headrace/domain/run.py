@@ -123,7 +123,8 @@ class LineResult:
         status: Completed, Failed or Canceled.
         inputs: Flow inputs after mapping, defaults and conversion, as plain data.
         outputs: Flow outputs as plain data; empty unless completed.
-        nodes: In order of completion; where nothing is kept of a line of several nodes, only those that did not complete.
+        nodes: In order of completion; of a line of a DAG flow of which nothing is kept, only those that did not
+            complete.
         trace_id: 32 hexadecimal digits; the spans carry the same.
     """
 

@@ -189,9 +189,8 @@ class NodeRunner:
         except BaseException as error:
             if must_pass(self._flow, error):
                 raise
-            raise self._failed(
-                attempt, step, error
-            ) from error  # in a variable here, it would hold on to itself
+            # In a variable here, what is raised would hold on to itself.
+            raise self._failed(attempt, step, error) from error
         finally:
             if self._is_traced:
                 take_node(span, attempt.inputs, attempt.output, self._flow.images.message_format)
@@ -247,17 +246,13 @@ class NodeRunner:
         Args:
             texts: Node name to the joined text, where the whole output was a generator.
         """
-        if not self.results:
-            return
-        contexts = {context.node: context for context in self._attempts}
+        usages = {context.node: context.usage for context in self._attempts if self.results}
         for index, result in enumerate(self.results):
-            context = contexts.get(result.node)
-            if context is None:  # it was bypassed
-                continue
+            usage = usages.get(result.node, result.usage)  # a node that was bypassed has none
             if result.node in self._streams:
-                self.results[index] = replace(result, output=texts.get(result.node), usage=context.usage)
-            elif context.usage is not result.usage:  # a generator inside its output has asked a model
-                self.results[index] = replace(result, usage=context.usage)
+                self.results[index] = replace(result, output=texts.get(result.node), usage=usage)
+            elif usage is not result.usage:  # a generator inside its output has asked a model
+                self.results[index] = replace(result, usage=usage)
 
     def _failed(self, attempt: _Attempt, step: Step, error: BaseException) -> HeadraceError:
         """Note that an attempt has failed; what to raise for that."""
@@ -290,8 +285,8 @@ class NodeRunner:
             problem=attempt.problem,
             usage=context.usage,
             start_ns=context.span.start_ns,
-            # The span of a node that nobody hears of is that of the line, which goes on.
-            end_ns=context.span.end_ns or time.time_ns(),
+            end_ns=context.span.end_ns
+            or time.time_ns(),  # of a node that nobody hears of, the line's span goes on
             logs=context.logs,
         )
         if attempt.parts is not None:
@@ -497,9 +492,8 @@ async def _collect_output(flow: PreparedFlow, name: str, value: Any, on_piece: O
             raise
         declared = flow.plan.flow.outputs.get(name)
         source = declared.value if declared else None
-        maker = (
-            source.name if isinstance(source, Reference) else name
-        )  # in a flow of one node, the node itself
+        # In a flow of one node, the node itself.
+        maker = source.name if isinstance(source, Reference) else name
         node = flow.plan.flow.node(maker)
         place = flow.plan.flow.source_map.span(node.pointer if node else ("outputs", name))
         raise tool_failure(flow, error, maker, place) from error
