@@ -285,8 +285,8 @@ class NodeRunner:
             problem=attempt.problem,
             usage=context.usage,
             start_ns=context.span.start_ns,
-            end_ns=context.span.end_ns
-            or time.time_ns(),  # of a node that nobody hears of, the line's span goes on
+            # A node that nobody hears of has no span of its own, and that of the line goes on.
+            end_ns=context.span.end_ns or time.time_ns(),
             logs=context.logs,
         )
         if attempt.parts is not None:
