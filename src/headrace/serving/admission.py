@@ -121,8 +121,8 @@ class _Passage:
     """One request on its way: its body, its wait, its run. Each has a limit, and all end when the client goes."""
 
     __slots__ = ("_admission", "_alarms", "_began_s", "_body", "_gone", "_has_started", "_is_events", "_is_sending",
-                 "_limits", "_loop", "_n_held", "_receive", "_scope", "_send", "_since_s", "_task", "_watcher", "_why",
-                 "_within")  # fmt: skip
+                 "_is_whole", "_limits", "_loop", "_n_held", "_receive", "_scope", "_send", "_since_s", "_task",
+                 "_watcher", "_why", "_within")  # fmt: skip
 
     def __init__(self, admission: Admission, scope: Scope, receive: Receive, send: Send) -> None:
         self._admission = admission
@@ -135,7 +135,7 @@ class _Passage:
         self._task: asyncio.Task[Any] | None = asyncio.current_task()
         self._body: bytes | None = None
         self._n_held = 0
-        self._has_started = self._is_sending = self._is_events = False
+        self._has_started = self._is_sending = self._is_events = self._is_whole = False
         self._why: str | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._gone: asyncio.Future[Message] | None = None
@@ -167,8 +167,9 @@ class _Passage:
                 await self._say_why(self._why)
         finally:
             self._alarms.clear(self)
-            if self._watcher is not None:
-                self._watcher.cancel()
+            watcher, self._watcher = self._watcher, None  # which would hold on to itself by its traceback
+            if watcher is not None:
+                watcher.cancel()
             admission.n_bytes -= self._n_held
 
     async def _read_body(self) -> bool:
@@ -228,6 +229,7 @@ class _Passage:
         self._since_s = self._loop.time()
         await self._send(message)
         self._is_sending = False
+        self._is_whole = message["type"] == "http.response.body" and not message.get("more_body", False)
         self._since_s = self._loop.time()
 
     def ring(self) -> None:
@@ -247,14 +249,15 @@ class _Passage:
         self._alarms.set(self, self._loop.time() + min(left_s, 1.0))
 
     async def _watch(self) -> None:
-        """End the request when its client goes."""
+        """End the request when its client goes, unless it has its whole answer: servers say then that it has gone."""
         while True:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 break
         if self._gone is not None and not self._gone.done():
             self._gone.set_result(message)
-        self._cancel(_GONE)
+        if not self._is_whole:
+            self._cancel(_GONE)
 
     def _cancel(self, why: str) -> None:
         if self._why is None and self._task is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -13,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from headrace.domain.run import LineResult
 from headrace.engine.line import OnPiece
 from headrace.serving.model_errors import line_status, problem_body
+from headrace.serving.running_line import RunningLine
 
 RunLine = Callable[[OnPiece], Awaitable[LineResult]]
 
@@ -44,31 +44,30 @@ class ChatStream(Response):
         headers: Mapping[str, str],
     ) -> None:
         super().__init__()
-        self._run = run
         self._is_answer = is_answer
         self._read_text = read_text
         self._fail = fail
         self._envelope = envelope
         self._usage = usage
         self._own_headers = headers
-        self._pieces: asyncio.Queue[str | LineResult] = asyncio.Queue()
+        self._run = run
+        self._line: RunningLine[str] = RunningLine()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._run_line())
-            first = await self._pieces.get()
+        self._line.begin(self._run(self._hear))
+        try:
+            first = await self._line.next()
             if isinstance(first, LineResult) and first.problem is not None:
                 await self._fail(first)(scope, receive, send)
             else:
                 await self._send_chunks(first, send)
-
-    async def _run_line(self) -> None:
-        self._pieces.put_nowait(await self._run(self._hear))
+        finally:
+            await self._line.end()
 
     def _hear(self, name: str, piece: Any) -> None:
         if (text := str(piece)) and self._is_answer(name):
-            self._pieces.put_nowait(text)
+            self._line.put(text)
 
     async def _send_chunks(self, item: str | LineResult, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
@@ -79,7 +78,7 @@ class ChatStream(Response):
         while isinstance(item, str):
             has_streamed = True
             await self._send_choice({"content": item}, None, send)
-            item = await self._pieces.get()
+            item = await self._line.next()
         if item.problem is not None:
             await _send_data(problem_body(item.problem, line_status(item.problem)), send)
         else:

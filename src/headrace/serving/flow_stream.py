@@ -6,7 +6,6 @@ that it was the last one.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -18,6 +17,7 @@ from headrace.domain.run import LineResult
 from headrace.engine.line import OnOutputs, OnPiece
 from headrace.serving.flow_errors import error_body
 from headrace.serving.flow_schema import is_json
+from headrace.serving.running_line import RunningLine
 
 RunLine = Callable[[OnOutputs, OnPiece], Awaitable[LineResult]]
 
@@ -45,28 +45,26 @@ class FlowStream(Response):
         headers: Mapping[str, str],
     ) -> None:
         super().__init__()
-        self._run = run
         self._answered = answered
         self._answer_whole = answer_whole
         self._own_headers = headers
         self._whole: Mapping[str, Any] = {}
         self._streams: tuple[str, ...] = ()
-        self._pieces: asyncio.Queue[dict[str, Any] | LineResult] = asyncio.Queue()
+        self._run = run
+        self._line: RunningLine[dict[str, Any]] = RunningLine()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._run_line())
-            first = await self._pieces.get()
+        self._line.begin(self._run(self._keep_whole, self._hear))
+        try:
+            first = await self._line.next()
             if isinstance(first, LineResult) and (first.problem is not None or not self._streams):
                 response = self._answer_whole(first)
                 await response(scope, receive, send)
             else:
                 await self._send_events(first, send)
-
-    async def _run_line(self) -> None:
-        """Run the line; its result follows its pieces."""
-        self._pieces.put_nowait(await self._run(self._keep_whole, self._hear))
+        finally:
+            await self._line.end()
 
     def _keep_whole(self, outputs: Mapping[str, Any], streams: tuple[str, ...]) -> None:
         """Keep the outputs that do not stream for the first event."""
@@ -76,7 +74,7 @@ class FlowStream(Response):
         if not isinstance(piece, str) and not is_json(piece):
             piece = str(piece)  # NaN, which no client could read
         if shown := self._answered({name: piece}):
-            self._pieces.put_nowait(shown)
+            self._line.put(shown)
 
     async def _send_events(self, item: dict[str, Any] | LineResult, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
@@ -86,8 +84,8 @@ class FlowStream(Response):
             await _send_event(whole, send)
         while isinstance(item, dict):
             await _send_event(item, send)
-            item = await self._pieces.get()
-        if isinstance(item, LineResult) and item.problem is not None:
+            item = await self._line.next()
+        if item.problem is not None:
             await _send_event(error_body(item.problem), send)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

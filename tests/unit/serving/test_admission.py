@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import json
 import socket
@@ -13,6 +14,9 @@ from pathlib import Path
 
 from tests.support.endpoint import Answer, Endpoint, serving
 from tests.support.model_server import ModelServer, Reply, hang
+
+from headrace.serving.flow_stream import FlowStream
+from headrace.serving.served import FlowCall
 
 WAITING = {
     "flow.dag.yaml": """\
@@ -47,6 +51,16 @@ async def a(q: str):
         yield "x" * 100_000
 """,
 }
+LATE = """\
+import asyncio
+from promptflow.core import tool
+
+@tool
+async def a(q: str):
+    yield "first"
+    await asyncio.sleep(0.2)
+    yield "last"
+"""
 ASKING = {
     "flow.dag.yaml": """\
 inputs: {q: {type: string}}
@@ -178,6 +192,35 @@ def test_a_client_that_goes_ends_the_line_and_the_call_of_the_model(tmp_path: Pa
                 until(lambda: model.n_open == 0)
                 until(lambda: endpoint.served.load.n_running == 0)
             assert endpoint.served.load.n_gone == 2
+
+
+def test_a_client_that_has_its_whole_answer_and_closes_has_not_gone(tmp_path: Path) -> None:
+    """However long the request was watched: a server says after the answer that its client has gone."""
+    with serving(tmp_path, {**PIECES, "a.py": LATE}, ["."]) as endpoint:
+        for more in ("", "Accept: text/event-stream\r\n"):
+            with send_raw(endpoint, request_of("hi", f"Connection: close\r\n{more}")) as client:
+                while client.recv(1000):
+                    pass
+        until(lambda: endpoint.served.load.n_running == 0)
+        assert (endpoint.served.load.n_gone, endpoint.served.load.n_cut) == (0, 0)
+
+
+def test_a_request_that_is_over_waits_for_no_garbage_collector(tmp_path: Path) -> None:
+    """Where requests are served it runs seldom, and memory would grow until then."""
+    gc.collect()
+    gc.disable()
+    try:
+        with serving(tmp_path, {**PIECES, "a.py": LATE}, ["."]) as endpoint:
+            for more in ("", "Accept: text/event-stream\r\n"):
+                with send_raw(endpoint, request_of("hi", f"Connection: close\r\n{more}")) as client:
+                    while client.recv(1000):
+                        pass
+                with send_raw(endpoint, request_of("hi", more)):
+                    time.sleep(0.1)  # long enough to be watched, and not long enough for the answer
+            until(lambda: endpoint.served.load.n_running == 0)
+            until(lambda: not [item for item in gc.get_objects() if isinstance(item, (FlowStream, FlowCall))])
+    finally:
+        gc.enable()
 
 
 def test_a_stream_that_stands_still_ends_and_says_so(tmp_path: Path) -> None:
