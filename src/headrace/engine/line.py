@@ -87,7 +87,7 @@ class NodeRunner:
             did not complete.
     """
 
-    __slots__ = ("_attempts", "_flow", "_is_streaming", "_is_traced", "_keeps_results", "_line_number", "_loop",
+    __slots__ = ("_contexts", "_flow", "_is_streaming", "_is_traced", "_keeps_results", "_line_number", "_loop",
                  "_metrics", "_run", "_span", "_state", "_streams", "_values", "results")  # fmt: skip
 
     def __init__(
@@ -110,7 +110,7 @@ class NodeRunner:
         self._is_streaming = is_streaming
         self._metrics = metrics if metrics is not None else {}
         self._streams: set[str] = set()
-        self._attempts: list[NodeContext] = []
+        self._contexts: list[NodeContext] = []
         self._loop = asyncio.get_running_loop()
         self._run = flow.attributes.get(RUN)
         # What a flow of one node answers is read from its node; see bare_result.
@@ -120,7 +120,7 @@ class NodeRunner:
     @property
     def usage(self) -> Usage:
         """What all model calls of the nodes took so far."""
-        return sum_usage([context.usage for context in self._attempts])
+        return sum_usage([context.usage for context in self._contexts])
 
     async def run(self) -> None:
         """Run every step that is to run.
@@ -246,7 +246,9 @@ class NodeRunner:
         Args:
             texts: Node name to the joined text, where the whole output was a generator.
         """
-        usages = {context.node: context.usage for context in self._attempts if self.results}
+        if not self.results:
+            return
+        usages = {context.node: context.usage for context in self._contexts}
         for index, result in enumerate(self.results):
             usage = usages.get(result.node, result.usage)  # a node that was bypassed has none
             if result.node in self._streams:
@@ -270,18 +272,17 @@ class NodeRunner:
 
     def _note(self, attempt: _Attempt) -> None:
         context, taken = attempt.context, attempt.taken
-        self._attempts.append(context)
+        self._contexts.append(context)
         is_streamed = is_stream(attempt.output)
         if is_streamed:
             self._streams.add(context.node)
         if not self._keeps_results and attempt.status == COMPLETED:
             return
-        has_output = not is_streamed and self._keeps_results
         result = NodeResult(
             node=context.node,
             status=attempt.status,
             inputs=attempt.inputs if self._flow.keeps_nodes else {},
-            output=to_record(attempt.output, self._flow.images.message_format) if has_output else None,
+            output=None if is_streamed else to_record(attempt.output, self._flow.images.message_format),
             problem=attempt.problem,
             usage=context.usage,
             start_ns=context.span.start_ns,

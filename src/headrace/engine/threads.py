@@ -154,12 +154,8 @@ class ToolThreads:
                 failure = error
             self._mean_s += _WEIGHT * (time.perf_counter() - began_s - self._mean_s)
             is_wanted = self._leave(future) and self._deliver(loop, future, outcome, failure)
-            del (
-                future,
-                job,
-                outcome,
-                failure,
-            )  # not kept until the next job, and a failure holds on to this frame
+            # Not kept until the next job; and a failure holds on to this frame by its traceback.
+            del future, job, outcome, failure
             if not is_wanted:
                 return
 

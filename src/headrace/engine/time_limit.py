@@ -55,10 +55,8 @@ class TimeLimit:
         self._alarms.clear(self)
         if self._token is not None:
             current_limits.reset(self._token)
-        task, self._task = (
-            self._task,
-            None,
-        )  # which would hold on to itself by the frame of what it ended with
+        # The task would hold on to itself, by the frame of what it ended with.
+        task, self._task = self._task, None
         if not self._is_cut or task is None:
             return
         is_ours_alone = task.uncancel() <= self._n_cancelling

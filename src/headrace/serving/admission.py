@@ -25,6 +25,7 @@ from headrace.serving.flow_errors import refusal, timed_out
 from headrace.serving.flow_stream import write_event
 from headrace.serving.load import Load
 from headrace.serving.observed import note_cut, note_wait
+from headrace.serving.routes import HAS_STARTED
 
 ENDED = "headrace.ended"
 """Key of the scope of a request that was ended before its answer was whole: :data:`SLOW`, or another word."""
@@ -120,8 +121,8 @@ class Admission:
 class _Passage:
     """One request on its way: its body, its wait, its run. Each has a limit, and all end when the client goes."""
 
-    __slots__ = ("_admission", "_alarms", "_began_s", "_body", "_gone", "_has_started", "_is_events", "_is_sending",
-                 "_is_whole", "_limits", "_loop", "_n_held", "_receive", "_scope", "_send", "_since_s", "_task",
+    __slots__ = ("_admission", "_alarms", "_began_s", "_body", "_gone", "_is_events", "_is_sending", "_is_whole",
+                 "_limits", "_loop", "_n_held", "_receive", "_scope", "_send", "_since_s", "_task",
                  "_watcher", "_why", "_within")  # fmt: skip
 
     def __init__(self, admission: Admission, scope: Scope, receive: Receive, send: Send) -> None:
@@ -135,7 +136,7 @@ class _Passage:
         self._task: asyncio.Task[Any] | None = asyncio.current_task()
         self._body: bytes | None = None
         self._n_held = 0
-        self._has_started = self._is_sending = self._is_events = self._is_whole = False
+        self._is_sending = self._is_events = self._is_whole = False
         self._why: str | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._gone: asyncio.Future[Message] | None = None
@@ -223,7 +224,7 @@ class _Passage:
     async def _pass_on(self, message: Message) -> None:
         """What the app sends."""
         if message["type"] == "http.response.start":
-            self._has_started, self._within = True, _STUCK
+            self._within = _STUCK
             self._is_events = (b"content-type", b"text/event-stream; charset=utf-8") in message["headers"]
         self._is_sending = True
         self._since_s = self._loop.time()
@@ -289,7 +290,7 @@ class _Passage:
     async def _say_stop(self) -> None:
         """Answer a request for which the server waits no longer, as far as it still can be."""
         body = refusal(503, "The server is stopping.")
-        if not self._has_started:
+        if HAS_STARTED not in self._scope:
             await self._answer(JSONResponse(body, 503, {"connection": "close"}))
         else:
             self._admission.load.n_cut += 1

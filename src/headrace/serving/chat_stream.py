@@ -44,13 +44,13 @@ class ChatStream(Response):
         headers: Mapping[str, str],
     ) -> None:
         super().__init__()
+        self._run = run
         self._is_answer = is_answer
         self._read_text = read_text
         self._fail = fail
         self._envelope = envelope
         self._usage = usage
         self._own_headers = headers
-        self._run = run
         self._line: RunningLine[str] = RunningLine()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

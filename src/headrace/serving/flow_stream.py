@@ -45,12 +45,12 @@ class FlowStream(Response):
         headers: Mapping[str, str],
     ) -> None:
         super().__init__()
+        self._run = run
         self._answered = answered
         self._answer_whole = answer_whole
         self._own_headers = headers
         self._whole: Mapping[str, Any] = {}
         self._streams: tuple[str, ...] = ()
-        self._run = run
         self._line: RunningLine[dict[str, Any]] = RunningLine()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

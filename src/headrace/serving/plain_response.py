@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from starlette.responses import JSONResponse
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 
-class PlainResponse(JSONResponse):
+class PlainResponse(Response):
     """JSON as prompt flow writes it, in ASCII: what is no number stays ``NaN``, half a character is its escape."""
 
     def __init__(

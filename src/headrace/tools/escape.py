@@ -80,7 +80,7 @@ def escape_values(values: Mapping[str, Any], names: Collection[str]) -> EscapedV
     for value in values.values():
         if isinstance(value, PromptText):
             marks |= value.marks
-    if [name for name in outside if _is_opening(values[name])]:
+    if any(_is_opening(values[name]) for name in outside):
         used = "".join(text for value in values.values() for text in _texts(value))
         mark = next(char for char in _candidates() if char not in used and _escaped(char) not in used)
         marks |= {mark}
