@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.support.ports import held_port
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -136,7 +137,7 @@ class Servers:
         source: str = "",
     ) -> Server:
         """Start a server on a free port, and wait until it answers."""
-        port = free_port()
+        port = self._stack.enter_context(held_port())
         address = [f"127.0.0.1:{port}"] if flag == "-b" else [str(port)]
         is_stock = self.stock is not None and str(self.stock) in command[0]
         environment = {**(self.theirs if is_stock else self.ours), "PROMPTFLOW_PROJECT_PATH": source}
@@ -168,13 +169,6 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def wait_for_text(log: Path) -> str:

@@ -7,7 +7,6 @@ one that is not as the document says. Ends with the exit code of schemathesis.
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from tests.support.endpoint import write
 from tests.support.fuzzed_flows import FUZZED_FLOWS
+from tests.support.ports import held_port
 
 CHECKS = "not_a_server_error,response_schema_conformance,content_type_conformance,status_code_conformance"
 START_S = 60.0
@@ -24,13 +24,20 @@ START_S = 60.0
 
 def main() -> int:
     """Serve, and try."""
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, held_port() as port:
         folder = Path(name)
         write(folder, FUZZED_FLOWS)
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            port = str(found.getsockname()[1])
-        command = [sys.executable, "-m", "headrace", "flow", "serve", "--source", "served", "--port", port]
+        command = [
+            sys.executable,
+            "-m",
+            "headrace",
+            "flow",
+            "serve",
+            "--source",
+            "served",
+            "--port",
+            str(port),
+        ]
         server = subprocess.Popen(
             command, cwd=folder, env={**os.environ, "HOME": name}, stdout=subprocess.DEVNULL
         )

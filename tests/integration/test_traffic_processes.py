@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.bench.serve import free_port
 from tests.support.endpoint import write
 from tests.support.new_stores import new_postgresql, new_sqlite
+from tests.support.ports import HeldPort
 from tests.support.postgresql import Server, running_server
 from tests.support.serve_process import running, until
 
@@ -274,16 +274,16 @@ def test_a_packed_flow_is_split_by_the_traffic_file_beside_it(tmp_path: Path) ->
     packed["packed/traffic.yaml"] = packed.pop("packed/flow/traffic.yaml").replace("flow: .", "flow: flow")
     write(tmp_path, packed)
     code = "import sys, pathlib, headrace.operations.served_app as app; sys.exit(app.serve_packed(pathlib.Path('packed')))"
-    port = free_port()
+    held = HeldPort()
     process = subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=tmp_path,
-        env={**os.environ, "HOME": str(tmp_path), "HOST": "127.0.0.1", "PORT": str(port)},
+        env={**os.environ, "HOME": str(tmp_path), "HOST": "127.0.0.1", "PORT": str(held.number)},
     )
     answers: list[Mapping[str, str]] = []
 
     def is_answered() -> bool:
-        caller = Caller(port)
+        caller = Caller(held.number)
         try:
             answers.append(caller.post("/score", {"q": "a"}, {"x-user": "u1"})[1])
         except OSError:
@@ -297,6 +297,7 @@ def test_a_packed_flow_is_split_by_the_traffic_file_beside_it(tmp_path: Path) ->
     finally:
         process.terminate()
         process.wait(20)
+        held.close()
     assert answers[0]["x-headrace-arm"] in {"plain", "loud"}
     found = all_evidence(str(tmp_path / ".headrace" / "headrace.sqlite"))
     assert [item.id for item in found if isinstance(item, Exposure)] == [answers[0]["x-headrace-exposure-id"]]

@@ -27,9 +27,10 @@ from tests.conformance.promptflow.results import (
     requests_to_json,
     show_images,
 )
-from tests.conformance.promptflow.served import ask_all, find_port, serve_words, wait_until_served
+from tests.conformance.promptflow.served import ask_all, serve_words, wait_until_served
 from tests.conformance.promptflow.written import look_at_files
 from tests.support.commands import ListeningSession
+from tests.support.ports import held_port
 from tests.support.tool_nodes import serving_names
 
 SOURCES = Path(__file__).parents[3] / "src"
@@ -141,15 +142,17 @@ def _rows(lines: Iterable[LineResult]) -> list[dict[str, Any]]:
 
 def _serve(step: Step, asks: Iterable[Ask], project: Path, variables: Mapping[str, str]) -> dict[str, Any]:
     """Start a server in a process of its own, ask it, and end it."""
-    port = find_port()
-    with subprocess.Popen(
-        [sys.executable, "-m", "headrace", *serve_words(step, port)],
-        cwd=project,
-        env=_child_environment(variables),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with (
+        held_port() as port,
+        subprocess.Popen(
+            [sys.executable, "-m", "headrace", *serve_words(step, port)],
+            cwd=project,
+            env=_child_environment(variables),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
         try:
             is_served = wait_until_served(port, lambda: process.poll() is None)
             answers = ask_all(port, asks) if is_served else []

@@ -22,13 +22,6 @@ def serve_words(step: Step, port: int) -> tuple[str, ...]:
     return (*step.words, "--port", str(port), "--skip-open-browser")
 
 
-def find_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
-
-
 def wait_until_served(port: int, is_running: Callable[[], bool]) -> bool:
     """Whether a server accepts connections on ``port`` before its process ends.
 

@@ -26,8 +26,9 @@ from tests.conformance.promptflow.results import (
     requests_to_json,
     show_images,
 )
-from tests.conformance.promptflow.served import ask_all, find_port, serve_words, wait_until_served
+from tests.conformance.promptflow.served import ask_all, serve_words, wait_until_served
 from tests.conformance.promptflow.written import look_at_files
+from tests.support.ports import held_port
 
 DRIVER = Path(__file__).parent / "driver.py"
 
@@ -139,15 +140,15 @@ class Stock:
         self, step: Step, asks: tuple[Ask, ...], folder: Path, environment: Mapping[str, str]
     ) -> dict[str, Any]:
         """Start a server, ask it, and end it."""
-        port = find_port()
-        pid = self._begin(replace(step, words=serve_words(step, port)), folder, environment)
-        try:
-            if wait_until_served(port, lambda: _is_running(pid)):
-                return {"succeeded": True, "answers": ask_all(port, asks)}
-        finally:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            self._end()
+        with held_port() as port:
+            pid = self._begin(replace(step, words=serve_words(step, port)), folder, environment)
+            try:
+                if wait_until_served(port, lambda: _is_running(pid)):
+                    return {"succeeded": True, "answers": ask_all(port, asks)}
+            finally:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                self._end()
         printed = self._output.read_text(encoding="utf-8", errors="replace")
         return {"succeeded": False, INFORMATION: find_error(printed)}
 

@@ -212,6 +212,8 @@ class Apps:
             )
         log = self._azure.folder / "logs" / f"{revision.name}.log"
         revision.replica = f"{revision.name}-{uuid.uuid4().hex[:10]}"
+        if revision.container is not None:  # has ended
+            revision.container.stop()
         revision.container = Container(image, values, log)
         revision.n_starts += 1
 

@@ -14,7 +14,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import tarfile
@@ -25,6 +24,8 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from tests.support.ports import HeldPort
 
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*")
 _LOOK_TIMEOUT_S = 10.0
@@ -169,7 +170,8 @@ class Container:
 
     def __init__(self, image: Image, environment: Mapping[str, str], log: Path) -> None:
         self._lock = threading.Lock()
-        self.port = _free_port()
+        self._held = HeldPort()
+        self.port = self._held.number
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         base = {name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ}
@@ -220,6 +222,7 @@ class Container:
     def stop(self) -> None:
         """End it: asked first, made to after some seconds."""
         with self._lock:
+            self._held.close()
             if self._process.poll() is not None:
                 return
             self._process.terminate()
@@ -228,9 +231,3 @@ class Container:
             except subprocess.TimeoutExpired:
                 os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -12,7 +12,6 @@ import json
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import threading
@@ -31,6 +30,7 @@ from urllib.parse import urlsplit
 
 from tests.support.azure.messages import Refusal
 from tests.support.azure.resources import Resource
+from tests.support.ports import HeldPort
 
 if TYPE_CHECKING:
     from tests.support.azure.stand_in import StandIn
@@ -58,7 +58,7 @@ class Container:
     command: Sequence[str]
     folder: Path
     environment: Mapping[str, str]
-    port: int
+    held: HeldPort
     probe: _Probe
     process: subprocess.Popen[str] | None = None
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=_MOST_LINES))
@@ -68,6 +68,10 @@ class Container:
     in_flight: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
     readers: list[threading.Thread] = field(default_factory=list)
+
+    @property
+    def port(self) -> int:
+        return self.held.number
 
     @property
     def url(self) -> str:
@@ -133,6 +137,7 @@ class Container:
 
     def stop(self) -> None:
         """End the process."""
+        self.held.close()
         if self.process is None:
             return
         if self.process.poll() is None:
@@ -166,7 +171,7 @@ def prepare(azure: StandIn, endpoint: Resource, deployment: Resource) -> Contain
         for name, value in (properties.get("environmentVariables") or {}).items()
     }
     mount = str(properties.get("modelMountPath") or "/var/azureml-app/azureml-models")
-    port = _free_port()
+    held = HeldPort()
     merged = {**variables, **given}
     merged = {name: _below(root, mount, value) for name, value in merged.items()}
     route = environment.properties["inferenceConfig"]["readinessRoute"]
@@ -177,18 +182,12 @@ def prepare(azure: StandIn, endpoint: Resource, deployment: Resource) -> Contain
             "PATH": f"{Path(sys.executable).parent}:{os.defpath}",
             "HOME": str(root),
             **merged,
-            "PORT": str(port),
+            "PORT": str(held.number),
             "HOST": "127.0.0.1",
         },
-        port=port,
+        held=held,
         probe=_probe(properties.get("readinessProbe") or {}, route["path"], azure.machine_learning.speed),
     )
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def _below(root: Path, mount: str, text: str) -> str:

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.ports import held_port
 
 import headrace
 from headrace.config import load_settings
@@ -163,9 +163,10 @@ def installed(folder: Path, *archives: Path) -> Path:
     return target
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+@pytest.fixture
+def port() -> Iterator[int]:
+    with held_port() as number:
+        yield number
 
 
 @contextmanager
@@ -215,7 +216,7 @@ def start_command(out: Path) -> list[str]:
     return command
 
 
-def test_the_image_serves_from_a_file_system_that_is_read_only(folder: Path) -> None:
+def test_the_image_serves_from_a_file_system_that_is_read_only(folder: Path, port: int) -> None:
     out = build(folder, "docker")
     site = installed(folder, out / WHEEL)
     (folder / "mnt").mkdir()
@@ -226,7 +227,6 @@ def test_the_image_serves_from_a_file_system_that_is_read_only(folder: Path) -> 
     if can_mount():
         mounted = f"mount --bind {folder} {folder} && mount -o remount,ro,bind {folder} && ! touch {out}/x 2>/dev/null"
         command = ["unshare", "--mount", "sh", "-c", f"{mounted} && {inner}"]
-    port = free_port()
     version = json.loads((out / "headrace-version.json").read_text())["version"]
     variables = {
         "PLACE": "here",
@@ -251,12 +251,11 @@ def can_mount() -> bool:
     return subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode == 0
 
 
-def test_an_archive_serves_with_uvicorn_alone(folder: Path) -> None:
+def test_an_archive_serves_with_uvicorn_alone(folder: Path, port: int) -> None:
     out = build(folder, "zip")
     with zipfile.ZipFile(out / "headrace-flow-flow.zip") as archive:
         archive.extractall(folder / "app")
     site = installed(folder, folder / "app" / WHEEL)
-    port = free_port()
     command = [
         sys.executable,
         "-m",
@@ -272,10 +271,9 @@ def test_an_archive_serves_with_uvicorn_alone(folder: Path) -> None:
         assert score(base)[0] == {"o": "HI-given-there"}
 
 
-def test_a_wheel_serves_with_uvicorn_alone(folder: Path) -> None:
+def test_a_wheel_serves_with_uvicorn_alone(folder: Path, port: int) -> None:
     out = build(folder, "wheel")
     site = installed(folder, out / WHEEL, *out.glob("headrace_flow_flow-*.whl"))
-    port = free_port()
     command = [sys.executable, "-m", "uvicorn", "--factory", "headrace_flow_flow:create_app"]
     options = ["--port", str(port), "--log-level", "warning"]
     variables = {"PLACE": "there", "STORE_TOKEN": "-given-"}

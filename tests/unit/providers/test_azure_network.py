@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
 from azure.core.exceptions import AzureError
 from tests.support.azure import StandIn
+from tests.support.ports import held_port
 
 from headrace.errors import AccessDeniedError
 from headrace.providers.azure_credential import AzureCredential
 from headrace.providers.azure_network import connection_fault
 
 SCOPE = "https://management.azure.com/.default"
-
-
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize(
@@ -34,10 +28,10 @@ def test_a_token_that_the_network_keeps_away_is_told_from_one_that_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: str, what: str, fix: str
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda _: None)
-    with StandIn(tmp_path) as azure:
+    with StandIn(tmp_path) as azure, held_port() as silent:
         azure.enter(monkeypatch)
         if trouble == "proxy":
-            monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{unused_port()}")
+            monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{silent}")
         elif trouble == "certificate":
             monkeypatch.delenv("REQUESTS_CA_BUNDLE")
             monkeypatch.delenv("SSL_CERT_FILE")
