@@ -43,6 +43,13 @@ def test_exit_codes_say_what_came_of_it(gate: Callable[..., int], project: Path)
     assert gate("experiment.yaml --margin 0.01 --undecided pass") == 0
 
 
+def test_a_place_that_is_not_known_is_refused_before_lines_run(
+    gate: Callable[..., int], project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gate("experiment.yaml --on spark") == 2
+    assert "--on does not know 'spark'.\n  fix: Give ray, or ray://HOST:PORT." in capsys.readouterr().err
+
+
 def test_a_pull_request_is_compared_with_the_file_of_the_main_branch(
     gate: Callable[..., int], project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,20 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from headrace.cli.compare_outputs import (
     Destination,
     files_of,
     make_room,
+    outputs_option,
     read_destinations,
     render_result,
     write_output,
 )
 from headrace.cli.forecast_view import show_forecasts
+from headrace.cli.options import path_option
 from headrace.cli.progress import show_progress
-from headrace.cli.record_options import check_records, write_records
+from headrace.cli.record_options import check_records, record_options, write_records
 from headrace.cli.session import Session, fail_usage
 from headrace.cli.wording import plural
 from headrace.cli.workspace import command_workspace
@@ -60,17 +64,38 @@ class Outputs:
         return report
 
 
-def read_outputs(
-    outputs: tuple[str, ...], report: Path | None, scores: Path | None, trackers: tuple[str, ...]
-) -> Outputs:
-    """Outputs as they are given on the command line.
+def result_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``--output``, ``--scores``, ``--to`` and ``--report``; the command takes them as one :class:`Outputs`.
+
+    They are looked at before the command begins.
 
     Raises:
-        UsageError: C507 for a form or a file that cannot be.
+        UsageError: C507 for a form or a file that cannot be, C505 when a package is not installed.
     """
-    destinations = tuple(read_destinations(outputs))
-    check_records(scores, trackers)
-    return Outputs(destinations=destinations, report=report, scores=scores, trackers=trackers)
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(command)
+        def run(
+            *arguments: Any,
+            outputs: tuple[str, ...],
+            report: Path | None,
+            scores: Path | None,
+            trackers: tuple[str, ...],
+            **others: Any,
+        ) -> Any:
+            destinations = read_destinations(outputs)
+            check_records(scores, trackers)
+            read = Outputs(destinations=destinations, report=report, scores=scores, trackers=trackers)
+            return command(*arguments, outputs=read, **others)
+
+        to_report = path_option(
+            "--report", help="Write the HTML report here; default for an experiment: .headrace/reports."
+        )
+        for option in (to_report, record_options(), outputs_option()):
+            run = option(run)
+        return run
+
+    return decorate
 
 
 def run_and_write(

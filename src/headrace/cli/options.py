@@ -314,32 +314,6 @@ def judges_option() -> Callable[[Any], Any]:
     )
 
 
-def concurrency_option() -> Callable[[Any], Any]:
-    """``--max-concurrency``: how many lines are in flight at once."""
-    return click.option(
-        "--max-concurrency", type=click.IntRange(min=1), metavar="N", help="Lines in flight at once."
-    )
-
-
-def workers_option() -> Callable[[Any], Any]:
-    """``--workers``: how many processes run the lines."""
-    return click.option(
-        "--workers",
-        type=click.IntRange(min=0),
-        metavar="N",
-        help="Run lines in N processes, for tools that keep the processor busy or crash; 0: in threads.",
-    )
-
-
-def on_option() -> Callable[[Any], Any]:
-    """``--on``: whose processes run the lines."""
-    return click.option(
-        "--on",
-        metavar="ray|ray://HOST:PORT|azureml://…",
-        help="Run lines with Ray, in one that is started here or in a cluster; or as jobs of Azure Machine Learning.",
-    )
-
-
 def init_option() -> Callable[[Any], Any]:
     """``--init``: what the class of a flex flow is made with."""
     return click.option(
@@ -359,13 +333,6 @@ def variables_option() -> Callable[..., Any]:
         multiple=True,
         metavar="KEY=VALUE...",
         help="Set these for the flow's tools, or read a .env file; the bare flag takes the nearest .env.",
-    )
-
-
-def events_option() -> Callable[[Any], Any]:
-    """``--events``: where the events of runs are written."""
-    return path_option(
-        "--events", help="Write what happens into this file as it happens, one JSON object a line."
     )
 
 

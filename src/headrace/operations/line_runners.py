@@ -179,7 +179,8 @@ def check_on(on: str | None, *, takes_jobs: bool = False) -> None:
             "Jobs of Azure Machine Learning run single runs.", "Give --on azureml://… to headrace run create."
         )
     if on != "ray" and not on.startswith("ray://"):
-        _refuse(f"--on does not know {on!r}.", "Give ray, or ray://HOST:PORT.")
+        jobs = ", or azureml://… for jobs" if takes_jobs else ""
+        _refuse(f"--on does not know {on!r}.", f"Give ray, or ray://HOST:PORT{jobs}.")
     with process_environment(_RAY_ENVIRONMENT):
         load_optional(_OPEN_CLUSTER, extra="ray")
 

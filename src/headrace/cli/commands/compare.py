@@ -9,13 +9,11 @@ from typing import Any
 
 import click
 
-from headrace.cli.compare_outputs import (
-    outputs_option,
-)
 from headrace.cli.experiment_result import (
+    Outputs,
     forecast,
-    read_outputs,
     report_failures,
+    result_options,
     write_all,
 )
 from headrace.cli.inputs import read_variables
@@ -23,23 +21,17 @@ from headrace.cli.judging_options import CHANGES, JUDGING, judging_options
 from headrace.cli.options import (
     Verb,
     cache_option,
-    concurrency_option,
     environment_option,
     evaluators_option,
-    events_option,
     judges_option,
-    on_option,
     pairs_option,
-    path_option,
     split_names,
     variables_option,
-    workers_option,
 )
 from headrace.cli.progress import show_progress
 from headrace.cli.race_options import race_options, read_race
-from headrace.cli.record_options import record_options
+from headrace.cli.running_options import RunningOptions, running_options
 from headrace.cli.session import Session, fail_usage
-from headrace.cli.spending_options import cap_options, read_cap
 from headrace.cli.workspace import command_workspace
 from headrace.domain.evaluation import Experiment
 from headrace.domain.race import RaceMode
@@ -55,7 +47,6 @@ from headrace.operations.compare_arguments import (
     parse_metrics,
 )
 from headrace.operations.compare_runs import ComparisonResult, compare_experiment_again, compare_runs
-from headrace.operations.line_runners import Where
 from headrace.operations.named_versions import settle_flow
 from headrace.operations.run_experiment import ResumeExperiment, resume_experiment, run_experiment
 from headrace.operations.workspace import Workspace
@@ -119,43 +110,29 @@ _FLAGS = {
 @environment_option()
 @race_options()
 @variables_option()
-@concurrency_option()
+@running_options()
 @cache_option()
-@cap_options()
-@events_option()
 @click.option("--dry-run", is_flag=True, help="Run nothing; say what calls, tokens, cost and time to expect.")
-@workers_option()
-@on_option()
 @click.option(
     "--resume", metavar="ID", help="Go on with this experiment, as headrace experiment resume does."
 )
 @click.option("--again", metavar="ID", help="Compare the recorded runs of this experiment once more.")
-@outputs_option()
-@record_options()
-@path_option("--report", help="Write the HTML report here; default for an experiment: .headrace/reports.")
+@result_options()
 @click.pass_obj
 def command(
     session: Session,
     /,
     *,
     targets: tuple[str, ...],
-    outputs: tuple[str, ...],
-    report: Path | None,
-    scores: Path | None,
-    trackers: tuple[str, ...],
+    outputs: Outputs,
     again: str | None,
     resume: str | None,
     race: RaceMode | None,
     race_alpha: float | None,
     race_range: float | None,
     batch: int | None,
-    max_cost: float | None,
-    max_tokens: int | None,
-    events: Path | None,
     dry_run: bool,
-    max_concurrency: int | None,
-    workers: int | None,
-    on: str | None,
+    running: RunningOptions,
     **options: Any,
 ) -> int:
     """Race arms over the same lines and say which one to ship.
@@ -166,39 +143,35 @@ def command(
     two or more runs that have been evaluated. An HTML report is written for every experiment. Ends
     with exit code 1 when lines failed, with 0 even when undecided.
     """
-    written = read_outputs(outputs, report, scores, trackers)
-    where = Where(workers=workers, max_concurrency=max_concurrency, on=on)
-    cap = read_cap(max_cost, max_tokens)
     with command_workspace(session) as workspace:
         experiment = _find_experiment(session, workspace, targets, again, resume, options)
         experiment = read_race(experiment, mode=race, alpha=race_alpha, score_range=race_range, batch=batch)
         if dry_run:
-            return forecast(session, workspace, experiment, max_concurrency)
-        written.make_room()
+            return forecast(session, workspace, experiment, running.where.max_concurrency)
+        outputs.make_room()
         is_new = experiment is not None or resume is not None
         if is_new:
-            with show_progress(session, events) as hear:
-                result = _run(
-                    workspace, experiment, ResumeExperiment(name=resume or "", cap=cap), hear, where
-                )
-            report = written.report_of(workspace, result)
+            with show_progress(session, running.events) as hear:
+                result = _run(workspace, experiment, resume or "", hear, running)
         else:
             result = _compare_recorded(workspace, targets, again, options)
-    write_all(session, result, written, report, is_new=is_new)
+        report = outputs.report_of(workspace, result) if is_new else outputs.report
+    write_all(session, result, outputs, report, is_new=is_new)
     return report_failures(session, result)
 
 
 def _run(
     workspace: Workspace,
     experiment: Experiment | None,
-    request: ResumeExperiment,
+    resumed: str,
     hear: OnEvent,
-    where: Where,
+    running: RunningOptions,
 ) -> ComparisonResult:
-    """Run an experiment, or go on with the one that the request names."""
+    """Run an experiment, or go on with the one that is named, or both."""
     if experiment is None:
-        return resume_experiment(workspace, request, hear, where)
-    return run_experiment(workspace, experiment, hear, request.cap, where, request.name or None)
+        request = ResumeExperiment(name=resumed, cap=running.cap)
+        return resume_experiment(workspace, request, hear, running.where)
+    return run_experiment(workspace, experiment, hear, running.cap, running.where, resumed or None)
 
 
 def _find_experiment(

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from headrace.cli.compare_outputs import outputs_option
-from headrace.cli.experiment_result import forecast, read_outputs, run_and_write
+from headrace.cli.experiment_result import Outputs, forecast, result_options, run_and_write
 from headrace.cli.inputs import read_variables
 from headrace.cli.options import (
     Verb,
     cache_option,
-    concurrency_option,
-    events_option,
-    on_option,
-    path_option,
     variables_option,
-    workers_option,
 )
-from headrace.cli.record_options import record_options
+from headrace.cli.running_options import RunningOptions, running_options
 from headrace.cli.session import Session
-from headrace.cli.spending_options import cap_options, read_cap
 from headrace.cli.workspace import command_workspace
-from headrace.operations.line_runners import Where
 from headrace.operations.rerun_experiment import RerunExperiment, recorded_experiment, rerun_experiment
 
 
@@ -37,16 +27,10 @@ from headrace.operations.rerun_experiment import RerunExperiment, recorded_exper
 )
 @click.argument("experiment", metavar="ID|NAME")
 @variables_option()
-@concurrency_option()
+@running_options()
 @cache_option()
-@cap_options()
-@events_option()
 @click.option("--dry-run", is_flag=True, help="Run nothing; say what calls, tokens, cost and time to expect.")
-@workers_option()
-@on_option()
-@outputs_option()
-@record_options()
-@path_option("--report", help="Write the HTML report here; default .headrace/reports.")
+@result_options()
 @click.pass_obj
 def command(
     session: Session,
@@ -54,18 +38,10 @@ def command(
     *,
     experiment: str,
     environment_variables: tuple[str, ...],
-    max_concurrency: int | None,
+    running: RunningOptions,
     cache: bool | None,
-    max_cost: float | None,
-    max_tokens: int | None,
-    events: Path | None,
     dry_run: bool,
-    workers: int | None,
-    on: str | None,
-    outputs: tuple[str, ...],
-    report: Path | None,
-    scores: Path | None,
-    trackers: tuple[str, ...],
+    outputs: Outputs,
 ) -> int:
     """Repeat an experiment from the versions that it was begun with.
 
@@ -75,17 +51,14 @@ def command(
     call is made anew. Of a name the newest experiment is meant.
     """
     variables = read_variables(environment_variables, session.folder, session.settings.environment)
-    request = RerunExperiment(
-        name=experiment, cap=read_cap(max_cost, max_tokens), environment_variables=variables, cache=cache
-    )
+    request = RerunExperiment(name=experiment, cap=running.cap, environment_variables=variables, cache=cache)
     if dry_run:
         with command_workspace(session) as workspace:
             recorded, _ = recorded_experiment(workspace, request)
-            return forecast(session, workspace, recorded, max_concurrency, is_recorded=True)
-    where = Where(workers=workers, max_concurrency=max_concurrency, on=on)
+            return forecast(session, workspace, recorded, running.where.max_concurrency, is_recorded=True)
     return run_and_write(
         session,
-        read_outputs(outputs, report, scores, trackers),
-        events,
-        lambda workspace, hear: rerun_experiment(workspace, request, hear, where),
+        outputs,
+        running.events,
+        lambda workspace, hear: rerun_experiment(workspace, request, hear, running.where),
     )

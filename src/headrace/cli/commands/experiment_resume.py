@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from headrace.cli.compare_outputs import outputs_option
-from headrace.cli.experiment_result import read_outputs, run_and_write
+from headrace.cli.experiment_result import Outputs, result_options, run_and_write
 from headrace.cli.inputs import read_variables
 from headrace.cli.options import (
     Verb,
-    concurrency_option,
-    events_option,
-    on_option,
-    path_option,
     variables_option,
-    workers_option,
 )
-from headrace.cli.record_options import record_options
+from headrace.cli.running_options import RunningOptions, running_options
 from headrace.cli.session import Session
-from headrace.cli.spending_options import cap_options, read_cap
-from headrace.operations.line_runners import Where
 from headrace.operations.run_experiment import ResumeExperiment, resume_experiment
 
 
@@ -35,14 +25,8 @@ from headrace.operations.run_experiment import ResumeExperiment, resume_experime
 )
 @click.argument("experiment", metavar="ID|NAME")
 @variables_option()
-@concurrency_option()
-@cap_options()
-@events_option()
-@workers_option()
-@on_option()
-@outputs_option()
-@record_options()
-@path_option("--report", help="Write the HTML report here; default .headrace/reports.")
+@running_options()
+@result_options()
 @click.pass_obj
 def command(
     session: Session,
@@ -50,16 +34,8 @@ def command(
     *,
     experiment: str,
     environment_variables: tuple[str, ...],
-    max_concurrency: int | None,
-    max_cost: float | None,
-    max_tokens: int | None,
-    events: Path | None,
-    workers: int | None,
-    on: str | None,
-    outputs: tuple[str, ...],
-    report: Path | None,
-    scores: Path | None,
-    trackers: tuple[str, ...],
+    running: RunningOptions,
+    outputs: Outputs,
 ) -> int:
     """Go on with an experiment or a race that was interrupted.
 
@@ -70,13 +46,10 @@ def command(
     newest experiment is meant.
     """
     variables = read_variables(environment_variables, session.folder, session.settings.environment)
-    request = ResumeExperiment(
-        name=experiment, cap=read_cap(max_cost, max_tokens), environment_variables=variables
-    )
-    where = Where(workers=workers, max_concurrency=max_concurrency, on=on)
+    request = ResumeExperiment(name=experiment, cap=running.cap, environment_variables=variables)
     return run_and_write(
         session,
-        read_outputs(outputs, report, scores, trackers),
-        events,
-        lambda workspace, hear: resume_experiment(workspace, request, hear, where),
+        outputs,
+        running.events,
+        lambda workspace, hear: resume_experiment(workspace, request, hear, running.where),
     )

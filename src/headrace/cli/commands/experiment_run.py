@@ -7,29 +7,21 @@ from typing import Any
 
 import click
 
-from headrace.cli.compare_outputs import outputs_option
-from headrace.cli.experiment_result import forecast, read_outputs, run_and_write
+from headrace.cli.experiment_result import Outputs, forecast, result_options, run_and_write
 from headrace.cli.judging_options import judging_options
 from headrace.cli.options import (
     Verb,
     cache_option,
-    concurrency_option,
     environment_option,
-    events_option,
-    on_option,
-    path_option,
     split_names,
-    workers_option,
 )
 from headrace.cli.race_options import race_options, read_race
-from headrace.cli.record_options import record_options
+from headrace.cli.running_options import RunningOptions, running_options
 from headrace.cli.session import Session
-from headrace.cli.spending_options import cap_options, read_cap
 from headrace.cli.workspace import command_workspace
 from headrace.domain.race import RaceMode
 from headrace.formats.experiment import load_experiment
 from headrace.operations.compare_arguments import change_experiment
-from headrace.operations.line_runners import Where
 from headrace.operations.run_experiment import run_experiment
 
 
@@ -47,37 +39,23 @@ from headrace.operations.run_experiment import run_experiment
 @judging_options()
 @environment_option()
 @race_options()
-@concurrency_option()
+@running_options()
 @cache_option()
-@cap_options()
-@events_option()
 @click.option("--dry-run", is_flag=True, help="Run nothing; say what calls, tokens, cost and time to expect.")
-@workers_option()
-@on_option()
-@outputs_option()
-@record_options()
-@path_option("--report", help="Write the HTML report here; default .headrace/reports.")
+@result_options()
 @click.pass_obj
 def command(
     session: Session,
     /,
     *,
     file: Path,
-    outputs: tuple[str, ...],
-    report: Path | None,
-    scores: Path | None,
-    trackers: tuple[str, ...],
+    outputs: Outputs,
     race: RaceMode | None,
     race_alpha: float | None,
     race_range: float | None,
     batch: int | None,
-    max_cost: float | None,
-    max_tokens: int | None,
-    events: Path | None,
     dry_run: bool,
-    max_concurrency: int | None,
-    workers: int | None,
-    on: str | None,
+    running: RunningOptions,
     **options: Any,
 ) -> int:
     """Run an experiment and say which of its arms to ship.
@@ -94,12 +72,10 @@ def command(
     experiment = read_race(experiment, mode=race, alpha=race_alpha, score_range=race_range, batch=batch)
     if dry_run:
         with command_workspace(session) as workspace:
-            return forecast(session, workspace, experiment, max_concurrency)
-    where = Where(workers=workers, max_concurrency=max_concurrency, on=on)
-    cap = read_cap(max_cost, max_tokens)
+            return forecast(session, workspace, experiment, running.where.max_concurrency)
     return run_and_write(
         session,
-        read_outputs(outputs, report, scores, trackers),
-        events,
-        lambda workspace, hear: run_experiment(workspace, experiment, hear, cap, where),
+        outputs,
+        running.events,
+        lambda workspace, hear: run_experiment(workspace, experiment, hear, running.cap, running.where),
     )

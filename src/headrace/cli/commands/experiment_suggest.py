@@ -10,23 +10,19 @@ from headrace.cli.options import (
     Verb,
     cache_option,
     choose_form,
-    concurrency_option,
     environment_option,
-    events_option,
     form_option,
     path_option,
-    workers_option,
     yes_option,
 )
 from headrace.cli.progress import show_progress
+from headrace.cli.running_options import RunningOptions, running_options
 from headrace.cli.session import Session
-from headrace.cli.spending_options import cap_options, read_cap
 from headrace.cli.suggestion_view import render_suggestion, suggestion_to_json
 from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode
 from headrace.formats.experiment import load_experiment
 from headrace.operations.compare_arguments import change_experiment
-from headrace.operations.line_runners import Where
 from headrace.operations.suggest_examples import SuggestRequest, suggest_examples
 
 
@@ -79,11 +75,8 @@ from headrace.operations.suggest_examples import SuggestRequest, suggest_example
 @click.option("--seed", type=int, metavar="N", help="Seed of all draws; default that of the experiment.")
 @path_option("--out", "folder", help="Folder to write; default that of the flow with _suggested behind it.")
 @yes_option("Write into a folder that exists.")
-@concurrency_option()
-@workers_option()
+@running_options()
 @cache_option()
-@cap_options()
-@events_option()
 @form_option("table", "json", help="Form of the result; default a table at a terminal, else JSON.")
 @click.pass_obj
 def command(
@@ -102,12 +95,8 @@ def command(
     seed: int | None,
     folder: Path | None,
     yes: bool,
-    max_concurrency: int | None,
-    workers: int | None,
+    running: RunningOptions,
     cache: bool | None,
-    max_cost: float | None,
-    max_tokens: int | None,
-    events: Path | None,
     form: str | None,
 ) -> int:
     """Suggest examples for a prompt, and measure what they gain.
@@ -126,10 +115,8 @@ def command(
         train=train, folder=folder, node=node, shots=shots, candidates=candidates, example=example, answer=answer,
         seed=seed, is_replacing=yes,
     )  # fmt: skip
-    with command_workspace(session) as workspace, show_progress(session, events) as on_event:
-        where = Where(workers=workers, max_concurrency=max_concurrency)
-        cap = read_cap(max_cost, max_tokens)
-        found = suggest_examples(workspace, experiment, request, on_event, cap, where)
+    with command_workspace(session) as workspace, show_progress(session, running.events) as on_event:
+        found = suggest_examples(workspace, experiment, request, on_event, running.cap, running.where)
     if choose_form(form, session) == "json":
         session.write_json(suggestion_to_json(found))
     else:

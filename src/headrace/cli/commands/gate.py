@@ -21,14 +21,11 @@ from headrace.cli.options import (
     Number,
     Verb,
     cache_option,
-    concurrency_option,
     environment_option,
-    events_option,
-    workers_option,
 )
 from headrace.cli.progress import show_progress
+from headrace.cli.running_options import RunningOptions, running_options
 from headrace.cli.session import Session, fail_usage
-from headrace.cli.spending_options import cap_options, read_cap
 from headrace.cli.workspace import command_workspace
 from headrace.domain.evaluation import Experiment
 from headrace.domain.gate import GateSpec, GateTest
@@ -42,7 +39,6 @@ from headrace.operations.gate_comparison import (
     choose_questions,
     gate_comparison,
 )
-from headrace.operations.line_runners import Where
 from headrace.operations.ready_gate import ready_gate
 from headrace.operations.recorded_gates import gates_of, recorded_gates
 from headrace.operations.run_experiment import run_experiment
@@ -100,11 +96,8 @@ _CODES = {"passed": ExitCode.OK, "failed": ExitCode.FAILED, "undecided": ExitCod
     default="fail",
     help="What too few lines to tell mean for the exit code; default fail.",
 )
-@concurrency_option()
+@running_options()
 @cache_option()
-@cap_options()
-@events_option()
-@workers_option()
 @outputs_option(GATE_FORMS)
 @click.pass_obj
 def command(
@@ -115,11 +108,7 @@ def command(
     again: str | None,
     outputs: tuple[str, ...],
     undecided: str,
-    max_cost: float | None,
-    max_tokens: int | None,
-    events: Path | None,
-    max_concurrency: int | None,
-    workers: int | None,
+    running: RunningOptions,
     cache: bool | None,
     environment: str | None,
     **given: Any,
@@ -144,10 +133,8 @@ def command(
         else:
             settled, asked = ready_gate(workspace, experiment, asked)
             experiment = change_experiment(settled, {} if cache is None else {"cache": cache})
-            with show_progress(session, events) as on_event:
-                where = Where(workers=workers, max_concurrency=max_concurrency)
-                cap = read_cap(max_cost, max_tokens)
-                result = run_experiment(workspace, experiment, on_event, cap, where)
+            with show_progress(session, running.events) as on_event:
+                result = run_experiment(workspace, experiment, on_event, running.cap, running.where)
         gates = gates_of(experiment) if experiment else recorded_gates(result.runs[0].spec.judgement)
         metrics = [metric.spec for metric in result.comparison.metrics]
         report = gate_comparison(workspace, result, choose_questions(metrics, gates, asked))

@@ -16,20 +16,16 @@ from headrace.cli.line_report import render_line_report
 from headrace.cli.options import (
     Verb,
     cache_option,
-    concurrency_option,
-    events_option,
     init_option,
-    on_option,
     pairs_option,
     path_option,
     unquote,
     variables_option,
-    workers_option,
 )
 from headrace.cli.progress import show_progress
 from headrace.cli.run_view import find_first_failure, lines_failed_problem, run_to_json
+from headrace.cli.running_options import RunningOptions, running_options
 from headrace.cli.session import Session, fail_usage
-from headrace.cli.spending_options import cap_options, read_cap
 from headrace.cli.workspace import command_workspace
 from headrace.domain.cache import CacheChoice
 from headrace.domain.run import COMPLETED, Run
@@ -41,6 +37,7 @@ from headrace.formats.run_folder import OUTPUT_PATH
 from headrace.operations.configuration import runs_folder
 from headrace.operations.export_run import export_run, refuse_foreign_folder
 from headrace.operations.import_run import ImportRequest, import_run
+from headrace.operations.line_runners import Where
 from headrace.operations.run_batch import RunRequest, create_run
 from headrace.operations.workspace import Workspace
 from headrace.providers.loading import load_by_name
@@ -103,13 +100,9 @@ _SETTLED = ("flow", "data", "run", "variant", "model", "column_mapping", "connec
 )
 @pairs_option("--set", "settings", help="Set any property of the run, e.g. display_name=… tags.team=….")
 @click.option("--display-name", metavar="TEXT", help="Title of the run.")
-@concurrency_option()
+@running_options()
 @cache_option()
-@cap_options()
-@events_option()
 @click.option("--dry-run", is_flag=True, help="Run nothing; say what calls, tokens, cost and time to expect.")
-@workers_option()
-@on_option()
 @path_option(
     "--output", help="Also write the run into this folder when it ends, as headrace run export does."
 )
@@ -124,10 +117,8 @@ def command(
     output: Path | None,
     source: Path | None,
     stream: bool,
-    max_cost: float | None,
-    max_tokens: int | None,
-    events: Path | None,
     dry_run: bool,
+    running: RunningOptions,
     **options: Any,
 ) -> int:
     """Run a flow over every line of a data file.
@@ -149,8 +140,8 @@ def command(
     options["environment_variables"] = read_variables(
         options["environment_variables"], session.folder, session.settings.environment
     )
-    cap = read_cap(max_cost, max_tokens)
-    request = replace(make_request(run_file, options), spending=Spending(cap) if cap else None)
+    spending = Spending(running.cap) if running.cap else None
+    request = replace(make_request(run_file, running.where, options), spending=spending)
     if dry_run:
         return _forecast(session, request)
     if output is not None:
@@ -159,7 +150,7 @@ def command(
         request = replace(request, properties=kept)
     else:
         request = replace(request, runs_folder=runs_folder(session.settings, session.folder))
-    with command_workspace(session) as workspace, show_progress(session, events) as on_event:
+    with command_workspace(session) as workspace, show_progress(session, running.events) as on_event:
         hear = partial(_hear_lines, session, workspace, on_event) if stream else on_event
         run = create_run(workspace, request, hear)
         failure = find_failure(workspace, run)
@@ -212,7 +203,7 @@ def _hear_lines(session: Session, workspace: Workspace, on_event: OnEvent, event
             session.note(render_line_report(line, ink=session.terminal.err))
 
 
-def make_request(file: RunFile, options: Mapping[str, Any]) -> RunRequest:
+def make_request(file: RunFile, where: Where, options: Mapping[str, Any]) -> RunRequest:
     """What to run: options win over the file, mappings are merged key by key.
 
     Raises:
@@ -254,10 +245,10 @@ def make_request(file: RunFile, options: Mapping[str, Any]) -> RunRequest:
         description=texts.get("description"),
         tags=_texts(file.mappings.get("tags", {}), {}),
         properties=file.mappings.get("properties", {}),
-        max_concurrency=options["max_concurrency"],
+        max_concurrency=where.max_concurrency,
         cache=CacheChoice(is_on=options["cache"]),
-        workers=options["workers"],
-        on=options["on"],
+        workers=where.workers,
+        on=where.on,
     )
 
 

@@ -11,19 +11,15 @@ from headrace.cli.commands.run_create import find_failure, report_failures
 from headrace.cli.inputs import read_variables
 from headrace.cli.options import (
     Verb,
-    concurrency_option,
     evaluators_option,
-    events_option,
     judges_option,
-    on_option,
     pairs_option,
     variables_option,
-    workers_option,
 )
 from headrace.cli.progress import show_progress
 from headrace.cli.run_view import run_to_json
+from headrace.cli.running_options import RunningOptions, running_options
 from headrace.cli.session import Session
-from headrace.cli.spending_options import cap_options, read_cap
 from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode
 from headrace.formats.experiment_evaluators import check_names, parse_evaluator
@@ -50,11 +46,7 @@ from headrace.operations.judge_flows import give_judges
     "--column-mapping", help="Where the evaluators' inputs come from; default: found by their names."
 )
 @variables_option()
-@concurrency_option()
-@cap_options()
-@events_option()
-@workers_option()
-@on_option()
+@running_options()
 @click.pass_obj
 def command(
     session: Session,
@@ -65,12 +57,7 @@ def command(
     judges: tuple[str, ...],
     column_mapping: dict[str, Any],
     environment_variables: tuple[str, ...],
-    max_concurrency: int | None,
-    max_cost: float | None,
-    max_tokens: int | None,
-    events: Path | None,
-    workers: int | None,
-    on: str | None,
+    running: RunningOptions,
 ) -> int:
     """Judge the answers of a run.
 
@@ -81,15 +68,15 @@ def command(
     check_names(specs)
     specs = give_judges(specs, judges)
     variables = read_variables(environment_variables, session.folder, session.settings.environment)
-    with command_workspace(session) as workspace, show_progress(session, events) as on_event:
+    with command_workspace(session) as workspace, show_progress(session, running.events) as on_event:
         request = EvaluateRequest(
             run=run,
             evaluators=specs,
             environment_variables=variables,
-            max_concurrency=max_concurrency,
-            workers=workers,
-            on=on,
-            cap=read_cap(max_cost, max_tokens),
+            max_concurrency=running.where.max_concurrency,
+            workers=running.where.workers,
+            on=running.where.on,
+            cap=running.cap,
         )
         found = evaluate_run(workspace, request, on_event)
         failures = [find_failure(workspace, item) for item in found]

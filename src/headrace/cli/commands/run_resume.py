@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from headrace.cli.commands.run_create import find_failure, report_failures
 from headrace.cli.inputs import read_variables
 from headrace.cli.options import (
     Verb,
-    concurrency_option,
-    events_option,
-    on_option,
     run_name_option,
     variables_option,
-    workers_option,
 )
 from headrace.cli.progress import show_progress
 from headrace.cli.run_view import run_to_json
+from headrace.cli.running_options import RunningOptions, running_options
 from headrace.cli.session import Session
-from headrace.cli.spending_options import cap_options, read_cap
 from headrace.cli.workspace import command_workspace
 from headrace.operations.resume_run import ResumeRequest, resume_run
 
@@ -36,11 +30,7 @@ from headrace.operations.resume_run import ResumeRequest, resume_run
 @run_name_option()
 @click.option("--retry-failed", "retries_failed", is_flag=True, help="Run failed lines again as well.")
 @variables_option()
-@concurrency_option()
-@cap_options()
-@events_option()
-@workers_option()
-@on_option()
+@running_options()
 @click.pass_obj
 def command(
     session: Session,
@@ -48,12 +38,7 @@ def command(
     name: str,
     retries_failed: bool,
     environment_variables: tuple[str, ...],
-    max_concurrency: int | None,
-    max_cost: float | None,
-    max_tokens: int | None,
-    events: Path | None,
-    workers: int | None,
-    on: str | None,
+    running: RunningOptions,
 ) -> int:
     """Go on with a run that was interrupted.
 
@@ -63,15 +48,15 @@ def command(
     not recorded and have to be given again.
     """
     variables = read_variables(environment_variables, session.folder, session.settings.environment)
-    with command_workspace(session) as workspace, show_progress(session, events) as on_event:
+    with command_workspace(session) as workspace, show_progress(session, running.events) as on_event:
         request = ResumeRequest(
             name=name,
             environment_variables=variables,
-            max_concurrency=max_concurrency,
-            workers=workers,
-            on=on,
+            max_concurrency=running.where.max_concurrency,
+            workers=running.where.workers,
+            on=running.where.on,
             retries_failed=retries_failed,
-            cap=read_cap(max_cost, max_tokens),
+            cap=running.cap,
         )
         run = resume_run(workspace, request, on_event)
         failure = find_failure(workspace, run)
