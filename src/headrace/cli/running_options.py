@@ -27,7 +27,7 @@ _OPTIONS = (
     click.option(
         "--on",
         metavar="ray|ray://HOST:PORT|azureml://…",
-        help="Run lines with Ray, in one that is started here or in a cluster; or those of one run as jobs of Azure ML.",
+        help="Run lines with Ray, in one that is started here or in a cluster; or one run as jobs of Azure ML.",
     ),
     click.option(
         "--max-cost",
