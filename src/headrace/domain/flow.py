@@ -35,6 +35,7 @@ class FlowInput:
         default: :data:`NO_DEFAULT` when a value must be given.
         prefers_column: A data column of its name counts in place of the default, without a mapping.
         is_type_guessed: Neither file nor code says a type: text of data is read as JSON, text of a request is not.
+        shown_type: What file or code says where ``type`` is any type, because the default is ``None``; else empty.
     """
 
     name: str
@@ -45,6 +46,7 @@ class FlowInput:
     is_chat_history: bool = False
     prefers_column: bool = False
     is_type_guessed: bool = False
+    shown_type: str = ""
 
     @property
     def has_default(self) -> bool:

@@ -22,6 +22,7 @@ class ToolParameter:
         is_required: No default: a node that does not set it fails.
         is_default_declared: The default stands in the flow's file and not in the code.
         is_type_guessed: Neither the flow's file nor the code says a type.
+        shown_type: What they say where values are taken as they are, because the default is ``None``; else empty.
     """
 
     name: str
@@ -29,6 +30,7 @@ class ToolParameter:
     default: Any = NO_DEFAULT
     is_default_declared: bool = False
     is_type_guessed: bool = False
+    shown_type: str = ""
 
     @property
     def is_required(self) -> bool:

@@ -28,6 +28,7 @@ def complete_flow(flow: Flow, specs: Mapping[str, ToolSpec]) -> Flow:
             default=item.default,
             prefers_column=item.is_default_declared,
             is_type_guessed=item.is_type_guessed,
+            shown_type=item.shown_type,
         )
         for item in spec.parameters
     }

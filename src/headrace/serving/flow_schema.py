@@ -91,7 +91,8 @@ def _operation(
 
 
 def _describe(item: FlowInput | FlowOutput) -> dict[str, Any]:
-    schema = dict(_SCHEMAS.get(item.type, {"type": "string"}))
+    shown_type = (isinstance(item, FlowInput) and item.shown_type) or item.type
+    schema = dict(_SCHEMAS.get(shown_type, {"type": "string"}))
     if item.description:
         schema["description"] = item.description
     if isinstance(item, FlowInput) and item.has_default and item.default and is_json(item.default):

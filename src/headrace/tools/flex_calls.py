@@ -209,6 +209,7 @@ def _spec(name: str, signature: EntrySignature) -> ToolSpec:
             default=item.default,
             is_default_declared=item.is_default_declared,
             is_type_guessed=item.is_type_guessed,
+            shown_type=item.shown_type,
         )
         for item in signature.inputs.values()
     )

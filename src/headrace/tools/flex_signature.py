@@ -47,6 +47,7 @@ class EntryParameter:
 
     Attributes:
         type_name: Of the format.
+        shown_type: What code or file says where ``type_name`` is any type, for a default of ``None``; else empty.
         default: In the code; or in the file, where that has one.
         is_default_declared: The file has a default, and the code has none.
         is_type_guessed: Neither of both says a type.
@@ -58,6 +59,7 @@ class EntryParameter:
     default: Any = NO_DEFAULT
     is_default_declared: bool = False
     is_type_guessed: bool = False
+    shown_type: str = ""
     object_class: Class | None = None
 
 
@@ -132,12 +134,13 @@ def _read_parameters(
         # As under prompt flow: text for an input of no known type is read as JSON, but not what a constructor gets, and
         # not what an input gets that may be None.
         is_guessed = word == ANY and not is_init
-        kind = ANY if default is None else "object" if is_guessed else word
+        said = "object" if is_guessed else word
         found[item.name] = EntryParameter(
             name=item.name,
-            type_name=kind,
+            type_name=ANY if default is None else said,
             default=default,
             is_type_guessed=is_guessed,
+            shown_type=said if default is None else "",
             object_class=object_class,
         )
     return found
@@ -247,6 +250,7 @@ def _completed(found: EntryParameter, declared: FlowInput | None) -> EntryParame
         found,
         type_name=ANY if default is None else declared.type,
         is_type_guessed=False,
+        shown_type=declared.type if default is None else "",
         default=default,
         is_default_declared=has_default and found.default is NO_DEFAULT,
     )

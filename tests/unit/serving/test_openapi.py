@@ -95,6 +95,26 @@ nodes: []
     assert endpoint.told == []
 
 
+def test_inputs_that_may_be_nothing_are_described_by_their_types(tmp_path: Path) -> None:
+    code = "def ask(n: int = None, words: list = None, d: dict = None, q: str = None, any=None):\n    return 'a'\n"
+    code += "def told(n=None):\n    return 'a'\n"
+    told = "entry: ask:told\ninputs: {n: {type: double}}\n"
+    files = {"code/flow.flex.yaml": "entry: ask:ask\n", "code/ask.py": code}
+    with serving(tmp_path, {**files, "file/flow.flex.yaml": told, "file/ask.py": code}, ["."]) as endpoint:
+        found = [
+            endpoint.ask("GET", f"/{name}/swagger.json").body["paths"]["/score"] for name in ("code", "file")
+        ]
+    types = [{name: item["type"] for name, item in _asked(path)["properties"].items()} for path in found]
+    assert types == [
+        {"n": "integer", "words": "array", "d": "object", "q": "string", "any": "object"},
+        {"n": "number"},
+    ]
+
+
+def _asked(path: Any) -> Any:
+    return path["post"]["requestBody"]["content"]["application/json"]["schema"]
+
+
 def _answer(paths: Any, path: str) -> Any:
     return paths[path]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
 
