@@ -8,7 +8,7 @@ that arrive through references are never converted.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from headrace.domain.flow import FLEX, NO_DEFAULT, PROMPTY, Flow, FlowInput
@@ -42,10 +42,25 @@ def convert_input(value: Any, type_name: str) -> Any:
     try:
         return _CONVERSIONS[type_name](value)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        message = f"{_ARTICLES[type_name]} is needed, but {_kind(value)} was given"
+        message = f"{_ARTICLES[type_name]} is needed, but {kind_of(value)} was given"
         if isinstance(error, json.JSONDecodeError) and value:
             message += f" that is not valid JSON (line {error.lineno}, column {error.colno})"
         raise ConversionError(message) from error
+
+
+def kind_of(value: Any) -> str:
+    """A few words on what a value is, which tell nothing of what it holds."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, str):
+        return "text" if value else "empty text"
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    return "a list" if isinstance(value, list) else f"a {type(value).__name__}"
 
 
 def convert_literal(value: Any, types: Sequence[str]) -> Any:
@@ -58,7 +73,7 @@ def convert_literal(value: Any, types: Sequence[str]) -> Any:
 
 
 def make_inputs(
-    flow: Flow, given: Mapping[str, Any], place: Span | None = None
+    flow: Flow, given: Mapping[str, Any], place: Span | None = None, *, as_given: Collection[str] = ()
 ) -> tuple[dict[str, Any], tuple[Problem, ...]]:
     """The inputs of one line: given values converted, defaults filled in, the rest reported.
 
@@ -66,6 +81,7 @@ def make_inputs(
         flow: Declares the inputs.
         given: Values by input name; names that the flow does not declare are dropped with a warning.
         place: Where the values come from, e.g. a line of a data file.
+        as_given: Names of given values that are not converted.
 
     Returns:
         Values by input name in the order of the flow file, and the problems: T201, T202 and the warning T204.
@@ -78,7 +94,7 @@ def make_inputs(
         if value is NO_DEFAULT:
             problems.append(_missing(flow, declared, place))
             continue
-        if not is_given and is_default_of_code(flow, declared):
+        if name in as_given or (not is_given and is_default_of_code(flow, declared)):
             values[name] = value
             continue
         try:
@@ -124,20 +140,6 @@ _CONVERSIONS: Mapping[str, Callable[[Any], Any]] = {
     "bool": _to_bool,
     "list": _to_list,
 }
-
-
-def _kind(value: Any) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, str):
-        return "text" if value else "empty text"
-    if isinstance(value, (int, float)):
-        return "a number"
-    if isinstance(value, Mapping):
-        return "a mapping"
-    return "a list" if isinstance(value, list) else f"a {type(value).__name__}"
 
 
 def _declared_here(flow: Flow, declared: FlowInput, place: Span | None) -> tuple[tuple[str, Span], ...]:

@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from headrace.domain.flow import FLEX, Flow
+from headrace.domain.flow import FLEX, Flow, FlowInput
 from headrace.domain.values import own_copy
 from headrace.errors import Problem, UsageError
 from headrace.formats.multimedia import check_sent_images
-from headrace.planning.convert import make_inputs
+from headrace.planning.convert import kind_of, make_inputs
 
 MAX_DEPTH = 100
 """Levels of lists and objects in a request, as in a file; what walks through values needs a frame or more for each."""
@@ -41,10 +41,11 @@ def fit_inputs(flow: Flow, given: Mapping[str, Any]) -> dict[str, Any]:
         raise UsageError(Problem(code="T202", what=what, fix="Send a JSON object with all of them."))
     # An object without anything in it is tried with the sample, as under prompt flow.
     taken = given or (own_copy(flow.sample) if flow.kind == FLEX else {})
-    values, problems = make_inputs(flow, {name: taken[name] for name in declared if name in taken})
-    for name, item in declared.items():
-        if item.is_type_guessed and isinstance(given.get(name), str):
-            values[name] = given[name]
+    told = {name: taken[name] for name in declared if name in taken}
+    as_given = [
+        name for name, item in declared.items() if name in given and _is_left(flow, item, given[name])
+    ]
+    values, problems = make_inputs(flow, told, as_given=as_given)
     sent = {name: value for name, value in values.items() if name in given}
     if problems := (*problems, *check_sent_images(flow, sent)):
         errors = [problem for problem in problems if problem.severity == "error"]
@@ -74,14 +75,32 @@ def _parse(flow: Flow, body: bytes) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         names = list(flow.inputs)
         if len(names) == 1:
-            return {names[0]: body.decode(errors="replace")}
+            return {names[0]: _read_text(body)}
         what = f"The request is not JSON, and the flow has {len(names)} inputs."
         fix = 'Send {"input": value, …} as JSON.'
         raise UsageError(Problem(code="D401", what=what, fix=fix)) from None
     if isinstance(given, dict):
         return given
-    what = f"The request holds a {type(given).__name__}, not an object of input names and values."
+    what = f"The request holds {kind_of(given)}, not an object of input names and values."
     raise UsageError(Problem(code="D401", what=what, fix='Send {"input": value, …}.'))
+
+
+def _read_text(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        what = "The request is neither JSON nor text in UTF-8."
+        raise UsageError(Problem(code="D401", what=what, fix="Send text in UTF-8, or JSON.")) from None
+
+
+def _is_left(flow: Flow, item: FlowInput, value: Any) -> bool:
+    """Whether the code of a flex flow gets a value as it was sent, as under prompt flow.
+
+    Text where nothing says a type, and ``null`` where no more than the code says one: ``Optional[int]`` may be nothing.
+    """
+    if value is None:
+        return flow.kind == FLEX and ("inputs", item.name, "type") not in flow.source_map.keys
+    return item.is_type_guessed and isinstance(value, str)
 
 
 def _is_deep(value: Any) -> bool:

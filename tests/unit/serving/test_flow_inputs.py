@@ -89,6 +89,42 @@ def test_text_stays_text_where_nothing_says_a_type(tmp_path: Path) -> None:
     assert taken == {"plain": "42", "anything": "null", "mapping": {"a": 1}, "number": 5, "guessed": 2}
 
 
+def test_null_stays_null_where_only_the_code_says_a_type(tmp_path: Path) -> None:
+    code = """\
+from typing import Optional
+def ask(n: Optional[int], s: str, d: Optional[str] = "d", f: float = 1.0):
+    return repr([n, s, d, f])
+"""
+    files = {"flow.flex.yaml": "entry: ask:ask\n", "ask.py": code}
+    nothing = {"n": None, "s": None, "d": None, "f": None}
+    with serving(tmp_path, files, ["."]) as endpoint:
+        assert endpoint.ask("POST", "/score", nothing).body == "[None, None, None, None]"
+    files["flow.flex.yaml"] += (
+        "inputs: {n: {type: int}, s: {type: string}, d: {type: string}, f: {type: double}}\n"
+    )
+    with serving(tmp_path, files, ["."]) as endpoint:
+        assert endpoint.ask("POST", "/score", nothing).status == 400
+        assert endpoint.ask("POST", "/score", {**nothing, "n": 1, "f": 2}).body == "[1, 'None', 'None', 2.0]"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"), [(b"null", "null"), (b"5", "a number"), (b'"a"', "text"), (b"true", "true or false")]
+)
+def test_json_that_is_no_object_is_named_in_the_words_of_json(tmp_path: Path, body: bytes, kind: str) -> None:
+    write_files(tmp_path, {"flow.dag.yaml": DAG_FLOW})
+    with pytest.raises(UsageError, match=f"The request holds {kind}, not an object"):
+        read_inputs(load_flow(tmp_path / "flow.dag.yaml"), body)
+
+
+def test_bytes_that_are_no_text_are_not_taken_for_the_text_of_a_single_input(tmp_path: Path) -> None:
+    files = {"flow.flex.yaml": "entry: ask:ask\n", "ask.py": "def ask(q: str):\n    return q\n"}
+    with serving(tmp_path, files, ["."]) as endpoint:
+        assert endpoint.ask("POST", "/score", "größer".encode()).body == "größer"
+        answer = endpoint.ask("POST", "/score", "größer".encode("latin-1"))
+    assert (answer.status, answer.body["error"]["problem"]) == (400, "D401")
+    assert "UTF-8" in answer.body["error"]["message"]
+
+
 @pytest.mark.parametrize("source", ["a.prompty", "flow.flex.yaml"])
 def test_code_that_decides_itself_is_given_no_file_in_either_format(tmp_path: Path, source: str) -> None:
     with pytest.raises(UsageError):
