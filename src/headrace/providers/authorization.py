@@ -97,7 +97,7 @@ def missing_key(connection: Connection) -> Problem:
     """C503: the connection has no key."""
     return Problem(
         code="C503",
-        what=f'Connection "{connection.name}" ({connection.origin}) has no api_key.',
+        what=f'Connection "{connection.name}" has no api_key.',
         fix=how_to_set_key(connection),
     )
 
@@ -105,7 +105,7 @@ def missing_key(connection: Connection) -> Problem:
 def _unsendable_key(connection: Connection) -> Problem:
     return Problem(
         code="C502",
-        what=f'The api_key of connection "{connection.name}" ({connection.origin}) holds characters that no key has.',
+        what=f'The api_key of connection "{connection.name}" holds characters that no key has.',
         fix=how_to_set_key(connection),
     )
 

@@ -94,7 +94,7 @@ def _problem(path: Path | str, what: str) -> Problem:
     is_file = isinstance(path, Path)
     return Problem(
         code="C502",
-        what=f"The {'connections file' if is_file else 'environment variable'} {path} {what}.",
+        what=f"The connections file {what}." if is_file else f"The environment variable {path} {what}.",
         span=file_span(str(path)) if is_file else None,
         fix='Write a JSON object: {"name": {"type": "open_ai", "value": {"api_key": "..."}}}.',
     )

@@ -140,8 +140,9 @@ def _address(connection: Connection, field_name: str, base_url: str) -> tuple[st
     raise DefinitionError(
         Problem(
             code="C502",
-            what=f'The {field_name} of connection "{connection.name}" ({connection.origin}) is not an '
-            "address of the form https://host or https://host/path.",
-            fix=f"Set {field_name} to the address of the service, without a query and without a user name.",
+            what=f'The {field_name} of connection "{connection.name}" is not an address of the form https://host or '
+            "https://host/path.",
+            fix=f"Set {field_name} in {connection.origin} to the address of the service, without a query and without "
+            "a user name.",
         )
     )

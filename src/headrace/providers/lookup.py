@@ -330,9 +330,9 @@ class Connections:
         raise DefinitionError(
             Problem(
                 code="C503",
-                what=f'The {field_name} of connection "{connection.name}" ({connection.origin}) is taken '
-                f"from the environment variable {variable}, which is not set.",
-                fix=f"Set {variable}, or give {field_name} another value in the connection.",
+                what=f'The {field_name} of connection "{connection.name}" is taken from the environment variable '
+                f"{variable}, which is not set.",
+                fix=f"Set {variable}, or give {field_name} another value in {connection.origin}.",
             )
         )
 

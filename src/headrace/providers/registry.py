@@ -64,9 +64,9 @@ def open_client(
         raise DefinitionError(
             Problem(
                 code="C504",
-                what=f'Connection "{connection.name}" ({connection.origin}) is of type {connection.type}, '
-                "which is not a model service.",
-                fix=f"Use a connection of one of the types {', '.join(sorted(ADAPTERS.keys() - {'endpoint'}))}.",
+                what=f'Connection "{connection.name}" is of type {connection.type}, which is not a model service.',
+                fix=f"Use a connection of one of the types {', '.join(sorted(ADAPTERS.keys() - {'endpoint'}))}; "
+                f"this one is in {connection.origin}.",
             )
         )
     if adapter == BASELINE:

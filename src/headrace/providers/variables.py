@@ -55,10 +55,11 @@ def unresolved(variable: str, connection: Connection, field_name: str) -> Proble
     """C503: a variable still holds a reference to Azure Key Vault."""
     return Problem(
         code="C503",
-        what=f'The {field_name} of connection "{connection.name}" ({connection.origin}) is taken from the variable '
+        what=f'The {field_name} of connection "{connection.name}" is taken from the variable '
         f"{variable}, which holds a reference to Azure Key Vault that was not resolved.",
-        fix="Let the identity of the app read secrets of the vault, and check the address of the secret. Only App "
-        "Service and Functions resolve such references; elsewhere mount the secret as a file of HEADRACE_SECRETS.",
+        fix=f"The connection is in {connection.origin}. Let the identity of the app read secrets of the vault, and "
+        "check the address of the secret. Only App Service and Functions resolve such references; elsewhere mount the "
+        "secret as a file of HEADRACE_SECRETS.",
     )
 
 

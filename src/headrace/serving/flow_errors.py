@@ -8,8 +8,7 @@ from headrace.errors import Problem
 
 USER_ERROR, SYSTEM_ERROR = "UserError", "SystemError"
 _TOO_SLOW = "E603"
-SERVER_LACKS = frozenset({"C501", "C502", "C503", "C504", "C505"})
-"""What whoever runs the server has to mend: a connection, its key, a package."""
+_CONNECTION_CODES = frozenset({"C501", "C502", "C503", "C504", "C505"})
 
 
 def error_body(*problems: Problem) -> dict[str, Any]:
@@ -27,7 +26,12 @@ def failure_status(problem: Problem) -> int:
     """
     if problem.code == _TOO_SLOW:
         return 504
-    return 503 if problem.code in SERVER_LACKS else 400
+    return 503 if is_for_operator(problem) else 400
+
+
+def is_for_operator(problem: Problem) -> bool:
+    """Whether whoever runs the server has to mend it: a connection, its key, a package, or a file of any of them."""
+    return problem.code in _CONNECTION_CODES or problem.code[0] == "F"
 
 
 def timed_out(what: str) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from headrace.errors import HeadraceError, Problem, RemoteError
-from headrace.serving.flow_errors import SERVER_LACKS
+from headrace.serving.flow_errors import is_for_operator
 
 # The caller's own fault or wish comes back as such; a fault behind us is a bad gateway.
-_STATUS = {"P702": 429, "P703": 502, "P704": 504, "P705": 400, "P706": 400, "P708": 503}
+_STATUS = {"C509": 400, "P702": 429, "P703": 502, "P704": 504, "P705": 400, "P706": 400, "P708": 503}
 _TYPES = {429: "rate_limit_error", 400: "invalid_request_error"}
 
 
@@ -44,7 +44,7 @@ def line_status(problem: Problem) -> int:
     """HTTP status for a line that failed: 400 only where the caller can mend it by another request."""
     if problem.code[0] in "TD":
         return 400
-    if problem.code in SERVER_LACKS:
+    if is_for_operator(problem):
         return 503
     return (
         504 if problem.code == "E603" else _STATUS.get(problem.code, 502 if problem.code[0] == "P" else 500)

@@ -149,7 +149,7 @@ def test_secret_whose_variable_is_not_set(tmp_path: Path) -> None:
     (problem,) = caught.value.problems
     assert problem.code == "C503"
     assert "MY_KEY" in problem.what
-    assert str(path) in problem.what
+    assert str(path) in (problem.fix or "")
 
 
 def test_plain_fields_take_values_of_variables(tmp_path: Path) -> None:

@@ -198,6 +198,17 @@ def test_history_and_usage_of_a_prompty(tmp_path: Path) -> None:
             {},
             "image",
         ),
+        (
+            "whole",
+            [
+                {
+                    "role": "user",
+                    "content": [{"type": "image_url", "image_url": {"url": "http://127.0.0.1:9/a.png"}}],
+                }
+            ],
+            {},
+            "not fetched",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(

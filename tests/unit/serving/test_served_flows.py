@@ -155,6 +155,49 @@ nodes:
         assert endpoint.ask("GET", "/readyz").status == 503
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        "type: open_ai\napi_key: ${env:NOT_SET}",
+        "type: open_ai\napi_key: k\nbase_url: ${env:NOT_SET}",
+        "type: open_ai\napi_key: ${env:UNRESOLVED}",
+        "type: open_ai\napi_key: kü",
+        "type: open_ai\napi_key: k\nbase_url: ftp://a.example",
+        "type: cognitive_search\napi_key: k\napi_base: https://a.example",
+        "type: [open_ai",
+    ],
+)
+def test_a_connection_that_cannot_be_used_is_no_fault_of_the_caller_who_is_told_no_path(
+    tmp_path: Path, fields: str
+) -> None:
+    flow = """\
+inputs: {q: {type: string, is_chat_input: true}, past: {type: list, is_chat_history: true, default: []}}
+outputs: {r: {type: string, is_chat_output: true, reference: "${ask.output}"}}
+nodes:
+- name: ask
+  type: llm
+  source: {type: code, path: ask.jinja2}
+  connection: model
+  api: chat
+  inputs: {model: m, q: "${inputs.q}"}
+"""
+    files = {"chat/flow.dag.yaml": flow, "chat/ask.jinja2": "user:\n{{q}}"}
+    usable = "type: open_ai\napi_key: k\nbase_url: http://127.0.0.1:9\n"
+    connection = tmp_path / ".headrace" / "connections" / "model.yaml"
+    files[".headrace/connections/model.yaml"] = usable
+    environment = {"UNRESOLVED": "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/s)"}
+    with serving(tmp_path, files, ["chat"], environment=environment) as endpoint:
+        connection.write_text(fields, "utf-8")
+        asked = endpoint.ask("POST", "/score", {"q": "a"})
+        chat = {"model": "chat", "messages": [{"role": "user", "content": "a"}]}
+        completed = endpoint.ask("POST", "/v1/chat/completions", chat)
+    assert [answer.status for answer in (asked, completed)] == [503, 503]
+    assert asked.body["error"]["code"] == "SystemError"
+    for answer in (asked, completed):
+        assert "model.yaml" not in answer.text
+        assert tmp_path.name not in answer.text
+
+
 def test_a_folder_of_connections_that_is_away_is_no_fault_of_the_caller(tmp_path: Path) -> None:
     files = {
         "chat/flow.dag.yaml": """\
