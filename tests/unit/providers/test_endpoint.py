@@ -57,7 +57,11 @@ def test_address_that_is_none(base_url: str) -> None:
     with pytest.raises(DefinitionError) as caught:
         make_endpoint(connection("open_ai", base_url=base_url))
     (problem,) = caught.value.problems
-    assert (problem.code, "base_url" in problem.what, "mine.yaml" in (problem.fix or "")) == ("C502", True, True)
+    assert (problem.code, "base_url" in problem.what, "mine.yaml" in (problem.fix or "")) == (
+        "C502",
+        True,
+        True,
+    )
     assert "u:p" not in problem.what
 
 
