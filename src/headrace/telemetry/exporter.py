@@ -211,7 +211,7 @@ class OtlpSink:
         count = self._stages.n_unredacted
         if not count:
             return ()
-        what = f"The content of {count} spans was left away: the function that HEADRACE_TRACE_REDACT names failed."
+        what = f"The content of {count} spans and logs was left away: the function in HEADRACE_TRACE_REDACT failed."
         fix = "Let it return a text for every text."
         return (Problem(code="C506", what=what, fix=fix, severity="warning"),)
 

@@ -61,7 +61,7 @@ class SpanStages:
 
     Attributes:
         n_left_out: Spans that a sampler left out.
-        n_unredacted: Spans whose content was left away because it could not be redacted.
+        n_unredacted: Spans, events and logs whose content was left away because it could not be redacted.
     """
 
     def __init__(self, rules: Rules, metrics: SpanMetrics | None, deliver: Deliver) -> None:
@@ -118,8 +118,12 @@ class SpanStages:
         if event.body is None and reason is None:
             return event
         redact = self._rules.redact
-        said = {} if reason is None else {names.EXPLANATION: redact(reason)}
-        body = None if event.body is None else redact(event.body)
+        try:
+            said = {} if reason is None else {names.EXPLANATION: redact(reason)}
+            body = None if event.body is None else redact(event.body)
+        except Exception:  # noqa: BLE001, as for spans
+            self.n_unredacted += 1
+            said, body = {names.EXPLANATION: None}, None
         return replace(event, body=body, attributes={**event.attributes, **said})
 
     def _redacted(self, span: SpanRecord) -> SpanRecord:

@@ -188,6 +188,28 @@ def test_content_that_cannot_be_redacted_stays_here(monkeypatch: pytest.MonkeyPa
     assert "Hi" not in str(collector.arrived)
 
 
+def test_events_and_logs_that_cannot_be_redacted_are_sent_without_what_they_say(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = ModuleType("bad_redaction")
+    module.fail = lambda text: 1 / 0  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "bad_redaction", module)
+    log = EventRecord(name="", trace_id="ab" * 16, span_id="cd" * 8, time_ns=5, body="Hi", severity="warning")
+    said = {"gen_ai.evaluation.explanation": "Hi", "gen_ai.evaluation.score.value": 0.5}
+    score = replace(log, name="gen_ai.evaluation.result", body=None, attributes=said)
+    with Collector() as collector:
+        sink = open_sink(
+            collector.url, HEADRACE_TRACE_CONTENT="full", HEADRACE_TRACE_REDACT="bad_redaction:fail"
+        )
+        sink.take_event(log)
+        sink.take_event(score)
+        (problem,) = sink.close()
+    assert "content of 2 spans and logs" in problem.what
+    first, second = collector.events
+    assert (first.severity, second.attributes) == ("WARNING", {"gen_ai.evaluation.score.value": 0.5})
+    assert "Hi" not in str(collector.events)
+
+
 @pytest.mark.parametrize(
     ("variable", "name", "operation"),
     [
