@@ -21,6 +21,8 @@ _SOURCES_OF = {
     "llm": ("code",),
     "custom_llm": ("package_with_prompt",),
 }
+_TEMPLATE_TYPES = ("prompt", "llm")
+"""Node types whose source is a template, whatever its type says: prompt flow does not look at it."""
 _NODE_KEYS = (
     "name", "type", "source", "inputs", "connection", "provider", "api", "module", "activate", "aggregation",
     "reduce", "use_variants", "enable_cache", "comment", "tool",
@@ -199,7 +201,11 @@ def _read_source(block: Block, node_type: str | None, owner: str) -> ToolSource 
         return None
     source = block.block("source")
     source.check_keys(("type", "path", "tool"), f"The source of {owner[0].lower()}{owner[1:]}")
-    source_type = source.word("type", _SOURCE_TYPES) or "code"
+    if node_type in _TEMPLATE_TYPES:
+        source.word("type", _SOURCES_OF[node_type], severity=WARNING)
+        source_type = "code"
+    else:
+        source_type = source.word("type", _SOURCE_TYPES) or "code"
     path, tool = source.text("path"), source.text("tool")
     if source_type in ("code", "package_with_prompt") and path is None:
         source.missing("path", f"The source of {owner[0].lower()}{owner[1:]}")

@@ -239,7 +239,7 @@ additional_includes: a
 
 FOUND = [
     "2:13 F007 error", "3:6 F006 error", "3:7 F012 warning", "4:6 F005 error", "6:6 F006 error", "7:1 F012 warning",
-    "10:9 F007 error", "12:3 F006 error", "14:9 F008 error", "18:3 F006 error", "19:3 F005 error", "20:42 F010 error",
+    "10:9 F007 error", "12:3 F006 error", "14:9 F008 error", "18:3 F006 error", "19:3 F005 error", "20:35 F006 error", "20:42 F007 warning",
     "22:27 V301 error", "23:19 F010 error", "24:35 F006 error", "25:35 F006 error", "26:35 F005 error",
     "27:42 F007 error", "27:73 F005 warning", "29:27 V301 error", "29:54 F006 warning", "30:3 V301 warning",
     "31:22 F005 error",
