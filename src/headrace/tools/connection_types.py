@@ -318,13 +318,17 @@ CONNECTION_CLASSES: Mapping[str, type[ConnectionObject]] = {
 """Connection type of a file to the class that a tool names in its annotations."""
 
 _TYPES = {cls.__name__: type_name for type_name, cls in CONNECTION_CLASSES.items()}
+_CLASSES = frozenset(CONNECTION_CLASSES.values())
 
 
 def is_connection_class(value: Any) -> bool:
-    """Whether an annotation is a connection class: one of ours, or prompt flow's own of the same name."""
+    """Whether an annotation is a connection class: one of ours, prompt flow's own of the same name, or a strong type.
+
+    A class of a project that inherits another one is none, as under prompt flow: the name of a connection stays text.
+    """
     if not isinstance(value, type):
         return False
-    if issubclass(value, ConnectionObject):
+    if value in _CLASSES or issubclass(value, CustomStrongTypeConnection):
         return True
     return value.__name__ in _TYPES and value.__module__.partition(".")[0].startswith("promptflow")
 
@@ -389,7 +393,9 @@ def kept_connection(value: ConnectionObject) -> Connection:
         TypeError: Its class stands for no type of connection.
     """
     cls = type(value)
-    type_name = connection_type(cls)
+    type_name = next(
+        filter(None, map(connection_type, cls.__mro__)), None
+    )  # of a project's own class that of its base
     if type_name is None:
         message = f"{cls.__name__} is no type of connection."
         raise TypeError(message)
