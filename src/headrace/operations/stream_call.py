@@ -25,7 +25,7 @@ class StreamedCall:
 
     def __init__(self) -> None:
         self.outputs: Future[tuple[Mapping[str, Any], tuple[str, ...]] | LineResult] = Future()
-        self._end: LineResult | None = None
+        self._end: Future[LineResult] = Future()
         self._pieces: defaultdict[str, SimpleQueue[_Item]] = defaultdict(SimpleQueue)
 
     def hear_outputs(self, outputs: Mapping[str, Any], streams: tuple[str, ...]) -> None:
@@ -43,7 +43,9 @@ class StreamedCall:
         """Take the end of the line: its result, or what kept it from having one."""
         error = end.exception()
         if error is None:
-            self._end = end.result()
+            self._end.set_result(end.result())
+        else:
+            self._end.set_exception(error)
         if not self.outputs.done():
             if error is not None:
                 self.outputs.set_exception(error)
@@ -55,7 +57,16 @@ class StreamedCall:
     @property
     def problem(self) -> Problem | None:
         """What made the line fail; known once a stream has ended."""
-        return self._end.problem if self._end else None
+        is_known = self._end.done() and self._end.exception() is None
+        return self._end.result().problem if is_known else None
+
+    def line(self) -> LineResult:
+        """The whole line; waits for its end, whoever reads the pieces.
+
+        Raises:
+            BaseException: What kept the line from having a result.
+        """
+        return self._end.result()
 
     def read(self, name: str) -> Iterator[str]:
         """The pieces of an output as they come."""

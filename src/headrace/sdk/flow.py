@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NoReturn, Self
 
 from headrace.compat.run_contracts import FlowRunInfo, RunInfo
 from headrace.domain.flow import DAG
+from headrace.domain.flow import Flow as DefinedFlow
 from headrace.domain.multimedia import media_values
 from headrace.domain.run import LineResult
 from headrace.engine.outputs import RESULT, bare_result
@@ -39,26 +40,36 @@ class Invocation:
     """What ``invoke`` returns.
 
     Attributes:
-        output: The flow's outputs.
-        line: Everything that is known about the call.
-        recording: How the records of prompt flow are made of it.
+        output: The flow's outputs; with streaming, generators stand for those that stream.
+        read_line: Gives everything that is known about the call.
+        flow: Which flow it was.
     """
 
     output: Any
-    line: LineResult
-    recording: Recording
+    read_line: Callable[[], LineResult]
+    flow: DefinedFlow
+
+    @property
+    def line(self) -> LineResult:
+        """Everything that is known about the call; where outputs stream, this waits for their end."""
+        return self.read_line()
 
     @property
     def run_info(self) -> FlowRunInfo:
         """Prompt flow's record of the call."""
-        record = render_flow_run(self.line, self.recording, inputs=self.line.inputs)
+        line = self.line
+        record = render_flow_run(line, self._recording(line), inputs=line.inputs)
         return FlowRunInfo.deserialize(record | _NO_LINE)
 
     @property
     def node_run_infos(self) -> dict[str, RunInfo]:
         """Prompt flow's records of the nodes, by name."""
-        records = render_node_runs(self.line, self.recording)
+        line = self.line
+        records = render_node_runs(line, self._recording(line))
         return {record["node"]: RunInfo.deserialize(record | _NO_LINE) for record in records}
+
+    def _recording(self, line: LineResult) -> Recording:
+        return Recording(run=line.trace_id, kind=self.flow.kind, message_format=self.flow.message_format)
 
 
 class Flow:
@@ -114,12 +125,7 @@ class Flow:
             FlowFailedError: The flow failed.
         """
         _refuse_positions(args)
-        if not self._is_streaming():
-            return self.invoke(kwargs).output
-        with as_user_errors():
-            call = self._calls().stream(kwargs)
-            first = call.outputs.result()
-        return self._streamed(first, lambda name: _read(call, name))
+        return self.invoke(kwargs).output
 
     def invoke(self, inputs: Mapping[str, Any]) -> Invocation:
         """Run the flow once and return its outputs with the record of the call.
@@ -129,18 +135,29 @@ class Flow:
             FlowFailedError: The flow failed.
         """
         with as_user_errors():
-            return self._invocation(self._calls().call(inputs))
+            if not self._is_streaming():
+                return self._invocation(self._calls().call(inputs))
+            call = self._calls().stream(inputs)
+            first = call.outputs.result()
+            return self._streamed(first, call, lambda name: _read(call, name))
 
     def _is_streaming(self) -> bool:
         return self.streams_by_default if self.context.streaming is None else self.context.streaming
 
     def _streamed(
-        self, first: tuple[Mapping[str, Any], tuple[str, ...]] | LineResult, read: Callable[[str], Any]
-    ) -> Any:
+        self,
+        first: tuple[Mapping[str, Any], tuple[str, ...]] | LineResult,
+        call: StreamedCall,
+        read: Callable[[str], Any],
+    ) -> Invocation:
         """The outputs, with a generator for each that streams."""
         if isinstance(first, LineResult):
-            return self._invocation(first).output
-        outputs, streams = first
+            return self._invocation(first)
+        return Invocation(output=self._outputs(*first, read), read_line=call.line, flow=self._flow)
+
+    def _outputs(
+        self, outputs: Mapping[str, Any], streams: tuple[str, ...], read: Callable[[str], Any]
+    ) -> Any:
         if self._flow.kind != DAG and streams == (RESULT,):
             return read(RESULT)
         names = self._flow.outputs if self._flow.kind == DAG else (*outputs, *streams)
@@ -153,10 +170,8 @@ class Flow:
     def _invocation(self, line: LineResult) -> Invocation:
         if line.problem is not None:
             raise flow_failed(line.problem)
-        recording = Recording(
-            run=line.trace_id, kind=self._flow.kind, message_format=self._flow.message_format
-        )
-        return Invocation(output=media_values(bare_result(self._flow, line)), line=line, recording=recording)
+        output = media_values(bare_result(self._flow, line))
+        return Invocation(output=output, read_line=lambda: line, flow=self._flow)
 
     def _calls(self) -> FlowCalls:
         """The loaded flow under the context as it is now; loaded anew when that has changed."""
@@ -196,12 +211,7 @@ class AsyncFlow(Flow):
             FlowFailedError: The flow failed.
         """
         _refuse_positions(args)
-        if not self._is_streaming():
-            return (await self.invoke(kwargs)).output
-        with as_user_errors():
-            call = self._calls().stream(kwargs)
-            first = await asyncio.wrap_future(call.outputs)
-        return self._streamed(first, lambda name: _read_async(call, name))
+        return (await self.invoke(kwargs)).output
 
     async def invoke(self, inputs: Mapping[str, Any]) -> Invocation:  # type: ignore[override]
         """Run the flow once and return its outputs with the record of the call.
@@ -211,7 +221,11 @@ class AsyncFlow(Flow):
             FlowFailedError: The flow failed.
         """
         with as_user_errors():
-            return self._invocation(await self._calls().run(inputs))
+            if not self._is_streaming():
+                return self._invocation(await self._calls().run(inputs))
+            call = self._calls().stream(inputs)
+            first = await asyncio.wrap_future(call.outputs)
+            return self._streamed(first, call, lambda name: _read_async(call, name))
 
 
 def load_flow(source: str | PathLike[str], **kwargs: Any) -> Flow | Prompty:
