@@ -24,6 +24,9 @@ from headrace.tools.current_span import parent_span
 
 # Keys that a message always has for code that looks for them, null where the service leaves them out.
 _MESSAGE_KEYS = ("content", "refusal", "role", "annotations", "audio", "function_call", "tool_calls")
+# In the order of the classes of the openai package, whose objects stock prompt flow hands on.
+_CALL_KEYS = ("id", "function", "type")
+_FUNCTION_KEYS = ("arguments", "name")
 
 
 async def call_model(client: ModelClient, request: ModelRequest, context: NodeContext) -> ModelResponse:
@@ -141,7 +144,30 @@ def answer_message(response: ModelResponse) -> dict[str, Any]:
     message = _first_choice(response).get("message")
     if not isinstance(message, Mapping):
         raise RemoteRequestError(_bad_answer("no message"))
-    return {**dict.fromkeys(_MESSAGE_KEYS), **message}
+    given = {**dict.fromkeys(_MESSAGE_KEYS), **message}
+    calls = message.get("tool_calls")
+    if isinstance(message.get("function_call"), Mapping):
+        given["function_call"] = _ordered(message["function_call"], _FUNCTION_KEYS)
+    if isinstance(calls, list):
+        given["tool_calls"] = [_ordered_call(call) for call in calls]
+    return given
+
+
+def _ordered_call(call: Any) -> Any:
+    if not isinstance(call, Mapping):
+        return call
+    function = call.get("function")
+    ordered = _ordered(call, _CALL_KEYS)
+    return (
+        ordered | {"function": _ordered(function, _FUNCTION_KEYS)}
+        if isinstance(function, Mapping)
+        else ordered
+    )
+
+
+def _ordered(values: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    """The same values, ``keys`` first: code and templates see their order as soon as they print them."""
+    return {key: values[key] for key in (*(key for key in keys if key in values), *values)}
 
 
 def answer_text(response: ModelResponse) -> str:
