@@ -6,19 +6,40 @@ own attributes. Lines that run at the same time in one process must not share su
 
 from __future__ import annotations
 
+import asyncio
 import dis
 import inspect
+import queue
 from collections import deque
 from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType
 from typing import Any
 
 _CHANGES = frozenset(("STORE_ATTR", "DELETE_ATTR"))
+_ITEM_CHANGES = frozenset(("STORE_SUBSCR", "DELETE_SUBSCR"))
+_LOADS = ("LOAD_ATTR", "LOAD_METHOD")
+_QUEUES = (asyncio.Queue, queue.Queue, queue.SimpleQueue)
+_COLLECTIONS = (list, dict, set, deque)
+_CHANGING_METHODS = frozenset((
+    "add", "append", "appendleft", "clear", "discard", "extend", "extendleft", "insert", "pop", "popitem", "popleft",
+    "remove", "setdefault", "update",
+))  # fmt: skip
 
 
-def keeps_state(cls: type) -> bool:
-    """Whether calls may change an instance: some method other than the constructor sets an attribute."""
-    return any(_sets_attributes(code) for code in _method_codes(cls))
+def keeps_state(cls: type, instance: Any = None) -> bool:
+    """Whether calls may change an instance.
+
+    They do when some method other than the constructor sets an attribute, changes a collection that is one, or uses a
+    queue that is one.
+
+    Args:
+        cls: Its class.
+        instance: One that the constructor has made, whose attributes are looked at; without it only assignments are.
+    """
+    held = getattr(instance, "__dict__", {})
+    queues = frozenset(name for name, value in held.items() if isinstance(value, _QUEUES))
+    collections = frozenset(name for name, value in held.items() if isinstance(value, _COLLECTIONS))
+    return any(_changes(code, queues, collections) for code in _method_codes(cls))
 
 
 def _method_codes(cls: type) -> Iterator[CodeType]:
@@ -29,10 +50,38 @@ def _method_codes(cls: type) -> Iterator[CodeType]:
                 yield function.__code__
 
 
-def _sets_attributes(code: CodeType) -> bool:
-    if any(step.opname in _CHANGES for step in dis.get_instructions(code)):
-        return True
-    return any(_sets_attributes(inner) for inner in code.co_consts if isinstance(inner, CodeType))
+def _changes(code: CodeType, queues: frozenset[str], collections: frozenset[str]) -> bool:
+    steps = list(dis.get_instructions(code))
+    return (
+        any(step.opname in _CHANGES for step in steps)
+        or not queues.isdisjoint(code.co_names)
+        or any(_changes_collection(steps, index, collections) for index in range(len(steps)))
+        or any(
+            _changes(inner, queues, collections) for inner in code.co_consts if isinstance(inner, CodeType)
+        )
+    )
+
+
+def _changes_collection(steps: list[dis.Instruction], index: int, names: frozenset[str]) -> bool:
+    """Whether a step calls a changing method of an attribute among ``names``, or stores or deletes an item of it."""
+    step = steps[index]
+    if step.opname in _LOADS and step.argval in _CHANGING_METHODS:
+        return _is_load_of(steps, index - 1, names)
+    return step.opname in _ITEM_CHANGES and _is_load_of(steps, _before_top(steps, index), names)
+
+
+def _before_top(steps: list[dis.Instruction], index: int) -> int:
+    """The step that put what lies below the top of the stack there: the collection, when the top is the key."""
+    missing = 1
+    while missing > 0 and index > 0:
+        index -= 1
+        step = steps[index]
+        missing -= dis.stack_effect(step.opcode, step.arg, jump=False)
+    return index - 1
+
+
+def _is_load_of(steps: list[dis.Instruction], index: int, names: frozenset[str]) -> bool:
+    return index >= 0 and steps[index].opname in _LOADS and steps[index].argval in names
 
 
 class Instances:
@@ -44,7 +93,8 @@ class Instances:
     """
 
     def __init__(self, cls: type, make: Callable[[], Any]) -> None:
-        self._is_shared = not keeps_state(cls)
+        self._cls = cls
+        self._is_shared = False
         self._make = make
         self._free: deque[Any] = deque()
 
@@ -54,7 +104,9 @@ class Instances:
         Raises:
             Exception: Whatever the constructor raises.
         """
-        self._free = deque((self._make(),))
+        first = self._make()
+        self._is_shared = not keeps_state(self._cls, first)
+        self._free = deque((first,))
 
     def take(self) -> Any:
         """One for a call; give it back with :meth:`give` when the call is over."""

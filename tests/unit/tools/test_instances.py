@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Callable
 from threading import Barrier, Thread
@@ -75,6 +76,67 @@ class Borrowed:
 )  # fmt: skip
 def test_a_class_keeps_state_when_a_method_sets_an_attribute(cls: type, *, expected: bool) -> None:
     assert keeps_state(cls) is expected
+
+
+class Holds:
+    def __init__(self) -> None:
+        self.words: list[str] = []
+        self.counts: dict[str, int] = {}
+        self.waiting: asyncio.Queue[str] = asyncio.Queue()
+        self.client = object()
+
+
+class Appends(Holds):
+    def __call__(self, text: str) -> None:
+        self.words.append(text)
+
+
+class SetsItem(Holds):
+    def __call__(self, text: str) -> None:
+        self.counts[text.strip() + "!"] = len(text)
+
+
+class DeletesItem(Holds):
+    def __call__(self, text: str) -> None:
+        del self.counts[text]
+
+
+class UsesQueue(Holds):
+    async def __call__(self, text: str) -> None:
+        await self.hand_on(self.waiting, text)
+
+    async def hand_on(self, queue: Any, text: str) -> None:
+        await queue.put(text)
+
+
+class Reads(Holds):
+    def __call__(self, text: str) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        seen = []
+        for word in self.words:
+            found[word] = self.counts[word]
+            seen.append(self.counts.get(word))
+        found.setdefault(text, seen)
+        return found
+
+
+@pytest.mark.parametrize(
+    ("cls", "expected"),
+    [
+        (Appends, True),
+        (SetsItem, True),
+        (DeletesItem, True),
+        (UsesQueue, True),
+        (Reads, False),
+        (Holds, False),
+    ],
+)
+def test_a_class_keeps_state_when_a_method_changes_a_collection_that_the_constructor_made(
+    cls: type, *, expected: bool
+) -> None:
+    instances = Instances(cls, cls)
+    instances.start()
+    assert (instances.take() is not instances.take()) is expected
 
 
 def test_one_instance_serves_all_calls_where_none_changes_it() -> None:
