@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from os import PathLike
 from pathlib import Path
 from socket import socket
 from typing import Any
@@ -147,14 +148,33 @@ def serve_flow(workspace: Workspace, request: ServeRequest, calls: ServeCalls) -
         ).run(announce_all)
 
 
-def create_app(engine: str | None = None, **_: Any) -> Any:
-    """The ASGI app of what ``PROMPTFLOW_PROJECT_PATH`` names, for servers that are given a factory.
+def create_app(
+    engine: str | None = None,
+    flow_file_path: str | PathLike[str] | None = None,
+    environment_variables: Mapping[str, Any] | None = None,
+    init: Mapping[str, Any] | None = None,
+    **_: Any,
+) -> Any:
+    """The ASGI app of a flow, for servers that are given a factory, and for code that puts its own layers around it.
 
     ``uvicorn --factory headrace.operations.serve_flow:create_app`` serves as ``headrace flow serve`` does on an address
-    that others reach. ``engine`` is taken as prompt flow's function takes it.
+    that others reach.
+
+    Args:
+        engine: Taken as prompt flow's function takes it; there is one.
+        flow_file_path: The flow's folder or file; ``None`` for what ``PROMPTFLOW_PROJECT_PATH`` names.
+        environment_variables: As of :class:`ServeRequest`.
+        init: As of :class:`ServeRequest`.
     """
     del engine
-    return open_app(load_settings(), Path.cwd(), ServeRequest(sources=(), host=_ANY_HOST, port=0))
+    request = ServeRequest(
+        sources=() if flow_file_path is None else (Path(flow_file_path),),
+        host=_ANY_HOST,
+        port=0,
+        environment_variables={name: str(value) for name, value in (environment_variables or {}).items()},
+        init=init or {},
+    )
+    return open_app(load_settings(), Path.cwd(), request)
 
 
 def open_app(settings: Settings, folder: Path, request: ServeRequest) -> Any:
