@@ -59,7 +59,7 @@ def describe_flow_tools(flow: Flow, folder: Path) -> DescribedTools:
     with project_in_use(folder):
         for node in _all_nodes(flow):
             path = node.source.path
-            if path is None or path in code or node.source.type != "code":
+            if path is None or path in code:
                 continue
             try:
                 code[path] = _describe(node, flow, folder, path)
@@ -74,7 +74,8 @@ def _describe(node: Node, flow: Flow, folder: Path, path: str) -> dict[str, Any]
         return describe_python_tool(*find_python_tool(node, flow, folder), path)
     source = source_file(node, flow, folder)
     template = load_template(read_text(source.path, source.shown), source.shown)
-    return describe_template(node.type, template.variables, path)
+    kind = "prompt" if node.type == "custom_llm" else node.type
+    return describe_template(kind, template.variables, path)
 
 
 def _all_nodes(flow: Flow) -> Iterator[Node]:
