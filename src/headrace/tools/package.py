@@ -87,7 +87,8 @@ def _find(tool_id: str, node: Node, flow: Flow) -> Mapping[str, Any]:
         try:
             offered = _offered(entry_point)
         except DefinitionError as error:
-            failures.append(error.problems[0].what)
+            problem = error.problems[0]
+            failures.append(f"{problem.what} {problem.fix}" if problem.fix else problem.what)
             continue
         for offered_id, described in offered.items():
             if tool_id in (offered_id, *described.get("deprecated_tools", ())):
@@ -100,26 +101,31 @@ def _find(tool_id: str, node: Node, flow: Flow) -> Mapping[str, Any]:
             what=f"The node {node.name!r} uses the package tool {tool_id!r}, which no installed package offers.",
             span=flow.source_map.span(pointer),
             pointer=pointer,
-            fix=_how_to_get(tool_id, available),
-            detail=(*(f"available: {item}" for item in sorted(set(available))), *failures),
+            fix=_how_to_get(tool_id, available, has_failures=bool(failures)),
+            detail=(*failures, *(f"available: {item}" for item in sorted(set(available)))),
         )
     )
 
 
-def _how_to_get(tool_id: str, available: list[str]) -> str:
-    """What to do about a tool that nobody offers."""
+def _how_to_get(tool_id: str, available: list[str], *, has_failures: bool) -> str:
+    """What to do about a tool that nobody offers; ``has_failures`` says that a package could not be asked."""
     instead = retired_tool_fix(tool_id)
     if instead:
         return f"Its package belongs to the retiring service and cannot be had without it. {instead}"
     near = nearest(tool_id, available)
-    return f'Did you mean "{near}"?' if near else "Install the package that offers it."
+    if near:
+        return f'Did you mean "{near}"?'
+    mend = "Mend the package that cannot be listed, where the tool is one of its; else install"
+    return f"{mend if has_failures else 'Install'} the package that offers it."
 
 
 def _offered(entry_point: EntryPoint) -> dict[str, Any]:
     def describe(error: BaseException) -> Problem:
         package = entry_point.dist.name if entry_point.dist else entry_point.value
         what = f"The tools of the package {package} cannot be listed: {type(error).__name__}: {error}"
-        return Problem(code="T206", what=what.splitlines()[0])
+        lacking = error.name if isinstance(error, ModuleNotFoundError) else None
+        fix = f"Install what provides the module {lacking}, which the package imports." if lacking else None
+        return Problem(code="T206", what=what.splitlines()[0], fix=fix)
 
     return run_user_code(lambda: dict(entry_point.load()()), describe)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,16 @@ def test_an_unknown_id_lists_what_there_is_and_what_could_not_be_listed(tmp_path
     assert "available: acme.ask" in problem.detail
     assert "available: promptflow.tools.embedding.embedding" in problem.detail
     assert any("broken_tools" in line and "cannot list" in line for line in problem.detail)
+
+
+def test_a_package_that_lacks_a_module_says_which_one_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry_point = EntryPoint("lacks", "acme_lacking_module:tools", "package_tools")
+    monkeypatch.setattr("headrace.tools.package.entry_points", lambda **_: (entry_point,))
+    with pytest.raises(DefinitionError) as caught:
+        load(tmp_path, "lacks.tool")
+    (problem,) = caught.value.problems
+    assert problem.fix is not None
+    assert problem.fix.startswith("Mend the package that cannot be listed")
+    assert "Install what provides the module acme_lacking_module" in problem.detail[0]
