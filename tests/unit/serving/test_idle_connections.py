@@ -1,4 +1,4 @@
-"""Connections on which nothing happens, or that never come to an end."""
+"""Connections on which nothing happens, that never come to an end, or that offer to be something else."""
 
 from __future__ import annotations
 
@@ -62,3 +62,32 @@ def test_a_large_body_in_small_chunks_is_no_head(tmp_path: Path) -> None:
         with connection:
             connection.sendall(head + chunks)
             assert connection.makefile("rb").read().startswith(b"HTTP/1.1 200 ")
+
+
+N_OFFERS = 40
+OFFER = (
+    "host: localhost\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n"
+)
+
+
+@pytest.mark.parametrize("n_together", [1, 30, 100_000])
+@pytest.mark.parametrize(
+    "form", ["content-length: 12\r\n\r\n{body}", "transfer-encoding: chunked\r\n\r\nc\r\n{body}\r\n0\r\n\r\n"]
+)
+def test_a_request_that_offers_another_protocol_is_answered_with_its_body(
+    tmp_path: Path, form: str, n_together: int
+) -> None:
+    offering = f"POST /score HTTP/1.1\r\n{OFFER}{form}".format(body='{"q": "ask"}')
+    last = "GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+    sent = (offering * N_OFFERS + last).encode()
+    with serving(tmp_path, ONE, ["."]) as endpoint:
+        with socket.create_connection(("127.0.0.1", endpoint.port), timeout=10) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for at in range(0, len(sent), n_together):
+                connection.sendall(sent[at : at + n_together])
+            answers = connection.makefile("rb").read()
+        websocket = {"connection": "Upgrade", "upgrade": "websocket", "sec-websocket-key": "a2V5"}
+        assert endpoint.ask("GET", "/score", headers=websocket).status == 404
+        assert endpoint.ask("CONNECT", "/score").status in (400, 404)
+    assert answers.count(b"HTTP/1.1 200 OK") == N_OFFERS + 1
+    assert answers.count(b'{"r":"<ask>"}') == N_OFFERS
