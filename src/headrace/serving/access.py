@@ -154,7 +154,9 @@ class _Access:
         self, scope: Scope, headers: dict[bytes, bytes], *, is_welcome: bool
     ) -> Response | None:
         """The answer to a request from or to the wrong place; ``None`` for any other."""
-        if self._rules.is_local and not _is_loopback_name(headers.get(b"host", b"")):
+        # HTTP/1.0 needs no host, and probes of proxies send none; browsers, whom this is about, always do.
+        names_host = b"host" in headers or scope.get("http_version") != "1.0"
+        if self._rules.is_local and names_host and not _is_loopback_name(headers.get(b"host", b"")):
             return PlainTextResponse("Invalid host header", 400)
         if is_welcome:
             return None

@@ -105,8 +105,8 @@ class _Scoring:
 
     def __init__(self, call: FlowCall, scope: Scope) -> None:
         self._call = call
-        accepted = next((value for name, value in scope["headers"] if name == b"accept"), b"")
-        self._accepted = _accepted_types(accepted)
+        accepted = [value for name, value in scope["headers"] if name == b"accept"]
+        self._accepted = _accepted_types(b",".join(accepted))
 
     async def answer(self, body: bytes) -> Response:
         """Run the line, or get ready to run it while its answer is sent."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import socket
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -229,6 +230,16 @@ def test_what_a_client_accepts(endpoint: Endpoint, accept: str, status: int) -> 
     assert status == 200 or "is not acceptable" in body["error"]["message"]
 
 
+def test_media_types_may_stand_in_several_fields(endpoint: Endpoint) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", endpoint.port, timeout=10)
+    connection.putrequest("POST", "/score")
+    for name, value in (("accept", "text/html"), ("accept", "application/json"), ("content-length", "11")):
+        connection.putheader(name, value)
+    connection.endheaders(b'{"q": "hi"}')
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
 def test_media_types_mean_the_same_in_capitals(endpoint: Endpoint) -> None:
     expected = endpoint.score({"q": "hi"}, accept="text/event-stream")
     assert endpoint.score({"q": "hi"}, accept="TEXT/Event-Stream") == expected
@@ -435,6 +446,17 @@ def test_pages_of_other_sites_and_other_names_are_kept_out_on_loopback(endpoint:
     assert endpoint.score({"q": "hi"}, origin="https://elsewhere.example")[0] == 403
     assert endpoint.score({"q": "hi"}, host="rebound.example")[0] == 400
     assert endpoint.score({"q": "hi"}, origin="http://localhost:3000")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("version", "host", "status"), [("1.0", "", 200), ("1.0", "host: a.example", 400), ("1.1", "", 400)]
+)
+def test_a_probe_of_http_1_0_need_not_name_a_host(
+    endpoint: Endpoint, version: str, host: str, status: int
+) -> None:
+    with socket.create_connection(("127.0.0.1", endpoint.port), timeout=10) as connection:
+        connection.sendall(f"GET /healthz HTTP/{version}\r\nconnection: close\r\n{host}\r\n\r\n".encode())
+        assert int(connection.makefile("rb").readline().split()[1]) == status
 
 
 def test_the_answered_outputs_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
