@@ -76,6 +76,8 @@ from promptflow.core import tool
 def see(text: str, number: int, is_it: bool, data: dict, picture: Image):
     if text == "boom":
         raise ValueError("it does not work")
+    if text == "none":
+        number = float("nan")
     return {"all": {"text": text, "number": number, "is_it": is_it, "data": data}, "picture": picture}
 """
 FILES = {
@@ -251,6 +253,11 @@ def test_a_form_has_a_control_for_every_type(
     assert driver.execute_script(CONTRAST) == []
     assert is_fit(driver)
     assert driver.get_log("browser") == []
+    controls[0].clear()
+    controls[0].send_keys("none")
+    find(driver, "#send").click()
+    wait(lambda: "none" in "".join(texts(driver, "#outputs pre")))
+    assert json.loads(find(driver, "#outputs pre").text)["number"] == "NaN"
     controls[0].clear()
     controls[0].send_keys("boom")
     find(driver, "#send").click()

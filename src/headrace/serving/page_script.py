@@ -125,6 +125,16 @@ async function readInputs() {
 
 // Asking ---------------------------------------------------------------------------------------------------------
 
+// The flow may answer numbers that Python writes and JSON does not have; they are shown by their names.
+const noJson = /"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/g;
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return JSON.parse(text.replace(noJson, found => found.startsWith('"') ? found : `"${found}"`));
+  }
+}
+
 function errorIn(piece) {
   const error = Object.keys(piece).length === 1 ? piece.error : null;
   return isMapping(error) && (error.code === 'UserError' || error.code === 'SystemError');
@@ -139,7 +149,7 @@ async function readEvents(response, id, hear) {
     for (let end; (end = rest.indexOf('\n\n')) >= 0; rest = rest.slice(end + 2)) {
       const data = rest.slice(0, end).split('\n').filter(line => line.startsWith('data:')).map(line => line.slice(5));
       if (!data.length) continue;
-      const piece = JSON.parse(data.join('\n'));
+      const piece = parse(data.join('\n'));
       if (errorIn(piece)) throw faultOf(piece, 0, id);
       for (const [name, more] of Object.entries(piece)) {
         outputs[name] = Object.hasOwn(outputs, name) ? asText(outputs[name]) + asText(more) : more;
@@ -167,7 +177,7 @@ async function ask(inputs, hear) {
   let outputs;
   if (!response.ok) throw faultOf(await response.json().catch(() => null), response.status, id);
   try {
-    outputs = kind.startsWith('text/event-stream') ? await readEvents(response, id, hear) : await response.json();
+    outputs = kind.startsWith('text/event-stream') ? await readEvents(response, id, hear) : parse(await response.text());
   } catch (error) {
     if (error.name === 'AbortError' || error instanceof Fault) throw error;
     throw new Fault('The answer broke off.', id ? 'request ' + id : '');
