@@ -177,7 +177,8 @@ async function ask(inputs, hear) {
   let outputs;
   if (!response.ok) throw faultOf(await response.json().catch(() => null), response.status, id);
   try {
-    outputs = kind.startsWith('text/event-stream') ? await readEvents(response, id, hear) : parse(await response.text());
+    const streams = kind.startsWith('text/event-stream');
+    outputs = streams ? await readEvents(response, id, hear) : parse(await response.text());
   } catch (error) {
     if (error.name === 'AbortError' || error instanceof Fault) throw error;
     throw new Fault('The answer broke off.', id ? 'request ' + id : '');
