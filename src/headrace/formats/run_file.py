@@ -9,7 +9,7 @@
     connections: {answer: {connection: my_aoai}}
     tags: {team: search}
 
-The keys are prompt flow's. ``resources`` and ``identity`` mean something to its service only.
+The keys are prompt flow's. ``runtime``, ``resources`` and ``identity`` mean something to its service only.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from headrace.source import SourceMap, file_span
 
 _TEXT_KEYS = ("name", "flow", "data", "run", "variant", "display_name", "description", "resume_from")
 _MAPPING_KEYS = ("column_mapping", "connections", "tags", "environment_variables", "properties", "init")
-_IGNORED_KEYS = ("$schema", "resources", "identity")
+_IGNORED_KEYS = ("$schema", "runtime", "resources", "identity")
 RUN_FILE_KEYS = (*_TEXT_KEYS, *_MAPPING_KEYS)
 
 

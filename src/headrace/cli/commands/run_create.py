@@ -190,7 +190,7 @@ def _import_request(source: Path, file: RunFile, options: Mapping[str, Any]) -> 
         name=options["name"] or file.texts.get("name"),
         display_name=options["display_name"] or file.texts.get("display_name"),
         description=file.texts.get("description"),
-        tags=_texts(file.mappings.get("tags", {}), {}),
+        tags=_texts(file.mappings.get("tags", {})),
         properties=file.mappings.get("properties", {}),
     )
 
@@ -204,7 +204,7 @@ def _hear_lines(session: Session, workspace: Workspace, on_event: OnEvent, event
 
 
 def make_request(file: RunFile, where: Where, options: Mapping[str, Any]) -> RunRequest:
-    """What to run: options win over the file, mappings are merged key by key.
+    """What to run: options win over the file; one that holds a mapping takes the place of the file's whole mapping.
 
     Raises:
         UsageError: C507 when neither names a flow, or a run to go on with is given together with what it settles.
@@ -212,9 +212,9 @@ def make_request(file: RunFile, where: Where, options: Mapping[str, Any]) -> Run
     texts = {**file.texts, **{key: options[key] for key in _TEXT_OPTIONS if options[key]}}
     if options["source_run"]:
         texts["run"] = options["source_run"]
-    mapping = {**file.mappings.get("column_mapping", {}), **options["column_mapping"]}
-    connections = _node_fields(file.mappings.get("connections", {})) | dict(options["connections"])
-    init = {**file.mappings.get("init", {}), **options["init"]}
+    mapping = options["column_mapping"] or file.mappings.get("column_mapping", {})
+    connections = options["connections"] or _node_fields(file.mappings.get("connections", {}))
+    init = options["init"] or file.mappings.get("init", {})
     if "resume_from" in texts:
         settled = {
             "column_mapping": mapping,
@@ -236,14 +236,14 @@ def make_request(file: RunFile, where: Where, options: Mapping[str, Any]) -> Run
         model=options["model"],
         name=texts.get("name"),
         environment_variables=_texts(
-            file.mappings.get("environment_variables", {}), options["environment_variables"]
+            options["environment_variables"] or file.mappings.get("environment_variables", {})
         ),
         connections=connections,
         init=init,
         resume_from=texts.get("resume_from"),
         display_name=texts.get("display_name"),
         description=texts.get("description"),
-        tags=_texts(file.mappings.get("tags", {}), {}),
+        tags=_texts(file.mappings.get("tags", {})),
         properties=file.mappings.get("properties", {}),
         max_concurrency=where.max_concurrency,
         cache=CacheChoice(is_on=options["cache"]),
@@ -266,8 +266,8 @@ def _refuse_settled(given: Mapping[str, Any]) -> None:
         )
 
 
-def _texts(first: Mapping[str, Any], second: Mapping[str, str]) -> dict[str, str]:
-    return {key: str(value) for key, value in {**first, **second}.items()}
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {key: str(value) for key, value in values.items()}
 
 
 def _node_fields(connections: Mapping[str, Any]) -> dict[str, str]:
