@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from headrace.domain.flow import DAG, Flow
@@ -127,13 +127,14 @@ def build_flow(workspace: Workspace, request: BuildRequest) -> BuiltFlow:
         StateError: S808 when it cannot be written.
     """
     file = find_served_file(chosen_flow(workspace, request.source))
+    choices = dict([parse_variant(request.variant)]) if request.variant else {}
     problems = tuple(item for item in check_flow(workspace, file) if item.code != "C503")
-    raise_if_errors(problems)
     flow, _ = read_flow(file)
     if flow is None:  # then there was an error
         raise DefinitionError(*problems)
+    problems = tuple(_as_packed(item, flow, choices) for item in problems)
+    raise_if_errors(problems)
     _refuse_code_outside(flow)
-    choices = dict([parse_variant(request.variant)]) if request.variant else {}
     model = parse_model(request.model) if request.model else None
     if model is not None:
         _refuse_other_kinds(flow)
@@ -168,6 +169,18 @@ def build_flow(workspace: Workspace, request: BuildRequest) -> BuiltFlow:
         unpinned=packed.installed.missing,
         warnings=problems,
     )
+
+
+def _as_packed(problem: Problem, flow: Flow, choices: Mapping[str, str]) -> Problem:
+    """What is wrong with a variant that is not packed only warns: it never runs there."""
+    others = (
+        node.pointer
+        for name, offer in flow.node_variants.items()
+        for variant, node in offer.variants.items()
+        if variant != choices.get(name, offer.default)
+    )
+    is_left_out = any(problem.pointer[: len(pointer)] == pointer for pointer in others)
+    return replace(problem, severity="warning") if is_left_out else problem
 
 
 def _refuse_code_outside(flow: Flow) -> None:
