@@ -58,7 +58,7 @@ def read_dag(root: Block, file: Path) -> Flow:
 
 def _read_inputs(block: Block) -> dict[str, FlowInput]:
     inputs: dict[str, FlowInput] = {}
-    for name, item in block.blocks():
+    for name, item in block.blocks("{type: %s}"):
         owner = f"The flow input {name!r}"
         item.check_keys(_INPUT_KEYS, owner)
         default = item.data.get("default")
@@ -75,7 +75,7 @@ def _read_inputs(block: Block) -> dict[str, FlowInput]:
 
 def _read_outputs(block: Block) -> dict[str, FlowOutput]:
     outputs: dict[str, FlowOutput] = {}
-    for name, item in block.blocks():
+    for name, item in block.blocks('{type: string, reference: "%s"}'):
         owner = f"The flow output {name!r}"
         item.check_keys(_OUTPUT_KEYS, owner)
         value = item.data.get("reference")

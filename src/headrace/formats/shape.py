@@ -83,13 +83,19 @@ class Block:
         """The mapping at ``key``; absent and null count as empty."""
         return Block(self.data.get(key), self.at(key), self.findings)
 
-    def blocks(self) -> Iterator[tuple[str, Block]]:
-        """Every key with its mapping; values that are no mappings are reported and left out."""
+    def blocks(self, form: str = "") -> Iterator[tuple[str, Block]]:
+        """Every key with its mapping; values that are no mappings are reported and left out.
+
+        Args:
+            form: How a text that stands in place of a mapping is to be written, with ``%s`` for the text.
+        """
         for key, value in self.data.items():
             if isinstance(value, dict):
                 yield key, Block(value, self.at(key), self.findings)
             else:
-                self._wrong(self.at(key), "a mapping", value)
+                is_shown = bool(form) and isinstance(value, str)
+                fix = f"Write {key}: {form.replace('%s', value)}." if is_shown else None
+                self._wrong(self.at(key), "a mapping", value, fix)
 
     def items(self, key: str) -> list[tuple[Pointer, Any]]:
         """The list at ``key`` with the pointer of each item; absent and null count as empty."""
@@ -108,7 +114,13 @@ class Block:
             return None
         if isinstance(value, (str, int, float, date)):
             return str(value)
-        self._wrong(self.at(key), "text", value)
+        is_bracketed = isinstance(value, list) and len(value) == 1 and isinstance(value[0], str)
+        fix = (
+            f'Write text here, in quotes where it begins with a bracket: "[{value[0]}]".'
+            if is_bracketed
+            else None
+        )
+        self._wrong(self.at(key), "text", value, fix)
         return None
 
     def note(self, key: str) -> str | None:
@@ -192,10 +204,10 @@ class Block:
                     at_key=True,
                 )
 
-    def _wrong(self, pointer: Pointer, wanted: str, value: Any) -> None:
+    def _wrong(self, pointer: Pointer, wanted: str, value: Any, fix: str | None = None) -> None:
         name = pointer_text(pointer) or "The file"
         what = f"{name} should be {wanted}, but it is {_kind(value)}."
-        self.findings.add("F005", pointer, what, f"Write {wanted} here.")
+        self.findings.add("F005", pointer, what, fix or f"Write {wanted} here.")
 
 
 def root_block(data: Any, findings: Findings) -> Block:

@@ -263,6 +263,23 @@ def test_suggestions(tmp_path: Path) -> None:
     assert '"onn"' in fixes["('node_variants', 'v', 'default_variant_id')"]
 
 
+def test_how_a_text_in_place_of_a_mapping_or_a_list_in_place_of_a_text_is_to_be_written(
+    tmp_path: Path,
+) -> None:
+    text = """\
+inputs: {a: string}
+outputs: {o: "${n.output}"}
+nodes:
+- {name: n, type: llm, source: {path: n.jinja2}, connection: [your connection], api: chat}
+"""
+    fixes = [problem.fix for problem in problems_of(tmp_path, text)]
+    assert fixes == [
+        "Write a: {type: string}.",
+        'Write o: {type: string, reference: "${n.output}"}.',
+        'Write text here, in quotes where it begins with a bracket: "[your connection]".',
+    ]
+
+
 def test_load_raises_all_and_keeps_warnings_to_itself_otherwise(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError) as caught:
         load_flow(write(tmp_path, BROKEN))
