@@ -47,7 +47,7 @@ _READ_SUFFIXES = frozenset((
 _HIDDEN_BUT_READ = (".github", ".azure-pipelines", ".devcontainer")
 _NAMES_WITHOUT_SUFFIX = ("Dockerfile", "Makefile")
 _MAX_BYTES = 1_000_000
-_NEEDED = frozenset(("C501", "C503", "C505", "F014"))
+_NEEDED = frozenset(("C503", "C505", "F014"))
 """What a missing need makes of a flow; the need says it already."""
 
 
@@ -156,6 +156,9 @@ def _retired_tools(flow: Flow) -> Iterator[Problem]:
 def _is_need(problem: Problem, needs: tuple[Need, ...]) -> bool:
     """Whether a problem only says that a need is not met."""
     unmet = {need.kind for need in needs if not need.is_met}
+    if problem.code == "C501":  # a node that names no connection at all has to be corrected
+        names = [need.name for need in needs if need.kind == "connection"]
+        return any(quoted in problem.what for name in names for quoted in (f"'{name}'", f'"{name}"'))
     if problem.code in _NEEDED:
         return bool(unmet)
     if problem.code == "T207":  # M007 says more about the tools of the service

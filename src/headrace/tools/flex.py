@@ -219,8 +219,8 @@ class _Loading:
                 return self.problem(
                     what, f"Write the path of the module below {place}, with dots for folders."
                 )
-            package = error.name.partition(".")[0]
-            return replace(problem, fix=f"Install the package that provides the module {package}.")
+            fix = f"Install the package that provides the module {error.name}, which `headrace doctor` names."
+            return replace(problem, fix=fix)
         fix = "Correct this line; the module is imported when the flow is loaded."
         return replace(problem, fix=problem.fix or fix)
 

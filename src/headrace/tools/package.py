@@ -95,6 +95,7 @@ def _find(tool_id: str, node: Node, flow: Flow) -> Mapping[str, Any]:
                 return dict(described)
         available.extend(offered)
     pointer = (*node.pointer, "source", "tool")
+    is_retired = retired_tool_fix(tool_id) is not None  # nothing that is offered takes its place
     raise DefinitionError(
         Problem(
             code="T207",
@@ -102,7 +103,7 @@ def _find(tool_id: str, node: Node, flow: Flow) -> Mapping[str, Any]:
             span=flow.source_map.span(pointer),
             pointer=pointer,
             fix=_how_to_get(tool_id, available, has_failures=bool(failures)),
-            detail=(*failures, *(f"available: {item}" for item in sorted(set(available)))),
+            detail=(*failures, *(f"available: {item}" for item in sorted(set(available)) if not is_retired)),
         )
     )
 

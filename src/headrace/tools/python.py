@@ -155,14 +155,14 @@ def _import_fix(error: BaseException, folder: Path, flow: Flow) -> str:
         if failure_span(error, folder, flow.file) is None:
             return "Name a file of Python code, saved as UTF-8, whose name ends in .py."
         return "Correct this line; the file is executed when the flow is loaded."
-    package = error.name.partition(".")[0]
     listed = [name for name in _REQUIREMENTS if (folder / name).is_file()]
     if listed:
         shown = PurePath(flow.file).parent / listed[0]
-        return (
-            f"Install what the project needs: pip install -r {shown} (it must provide the module {package})."
-        )
-    return f"Install the package that provides the module {package}, or check the spelling of the import."
+        return f"Install what the project needs: pip install -r {shown} (it must provide the module {error.name})."
+    return (
+        f"Install the package that provides the module {error.name}, which `headrace doctor` names, "
+        "or check the spelling of the import."
+    )
 
 
 def _load_problem(what: str, node: Node, flow: Flow) -> Problem:

@@ -93,6 +93,19 @@ nodes:
     assert notes["my_store"].startswith("CustomConnection: ")
 
 
+def test_a_node_that_names_no_connection_is_a_mistake_whatever_else_is_to_be_set_up(tmp_path: Path) -> None:
+    flow_file = """
+nodes:
+- {name: m, type: llm, source: {type: code, path: m.jinja2}, connection: my_model, api: chat, inputs: {}}
+- {name: n, type: llm, source: {type: code, path: m.jinja2}, connection: "", api: chat, inputs: {}}
+"""
+    flow = only(
+        check(write(tmp_path, {"flow.dag.yaml": flow_file, "m.jinja2": "user:\nhi"}), loads_code=True)
+    )
+    assert unmet(flow) == {"my_model": "connection"}
+    assert [(problem.code, "'n'" in problem.what) for problem in flow.problems] == [("C501", True)]
+
+
 def test_variables_count_as_there_when_the_process_the_flow_or_a_file_that_is_loaded_has_them(
     tmp_path: Path,
 ) -> None:

@@ -119,6 +119,13 @@ def test_an_unknown_id_lists_what_there_is_and_what_could_not_be_listed(tmp_path
     assert any("broken_tools" in line and "cannot list" in line for line in problem.detail)
 
 
+def test_a_tool_of_the_retiring_service_is_not_answered_with_a_list_of_others(tmp_path: Path) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        load(tmp_path, "promptflow_vectordb.tool.common_index_lookup.search")
+    (problem,) = caught.value.problems
+    assert not any(line.startswith("available") for line in problem.detail)
+
+
 def test_a_package_that_lacks_a_module_says_which_one_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
