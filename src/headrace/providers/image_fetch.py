@@ -238,7 +238,7 @@ def _basic(header: str, parts: SplitResult) -> dict[str, str]:
 
 def _read(stream: socket.socket | None, response: http.client.HTTPResponse, deadline: float) -> bytes:
     content = bytearray()
-    while True:
+    while not response.isclosed():  # Python 3.13 closes it, and so the socket, with the last piece
         if stream is not None:
             stream.settimeout(_rest(deadline))
         piece = response.read1(_PIECE_BYTES)

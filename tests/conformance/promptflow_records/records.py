@@ -8,6 +8,7 @@ What is left out, and why:
 * the message of an error that is not the user's exception: stock's sentences are not ours; its codes are compared
 * the order of node records: nodes that run at the same time end in any order
 * digits of numbers in tables beyond the tenth after the point, where stock's end
+* the line of an error in Python's own library: another in every release
 * an internal argument of prompt and model nodes, the time before a printed text, what stock's
   own tools print about an error, the text of logs
 """
@@ -120,6 +121,8 @@ def _slim(value: Any) -> Any:
     slim = {key: _slim(item) for key, item in value.items() if key not in _LEFT_OUT}
     if "duration" in slim:
         slim["duration"] = "{seconds}"
+    if str(slim.get("filename")).startswith("{python}"):
+        slim["lineno"] = "{line}"
     if "innerError" in slim and "message" in slim:
         _drop_wording(slim)
     return slim
