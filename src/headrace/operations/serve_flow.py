@@ -35,7 +35,7 @@ _RUN_IN_LOOP = "headrace.serving.server:run_in_loop"
 _ADDRESS_OF = "headrace.serving.server:address_of"
 _RUN_SERVER = "headrace.serving.app:run_flow_server"
 _BUILD_APP = "headrace.serving.app:build_app"
-_OPENED_APP = "headrace.serving.app:OpenedApp"
+_OPENED_APP = "headrace.serving.opened_app:OpenedApp"
 _SERVED = "headrace.serving.served:Served"
 _SERVED_FLOW = "headrace.serving.served:ServedFlow"
 _ACCESS_LOG = "headrace.serving.access_log:AccessLog"
@@ -183,12 +183,12 @@ def open_app(settings: Settings, folder: Path, request: ServeRequest) -> Any:
     Args:
         settings: The environment.
         folder: Where relative paths begin.
-        request: What to serve; its host says whether others reach the server.
+        request: What to serve; its host says whether others reach the server, where the app does not run itself.
     """
 
     @asynccontextmanager
-    async def opening() -> AsyncIterator[Any]:
-        access = access_rules(request.access, settings.environment, request.host)
+    async def opening(host: str | None) -> AsyncIterator[Any]:
+        access = access_rules(request.access, settings.environment, host or request.host)
         async with AsyncExitStack() as stack:
             workspace = stack.enter_context(open_workspace(settings, folder))
             kept = stack.enter_context(kept_requests(workspace, request.keep))

@@ -7,13 +7,9 @@ Outermost first: request ids, observed, access, admission, the app. Whoever want
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractAsyncContextManager
-from functools import reduce
 from socket import socket
-from typing import Any
 
 from starlette.exceptions import HTTPException
-from starlette.middleware.base import BaseHTTPMiddleware, DispatchFunction
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -126,64 +122,3 @@ async def run_flow_server(
         ServerCalls(on_ready=on_ready, on_stop=stop, on_reload=on_reload),
         ServerTimes(idle_s=limits.idle_s, grace_s=settings.grace_s, stop_delay_s=limits.stop_delay_s),
     )
-
-
-class OpenedApp:
-    """An app that is made when its server starts, and closed when that ends; for servers that are given only a name.
-
-    Args:
-        open_app: Makes it; its block is the life of the server.
-    """
-
-    def __init__(self, open_app: Callable[[], AbstractAsyncContextManager[ASGIApp]]) -> None:
-        self._open = open_app
-        self._app: ASGIApp | None = None
-        self._layers: list[Callable[[ASGIApp], ASGIApp]] = []
-
-    def add_middleware(self, middleware: Callable[..., ASGIApp], *args: Any, **kwargs: Any) -> None:
-        """Put a layer around the app and the layers that it has, as Starlette and FastAPI do.
-
-        Args:
-            middleware: Called with the app when the server starts; returns the app to use in its place.
-            args: Further arguments of ``middleware``.
-            kwargs: Further arguments of ``middleware``.
-        """
-        self._layers.append(lambda app: middleware(app, *args, **kwargs))
-
-    def middleware(self, kind: str) -> Callable[[DispatchFunction], DispatchFunction]:
-        """Decorate a function that gets every request and calls on, as Starlette and FastAPI do.
-
-        Raises:
-            ValueError: ``kind`` is not ``http``.
-        """
-        if kind != "http":
-            what = f"A layer of type {kind!r} cannot be added: only 'http' can."
-            raise ValueError(what)
-
-        def add(dispatch: DispatchFunction) -> DispatchFunction:
-            self.add_middleware(BaseHTTPMiddleware, dispatch=dispatch)
-            return dispatch
-
-        return add
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, or live through the start and the end of the server."""
-        if scope["type"] == "lifespan":
-            await self._live(receive, send)
-        elif self._app is not None:
-            await self._app(scope, receive, send)
-        else:
-            what = "The server does not speak ASGI's lifespan protocol, which this app needs."
-            raise RuntimeError(what)
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        await receive()
-        try:
-            async with self._open() as innermost:
-                self._app = reduce(lambda app, layer: layer(app), self._layers, innermost)
-                await send({"type": "lifespan.startup.complete"})
-                await receive()
-        except HeadraceError as error:
-            await send({"type": "lifespan.startup.failed", "message": str(error)})
-        else:
-            await send({"type": "lifespan.shutdown.complete"})
