@@ -6,7 +6,7 @@ Outermost first: request ids, observed, access, admission, the app. Whoever want
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from socket import socket
 
 from starlette.exceptions import HTTPException
@@ -48,7 +48,18 @@ def build_app(served: Served, limits: ServingLimits) -> ASGIApp:
         routes |= flow_endpoint.routes(flow)
     app: ASGIApp = Admission(_Dispatch(routes), limits, served.load)
     app = guard(app, served.access, open_paths=chat_page.open_paths(served))
-    return RequestIds(observed(app, served.span_sink, routes, served.access_log))
+    return RequestIds(_with_one_slash(observed(app, served.span_sink, routes, served.access_log)))
+
+
+def _with_one_slash(app: ASGIApp) -> ASGIApp:
+    """Let clients that put an address with a slash at its end before ``/score`` reach what they mean."""
+
+    def call(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if scope["type"] == "http" and scope["path"].startswith("//"):
+            scope["path"] = f"/{scope['path'].lstrip('/')}"
+        return app(scope, receive, send)
+
+    return call
 
 
 class _Dispatch:
