@@ -218,3 +218,34 @@ def test_half_of_an_emoji_in_an_answer_keeps_no_report_from_being_written(
         samples = json.loads((tmp_path / file).read_text("utf-8"))["context"]["sample_lines"]
         assert "cut \ud83d" in {output["text"] for line in samples for output in line["outputs"]}
     assert out or option == "--output"
+
+
+@pytest.mark.parametrize(
+    ("body", "because"),
+    [
+        (
+            "return f'{answer} indeed'",
+            "always because: the evaluator gave a text, and a score is a number or a word",
+        ),
+        (
+            "return None",
+            "always because: the evaluation failed with G921 unscorable-line: tone gave no score",
+        ),
+        ("raise KeyError", "always because: the evaluation failed with E601 tool-failed"),
+    ],
+)
+def test_evaluators_that_give_no_score_at_all_say_why(
+    compare: Compare, tmp_path: Path, capsys: pytest.CaptureFixture[str], body: str, because: str
+) -> None:
+    compare(0, 1)
+    (tmp_path / "tones.py").write_text(f"def tone(answer: str):\n    {body}\n", "utf-8")
+    command = "-q compare --flow flow --data data.jsonl --variants one,two --evaluator tones.py:tone"
+    assert run_command_line(command.split()) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert (
+        "[G902 nothing-to-compare] No answer of these runs has a score, so there is nothing to compare."
+        in said
+    )
+    assert because in said
+    run = said.partition("headrace run show-details --name ")[2].split()[0].rstrip(".")
+    assert run_command_line(["run", "show", "--name", run]) == 0

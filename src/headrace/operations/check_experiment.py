@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from headrace.operations.endpoint_arms import placed_in, with_endpoint_flows
 from headrace.operations.evaluator_flows import Offer, as_flow
 from headrace.operations.named_versions import settle_versions
 from headrace.operations.prepare_flow import loaded_flow
+from headrace.operations.python_evaluators import python_scores
 from headrace.operations.recorded_gates import asks_of_use
 from headrace.operations.run_batch import unlimited
 from headrace.operations.workspace import Workspace
@@ -213,10 +214,15 @@ def _check_cache(experiment: Experiment, flows: Sequence[Flow]) -> tuple[Problem
 
 
 def _check_metrics(experiment: Experiment, flows: Mapping[str, Flow]) -> tuple[Problem, ...]:
-    if not all(flow.knows_outputs for flow in flows.values()):
-        return ()  # what there is shows when it has run
-    known = [name for flow in flows.values() for name in flow.outputs]
-    known += [f"{evaluator}.{name}" for evaluator, flow in flows.items() for name in flow.outputs]
+    produced: dict[str, Collection[str]] = {}
+    for evaluator in experiment.evaluators:
+        flow = flows[evaluator.name]
+        names = flow.outputs if flow.knows_outputs else python_scores(evaluator)
+        if names is None:
+            return ()  # what there is shows when it has run
+        produced[evaluator.name] = names
+    known = [name for names in produced.values() for name in names]
+    known += [f"{evaluator}.{name}" for evaluator, names in produced.items() for name in names]
     asked: list[tuple[str, Pointer]] = [
         (item.metric, (*item.pointer, "metric")) for item in experiment.guardrails
     ]

@@ -47,7 +47,7 @@ from headrace.operations.judge_versions import check_judge_versions
 from headrace.operations.line_facts import collect_column_labels, collect_facts
 from headrace.operations.line_runners import Where
 from headrace.operations.measure_judges import measure_judges, stored_labels
-from headrace.operations.missing_scores import explain_missing
+from headrace.operations.missing_scores import explain_missing, no_scores
 from headrace.operations.named_versions import moved_tags, recorded_versions
 from headrace.operations.race_outcome import with_race
 from headrace.operations.recorded_data import known_dataset
@@ -352,13 +352,7 @@ def _metrics(collected: Sequence[Collected], judgement: Mapping[str, Any]) -> tu
     if not asked:
         asked = [{"name": name} for name in known]
     if not asked:
-        raise UsageError(
-            Problem(
-                code="G902",
-                what="None of these runs has been evaluated, so there are no scores to compare.",
-                fix="Evaluate each: headrace run evaluate RUN --evaluator NAME.",
-            )
-        )
+        raise UsageError(no_scores(collected))
     every = {name for item in collected for line in item.lines for name in line.scores}
     wanted = dict.fromkeys([*(item["name"] for item in asked), *(item.name for item in guardrails)])
     unknown = [name for name in wanted if every and name not in every]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from shlex import quote
 from typing import Any
 
 from headrace.domain.run import COMPLETED
+from headrace.errors import Problem
 from headrace.evaluation import wording
 from headrace.evaluation.line_scores import usable_score
 from headrace.operations.collect_scores import Collected, CollectedLine, as_score, evaluators_of, read_score
@@ -26,6 +28,46 @@ def explain_missing(collected: Sequence[Collected], metrics: Sequence[str]) -> t
     """
     failed = dict.fromkeys(_failed_runs(collected))  # repeats of an arm fail alike
     return (*failed, *(found for name in metrics for found in _missing(collected, name)))
+
+
+def no_scores(collected: Sequence[Collected]) -> Problem:
+    """The problem of runs of which no line has a score: why, for each evaluator, where there is any."""
+    runs = {name: run.spec.name for item in collected for name, run in item.judged.evaluations.items()}
+    if not runs:
+        return Problem(
+            code="G902",
+            what="None of these runs has been evaluated, so there are no scores to compare.",
+            fix="Evaluate each: headrace run evaluate RUN --evaluator NAME.",
+        )
+    said = [*dict.fromkeys(_failed_runs(collected))]
+    for name, run in runs.items():
+        reasons = Counter(
+            _no_score(line, name)
+            for item in collected
+            for line in item.lines
+            if line.result.status == COMPLETED
+        )
+        if reasons:
+            reason, n = reasons.most_common(1)[0]
+            see = f"headrace run show-details --name {quote(run)}"
+            said.append(f"{name} gave no score, {_times(n, reasons.total())}: {_cut(reason)} See {see}.")
+    return Problem(
+        code="G902",
+        what="No answer of these runs has a score, so there is nothing to compare.",
+        fix=" ".join(
+            [*said, "Correct that; the answers are recorded: headrace run evaluate RUN --evaluator NAME."]
+        ),
+    )
+
+
+def _no_score(line: CollectedLine, evaluator: str) -> str:
+    """Why one evaluator gave a line no score."""
+    if evaluator in line.errors:
+        return f"the evaluation failed with {line.errors[evaluator]}"
+    given = [
+        value for name, value in line.scores.items() if name.startswith(f"{evaluator}.") and value is not None
+    ]
+    return _unusable(given[0]) if given else "the evaluator gave nothing."
 
 
 def _failed_runs(collected: Sequence[Collected]) -> Iterator[str]:

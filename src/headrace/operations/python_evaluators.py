@@ -14,6 +14,7 @@ from headrace.domain.evaluation import EvaluatorSpec
 from headrace.evaluation.evaluators.base import EvaluatorInput
 from headrace.evaluation.evaluators.objects import Callee
 from headrace.evaluation.evaluators.packages import package_version
+from headrace.evaluation.evaluators.returned_names import returned_names
 from headrace.providers.loading import load_by_name
 from headrace.tools.project import loading_turn, project_in_use, working_folder
 
@@ -67,6 +68,19 @@ def describe_python(evaluator: EvaluatorSpec) -> PythonEvaluator:
     return PythonEvaluator(
         entry=_ASYNC_ENTRY if callee.is_async else _ENTRY, inputs=callee.inputs, init=init, folder=folder
     )
+
+
+def python_scores(evaluator: EvaluatorSpec) -> tuple[str, ...] | None:
+    """Names that the scores of a Python evaluator may have; ``None`` where that is open."""
+    where, _, name = (evaluator.python or "").rpartition(":")
+    if not where.endswith(".py"):
+        return None
+    try:
+        source = (Path(evaluator.folder) / where).read_text(encoding="utf-8")
+    except (OSError, UnicodeError):
+        return None
+    names = returned_names(source, name, evaluator.name)
+    return None if names is None else tuple(sorted(names))
 
 
 def _versions(module: str) -> str:

@@ -335,3 +335,22 @@ def test_an_evaluator_that_fails_on_every_line_is_named_and_answers_are_kept(wor
     names = re.findall(r"headrace compare (.+) --metric NAME$", fix)[0].split()
     compared = compare_runs(workspace, names, metrics=["exact_match"])
     assert [metric.spec.name for metric in compared.comparison.metrics] == ["exact_match"]
+
+
+def test_a_misspelled_metric_of_python_whose_scores_are_clear_is_found_before_anything_runs(
+    workspace: Workspace,
+) -> None:
+    workspace.folder.joinpath("judge.py").write_text(
+        "def tone(prediction: str):\n    return {'warm': len(prediction), 'brief': 1}\n", "utf-8"
+    )
+    evaluator = '{python: "judge.py:tone", column_mapping: {prediction: "${run.outputs.answer}"}}'
+    text = JUDGED.replace("- {builtin: f1,", f"- {evaluator}\n- {{builtin: f1,")
+    file = workspace.folder / "experiment.yaml"
+    file.write_text(text.replace("metrics: [exact_match]", "metrics: [wram]"), "utf-8")
+    with pytest.raises(DefinitionError, match="G901") as caught:
+        run_experiment(workspace, load_experiment(file))
+    assert caught.value.problems[0].fix == "Did you mean 'warm'?"
+    assert workspace.store.list_runs() == ()
+
+    file.write_text(text.replace("metrics: [exact_match]", "metrics: [tone.brief]"), "utf-8")
+    assert run_experiment(workspace, load_experiment(file)).comparison.metrics[0].spec.name == "tone.brief"

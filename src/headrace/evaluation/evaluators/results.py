@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from headrace.domain.scores import WORD_VALUES, Score
@@ -40,7 +40,7 @@ def read_result(found: Any, evaluator: str, *, is_azure: bool = False) -> dict[s
     Raises:
         UnscorableError: G921 where there is no score in it.
     """
-    if isinstance(found, Mapping) and not (_PARTS.issuperset(found) and any(key in found for key in _VALUES)):
+    if isinstance(found, Mapping) and not is_one_score(found):
         outputs = _read_mapping(found, is_azure=is_azure)
     else:
         outputs = flatten({MAIN: _read_score(found, evaluator)}, evaluator)
@@ -48,6 +48,11 @@ def read_result(found: Any, evaluator: str, *, is_azure: bool = False) -> dict[s
         what = f"{evaluator} gave no score: what it returned holds no finite number."
         raise unscorable(what, "Return a number, a Score, or a mapping of numbers.")
     return outputs
+
+
+def is_one_score(keys: Collection[str]) -> bool:
+    """Whether a mapping of these keys is a score with what stands beside it, and not several scores."""
+    return _PARTS.issuperset(keys) and any(key in keys for key in _VALUES)
 
 
 def _read_mapping(found: Mapping[str, Any], *, is_azure: bool) -> dict[str, Any]:
