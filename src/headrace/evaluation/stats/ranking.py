@@ -25,6 +25,9 @@ RANKING_DRAWS = 5_000
 
 _ROUNDING = 1e-9
 
+_ALIKE = 1e-5
+"""Share of a standard deviation below which two draws are equal; far above rounding, far below what counts."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shrunken:
@@ -206,7 +209,7 @@ class _Model:
         return Interval(low=value - half, high=value + half, level=level, method="empirical Bayes")
 
     def chances(self, noise: Sequence[Sequence[float]]) -> list[float]:
-        """How often each arm is best, with the noise as standard normal draws by arm."""
+        """How often each arm is best, with the noise as standard normal draws by arm; equal ones share a draw."""
         count, draws = len(self.observed), len(noise[0])
         if self.between == 0.0:
             return [1.0 / count] * count
@@ -219,9 +222,15 @@ class _Model:
             for weight, column in zip(root[arm][: arm + 1], noise, strict=False):
                 sample = [value + weight * z for value, z in zip(sample, column, strict=True)]
             samples.append(sample)
-        wins = [0] * count
+        # Arms that answer alike differ in nothing but rounding, which must not choose among them.
+        spread = sqrt(max(0.0, *(self.covariance[arm][arm] for arm in range(count))))
+        rounding = _ALIKE * spread + _ROUNDING * max(map(abs, self.deviations))
+        wins = [0.0] * count
         for values in zip(*samples, strict=True):
-            wins[values.index(max(values))] += 1
+            floor = max(values) - rounding
+            best = [arm for arm, value in enumerate(values) if value >= floor]
+            for arm in best:
+                wins[arm] += 1.0 / len(best)
         return [win / draws for win in wins]
 
 

@@ -134,3 +134,14 @@ def test_too_little_to_rank() -> None:
     assert ranking.shrink([[1.0] * 12, [0.0] * 12], clusters=few) is None
     with pytest.raises(ValueError, match="every arm"):
         ranking.best_set_p([[1.0], []], is_binary=True)
+
+
+@pytest.mark.parametrize("seed", [0, 3, 7])
+def test_arms_that_answer_alike_have_the_same_chance(seed: int) -> None:
+    three = ladder([0.4, 0.7, 0.5], 100, seed)
+    found = ranking.shrink([three[place % 3] for place in range(12)], seed=seed)
+    assert found is not None
+    assert sum(found.p_best) == pytest.approx(1.0)
+    for kind in range(3):
+        assert found.p_best[kind::3] == pytest.approx([found.p_best[kind]] * 4, abs=1e-3)
+    assert sum(found.p_best[1::3]) > 0.9
