@@ -297,6 +297,29 @@ def test_an_interrupt_says_how_to_go_on(place: Place) -> None:
     assert "Go on with: headrace deploy apply" in stopped.err
 
 
+def test_what_is_told_to_do_next_is_about_the_same_file(place: Place) -> None:
+    place.write("other.yaml", FILE)
+    deploy_two(place)
+    assert place.run("deploy rollback --deployment green").code == 0
+
+    planned = place.run("deploy plan other.yaml")
+    kept = place.run("deploy destroy other.yaml --deployment blue --yes")
+
+    assert "To give it some: headrace deploy traffic --file other.yaml green=10" in planned.out
+    assert kept.code == ExitCode.STATE
+    assert "headrace deploy traffic --file other.yaml green=100" in kept.err
+
+
+def test_the_only_deployment_is_taken_down_with_its_endpoint(place: Place) -> None:
+    evaluate(place)
+    assert place.run("deploy apply").code == 0
+
+    kept = place.run("deploy destroy --deployment blue --yes")
+
+    assert kept.code == ExitCode.STATE
+    assert "to take down everything: headrace deploy destroy" in kept.err
+
+
 def test_status_says_what_is_there_and_how_the_file_differs(place: Place) -> None:
     deploy_two(place)
     change_prompt(place)

@@ -103,13 +103,22 @@ def _destroying(endpoint: Endpoint, state: EndpointState, name: str | None) -> I
         return
     if state.traffic.get(name):
         what = f"{name} answers {state.traffic[name]} % of the requests of {endpoint.name}."
-        fix = f"Give them to others first, with: headrace deploy traffic {name}=0"
-        raise StateError(Problem(code="X154", what=what, fix=fix))
+        raise StateError(Problem(code="X154", what=what, fix=_way_out(state, name)))
     yield from _waits(state, [name])
     if state.mirror.get(name):
         copied = positive(state.mirror)
         yield mirroring(copied, {other: share for other, share in copied.items() if other != name})
     yield deletion(found)
+
+
+def _way_out(state: EndpointState, name: str) -> str:
+    """How a deployment gets rid of its requests: others share them, or one that has none yet gets all."""
+    others = [item.name for item in state.deployments if item.name != name]
+    if any(state.traffic.get(other) for other in others):
+        return f"Give them to others first, with: headrace deploy traffic {name}=0"
+    if others:
+        return f"Give them to another one first, with: headrace deploy traffic {others[0]}=100"
+    return "Deploy another one first; to take down everything: headrace deploy destroy"
 
 
 def _moving(endpoint: Endpoint, state: EndpointState, shares: Mapping[str, int]) -> Iterator[Change]:

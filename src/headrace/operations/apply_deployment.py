@@ -88,9 +88,8 @@ def _take_back(opened: OpenDeployment, choice: ApplyChoice, move: Progress) -> N
         return
     if move.moment == "failed" and not _is_moved(move.change, state):
         if state.is_busy:
-            choice.tell(
-                "Traffic may still be moving. Look with headrace deploy status; back: headrace deploy rollback"
-            )
+            text = "Traffic may still be moving. Look with headrace deploy status; back: headrace deploy rollback"
+            choice.tell(opened.choice.name_in(text))
         return
     try:
         prepared = prepare_rollback(opened, state)

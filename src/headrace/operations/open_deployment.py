@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 
@@ -12,8 +13,8 @@ from headrace import __version__
 from headrace.deploy import base
 from headrace.deploy.base import Target, TargetSetup, Tell
 from headrace.deploy.places import settle_names
-from headrace.domain.deployment import Endpoint
-from headrace.errors import Problem, UsageError, raise_if_errors
+from headrace.domain.deployment import DeployPlan, Endpoint
+from headrace.errors import HeadraceError, Problem, UsageError, raise_if_errors
 from headrace.formats.deployment import FILE_NAME, read_deployment
 from headrace.formats.paths import exists
 from headrace.operations.deployed_flows import look_up_flows
@@ -29,6 +30,9 @@ NEW = "new"
 
 _FOLDER = "deploy"
 
+_SAID = re.compile(r"headrace deploy (apply|destroy|invoke|logs|plan|rollback|status|traffic)(?![\w-])")
+_TAKES_OPTION = frozenset({"traffic"})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploymentChoice:
@@ -42,17 +46,47 @@ class DeploymentChoice:
     file: Path = Path(FILE_NAME)
     environment: str | None = None
 
-    def command(self, verb: str, *, is_option: bool = False) -> str:
+    def command(self, verb: str, *words: str) -> str:
         """The command that does something with the same deployment.
 
         Args:
-            verb: What, with its further arguments.
-            is_option: Whether the file is given as an option, because the arguments are something else.
+            verb: What, such as ``apply``.
+            words: Its further arguments.
         """
-        flag = "--file " if is_option else ""
+        return " ".join((f"headrace deploy {verb}{self._place(verb)}", *words))
+
+    def name_in(self, text: str) -> str:
+        """A text for people in which each command is about the same deployment, whichever file that is of."""
+
+        def complete(found: re.Match[str]) -> str:
+            place = self._place(found[1])
+            return found[0] if text.startswith(place, found.end()) else found[0] + place
+
+        return _SAID.sub(complete, text)
+
+    def name_in_plan(self, plan: DeployPlan) -> DeployPlan:
+        """A plan whose notes and refusals say so as well."""
+        unsafe = tuple((name, self._complete(problem)) for name, problem in plan.unsafe)
+        return replace(plan, notes=tuple(map(self.name_in, plan.notes)), unsafe=unsafe)
+
+    @contextmanager
+    def naming(self) -> Iterator[None]:
+        """Let what is raised in the block say so as well."""
+        try:
+            yield
+        except HeadraceError as error:
+            error.problems = tuple(map(self._complete, error.problems))
+            error.args = error.problems
+            raise
+
+    def _complete(self, problem: Problem) -> Problem:
+        return replace(problem, fix=self.name_in(problem.fix)) if problem.fix else problem
+
+    def _place(self, verb: str) -> str:
+        flag = "--file " if verb in _TAKES_OPTION else ""
         file = "" if self.file == Path(FILE_NAME) else f" {flag}{quote(str(self.file))}"
         overlay = f" --environment {quote(self.environment)}" if self.environment else ""
-        return f"headrace deploy {verb}{file}{overlay}"
+        return file + overlay
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +155,8 @@ def open_deployment(
             problems = target.check(endpoint)
             raise_if_errors(problems)
             workspace.warn(problems)
-            yield OpenDeployment(workspace=workspace, choice=choice, endpoint=endpoint, target=target)
+            with choice.naming():
+                yield OpenDeployment(workspace=workspace, choice=choice, endpoint=endpoint, target=target)
         finally:
             target.close()
 

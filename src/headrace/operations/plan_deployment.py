@@ -72,7 +72,9 @@ def prepare_plan(
         cache = opened.workspace.state_folder / "prices.json"
         plan = price_plan(plan, opened.workspace.settings, cache)
     is_kept = all(flow.kept is not None for flow in flows)
-    return PreparedPlan(plan=_with_versions(plan, flows), samples=samples, is_kept=is_kept)
+    return PreparedPlan(
+        plan=opened.choice.name_in_plan(_with_versions(plan, flows)), samples=samples, is_kept=is_kept
+    )
 
 
 def _untested(plan: DeployPlan, flows: Sequence[DeployedFlow]) -> dict[str, Problem]:
@@ -153,7 +155,8 @@ def prepare_destruction(
     """
     there = opened.target.read_state() if state is None else state
     plan = plan_destruction(opened.endpoint, there, None if name is None else opened.named(name))
-    return PreparedPlan(plan=replace(plan, unsafe=find_unsafe(plan, opened.target.traits)))
+    plan = replace(plan, unsafe=find_unsafe(plan, opened.target.traits))
+    return PreparedPlan(plan=opened.choice.name_in_plan(plan))
 
 
 def _moving(opened: OpenDeployment, plan: DeployPlan, *, is_rollback: bool) -> PreparedPlan:
@@ -172,7 +175,7 @@ def _moving(opened: OpenDeployment, plan: DeployPlan, *, is_rollback: bool) -> P
         gate = check_gate_of(opened.workspace, opened.endpoint, copies)
     findings = Findings(untested=untested, gate=gate)
     unsafe = find_unsafe(plan, opened.target.traits, findings, is_rollback=is_rollback)
-    return PreparedPlan(plan=replace(plan, unsafe=unsafe), samples=samples)
+    return PreparedPlan(plan=opened.choice.name_in_plan(replace(plan, unsafe=unsafe)), samples=samples)
 
 
 def sample_of(opened: OpenDeployment, state: EndpointState, name: str | None) -> Mapping[str, Any]:

@@ -59,13 +59,12 @@ def command(
             if not session.confirm(f"Delete {name or opened.endpoint.name}?"):
                 session.note("Nothing was deleted.")
                 return ExitCode.FAILED
-        words = ["destroy", *(["--deployment", name] if name else [])]
         return run_prepared(
             session,
             opened,
             lambda state: prepare_destruction(opened, name, state),
             allowed=allowed,
-            again=opened.choice.command(" ".join(words)),
+            again=opened.choice.command("destroy", *(["--deployment", name] if name else [])),
             form=form,
             is_dry=dry_run,
             is_shown=not prepared.plan.changes or yes or dry_run,

@@ -58,14 +58,13 @@ def command(
     Whose share grows is looked at and asked for the answer to a sample first. max_shift does not hold for the way back.
     With --deployment the others get the share of that one, in their proportions.
     """
-    words = ["rollback", *(["--deployment", name] if name else [])]
     with command_deployment(session, file, environment) as opened:
         return run_prepared(
             session,
             opened,
             lambda state: prepare_rollback(opened, state, name),
             allowed=allowed,
-            again=opened.choice.command(" ".join(words)),
+            again=opened.choice.command("rollback", *(["--deployment", name] if name else [])),
             form=form,
             is_dry=dry_run,
         )

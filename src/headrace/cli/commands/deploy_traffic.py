@@ -105,8 +105,7 @@ def command(
     with command_deployment(session, file, environment) as opened:
         if test is None:
             given = read_shares(shares)
-            words = ["traffic", *shares, *(["--at-least"] if at_least else [])]
-            again = opened.choice.command(" ".join(words), is_option=True)
+            again = opened.choice.command("traffic", *shares, *(["--at-least"] if at_least else []))
             return run_prepared(
                 session,
                 opened,
@@ -116,7 +115,7 @@ def command(
                 form=form,
                 is_dry=dry_run,
             )
-        again = opened.choice.command(f"traffic --from-test {test}".rstrip(), is_option=True)
+        again = opened.choice.command("traffic", "--from-test", *([test] if test else []))
         traffic = load_by_name(f"{_FOLLOWING}:find_test")(opened, Path(test) if test else None)
         wanted = load_by_name(f"{_FOLLOWING}:SharesOfTest")(opened, traffic, opened.workspace.now())
         if follow:
