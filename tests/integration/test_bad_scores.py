@@ -190,7 +190,9 @@ def test_four_clusters_decide_nothing(compare: Compare) -> None:
     assert "the paired lines come from 4 clusters and 5 are needed" in out
 
 
-def test_the_command_that_compares_again_can_be_pasted(compare: Compare, tmp_path: Path) -> None:
+def test_the_commands_that_go_on_with_an_experiment_can_be_pasted(
+    compare: Compare, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "experiment.yaml").write_text(
         "name: my race $(date)\nflow: flow\ndata: data.jsonl\nvariants: [pick.one, pick.two]\n"
         "evaluators: [{flow: judge, column_mapping: {answer: '${run.outputs.answer}'}}]\nmetrics: [score]\n",
@@ -200,6 +202,17 @@ def test_the_command_that_compares_again_can_be_pasted(compare: Compare, tmp_pat
     assert run_command_line(["-q", "compare", "experiment.yaml", "--output", "board.md"]) == 0
     board = (tmp_path / "board.md").read_text("utf-8")
     assert "headrace compare --again 'my race $(date)_" in board
+    assert run_command_line(["experiment", "show", "my race $(date)", "--output", "json"]) == 0
+    assert "headrace compare --again 'my race $(date)_" in json.loads(capsys.readouterr().out)["again"]
+
+
+def test_the_command_that_shows_failed_lines_of_a_run_can_be_pasted(
+    compare: Compare, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compare("crash", 1)
+    command = ["-q", "run", "create", "--flow", "flow", "--data", "data.jsonl", "--name", "my run; ls"]
+    assert run_command_line([*command, "--variant", "${pick.one}"]) == 1
+    assert "headrace run show-details --name 'my run; ls'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,7 @@ def report_failures(session: Session, result: ComparisonResult) -> ExitCode:
         return ExitCode.OK
     evaluations = [run for item in result.collected for run in item.judged.evaluations.values()]
     failed = [run.spec.name for run in (*result.runs, *evaluations) if run.n_failed]
-    fix = f"See them with: headrace run show-details --name {failed[0]}" if failed else None
+    fix = f"See them with: headrace run show-details --name {quote(failed[0])}" if failed else None
     what = f"{plural(result.n_failed, 'line')} failed in the arms or their evaluations."
     session.show_problems(Problem(code="E606", what=what, fix=fix))
     return ExitCode.FAILED

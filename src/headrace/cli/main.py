@@ -14,6 +14,7 @@ from importlib import import_module
 from io import TextIOWrapper
 from itertools import takewhile
 from pathlib import Path
+from shlex import quote
 from typing import NoReturn
 
 import click
@@ -146,7 +147,7 @@ def _interruption(session: Session, interrupt: BaseException) -> Problem:
     return Problem(
         code="E608",
         what=f"Interrupted. The lines of run {run} that were finished are recorded; the rest was not run.",
-        fix=f"Go on with: headrace run resume --name {run}",
+        fix=f"Go on with: headrace run resume --name {quote(run)}",
     )
 
 

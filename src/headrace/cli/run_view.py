@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from shlex import quote
 from typing import Any
 
 from headrace.cli.table import Cell, Column, render_table
@@ -58,7 +59,7 @@ def lines_failed_problem(run: Run) -> Problem:
     return Problem(
         code="E606",
         what=f"{run.n_failed:,} of {plural(run.n_lines, 'line')} failed in run {name}.",
-        fix=f"See them with: headrace run show-details --name {name}",
+        fix=f"See them with: headrace run show-details --name {quote(name)}",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 from typing import Any
 
 from headrace.cli.session import Session
@@ -95,7 +96,7 @@ def _lines(found: Suggestion, session: Session) -> Iterator[str]:
         )
     yield ""
     yield f"written: {session.shorten(found.folder)}"
-    yield f"again: headrace compare {session.shorten(found.folder / 'experiment.yaml')}"
+    yield f"again: headrace compare {quote(str(session.shorten(found.folder / 'experiment.yaml')))}"
 
 
 def _row(label: str, value: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from shlex import quote
 from typing import NamedTuple
 
 from headrace.domain.run import Cap, Usage
@@ -83,7 +84,7 @@ class _Spent(NamedTuple):
 
 
 def _reached(spent: _Spent, most: float, say: Callable[[float], str], option: str, run: str) -> Problem:
-    limit, again = f"limit of {say(most)}", f"headrace run resume --name {run}"
+    limit, again = f"limit of {say(most)}", f"headrace run resume --name {quote(run)}"
     fix = f"Raise {option} and go on with: {again}"
     amount = f"{say(spent.amount)} are spent"
     if spent.earlier > most:

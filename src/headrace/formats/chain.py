@@ -20,6 +20,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from headrace.domain.chain import DATA, INPUT, NODE_INPUT, NODE_OUTPUT, Chain, ChainNode, ChainReference
@@ -55,7 +56,7 @@ def load_chain(file: Path) -> Chain:
     )
     if is_other:
         what = "This is an experiment that compares arms, not a chain of flows."
-        findings.add("F004", (), what, f"Run it with: headrace compare {file}")
+        findings.add("F004", (), what, f"Run it with: headrace compare {quote(str(file))}")
     chain = _read(root, file) if root.data and not is_other else None
     if findings.has_errors() or chain is None:
         raise DefinitionError(*sorted(findings.problems, key=by_place))

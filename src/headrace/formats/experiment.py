@@ -47,6 +47,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from headrace.domain.cache import CacheChoice
@@ -192,12 +193,12 @@ def _parse(text: str, file: Path, overlay: Path | None = None, fewest: int = 2) 
 def _read(root: Block, file: Path, fewest: int) -> Experiment | None:
     if "nodes" in root and "flow" not in root:
         what = "This is an experiment of prompt flow, a chain of flows: it has no arms to compare."
-        fix = f"Run it with: headrace experiment test --template {file}"
+        fix = f"Run it with: headrace experiment test --template {quote(str(file))}"
         root.findings.add("F004", ("nodes",), what, fix, at_key=True)
         return None
     if isinstance(root.data.get("datasets"), list) and "data" not in root:
         what = "This is an experiment of Microsoft's LLMOps template, which names its data otherwise."
-        fix = f"Convert it with: headrace experiment import {file}"
+        fix = f"Convert it with: headrace experiment import {quote(str(file))}"
         root.findings.add("F004", ("datasets",), what, fix, at_key=True)
         return None
     root.check_keys(KEYS, "An experiment", severity="error")

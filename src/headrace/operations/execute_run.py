@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from shlex import quote
 from types import FrameType
 
 from headrace.domain.run import CANCELED, COMPLETED, FAILED, LineResult, Run, RunSpec
@@ -361,7 +362,7 @@ def interrupted(run: str) -> Problem:
     return Problem(
         code="E608",
         what=f"The run {run!r} was interrupted.",
-        fix=f"Go on with it: headrace run resume --name {run}",
+        fix=f"Go on with it: headrace run resume --name {quote(run)}",
     )
 
 
@@ -369,7 +370,9 @@ def _unclosed(name: str, problem: Problem, run: _Execution) -> Problem:
     """Why a run could not be recorded to its end, with what is safe of it and how to go on."""
     safe = "All lines of the run {!r} are recorded, but not its end." if run.is_recorded else ""
     what = " ".join(part for part in (safe.format(name), problem.what) if part)
-    again = f"{'Finish' if run.is_recorded else 'Go on with'} the run: headrace run resume --name {name}"
+    again = (
+        f"{'Finish' if run.is_recorded else 'Go on with'} the run: headrace run resume --name {quote(name)}"
+    )
     return replace(problem, what=what, fix=" ".join(part for part in (problem.fix, again) if part))
 
 
@@ -391,5 +394,5 @@ def taken_over(run: str) -> Problem:
     return Problem(
         code="S818",
         what=f"Another process works on the run {run!r}.",
-        fix=f"Watch it with: headrace run stream --name {run}",
+        fix=f"Watch it with: headrace run stream --name {quote(run)}",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from shlex import quote
 
 from headrace.domain.evaluation import Experiment
 from headrace.domain.flow_diff import Change
@@ -38,10 +39,10 @@ def find_experiment(workspace: Workspace, text: str) -> RecordedExperiment:
     what, fix = f'There is no experiment named "{text}".', "headrace experiment list shows all."
     if chain_exists(workspace, text):
         what = f'"{text}" is a chain of flows, and no experiment with arms.'
-        fix = f"Run it with: headrace experiment start --name {text}"
+        fix = f"Run it with: headrace experiment start --name {quote(text)}"
     elif workspace.store.list_runs(experiment=text, limit=1):
         what = f'The experiment "{text}" was begun by an older headrace, which recorded only its runs.'
-        fix = f"Compare them with: headrace compare --again {text}"
+        fix = f"Compare them with: headrace compare --again {quote(text)}"
     elif near := nearest(
         text,
         [
@@ -101,7 +102,7 @@ def is_unchanged(pin: PinnedFlow, path: Path) -> bool:
 
 def resume_command(experiment: str) -> str:
     """How to go on with an experiment."""
-    return f"headrace experiment resume {experiment}"
+    return f"headrace experiment resume {quote(experiment)}"
 
 
 def _refuse(record: RecordedExperiment, changed: list[str]) -> None:
@@ -109,7 +110,7 @@ def _refuse(record: RecordedExperiment, changed: list[str]) -> None:
         return
     fix = (
         "Undo the change, or begin a new experiment with the recorded versions: "
-        f"headrace experiment rerun {record.id}"
+        f"headrace experiment rerun {quote(record.id)}"
     )
     raise UsageError(
         *(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from shlex import quote
 from typing import Any
 
 from headrace.domain.multimedia import ImageError
@@ -109,6 +110,6 @@ def still_running(run: str) -> Problem:
     return Problem(
         code="S810",
         what=f"The run {run!r} has not ended; only the lines that it has finished so far are taken over.",
-        fix=f"If it is still at work, wait for it: headrace run stream --name {run}. Else all is well.",
+        fix=f"If it is still at work, wait for it: headrace run stream --name {quote(run)}. Else all is well.",
         severity="warning",
     )

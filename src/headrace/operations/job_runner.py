@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
+from shlex import quote
 from shutil import copytree
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
@@ -327,7 +328,7 @@ def _cancelled(name: str, run: str) -> Problem:
     return Problem(
         code="X324",
         what=f"The job {name} was cancelled; lines of it are not recorded.",
-        fix=f"Go on with the run in a new job: headrace run resume --name {run}",
+        fix=f"Go on with the run in a new job: headrace run resume --name {quote(run)}",
     )
 
 

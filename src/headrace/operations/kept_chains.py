@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from headrace.domain.chain import Chain, ChainNode
@@ -73,7 +74,7 @@ def read_chain(workspace: Workspace, name: str) -> Record:
     if not chain_exists(workspace, name):
         if any(name in (item.id, item.name) for item in workspace.store.list_experiments()):
             what = f'"{name}" is an experiment with arms, and no chain of flows.'
-            fix = f"Go on with it: headrace experiment resume {name}"
+            fix = f"Go on with it: headrace experiment resume {quote(name)}"
             raise UsageError(Problem(code="S816", what=what, fix=fix))
         names = [str(record["name"]) for record in list_chains(workspace)]
         near = nearest(name, names)
@@ -140,7 +141,7 @@ def stop_chain(workspace: Workspace, name: str) -> Record:
     record = read_chain(workspace, name)
     if record["status"] != RUNNING:
         what = f'The experiment "{name}" is not running.'
-        fix = f"Start it with: headrace experiment start --name {name}"
+        fix = f"Start it with: headrace experiment start --name {quote(name)}"
         raise UsageError(Problem(code="C510", what=what, fix=fix))
     write_files({_stop_file(workspace, name): ""}, is_replacing=True)
     return record

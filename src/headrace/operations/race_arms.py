@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from headrace.domain.evaluation import Experiment
@@ -115,7 +116,7 @@ def check_same_race(record: RecordedExperiment, judgement: Mapping[str, Any], ar
     if changed:
         differ = "differs" if len(changed) == 1 else "differ"
         what = f"The experiment {record.id!r} was begun otherwise: {', '.join(changed)} {differ}."
-        fix = f"Go on with it as it was begun: headrace experiment resume {record.id}"
+        fix = f"Go on with it as it was begun: headrace experiment resume {quote(record.id)}"
         raise UsageError(Problem(code="G953", what=what, fix=fix))
 
 
@@ -173,7 +174,7 @@ class _Race:
         problem = Problem(
             code="E608",
             what="The race was interrupted.",
-            fix=f"Go on with it: headrace experiment resume {self._runs.experiment_id}",
+            fix=f"Go on with it: headrace experiment resume {quote(self._runs.experiment_id)}",
         )
         store = self._workspace.store
         for part in self._parts.values():

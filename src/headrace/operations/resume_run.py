@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 
 from headrace.domain.dataset import Dataset
 from headrace.domain.run import COMPLETED, Cap, Run, RunSpec
@@ -167,7 +168,9 @@ def _check_left(run: Run, *, retries_failed: bool) -> None:
         return
     fix = "To run it once more, make a new run: headrace run create."
     if run.n_failed:
-        fix = f"To run its failed lines again: headrace run resume --name {run.spec.name} --retry-failed"
+        fix = (
+            f"To run its failed lines again: headrace run resume --name {quote(run.spec.name)} --retry-failed"
+        )
     raise UsageError(
         Problem(
             code="S820", what=f"The run {run.spec.name!r} has ended; nothing of it is left to do.", fix=fix
@@ -192,5 +195,5 @@ def _changed(spec: RunSpec, what: str) -> Problem:
     return Problem(
         code="S819",
         what=f"The run {spec.name!r} cannot be resumed: {what} has changed since.",
-        fix=f"Undo the change, or go on in a new run: headrace run create --resume-from {spec.name}",
+        fix=f"Undo the change, or go on in a new run: headrace run create --resume-from {quote(spec.name)}",
     )

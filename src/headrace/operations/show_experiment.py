@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 from headrace.domain.recorded_experiment import RecordedExperiment
@@ -79,9 +80,9 @@ def _view(workspace: Workspace, record: RecordedExperiment) -> ExperimentView:
         status = CANCELED
     again = resume_command(record.id)
     if status == COMPLETED:
-        again = f"headrace compare --again {record.id}"
+        again = f"headrace compare --again {quote(record.id)}"
     elif status == RUNNING:
-        again = f"headrace experiment show {record.id}"
+        again = f"headrace experiment show {quote(record.id)}"
     return ExperimentView(
         record=record,
         status=status,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Protocol
 
 from headrace.domain.label import Label
@@ -416,6 +417,6 @@ def taken_run(run: str) -> UsageError:
         Problem(
             code="S802",
             what=f'A run named "{run}" exists already.',
-            fix=f"Choose another name, or delete the run with: headrace run delete --name {run}",
+            fix=f"Choose another name, or delete the run with: headrace run delete --name {quote(run)}",
         )
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import datetime
+from shlex import quote
 from typing import Any
 
 from headrace.domain.recorded_experiment import PinnedData, PinnedFlow, PlannedRun, RecordedExperiment
@@ -71,7 +72,7 @@ def experiment_from_row(row: Row) -> RecordedExperiment:
 def taken_experiment(name: str) -> UsageError:
     """The S802 error for the id of an experiment that is in use."""
     what = f'An experiment "{name}" exists already.'
-    fix = f"Begin it once more, or go on with the other: headrace experiment resume {name}"
+    fix = f"Begin it once more, or go on with the other: headrace experiment resume {quote(name)}"
     return UsageError(Problem(code="S802", what=what, fix=fix))
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from shlex import quote
 
 from headrace.domain.comparison import Comparison, MetricComparison
 from headrace.domain.report import LineMatrix, ReportContext, SampleLine, SampleOutput
@@ -263,7 +264,7 @@ def _where(line: SampleLine) -> str:
     runs = [output.run for output in line.outputs if output.run]
     if not runs or line.line_number is None:
         return ""
-    command = f"headrace run explain {runs[0]} {line.line_number}"
+    command = f"headrace run explain {quote(runs[0])} {line.line_number}"
     return f'<p class="where">Whole texts and nodes: <code>{escape(command)}</code></p>'
 
 
