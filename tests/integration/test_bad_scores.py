@@ -262,3 +262,14 @@ def test_evaluators_that_give_no_score_at_all_say_why(
     assert because in said
     run = said.partition("headrace run show-details --name ")[2].split()[0].rstrip(".")
     assert run_command_line(["run", "show", "--name", run]) == 0
+
+
+def test_a_metric_of_runs_that_nobody_has_judged_is_no_board_without_numbers(
+    compare: Compare, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compare(0, 1)
+    for name in ("one", "two"):
+        command = f"-q run create --flow flow --data data.jsonl --name {name} --variant ${{pick.{name}}}"
+        assert run_command_line(command.split()) == 0
+    assert run_command_line(["compare", "one", "two", "--metric", "score"]) == 2
+    assert "None of these runs has been evaluated" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from headrace.domain.comparison import Comparison, Family, Recommendation
 from headrace.domain.evaluation import EvaluatorSpec, Experiment
 from headrace.domain.flow import FlowOutput
 from headrace.domain.report import LineMatrix, ReportContext
-from headrace.domain.run import CANCELED, Run
+from headrace.domain.run import CANCELED, COMPLETED, Run
 from headrace.domain.score_record import ScoreRecord
 from headrace.domain.scores import ArmLines, HumanLabel, LineFacts, MetricSpec
 from headrace.engine.events import OnEvent
@@ -351,7 +351,9 @@ def _metrics(collected: Sequence[Collected], judgement: Mapping[str, Any]) -> tu
     known = score_names(collected)
     if not asked:
         asked = [{"name": name} for name in known]
-    if not asked:
+    is_judged = any(item.judged.evaluations for item in collected)
+    answers = (line.result.status == COMPLETED for item in collected for line in item.lines)
+    if not asked or (not is_judged and any(answers)):
         raise UsageError(no_scores(collected))
     every = {name for item in collected for line in item.lines for name in line.scores}
     wanted = dict.fromkeys([*(item["name"] for item in asked), *(item.name for item in guardrails)])
