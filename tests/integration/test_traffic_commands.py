@@ -227,6 +227,14 @@ def test_assign_refuses_what_is_no_attribute(ab: Call) -> None:
     assert ab("assign traffic.yaml --unit ann --attribute DE")[0] == 2
 
 
+@pytest.mark.parametrize("unit", ["''", "a" * 1_001])
+def test_assign_refuses_what_a_server_takes_for_no_unit(ab: Call, unit: str) -> None:
+    code, out, err = ab(f"assign traffic.yaml --unit ann --unit {unit}")
+    assert (code, out) == (2, "")
+    assert "counts as absent" in err
+    assert ab(f"assign traffic.yaml --unit {'a' * 1_000}")[0] == 0
+
+
 def test_assignments_as_a_table_say_who_is_mirrored(ab: Call) -> None:
     units = " ".join(f"--unit u{number}" for number in range(200))
     _, out, _ = ab(f"assign traffic.yaml {units} --output table")

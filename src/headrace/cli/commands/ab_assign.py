@@ -14,6 +14,7 @@ from headrace.cli.workspace import command_workspace
 from headrace.errors import ExitCode
 from headrace.formats.traffic import read_traffic
 from headrace.operations.preview_traffic import assign_units, find_revision
+from headrace.planning.asked_facts import MAX_FACT_CHARS
 
 
 @click.command(
@@ -60,6 +61,7 @@ def command(
     The same function as in the server: whoever writes in asks why they were shown something.
     """
     given = {name: value for text in attributes for name, value in _read_attribute(text)}
+    _refuse_absent(units)
     traffic = read_traffic(file)
     with command_workspace(session) as workspace:
         revision = find_revision(workspace.store, traffic, workspace.now(), number)
@@ -73,6 +75,15 @@ def command(
     else:
         session.write(render_assignments(units, found, session.terminal))
     return ExitCode.OK
+
+
+def _refuse_absent(units: tuple[str, ...]) -> None:
+    """Refuse what a server takes for no unit, as each request without one gets any arm."""
+    if not all(0 < len(unit) <= MAX_FACT_CHARS for unit in units):
+        fail_usage(
+            f"A unit has 1 to {MAX_FACT_CHARS:,} characters; what a request gives beyond that counts as absent.",
+            "Name a unit. A request without one is a unit of its own, and gets any arm.",
+        )
 
 
 def _read_attribute(text: str) -> Iterator[tuple[str, str]]:
