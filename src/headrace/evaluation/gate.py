@@ -90,7 +90,7 @@ def _judge_effect(
     numbers["p"], outcome = _decide(effect, spec, low, high)
     claim = _claim(spec, effect.against, outcome)
     words = f"{wording.level(interval)} interval of the difference {wording.span(interval)}"
-    p = "" if numbers["p"] is None else f", p {wording.p_value(numbers['p'])}"
+    p = _p_words(numbers["p"], spec, comparison.provenance.alpha, outcome)
     text = f"{effect.arm} {claim}: {words}{p}, {wording.count(effect.n_pairs, 'paired line')}."
     more = None
     if outcome == "undecided":
@@ -99,6 +99,15 @@ def _judge_effect(
             "" if more is None else f" About {wording.count(more, 'more line')} would be likely to settle it."
         )
     return _Answer(outcome, text, numbers, more)
+
+
+def _p_words(p: float | None, spec: GateSpec, alpha: float, outcome: GateOutcome) -> str:
+    """The p of the claim, with what it would have to be where it leaves the question open."""
+    if p is None:
+        return ""
+    needed = alpha if spec.test == "superiority" and not spec.margin else alpha / 2.0
+    open_words = f" where at most {needed:g} is needed" if outcome == "undecided" and p > needed else ""
+    return f", p {wording.p_value(p)}{open_words}"
 
 
 def _decide(

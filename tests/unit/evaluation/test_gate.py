@@ -157,3 +157,19 @@ def test_what_is_not_known_is_undecided() -> None:
         GateSpec(metric="latency", test="budget", limit=1.0, arm="new"),
     ):
         assert judge_gate(comparison, spec).outcome == "undecided"
+
+
+def test_an_open_question_says_what_its_p_would_have_to_be() -> None:
+    """Tests against a margin spend half of alpha: a p of 0.03 is none that shows anything."""
+    ours = [1.0] * 25 + [0.0] * 22 + [1.0] * 53
+    theirs = [0.0] * 25 + [1.0] * 22 + [1.0] * 53
+    comparison = compare(
+        [an_arm("old", theirs), an_arm("new", ours)],
+        baseline="old",
+        metrics=[MetricSpec(name="accuracy", margin=0.1)],
+    )
+    answer = judge_gate(
+        comparison, GateSpec(metric="accuracy", test="non_inferiority", margin=0.1, arm="new")
+    )
+    assert answer.outcome == "undecided"
+    assert ", p 0.030 where at most 0.025 is needed, 100 paired lines." in answer.evidence
