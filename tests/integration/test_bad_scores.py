@@ -273,3 +273,15 @@ def test_a_metric_of_runs_that_nobody_has_judged_is_no_board_without_numbers(
         assert run_command_line(command.split()) == 0
     assert run_command_line(["compare", "one", "two", "--metric", "score"]) == 2
     assert "None of these runs has been evaluated" in capsys.readouterr().err
+
+
+def test_a_score_that_an_evaluator_leaves_away_is_not_called_unjudged(
+    compare: Compare, tmp_path: Path
+) -> None:
+    compare(0, 1)
+    tone = "def tone(answer):\n    return {'warm': 1.0} if answer else {'warm': 0.0, 'long': 0.5}\n"
+    (tmp_path / "tones.py").write_text(tone, "utf-8")
+    command = "-q compare --flow flow --data data.jsonl --variants one,two --evaluator tones.py:tone"
+    assert run_command_line([*command.split(), "--output", "board.md"]) == 0
+    board = (tmp_path / "board.md").read_text("utf-8")
+    assert "10 answers have no usable long, always because: the evaluator gave nothing." in board

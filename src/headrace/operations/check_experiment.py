@@ -29,7 +29,7 @@ from headrace.operations.competing_flows import (
     without_unknown,
 )
 from headrace.operations.endpoint_arms import placed_in, with_endpoint_flows
-from headrace.operations.evaluator_flows import Offer, as_flow
+from headrace.operations.evaluator_flows import Offer, as_flow, check_used
 from headrace.operations.named_versions import settle_versions
 from headrace.operations.prepare_flow import loaded_flow
 from headrace.operations.python_evaluators import python_scores
@@ -164,7 +164,8 @@ def _with_flows(
     workspace: Workspace, experiment: Experiment, dataset: Dataset, arms: Sequence[Flow]
 ) -> Experiment:
     """The experiment with the flow of every evaluator; what is wrong with any of them is said of all at once."""
-    offer = Offer(outputs=offered_outputs(experiment, arms), columns=dataset.columns)
+    is_for_all = experiment.file is None and len(experiment.evaluators) > 1
+    offer = Offer(outputs=offered_outputs(experiment, arms), columns=dataset.columns, is_for_all=is_for_all)
     found: list[EvaluatorSpec] = []
     problems: list[Problem] = []
     for evaluator in experiment.evaluators:
@@ -179,6 +180,8 @@ def _with_flows(
                 for item in error.problems
             )
     raise_if_errors(tuple(problems))
+    if is_for_all:
+        check_used(experiment.evaluators, found)
     return directed(replace(experiment, evaluators=tuple(found)))
 
 

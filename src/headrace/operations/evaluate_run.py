@@ -11,7 +11,7 @@ from headrace.domain.run import COMPLETED, Cap, Run
 from headrace.engine.events import OnEvent
 from headrace.engine.spending import Spending
 from headrace.operations.collect_scores import EVALUATOR_TAG
-from headrace.operations.evaluator_flows import Offer, as_flow
+from headrace.operations.evaluator_flows import Offer, as_flow, check_used
 from headrace.operations.judge_flows import check_judge_prices
 from headrace.operations.recorded_data import unchanged_dataset
 from headrace.operations.run_batch import RunRequest, create_run
@@ -54,9 +54,12 @@ def evaluate_run(
     """
     base = workspace.store.read_run(request.run)
     dataset = unchanged_dataset(base.spec)
-    offer = Offer(outputs=_outputs(workspace, base), columns=dataset.columns if dataset is not None else ())
+    columns = dataset.columns if dataset is not None else ()
+    offer = Offer(outputs=_outputs(workspace, base), columns=columns, is_for_all=len(request.evaluators) > 1)
     check_judge_prices(tuple(request.evaluators), request.cap)
     evaluators = [as_flow(workspace, evaluator, offer) for evaluator in request.evaluators]
+    if offer.is_for_all:
+        check_used(request.evaluators, evaluators)
     spending = Spending(request.cap) if request.cap is not None else None
     return tuple(
         create_run(

@@ -22,6 +22,7 @@ from headrace.evaluation.evaluators.registry import BUILTINS, make_judge, score_
 from headrace.evaluation.judges.graders import GRADERS
 from headrace.evaluation.judges.inputs import BASELINE, grader_inputs
 from headrace.evaluation.judges.settings import is_grader
+from headrace.formats.flow_file import load_flow
 from headrace.formats.mapping import BASELINE_OUTPUTS, RUN_OUTPUTS
 from headrace.formats.positions import dump_yaml
 from headrace.operations.judge_flows import judge_flow
@@ -40,10 +41,12 @@ class Offer:
     Attributes:
         outputs: Names of the run's outputs; ``None`` where they are not known before it has run.
         columns: Names of the data's columns.
+        is_for_all: Whether one mapping feeds several evaluators, so that one may lack an input that it names.
     """
 
     outputs: Sequence[str] | None
     columns: Sequence[str]
+    is_for_all: bool = False
 
 
 def as_flow(
@@ -178,7 +181,8 @@ def fill_mapping(inputs: Sequence[EvaluatorInput], evaluator: EvaluatorSpec, off
     """
     given = evaluator.column_mapping
     mapping: dict[str, str] = {}
-    problems = [_no_input(evaluator, name, inputs) for name in given if name not in {i.name for i in inputs}]
+    foreign = () if offer.is_for_all else (name for name in given if name not in {i.name for i in inputs})
+    problems = [_no_input(evaluator, name, inputs) for name in foreign]
     for item in inputs:
         if item.name in given:
             mapping[item.name] = given[item.name]
@@ -188,9 +192,43 @@ def fill_mapping(inputs: Sequence[EvaluatorInput], evaluator: EvaluatorSpec, off
             mapping[item.name] = found
         elif item.is_required:
             problems.append(_unclear(evaluator, item, offer))
+    if problems and offer.is_for_all:
+        known = [item.name for item in inputs]
+        misspelled = (name for name in given if name not in known and nearest(name, known))
+        problems += [_no_input(evaluator, name, inputs) for name in misspelled]
     if problems:
         raise DefinitionError(*problems)
     return mapping
+
+
+def check_used(given: Sequence[EvaluatorSpec], found: Sequence[EvaluatorSpec]) -> None:
+    """Refuse names of a mapping for several evaluators that none of them has an input for.
+
+    Args:
+        given: The evaluators with the mapping as it was given.
+        found: The same with the flows that they are run as, and with the mapping of every input.
+
+    Raises:
+        DefinitionError: G925 for each such name, unless all evaluators are flows, which are checked as such.
+    """
+    own = [item for item in given if item.flow_path is None]
+    asked = dict.fromkeys(name for item in own for name in item.column_mapping)
+    if not asked:
+        return
+    known = {name: None for item in found for name in load_flow(Path(item.flow_path or "")).inputs}
+    problems = []
+    for name in (name for name in asked if name not in known):
+        near = nearest(name, list(known))
+        problems.append(
+            Problem(
+                code="G925",
+                what=f"None of the evaluators has an input {name!r}.",
+                pointer=("column_mapping", name),
+                fix=f'Did you mean "{near}"?' if near else f"Their inputs: {', '.join(known) or 'none'}.",
+            )
+        )
+    if problems:
+        raise DefinitionError(*problems)
 
 
 def _find(item: EvaluatorInput, offer: Offer) -> str | None:

@@ -81,8 +81,10 @@ def _failed_runs(collected: Sequence[Collected]) -> Iterator[str]:
 
 def _missing(collected: Sequence[Collected], metric: str) -> Iterator[str]:
     reasons: Counter[str] = Counter()
+    elsewhere = [name for item in collected for name in evaluators_of(item, [metric]).values()]
     for item in collected:
-        evaluator = evaluators_of(item, [metric]).get(metric)
+        own = evaluators_of(item, [metric]).get(metric)
+        evaluator = own or next((name for name in elsewhere if name in item.judged.evaluations), None)
         for line in item.lines:
             if line.result.status == COMPLETED and usable_score(as_score(line.scores.get(metric))) is None:
                 reasons[_reason(line, metric, evaluator)] += 1
@@ -101,8 +103,9 @@ def _reason(line: CollectedLine, metric: str, evaluator: str | None) -> str:
         return f"the evaluation failed with {error}"
     value = line.scores.get(metric)
     if value is None:
+        is_judged = metric in line.scores or any(name.startswith(f"{evaluator}.") for name in line.scores)
         return found.reason or (
-            "the evaluator gave nothing." if metric in line.scores else "there is no evaluation of it."
+            "the evaluator gave nothing." if is_judged else "there is no evaluation of it."
         )
     return _unusable(value)
 

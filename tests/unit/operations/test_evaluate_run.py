@@ -99,3 +99,19 @@ def test_an_interrupt_as_one_evaluator_ends_keeps_the_next_from_beginning(worksp
         evaluate_run(workspace, request, interrupt)
     (run,) = workspace.store.list_runs(source_run="base")
     assert run.spec.tags["headrace.evaluator"] == "first"
+
+
+def test_one_mapping_feeds_each_evaluator_what_it_takes(workspace: Workspace) -> None:
+    def named(mapping: dict[str, str]) -> list[str]:
+        return evaluate(
+            workspace,
+            EvaluatorSpec(name="same", builtin="exact_match", column_mapping=mapping),
+            EvaluatorSpec(name="latency", builtin="latency", column_mapping=mapping),
+        )
+
+    same, latency = (workspace.store.read_run(name).spec for name in named({"reference": "${data.text}"}))
+    assert same.column_mapping == {"prediction": "${run.outputs.output}", "reference": "${data.text}"}
+    assert latency.column_mapping == {"duration_ms": "${run.duration_ms}"}
+    with pytest.raises(DefinitionError, match="None of the evaluators has an input 'referenc'") as caught:
+        named({"referenc": "${data.text}"})
+    assert caught.value.problems[0].fix == 'Did you mean "reference"?'
