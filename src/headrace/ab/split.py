@@ -21,7 +21,7 @@ from headrace.domain.evidence import Evidence, Exposure, Feedback, feedback_key,
 from headrace.domain.traffic import Revision, Traffic, UnitSource
 from headrace.errors import HeadraceError, Problem, StateError, UsageError
 from headrace.formats.traffic import read_traffic
-from headrace.operations.ab_revisions import check_answering, settle_revision
+from headrace.operations.ab_revisions import check_answering, say_split_apart, settle_revision
 from headrace.operations.workspace import Workspace
 from headrace.planning.asked_facts import as_text
 from headrace.planning.assignment import Assigner, RequestFacts
@@ -269,7 +269,9 @@ class Split:
                     self._traffic = traffic
                     self._read_at = read_at
             finally:
-                self._assigner = self._settle()
+                before, self._assigner = self.revision, self._settle()
+                if self.revision.number != before.number:
+                    self._warn_apart()
 
     def flush(self, timeout_s: float = _FLUSH_S) -> bool:
         """Wait until everything that was recorded so far is in the store.
@@ -301,6 +303,10 @@ class Split:
         traffic = self._traffic
         revision = settle_revision(self._store, traffic, datetime.now(UTC), read_at=self._read_at)
         return Assigner(replace(traffic, units=(_GIVEN, *traffic.units)), revision)
+
+    def _warn_apart(self) -> None:
+        if apart := say_split_apart(self.revision, self._traffic):
+            _LOGGER.warning("%s", apart)
 
     def _follow_on(self, every_s: float) -> None:
         while not self._is_closing.wait(every_s):

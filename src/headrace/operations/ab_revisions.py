@@ -278,6 +278,16 @@ def recorded_traffic(revision: Revision) -> Traffic:
     return read_traffic_definition(revision.definition)
 
 
+def say_split_apart(revision: Revision, traffic: Traffic) -> str:
+    """What to tell whoever splits by rules that give units other arms than those of the revision do; else empty."""
+    if revision.is_over or not _is_hashed_anew(revision, traffic):
+        return ""
+    return (
+        f"Units of {traffic.name} get other arms here than where the file of revision {revision.number} is served, "
+        "because seeds or units differ: give all servers the same file."
+    )
+
+
 def coverage_at(history: Sequence[Revision], traffic: Traffic, now: datetime) -> float:
     """Share of all units that are in a test, which began with its first revision, or begins now.
 

@@ -17,7 +17,7 @@ from headrace.config import Settings
 from headrace.domain.traffic import Revision, Traffic
 from headrace.errors import HeadraceError, Problem, UsageError
 from headrace.formats.traffic import read_traffic
-from headrace.operations.ab_revisions import check_answering, settle_revision
+from headrace.operations.ab_revisions import check_answering, say_split_apart, settle_revision
 from headrace.operations.kept_process import KeptProcess
 from headrace.operations.renew_flows import ServedSource, Tell
 from headrace.operations.served_sources import FlowSource
@@ -296,6 +296,8 @@ class SplitTraffic:
         task.add_done_callback(self._retiring.discard)
         what = f"{revision.test} follows revision {revision.number}"
         self._tell(f"{what} ({revision.reason}{f' by {revision.by}' if revision.by else ''}).", ())
+        if apart := say_split_apart(revision, split.traffic):
+            self._tell(apart, ())
 
     async def _open(self, split: _Split) -> None:
         for arm in split.traffic.arms:

@@ -207,6 +207,19 @@ def test_a_revision_is_followed(tmp_path: Path) -> None:
         assert len(exposures(recorded(split, tmp_path))) == n_before
 
 
+def test_a_split_that_chooses_otherwise_than_the_latest_file_says_so_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with splitting(tmp_path) as split:
+        (tmp_path / "other").mkdir()
+        other = write_traffic(tmp_path / "other", more="seed: another\n")
+        with Split.open(other, store=tmp_path / "store.sqlite", follow_s=3600):
+            split.follow()
+            split.follow()
+        assert split.revision.number == 2
+    assert caplog.text.count("get other arms here") == 1
+
+
 def test_a_changed_file_is_followed_and_a_broken_one_is_not(tmp_path: Path) -> None:
     with splitting(tmp_path) as split:
         write_traffic(tmp_path, more="force_header: x-arm\n")

@@ -6,6 +6,8 @@ import errno
 import json
 import os
 from collections import Counter
+from dataclasses import replace
+from datetime import timedelta
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from tests.support.split_flow import (
 
 from headrace.domain.evidence import Completion, Exposure, Feedback, unit_digest
 from headrace.errors import HeadraceError
-from headrace.operations.ab_revisions import promote, roll_back
+from headrace.operations.ab_revisions import promote, roll_back, settle_revision, stop
 from headrace.serving import chat_page
 
 EVENTS = {"accept": "text/event-stream"}
@@ -368,6 +370,24 @@ def test_a_changed_file_and_a_rollback_are_followed_and_a_broken_file_is_not(tmp
         "styles follows revision 2 (changed by traffic file).",
         "styles follows revision 3 (rolled back by guardrail failures).",
     ]
+
+
+def test_a_server_whose_file_splits_units_in_another_way_than_the_latest_says_so(tmp_path: Path) -> None:
+    with serving(tmp_path, FLOW | traffic(), [], traffic=["f/traffic.yaml"]) as endpoint:
+        split: Any = endpoint.served.flows[""]
+        store, rules = endpoint.workspace.store, split.rules.traffic
+        later = endpoint.workspace.now() + timedelta(seconds=1)
+        settle_revision(store, replace(rules, digest="b"), later, read_at=later)
+        wait_until(lambda: split.rules.revision.number == 2)
+        later += timedelta(seconds=1)
+        settle_revision(store, replace(rules, digest="c", seed="other"), later, read_at=later)
+        wait_until(lambda: split.rules.revision.number == 3)
+        stop(store, "styles", endpoint.workspace.now(), by="Ada")
+        wait_until(lambda: split.rules.revision.is_over)
+        told = [text for text in endpoint.told if "get other arms here" in text]
+    (only,) = told
+    assert "revision 3" in only
+    assert "the same file" in only
 
 
 def test_a_promoted_arm_answers_everybody_and_nothing_more_is_counted(tmp_path: Path) -> None:
