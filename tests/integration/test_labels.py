@@ -265,6 +265,7 @@ def test_a_comparison_says_how_far_scores_and_labels_agree(headrace: Call) -> No
         (("label", "one", "--metric", "rihgt"), 2, "G901"),
         (("label", "one", "--metric", "right", "--n", "3", "--line", "1"), 2, "contradict"),
         (("label", "export", "one", "--draw", "3"), 2, "--draw needs --metric"),
+        (("label", "export", "one", "--metric", "rihgt", "--draw", "3"), 2, "G901"),
         (("label", "export", "one", "--file", "x.txt"), 2, "Labels are written"),
         (("label", "import", "none.csv"), 3, "F001"),
     ],

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from textwrap import wrap
 
 from headrace.cli.board_details import TEXT_WIDTH, dimmed, render_details
 from headrace.cli.forest import Axis, draw_interval, make_axis
 from headrace.cli.table import Cell, Column, render_table
-from headrace.cli.terminal import Terminal
+from headrace.cli.terminal import Terminal, wrap_text
 from headrace.domain.comparison import (
     ArmSummary,
     Comparison,
@@ -73,7 +72,7 @@ def render_board(
 def _verdict(comparison: Comparison, recommendation: Recommendation, terminal: Terminal) -> str:
     lead = headline(comparison, recommendation) + "."
     styles = _DECISION_STYLES[decision_of(comparison, recommendation)]
-    lines = wrap(f"{lead} {recommendation.reason}", min(terminal.width, TEXT_WIDTH), break_on_hyphens=False)
+    lines = wrap_text(f"{lead} {recommendation.reason}", min(terminal.width, TEXT_WIDTH))
     lines[0] = lines[0].replace(lead, terminal.out.paint(lead, *styles), 1)
     return "\n".join(lines)
 
@@ -81,7 +80,9 @@ def _verdict(comparison: Comparison, recommendation: Recommendation, terminal: T
 def _about(comparison: Comparison, context: ReportContext, terminal: Terminal) -> str:
     facts = [context.title, context.flow, context.dataset, wording.count(len(comparison.arms), "arm")]
     text = " \N{MIDDLE DOT} ".join(dict.fromkeys(fact for fact in facts if fact))
-    return "\n".join(terminal.out.paint(line, "dim") for line in wrap(text, min(terminal.width, TEXT_WIDTH)))
+    return "\n".join(
+        terminal.out.paint(line, "dim") for line in wrap_text(text, min(terminal.width, TEXT_WIDTH))
+    )
 
 
 def _quality(
@@ -328,13 +329,7 @@ def _latency_cell(estimate: Estimate | None) -> Cell:
 def _warnings(comparison: Comparison, terminal: Terminal) -> str:
     lines: list[str] = []
     for warning in comparison.warnings:
-        wrapped = wrap(
-            warning,
-            min(terminal.width, TEXT_WIDTH),
-            initial_indent="! ",
-            subsequent_indent="  ",
-            break_on_hyphens=False,
-        )
+        wrapped = wrap_text(warning, min(terminal.width, TEXT_WIDTH), lead="! ")
         lines += [wrapped[0].replace("!", terminal.out.paint("!", "yellow", "bold"), 1), *wrapped[1:]]
     return "\n".join(lines)
 

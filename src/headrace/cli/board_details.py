@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from textwrap import wrap
 
 from headrace.cli.table import Cell, Column, render_table
-from headrace.cli.terminal import Terminal
+from headrace.cli.terminal import Terminal, wrap_text
 from headrace.domain.comparison import Comparison, JudgeQuality, MetricComparison, Provenance, Slice
 from headrace.evaluation import wording
 from headrace.evaluation.report.board import known_p, signed_estimate
@@ -51,7 +50,7 @@ def dimmed(sentences: Iterable[str], terminal: Terminal) -> str:
     return "\n".join(
         terminal.out.paint(line, "dim")
         for sentence in sentences
-        for line in wrap(sentence, min(terminal.width, TEXT_WIDTH), break_on_hyphens=False)
+        for line in wrap_text(sentence, min(terminal.width, TEXT_WIDTH))
     )
 
 

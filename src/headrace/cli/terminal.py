@@ -6,7 +6,10 @@ import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from textwrap import wrap
 from unicodedata import combining, east_asian_width
+
+_FILLER = "\N{NULL}"
 
 ELLIPSIS = "\N{HORIZONTAL ELLIPSIS}"
 
@@ -95,6 +98,16 @@ def _cells(character: str) -> int:
     if combining(character):
         return 0
     return 2 if east_asian_width(character) in "WF" else 1
+
+
+def wrap_text(text: str, width: int, *, lead: str = "") -> list[str]:
+    """``text`` in lines of at most ``width`` cells, broken at blanks; ``lead`` stands before the first line."""
+    # A wide character counts for two where a second one stands behind it, which is taken out again.
+    spread = text if text.isascii() else "".join(char + _FILLER * (_cells(char) - 1) for char in text)
+    lines = wrap(
+        spread, width, initial_indent=lead, subsequent_indent=" " * len(lead), break_on_hyphens=False
+    )
+    return [line.replace(_FILLER, "") for line in lines]
 
 
 def crop(text: str, width: int) -> str:

@@ -96,7 +96,7 @@ class LabelSession:
             collect_run(workspace, judged_run(workspace, workspace.store.read_run(name)), None)
             for name in dict.fromkeys(request.runs)
         ]
-        _check_metric(collected, request.metric)
+        check_metric(collected, request.metric)
         self.scale = _suitable_scale(collected, request.metric)
         self.answers = draw_answers(workspace, collected, request)
         done = {
@@ -255,7 +255,7 @@ def _answers(collected: Sequence[Collected]) -> list[Answer]:
     return [answer for number in sorted(found) for answer in found[number].values()]
 
 
-def _check_metric(collected: Sequence[Collected], metric: str) -> None:
+def check_metric(collected: Sequence[Collected], metric: str) -> None:
     """Refuse a metric that none of the evaluations gives; without evaluations any name may be labelled.
 
     Raises:

@@ -16,8 +16,8 @@ from headrace.domain.run import COMPLETED
 from headrace.errors import DefinitionError, Problem, UsageError
 from headrace.formats.csv_cells import guard_cell, unguarded
 from headrace.formats.lines import read_dataset
-from headrace.operations.collect_scores import collect_run, judged_run
-from headrace.operations.label_answers import Answer, LabelRequest, draw_answers, no_answer
+from headrace.operations.collect_scores import Collected, collect_run, judged_run
+from headrace.operations.label_answers import Answer, LabelRequest, check_metric, draw_answers, no_answer
 from headrace.operations.workspace import Workspace
 
 COLUMNS = ("run", "line_number", "metric", "value", "labeller", "is_random", "at", "note")
@@ -61,8 +61,11 @@ def blank_rows(workspace: Workspace, request: LabelRequest) -> list[dict[str, An
     """Drawn answers without values, as :data:`BLANK_COLUMNS`.
 
     Raises:
-        UsageError: S801 for an unknown run, G947 and G949 as :func:`~headrace.operations.label_answers.draw_answers`.
+        UsageError: S801 for an unknown run, G901 for an unknown metric, G947 and G949 as
+            :func:`~headrace.operations.label_answers.draw_answers`.
     """
+    collected = _collect(workspace, request.runs)
+    check_metric(collected, request.metric)
     return [
         {
             "item": answer.item,
@@ -76,7 +79,7 @@ def blank_rows(workspace: Workspace, request: LabelRequest) -> list[dict[str, An
             "is_random": not request.lines,
             "note": "",
         }
-        for answer in _drawn(workspace, request)
+        for answer in draw_answers(workspace, collected, request)
     ]
 
 
@@ -222,16 +225,15 @@ def _read_value(value: Any) -> float:
     return number
 
 
-def _drawn(workspace: Workspace, request: LabelRequest) -> tuple[Answer, ...]:
-    collected = [
+def _collect(workspace: Workspace, runs: Sequence[str]) -> list[Collected]:
+    return [
         collect_run(workspace, judged_run(workspace, workspace.store.read_run(name)), None)
-        for name in dict.fromkeys(request.runs)
+        for name in dict.fromkeys(runs)
     ]
-    return draw_answers(workspace, collected, request)
 
 
 def _all_answers(workspace: Workspace, runs: Sequence[str]) -> Iterable[Answer]:
-    return _drawn(workspace, LabelRequest(runs=tuple(runs), metric=""))
+    return draw_answers(workspace, _collect(workspace, runs), LabelRequest(runs=tuple(runs), metric=""))
 
 
 def _text(values: Mapping[str, Any]) -> str:

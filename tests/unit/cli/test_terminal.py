@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.cli.terminal import Ink, crop, detect_terminal, one_line, pad, text_width
+from headrace.cli.terminal import Ink, crop, detect_terminal, one_line, pad, text_width, wrap_text
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,13 @@ def test_a_pipe_has_no_colors_and_an_ascii_stream_no_boxes(monkeypatch: pytest.M
     assert terminal.has_tty_out
     assert not terminal.has_unicode
     assert not terminal.err.has_color  # pytest's own stderr is no terminal
+
+
+@given(
+    st.lists(st.text("aé丁\u0301下", min_size=1, max_size=8), min_size=1).map(" ".join), st.integers(16, 40)
+)
+def test_wrapped_lines_keep_their_words_and_fit_whatever_the_script(text: str, width: int) -> None:
+    lines = wrap_text(text, width, lead="! ")
+    assert all(text_width(line) <= width for line in lines)
+    assert " ".join(line.strip() for line in lines) == f"! {text}"
+    assert all(line.startswith("  ") for line in lines[1:])
