@@ -37,7 +37,7 @@ from headrace.operations.recorded_gates import asks_of_use
 from headrace.operations.run_batch import unlimited
 from headrace.operations.workspace import Workspace
 from headrace.planning.columns import map_lines
-from headrace.source import Pointer
+from headrace.source import Pointer, Span
 
 
 def _check_judged(experiment: Experiment) -> None:
@@ -102,7 +102,7 @@ def check_experiment(
     problems += () if is_recorded else unknown_of_evaluators(experiment, flows)
     problems += _check_cache(experiment, [*arms, *flows.values()])
     unknown = _check_metrics(experiment, flows)
-    if experiment.file is None:  # asked for on the command line: no file is wrong
+    if all(problem.span is None for problem in unknown):  # asked for on the command line: no file is wrong
         raise_if_errors(tuple(dict.fromkeys(problems)))
         if unknown:
             raise UsageError(*unknown)
@@ -238,13 +238,20 @@ def _check_metrics(experiment: Experiment, flows: Mapping[str, Flow]) -> tuple[P
         if metric.name not in elsewhere or _stands_in_file(experiment, number)
     ]
     return tuple(
-        replace(unknown_metric(name, known), span=experiment.place(*pointer))
+        replace(unknown_metric(name, known), span=_metric_place(experiment, pointer))
         for name, pointer in asked
         if name not in known
     )
 
 
-def _stands_in_file(experiment: Experiment, metric: int) -> bool:
+def _metric_place(experiment: Experiment, pointer: Pointer) -> Span | None:
+    """Where the name of a metric stands; ``None`` where it was asked for beside the file."""
+    where, *rest = pointer
+    is_beside = where == "metrics" and not _stands_in_file(experiment, *rest)
+    return None if is_beside else experiment.place(*pointer)
+
+
+def _stands_in_file(experiment: Experiment, metric: str | int) -> bool:
     return experiment.source_map is None or ("metrics", metric) in experiment.source_map.values
 
 

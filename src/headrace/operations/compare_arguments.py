@@ -20,6 +20,7 @@ from headrace.formats.arms import find_baseline, make_arms, parse_model, parse_v
 from headrace.formats.experiment_evaluators import check_names, parse_evaluator
 from headrace.formats.flow_file import load_flow
 from headrace.operations.judge_flows import give_judges
+from headrace.source import SourceMap
 
 _LOWER = ":lower"
 
@@ -147,11 +148,23 @@ def change_experiment(experiment: Experiment, given: Mapping[str, Any]) -> Exper
         known = {metric.name: metric for metric in experiment.metrics}
         asked = parse_metrics(given["metrics"])
         changes["metrics"] = tuple(known.get(metric.name, metric) for metric in asked)
+        changes["source_map"] = _without_metrics(experiment.source_map)
     if "margins" in given:
         changes["metrics"] = add_margins(changes.get("metrics", experiment.metrics), given["margins"])
     if "baseline" in given:
         changes["baseline"] = find_baseline([arm.name for arm in experiment.arms], given["baseline"])
     return replace(experiment, **changes)
+
+
+def _without_metrics(found: SourceMap | None) -> SourceMap | None:
+    """Positions of a file whose metrics count no more, so that nothing about others points to them."""
+    if found is None:
+        return None
+    return replace(
+        found,
+        values={pointer: span for pointer, span in found.values.items() if pointer[:1] != ("metrics",)},
+        keys={pointer: span for pointer, span in found.keys.items() if pointer[:1] != ("metrics",)},
+    )
 
 
 def find_variant(flow: Flow, text: str) -> Variant:

@@ -236,7 +236,10 @@ def _still_compared(checked: Experiment, judged: Sequence[JudgedRun], problem: P
         return problem
     names = " ".join(quote(item.run.spec.name) for item in judged)
     fix = f"{problem.fix or ''} All answers are recorded: headrace compare {names} --metric NAME"
-    return replace(problem, span=problem.span or checked.place("metrics"), fix=fix.strip())
+    source_map = checked.source_map
+    is_in_file = source_map is not None and ("metrics",) in source_map.values
+    place = checked.place("metrics") if is_in_file else None
+    return replace(problem, span=problem.span or place, fix=fix.strip())
 
 
 @dataclass(slots=True)

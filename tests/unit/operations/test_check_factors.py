@@ -16,7 +16,7 @@ from headrace.errors import DefinitionError, ExecutionError, HeadraceError, Prob
 from headrace.formats.experiment import load_experiment
 from headrace.operations.begin_experiment import begin_experiment
 from headrace.operations.check_experiment import check_experiment
-from headrace.operations.compare_arguments import CompareArguments, make_experiment
+from headrace.operations.compare_arguments import CompareArguments, change_experiment, make_experiment
 from headrace.operations.compare_runs import compare_experiment_again, compare_runs
 from headrace.operations.forecast_run import forecast_experiment
 from headrace.operations.recorded_judgement import judgement_of
@@ -354,3 +354,19 @@ def test_a_misspelled_metric_of_python_whose_scores_are_clear_is_found_before_an
 
     file.write_text(text.replace("metrics: [exact_match]", "metrics: [tone.brief]"), "utf-8")
     assert run_experiment(workspace, load_experiment(file)).comparison.metrics[0].spec.name == "tone.brief"
+
+
+@pytest.mark.parametrize("evaluator", ["- {builtin: f1,", "- {python: 'judge.py:any_of', name: f1,"])
+def test_a_misspelled_metric_beside_the_file_points_at_none_of_the_file(
+    workspace: Workspace, evaluator: str
+) -> None:
+    workspace.folder.joinpath("judge.py").write_text(
+        "def any_of(prediction, reference):\n    return dict(found=1)\n", "utf-8"
+    )
+    file = workspace.folder / "experiment.yaml"
+    file.write_text(JUDGED.replace("- {builtin: f1,", evaluator), "utf-8")
+    changed = change_experiment(load_experiment(file), {"metrics": ["exact_mtach"]})
+    with pytest.raises(UsageError) as caught:
+        run_experiment(workspace, changed)
+    (problem,) = caught.value.problems
+    assert (problem.code, problem.span) == ("G901", None)
