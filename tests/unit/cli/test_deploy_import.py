@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from headrace.cli.main import run_command_line
 from headrace.cli.session import Session
@@ -68,5 +69,24 @@ def test_what_has_to_be_filled_in_is_shown_as_a_problem(
 
 def test_it_can_be_printed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(folder, "blue.yml", "--output", "-") == ExitCode.OK
-    assert "name: chat\n" in capsys.readouterr().out
+    shown = capsys.readouterr()
+    assert "name: chat\n" in shown.out
+    assert "taken:" not in shown.out
+    assert "\nto do:\n  environment_variables.KEY → environment.KEY" in shown.err
     assert not (folder / "deployment.yaml").exists()
+
+
+def test_stages_are_printed_as_documents_of_their_own(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = {
+        "ENDPOINT_NAME": "chat",
+        "CURRENT_DEPLOYMENT_NAME": "blue",
+        "DEPLOYMENT_VM_SIZE": "Standard_F4s_v2",
+    }
+    stages = [{"ENV_NAME": "dev", **stage}, {"ENV_NAME": "prod", **stage, "ENDPOINT_NAME": "chat-prod"}]
+    config = json.dumps({"azure_managed_endpoint": stages})
+    (folder / "deployment_config.json").write_text(config, encoding="utf-8")
+    assert run(folder, "deployment_config.json", "--output", "-", "--flow", "flow") == ExitCode.OK
+    first, second = yaml.safe_load_all(capsys.readouterr().out)
+    assert (first["name"], second["name"]) == ("chat", "chat-prod")

@@ -62,7 +62,11 @@ def command(
     with command_workspace(session) as workspace:
         found = import_deployment(workspace, path, target, flow)
     if output == _STDOUT:
-        session.write("\n".join(text.rstrip("\n") for text in found.files.values()))
+        main, *overlays = found.files.items()
+        session.write(main[1].rstrip("\n"))
+        for file, text in overlays:
+            session.write(f"---\n# {file.name}\n{text}".rstrip("\n"))
+        session.note(render_notes(found.notes))
         return ExitCode.OK
     write_files(found.files, is_replacing=yes)
     problems = check_imported(found.files)
