@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from tests.support.boards import rich_board
-from tests.support.page_contrast import CONTRAST
+from tests.support.page_faults import CONTRAST, reported_errors
 
 from headrace.evaluation.report.html import render_html
 
@@ -91,7 +91,7 @@ def test_the_page_fits_is_readable_and_reports_no_error(
     open_page: Callable[..., Any], size: str, scheme: str
 ) -> None:
     driver = open_page(size, scheme)
-    assert driver.get_log("browser") == []
+    assert reported_errors(driver) == []
     assert driver.execute_script("const e = document.documentElement; return e.scrollWidth <= e.clientWidth")
     assert driver.execute_script(CONTRAST) == []
 

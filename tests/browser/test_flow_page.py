@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.support.endpoint import Endpoint, serving
-from tests.support.page_contrast import CONTRAST
+from tests.support.page_faults import CONTRAST, reported_errors
 
 from headrace.domain.access import AccessRules, known_key
 
@@ -177,7 +177,7 @@ def test_a_conversation_streams_fits_and_can_be_read(
     assert texts(driver, "#log li:last-child dd") == ["1"]
     assert driver.execute_script(CONTRAST) == []
     assert is_fit(driver)
-    assert driver.get_log("browser") == []
+    assert reported_errors(driver) == []
     find(driver, "#log li:last-child button").click()
     wait(lambda: "Kept with the trace" in find(driver, "#log li:last-child").text)
     find(driver, "#new").click()
@@ -252,7 +252,7 @@ def test_a_form_has_a_control_for_every_type(
     wait(lambda: driver.execute_script(width) == 1)
     assert driver.execute_script(CONTRAST) == []
     assert is_fit(driver)
-    assert driver.get_log("browser") == []
+    assert reported_errors(driver) == []
     controls[0].clear()
     controls[0].send_keys("none")
     find(driver, "#send").click()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.support.ab_reports import a_comparison, a_report, a_view, an_arm
-from tests.support.page_contrast import CONTRAST
+from tests.support.page_faults import CONTRAST, reported_errors
 
 from headrace.domain.comparison import Interval
 from headrace.evaluation.report.online import render_online_page
@@ -82,7 +82,7 @@ def test_the_page_fits_is_readable_without_script_and_reports_no_error(
     open_page: Callable[[str, str], Any], size: str, scheme: str
 ) -> None:
     driver = open_page(size, scheme)
-    assert driver.get_log("browser") == []
+    assert reported_errors(driver) == []
     assert driver.execute_script("const e = document.documentElement; return e.scrollWidth <= e.clientWidth")
     assert driver.execute_script(CONTRAST) == []
     courses = driver.find_elements("css selector", ".course-plot")

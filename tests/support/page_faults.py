@@ -1,6 +1,8 @@
-"""Texts of a page in a browser that are hard to tell from what is behind them (WCAG 2.2, 1.4.3)."""
+"""What is wrong with a page in a browser: texts that can hardly be read, and errors that it reports."""
 
 from __future__ import annotations
+
+from typing import Any
 
 CONTRAST = """
 const light = text => {
@@ -25,4 +27,10 @@ for (const element of document.querySelectorAll('body *')) {
 }
 return low;
 """
-"""A script that returns them: tag, class, text and ratio; empty where all have 4.5 or more."""
+"""A script that returns the texts that are hard to tell from what is behind them (WCAG 2.2, 1.4.3): tag, class, text and
+ratio; empty where all have 4.5 or more."""
+
+
+def reported_errors(driver: Any) -> list[dict[str, Any]]:
+    """What the pages have logged; the browser's own page, which is there before the first one, has errors of its own."""
+    return [entry for entry in driver.get_log("browser") if not entry["message"].startswith("chrome://")]
