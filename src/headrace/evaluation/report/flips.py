@@ -30,9 +30,10 @@ def flip_section(comparison: Comparison, context: ReportContext, shown: str) -> 
     scores = matrix.scores.get(metric.spec.name, {})
     if comparison.baseline not in scores or shown not in scores:
         return
+    both = (_counted(matrix, metric, arm) for arm in (comparison.baseline, shown))
     pairs = {
         place: (a, b)
-        for place, (a, b) in enumerate(zip(scores[comparison.baseline], scores[shown], strict=True))
+        for place, (a, b) in enumerate(zip(*both, strict=True))
         if a is not None and b is not None
     }
     if not pairs:
@@ -42,6 +43,7 @@ def flip_section(comparison: Comparison, context: ReportContext, shown: str) -> 
         lead(
             "Each point is a line, or as many lines as its area says; on the diagonal both arms score the same. "
             f"{metric.spec.name} of {comparison.baseline} against {shown}; the filters of the lines choose others."
+            + _failed_words(matrix, metric)
         )
         + '<div class="flips"><figure id="flip-plot">'
         + _plot(comparison.baseline, shown, matrix, metric, pairs)
@@ -49,6 +51,21 @@ def flip_section(comparison: Comparison, context: ReportContext, shown: str) -> 
         + "</div></div>"
     )
     yield render_section("flips", "Arm against arm", content)
+
+
+def _failed_words(matrix: LineMatrix, metric: MetricComparison) -> str:
+    if metric.failed_count_as is None or not any(matrix.failed.values()):
+        return ""
+    return f" A failed line counts as {short_number(metric.failed_count_as)}."
+
+
+def _counted(matrix: LineMatrix, metric: MetricComparison, arm: str) -> list[float | None]:
+    """Scores of an arm as the verdict counts them: a line that failed has the worst, where there is one."""
+    failed = frozenset(matrix.failed.get(arm, ()))
+    return [
+        metric.failed_count_as if value is None and place in failed else value
+        for place, value in enumerate(matrix.scores[metric.spec.name][arm])
+    ]
 
 
 def _plot(

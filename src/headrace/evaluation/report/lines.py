@@ -187,6 +187,7 @@ def line_data(comparison: Comparison, matrix: LineMatrix, places: Sequence[int],
                 "name": metric.spec.name,
                 "higher": metric.spec.direction == "higher",
                 "range": score_range(matrix, metric),
+                "failed": metric.failed_count_as,
                 "disputed": rows(matrix.disputed.get(metric.spec.name, ())),
                 "scores": [
                     [_rounded(scores[arm][place]) for place in places] if arm in scores else []

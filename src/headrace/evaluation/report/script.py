@@ -94,8 +94,12 @@ function drawFlips() {
   const {metric, a, b} = chosen(), [low, high] = metric.range, sign = metric.higher ? 1 : -1;
   const place = value => Math.round(STEPS * (high > low ? (value - low) / (high - low) : 0.5));
   const counts = new Map(), gains = [];
+  const counted = (arm, i) => {
+    const value = metric.scores[arm][i];
+    return typeof value !== 'number' && failed[arm].has(i) ? metric.failed : value;
+  };
   rows.forEach((_, i) => {
-    const x = metric.scores[a][i], y = metric.scores[b][i];
+    const x = counted(a, i), y = counted(b, i);
     if (typeof x !== 'number' || typeof y !== 'number') return;
     const key = place(x) + ' ' + place(y);
     counts.set(key, (counts.get(key) || 0) + 1);

@@ -55,16 +55,15 @@ def test_the_arms_show_chance_shrunken_score_and_best_set() -> None:
     assert "recommended, may be the best" in text
 
 
-def test_the_flips_are_the_wins_and_losses_of_the_effect() -> None:
-    arm = next(
-        arm for arm in CONTEXT.matrix.failed if not CONTEXT.matrix.failed[arm] and arm != COMPARISON.baseline
-    )  # type: ignore[union-attr]
+@pytest.mark.parametrize("arm", [arm.arm for arm in COMPARISON.arms if arm.arm != COMPARISON.baseline])
+def test_the_flips_are_the_wins_and_losses_of_the_effect(arm: str) -> None:
     effect = COMPARISON.metrics[0].effect_of(arm)
     assert effect is not None
     (section,) = flip_section(COMPARISON, CONTEXT, arm)
     text = words(section)
-    assert f"{arm} is better: {effect.wins} lines" in text
+    assert f"{arm} is better: {effect.wins} line" in text
     assert f"{COMPARISON.baseline} is better: {effect.losses} line" in text
+    assert "A failed line counts as 0." in text
     assert list(flip_section(COMPARISON, CONTEXT, COMPARISON.baseline)) == []
 
 
