@@ -163,10 +163,12 @@ def about_effects(metric: MetricComparison) -> Iterator[str]:
 
 def _sensitivity(metric: MetricComparison, effect: PairedEffect) -> Iterator[str]:
     """Whether the scores that are missing could turn a verdict round."""
-    if effect.worst_case is None or effect.verdict.word not in ("better", "worse"):
+    if effect.worst_case is None or effect.verdict.word == "inconclusive":
         return
     low, high = sorted(effect.worst_case)
-    if low <= 0.0 <= high:
+    margin = metric.spec.margin or 0.0
+    is_equivalent = effect.verdict.word == "equivalent"
+    if (low < -margin or high > margin) if is_equivalent else low <= 0.0 <= high:
         yield (
             f"Missing scores could change the verdict on {effect.arm} on {metric.spec.name}: the difference is "
             f"{wording.signed(low)} if they had all gone one way and {wording.signed(high)} if the other."

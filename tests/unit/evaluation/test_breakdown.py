@@ -182,6 +182,20 @@ def test_a_verdict_that_missing_scores_could_turn_round_says_so() -> None:
     assert any("could change the verdict on new" in warning for warning in found.warnings)
 
 
+def test_an_equivalence_that_missing_scores_could_end_says_so() -> None:
+    spec = MetricSpec(name="accuracy", margin=0.1)
+
+    def warnings_of(missing: int) -> tuple[str, ...]:
+        scores = yes_no(50, 50)
+        arms = [an_arm("base", scores), an_arm("new", [*scores[:-missing], *[None] * missing])]
+        found = compare(arms, baseline="base", metrics=[spec])
+        assert found.metrics[0].effects[0].verdict.word == "equivalent"
+        return found.warnings
+
+    assert not any("could change the verdict" in warning for warning in warnings_of(5))
+    assert any("could change the verdict on new" in warning for warning in warnings_of(20))
+
+
 def test_lines_of_one_arm_only_are_part_of_the_worst_case() -> None:
     arms = [an_arm("base", yes_no(5, 15)), an_arm("new", yes_no(5, 5))]
     (effect,) = primary(arms).effects
