@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
@@ -11,12 +12,14 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.domain.access import LOOPBACK_NAMES
+from headrace.errors import StateError
 from headrace.serving.server import ServerCalls, address_of, bind, run_app
 
 RenderPage = Callable[[str], str | None]
 """Gives the HTML at a path; ``None`` where there is no page."""
 
 _HOST = "127.0.0.1"
+_FIX = "Choose another port with --page, or stop the process that has it."
 _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -40,9 +43,14 @@ def run_pages(render: RenderPage, port: int, on_ready: Callable[[str], None]) ->
     Raises:
         StateError: S809 when the port cannot be had.
     """
-    listener = bind(_HOST, port)
-    address = address_of(_HOST, listener)
-    asyncio.run(run_app(build_page_app(render), listener, ServerCalls(on_ready=lambda: on_ready(address))))
+    try:
+        listener = bind(_HOST, port)
+        address = address_of(_HOST, listener)
+        asyncio.run(
+            run_app(build_page_app(render), listener, ServerCalls(on_ready=lambda: on_ready(address)))
+        )
+    except StateError as error:
+        raise StateError(*(replace(problem, fix=_FIX) for problem in error.problems)) from error
 
 
 class _PageApp:

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import socket
 from collections.abc import Callable
 from contextlib import closing
 
 import pytest
 
-from headrace.serving.page_server import build_page_app
+from headrace.errors import StateError
+from headrace.serving.page_server import build_page_app, run_pages
 from headrace.serving.server import ServerCalls, bind, run_app
 
 
@@ -56,3 +58,11 @@ def test_other_requests_and_foreign_names_are_refused(
     method: str, path: str, headers: dict[str, str], status: int
 ) -> None:
     assert ask({"/": "page"}.get, method, path, **headers)[0] == status
+
+
+def test_a_port_that_is_taken_is_chosen_anew_where_it_was_chosen() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(StateError) as caught:
+            run_pages(lambda _: None, port, lambda _: None)
+    assert caught.value.problems[0].fix == "Choose another port with --page, or stop the process that has it."
