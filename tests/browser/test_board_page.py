@@ -24,7 +24,10 @@ CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 if CHROMIUM is None or DRIVER is None:
     pytest.skip("needs chromium and chromedriver", allow_module_level=True)
 
-SIZES = {"phone": (390, 844), "desk": (1440, 900)}
+SIZES = {"phone": (390, 844), "tablet": (820, 1180), "desk": (1440, 900)}
+
+CAPTIONS_CUT = """return [...document.querySelectorAll('.scroll caption > span')]
+  .filter(e => e.offsetWidth > e.closest('.scroll').clientWidth).map(e => e.textContent)"""
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +97,8 @@ def test_the_page_fits_is_readable_and_reports_no_error(
     assert reported_errors(driver) == []
     assert driver.execute_script("const e = document.documentElement; return e.scrollWidth <= e.clientWidth")
     assert driver.execute_script(CONTRAST) == []
+    assert driver.execute_script("return document.querySelectorAll('.scroll caption > span').length") > 0
+    assert driver.execute_script(CAPTIONS_CUT) == []
 
 
 def test_filters_keep_the_lines_that_they_name(open_page: Callable[..., Any]) -> None:

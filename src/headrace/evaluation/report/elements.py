@@ -56,7 +56,7 @@ def table(
     footer = f'<tfoot role="rowgroup">{foot}</tfoot>' if foot else ""
     return (
         f'<div class="scroll" role="region" aria-labelledby="{identifier}-caption" tabindex="0">'
-        f'<table class="{css}" role="table"><caption id="{identifier}-caption">{caption}</caption>'
+        f'<table class="{css}" role="table"><caption id="{identifier}-caption"><span>{caption}</span></caption>'
         f'<thead role="rowgroup"><tr role="row">{columns}</tr></thead>'
         f'<tbody role="rowgroup">{"".join(rows)}</tbody>{footer}</table></div>'
     )

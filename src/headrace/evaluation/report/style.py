@@ -52,11 +52,12 @@ section { padding: 24px 26px; margin-top: 20px; }
 .note { border-left: 3px solid var(--accent); padding: 2px 0 2px 14px; margin: 18px 0 0;
   color: var(--soft); }
 .lead { color: var(--soft); font-size: 0.93rem; margin-bottom: 16px; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; container-type: inline-size; }
 .scroll:focus-visible, summary:focus-visible, a:focus-visible { outline: 3px solid var(--accent);
   outline-offset: 2px; }
 table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }
 caption { text-align: left; color: var(--soft); font-size: 0.85rem; padding-bottom: 8px; }
+.scroll caption > span { display: block; max-width: 100cqw; }
 th, td { padding: 10px 9px; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 thead th { color: var(--soft); font-weight: 600; font-size: 0.8rem; border-bottom-width: 2px;
   vertical-align: bottom; }
