@@ -148,22 +148,22 @@ def change_experiment(experiment: Experiment, given: Mapping[str, Any]) -> Exper
         known = {metric.name: metric for metric in experiment.metrics}
         asked = parse_metrics(given["metrics"])
         changes["metrics"] = tuple(known.get(metric.name, metric) for metric in asked)
-        changes["source_map"] = _without_metrics(experiment.source_map)
     if "margins" in given:
         changes["metrics"] = add_margins(changes.get("metrics", experiment.metrics), given["margins"])
     if "baseline" in given:
         changes["baseline"] = find_baseline([arm.name for arm in experiment.arms], given["baseline"])
-    return replace(experiment, **changes)
+    told = {name for name in ("line_id", "cluster", "slices", "metrics") if name in given}
+    return replace(experiment, source_map=_without(experiment.source_map, told), **changes)
 
 
-def _without_metrics(found: SourceMap | None) -> SourceMap | None:
-    """Positions of a file whose metrics count no more, so that nothing about others points to them."""
+def _without(found: SourceMap | None, told: set[str]) -> SourceMap | None:
+    """Positions of a file without those of keys that count no more, so that nothing told beside it points there."""
     if found is None:
         return None
     return replace(
         found,
-        values={pointer: span for pointer, span in found.values.items() if pointer[:1] != ("metrics",)},
-        keys={pointer: span for pointer, span in found.keys.items() if pointer[:1] != ("metrics",)},
+        values={pointer: span for pointer, span in found.values.items() if told.isdisjoint(pointer[:1])},
+        keys={pointer: span for pointer, span in found.keys.items() if told.isdisjoint(pointer[:1])},
     )
 
 

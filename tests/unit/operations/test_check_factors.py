@@ -370,3 +370,14 @@ def test_a_misspelled_metric_beside_the_file_points_at_none_of_the_file(
         run_experiment(workspace, changed)
     (problem,) = caught.value.problems
     assert (problem.code, problem.span) == ("G901", None)
+
+
+def test_a_misspelled_column_beside_the_file_points_at_none_of_the_file(workspace: Workspace) -> None:
+    file = workspace.folder / "experiment.yaml"
+    file.write_text(f"{JUDGED}line_id: text\n", "utf-8")
+    changed = change_experiment(load_experiment(file), {"line_id": "txet"})
+    with pytest.raises(DefinitionError, match="line_id names the column 'txet'") as caught:
+        check_experiment(workspace, changed)
+    (problem,) = caught.value.problems
+    assert problem.span is not None
+    assert problem.span.file.endswith("data.jsonl")
