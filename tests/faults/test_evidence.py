@@ -49,12 +49,14 @@ def test_appenders_are_killed_while_the_server_of_the_store_stops_and_starts(tmp
                 server.start()
                 n_restarts[0] += 1
 
+        def keep_pace(death: int) -> None:  # on a slow machine the deaths would be over first
+            while thread.is_alive() and n_restarts[0] * 4 < death:
+                time.sleep(0.05)
+
         thread = threading.Thread(target=restart)
         thread.start()
         try:
-            acknowledged = kill_appenders(
-                tmp_path, location, seed=SEED, n_deaths=N_DEATHS, disturb=lambda _: None
-            )
+            acknowledged = kill_appenders(tmp_path, location, seed=SEED, n_deaths=N_DEATHS, disturb=keep_pace)
         finally:
             is_over.set()
             thread.join()

@@ -107,6 +107,15 @@ def test_a_tester_chooses_an_arm_by_header_and_is_no_evidence(tmp_path: Path) ->
     assert {item.role for item in exposures} == {"forced"}
 
 
+def test_an_empty_header_for_an_arm_names_none(tmp_path: Path) -> None:
+    with serving(
+        tmp_path, FLOW | traffic("force_header: x-arm\n"), [], traffic=["f/traffic.yaml"]
+    ) as endpoint:
+        user = user_of(endpoint, "plain")
+        answer = ask(endpoint, user, headers={"x-arm": ""})
+    assert (answer.status, answer.headers["x-headrace-arm"]) == (200, "plain")
+
+
 def test_without_a_header_for_it_nobody_chooses_an_arm(tmp_path: Path) -> None:
     with serving(tmp_path, FLOW | traffic(), [], traffic=["f/traffic.yaml"]) as endpoint:
         user = user_of(endpoint, "plain")
