@@ -116,35 +116,39 @@ def evaluate_run(
 
 
 def compare_experiment_again(
-    workspace: Workspace, experiment_id: str, *, baseline: str | None = None
+    workspace: Workspace, experiment: str, *, baseline: str | None = None
 ) -> ComparisonResult:
     """Compare the recorded runs of an experiment once more; nothing is run. Tags that moved since are warned of.
 
     Args:
         workspace: For the store.
-        experiment_id: The experiment.
+        experiment: Its id, or a name, of which the newest is meant.
         baseline: Compare with this arm in place of the baseline of the experiment.
 
     Raises:
         UsageError: S801 when no run belongs to the experiment, V305 when it has no such baseline.
     """
-    runs = workspace.store.list_runs(experiment=experiment_id)
+    runs = workspace.store.list_runs(experiment=experiment)
+    if not runs:
+        named = (item.id for item in workspace.store.list_experiments() if item.name == experiment)
+        experiment = next(named, experiment)
+        runs = workspace.store.list_runs(experiment=experiment)
     arms = [run for run in reversed(runs) if run.spec.source_run is None]
     if not arms:
         raise UsageError(
             Problem(
                 code="S801",
-                what=f"No run belongs to an experiment {experiment_id!r}.",
+                what=f"No run belongs to an experiment {experiment!r}.",
                 fix="headrace experiment list shows all; run list shows the experiment of every run.",
             )
         )
     judged = [judged_run(workspace, run) for run in arms]
-    judgement = {"name": experiment_id, "baseline": judged[0].arm, **arms[0].spec.judgement}
+    judgement = {"name": experiment, "baseline": judged[0].arm, **arms[0].spec.judgement}
     if baseline is not None:
-        _check_baseline(judged, baseline, experiment_id)
+        _check_baseline(judged, baseline, experiment)
         judgement["baseline"] = baseline
     workspace.warn(moved_tags(workspace, recorded_versions(judgement)))
-    return compare_judged(workspace, judged, judgement, experiment_id)
+    return compare_judged(workspace, judged, judgement, experiment)
 
 
 def _check_baseline(judged: Sequence[JudgedRun], baseline: str, experiment_id: str) -> None:

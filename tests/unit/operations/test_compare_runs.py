@@ -186,6 +186,8 @@ def test_what_an_experiment_says_of_its_metrics_is_recorded_and_used_again(works
     again = compare_experiment_again(workspace, first.experiment)
     named = compare_runs(workspace, [run.spec.name for run in first.runs])
     assert first.comparison == again.comparison == named.comparison
+    by_name = compare_experiment_again(workspace, workspace.store.list_experiments()[0].name)
+    assert (by_name.comparison, by_name.experiment) == (again.comparison, first.experiment)
     (metric,) = named.comparison.metrics
     assert dict(metric.spec.labels) == {"b": "said"}
     assert (metric.n_clusters, [(part.value, part.n_lines) for part in metric.slices]) == (

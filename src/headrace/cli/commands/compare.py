@@ -114,9 +114,9 @@ _FLAGS = {
 @cache_option()
 @click.option("--dry-run", is_flag=True, help="Run nothing; say what calls, tokens, cost and time to expect.")
 @click.option(
-    "--resume", metavar="ID", help="Go on with this experiment, as headrace experiment resume does."
+    "--resume", metavar="ID|NAME", help="Go on with this experiment, as headrace experiment resume does."
 )
-@click.option("--again", metavar="ID", help="Compare the recorded runs of this experiment once more.")
+@click.option("--again", metavar="ID|NAME", help="Compare the recorded runs of this experiment once more.")
 @result_options()
 @click.pass_obj
 def command(

@@ -70,7 +70,7 @@ _CODES = {"passed": ExitCode.OK, "failed": ExitCode.FAILED, "undecided": ExitCod
     ),
 )
 @click.argument("targets", nargs=-1, metavar="[TARGET]...")
-@click.option("--again", metavar="ID", help="Ask about the recorded runs of this experiment.")
+@click.option("--again", metavar="ID|NAME", help="Ask about the recorded runs of this experiment.")
 @environment_option()
 @click.option("--arm", metavar="ARM", help="The arm that is asked about; default the only one there is.")
 @click.option(
