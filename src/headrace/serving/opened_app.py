@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial, reduce
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import uvicorn
 from starlette.middleware.base import BaseHTTPMiddleware, DispatchFunction
@@ -14,9 +14,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from headrace.errors import HeadraceError
 from headrace.serving.server import http_protocol
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
 
 _FLASK_HOST, _FLASK_PORT = "127.0.0.1", 5000
 
