@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 from tests.support.endpoint import serving, write
 
+from headrace.config import ServingLimits
 from headrace.domain.access import AccessRules, known_key
 from headrace.errors import HeadraceError
 from headrace.formats.flow_file import load_flow
@@ -19,6 +21,7 @@ from headrace.formats.flow_identity import IDENTITY, FlowIdentity
 from headrace.operations.read_version import flow_digest
 from headrace.operations.served_sources import find_sources
 from headrace.serving import chat_completions, chat_page, flow_endpoint, openapi, probes
+from headrace.serving.app import build_app
 from headrace.serving.served import ServedFlow, ServedVersion
 from headrace.telemetry.attributes import FLOW
 
@@ -260,6 +263,20 @@ def test_no_flow_may_be_called_as_what_the_server_itself_answers(tmp_path: Path)
         with pytest.raises(HeadraceError, match=f"No flow can answer at /{name}"):
             find_sources([tmp_path], tmp_path)
         shutil.rmtree(tmp_path / name)
+
+
+def test_slashes_in_front_of_a_path_open_no_door(tmp_path: Path) -> None:
+    with serving(
+        tmp_path, {"one/flow.flex.yaml": "entry: m:f\n", "one/m.py": "def f(): return 1\n"}, ["one"]
+    ) as endpoint:
+        served = replace(
+            endpoint.served, access=AccessRules(is_local=False, keys=(known_key("k" * 20, "k"),))
+        )
+        client = TestClient(build_app(served, ServingLimits()))
+        asked = {
+            path: client.post(path, json={}).status_code for path in ("/score", "//score", "///feedback")
+        }
+    assert asked == dict.fromkeys(asked, 401)
 
 
 def version(name: str) -> ServedVersion:
