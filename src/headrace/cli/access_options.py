@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from headrace.cli.options import path_option
+from headrace.cli.options import all_options, path_option
 from headrace.cli.session import Session, fail_usage
 from headrace.operations.serve_access import KEYS_VARIABLE, AccessChoice
 
@@ -56,7 +56,7 @@ def access_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         ),
         *rate_options("of each caller"),
     )
-    return _decorator(options)
+    return all_options(*options)
 
 
 def rate_options(whose: str) -> tuple[Callable[[Any], Any], ...]:
@@ -76,9 +76,8 @@ def rate_options(whose: str) -> tuple[Callable[[Any], Any], ...]:
 
 def key_options(*options: Callable[[Any], Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """``--keys`` of the commands that write the file, and further options."""
-    return _decorator(
-        (path_option("--keys", "key_file", help=f"The file of keys; default: {KEYS_VARIABLE}."), *options)
-    )
+    keys = path_option("--keys", "key_file", help=f"The file of keys; default: {KEYS_VARIABLE}.")
+    return all_options(keys, *options)
 
 
 def read_access(session: Session, given: dict[str, Any]) -> AccessChoice:
@@ -99,14 +98,3 @@ def read_key_path(session: Session, given: Path | None) -> Path:
             "Nothing says which file holds the keys.", f"Name it with --keys FILE, or set {KEYS_VARIABLE}."
         )
     return session.folder / named
-
-
-def _decorator(
-    options: tuple[Callable[[Any], Any], ...],
-) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate

@@ -20,7 +20,7 @@ from headrace.cli.compare_outputs import (
     write_output,
 )
 from headrace.cli.forecast_view import show_forecasts
-from headrace.cli.options import path_option
+from headrace.cli.options import Decorator, all_options, path_option
 from headrace.cli.progress import show_progress
 from headrace.cli.record_options import check_records, record_options, write_records
 from headrace.cli.session import Session, fail_usage
@@ -64,7 +64,7 @@ class Outputs:
         return report
 
 
-def result_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def result_options() -> Decorator:
     """``--output``, ``--scores``, ``--to`` and ``--report``; the command takes them as one :class:`Outputs`.
 
     They are looked at before the command begins.
@@ -91,9 +91,7 @@ def result_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         to_report = path_option(
             "--report", help="Write the HTML report here; default for an experiment: .headrace/reports."
         )
-        for option in (to_report, record_options(), outputs_option()):
-            run = option(run)
-        return run
+        return all_options(outputs_option(), record_options(), to_report)(run)
 
     return decorate
 

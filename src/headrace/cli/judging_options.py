@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import click
 
-from headrace.cli.options import Number
+from headrace.cli.options import Number, all_options
 from headrace.domain.comparison import Family
 
 JUDGING = ("metrics", "margins", "baseline", "alpha", "cluster", "slices", "family")
@@ -68,9 +68,4 @@ def judging_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         ),
     )
 
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
+    return all_options(*options)

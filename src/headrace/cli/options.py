@@ -15,6 +15,9 @@ from headrace.cli.collection import resume_collection
 from headrace.cli.session import Session, fail_usage
 from headrace.errors import nearest
 
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""What adds options to a command."""
+
 HELP_NAMES = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 EVERYWHERE = "Options of every command"
 
@@ -312,6 +315,17 @@ def judges_option() -> Callable[[Any], Any]:
         metavar="MODEL",
         help="CONNECTION/MODEL that the graders ask; repeated, a panel.",
     )
+
+
+def all_options(*options: Decorator) -> Decorator:
+    """Several options as one decorator; help shows them in this order."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
 
 
 def init_option() -> Callable[[Any], Any]:

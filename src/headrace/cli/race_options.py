@@ -8,7 +8,7 @@ from typing import Any, TypeVar, get_args
 
 import click
 
-from headrace.cli.options import Number
+from headrace.cli.options import Number, all_options
 from headrace.cli.session import fail_usage
 from headrace.domain.evaluation import Experiment
 from headrace.domain.race import RaceMode, RaceSpec
@@ -42,12 +42,7 @@ def race_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         ),
     )
 
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
+    return all_options(*options)
 
 
 ExperimentT = TypeVar("ExperimentT", Experiment, Experiment | None)

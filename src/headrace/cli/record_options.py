@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
-from headrace.cli.options import path_option
+from headrace.cli.options import Decorator, all_options, path_option
 from headrace.cli.session import Session
 from headrace.operations.compare_runs import ComparisonResult
 from headrace.operations.score_records import check_scores_file, score_records, write_scores
 from headrace.operations.track_comparison import TRACKERS, check_tracker, track_comparison
 
 
-def record_options() -> Callable[[Any], Any]:
+def record_options() -> Decorator:
     """``--scores`` and ``--to``; :func:`check_records` and :func:`write_records` take their values."""
-
-    def decorate(command: Any) -> Any:
-        to = click.option(
+    return all_options(
+        path_option("--scores", help="Write every score here as well, as .csv or .parquet."),
+        click.option(
             "--to",
             "trackers",
             multiple=True,
             type=click.Choice(tuple(TRACKERS)),
             help="Write runs, params, metrics and the report to this tracker as well.",
-        )
-        scores = path_option("--scores", help="Write every score here as well, as .csv or .parquet.")
-        return scores(to(command))
-
-    return decorate
+        ),
+    )
 
 
 def check_records(scores: Path | None, trackers: Sequence[str]) -> None:

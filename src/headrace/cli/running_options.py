@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from headrace.cli.options import Number, path_option
+from headrace.cli.options import Decorator, Number, all_options, path_option
 from headrace.domain.run import Cap
 from headrace.operations.line_runners import Where
 
@@ -60,7 +60,7 @@ class RunningOptions:
     events: Path | None
 
 
-def running_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def running_options() -> Decorator:
     """``--max-concurrency``, ``--workers``, ``--on``, ``--max-cost``, ``--max-tokens`` and ``--events``.
 
     The command takes them as one :class:`RunningOptions`, its argument ``running``.
@@ -85,9 +85,7 @@ def running_options() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             )
             return command(*arguments, running=running, **others)
 
-        for option in reversed(_OPTIONS):
-            run = option(run)
-        return run
+        return all_options(*_OPTIONS)(run)
 
     return decorate
 

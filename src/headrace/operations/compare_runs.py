@@ -43,6 +43,7 @@ from headrace.operations.collect_scores import (
 )
 from headrace.operations.compare_arguments import asked_options
 from headrace.operations.endpoint_versions import endpoint_note
+from headrace.operations.find_experiment import newest_named
 from headrace.operations.judge_versions import check_judge_versions
 from headrace.operations.line_facts import collect_column_labels, collect_facts
 from headrace.operations.line_runners import Where
@@ -130,8 +131,8 @@ def compare_experiment_again(
     """
     runs = workspace.store.list_runs(experiment=experiment)
     if not runs:
-        named = (item.id for item in workspace.store.list_experiments() if item.name == experiment)
-        experiment = next(named, experiment)
+        named = newest_named(workspace.store.list_experiments(), experiment)
+        experiment = experiment if named is None else named.id
         runs = workspace.store.list_runs(experiment=experiment)
     arms = [run for run in reversed(runs) if run.spec.source_run is None]
     if not arms:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from shlex import quote
 
@@ -33,9 +33,9 @@ def find_experiment(workspace: Workspace, text: str) -> RecordedExperiment:
     if found is not None:
         return found
     every = workspace.store.list_experiments()
-    for experiment in every:
-        if experiment.name == text:
-            return experiment
+    named = newest_named(every, text)
+    if named is not None:
+        return named
     what, fix = f'There is no experiment named "{text}".', "headrace experiment list shows all."
     if chain_exists(workspace, text):
         what = f'"{text}" is a chain of flows, and no experiment with arms.'
@@ -53,6 +53,11 @@ def find_experiment(workspace: Workspace, text: str) -> RecordedExperiment:
     ):
         fix = f'Did you mean "{near}"?'
     raise UsageError(Problem(code="S816", what=what, fix=fix))
+
+
+def newest_named(every: Iterable[RecordedExperiment], name: str) -> RecordedExperiment | None:
+    """The newest of some experiments that has a name; they are in the order of the store, newest first."""
+    return next((item for item in every if item.name == name), None)
 
 
 def is_experiment_at_work(workspace: Workspace, record: RecordedExperiment) -> bool:

@@ -92,10 +92,7 @@ class LabelSession:
         """
         self._workspace = workspace
         self._request = request
-        collected = [
-            collect_run(workspace, judged_run(workspace, workspace.store.read_run(name)), None)
-            for name in dict.fromkeys(request.runs)
-        ]
+        collected = collect_named(workspace, request.runs)
         check_metric(collected, request.metric)
         self.scale = _suitable_scale(collected, request.metric)
         self.answers = draw_answers(workspace, collected, request)
@@ -253,6 +250,18 @@ def _answers(collected: Sequence[Collected]) -> list[Answer]:
                 outputs=line.result.outputs,
             )
     return [answer for number in sorted(found) for answer in found[number].values()]
+
+
+def collect_named(workspace: Workspace, runs: Sequence[str]) -> list[Collected]:
+    """The lines of runs with what judged them, each run once.
+
+    Raises:
+        UsageError: S801 for an unknown run.
+    """
+    return [
+        collect_run(workspace, judged_run(workspace, workspace.store.read_run(name)), None)
+        for name in dict.fromkeys(runs)
+    ]
 
 
 def check_metric(collected: Sequence[Collected], metric: str) -> None:

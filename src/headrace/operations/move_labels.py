@@ -16,8 +16,14 @@ from headrace.domain.run import COMPLETED
 from headrace.errors import DefinitionError, Problem, UsageError
 from headrace.formats.csv_cells import guard_cell, unguarded
 from headrace.formats.lines import read_dataset
-from headrace.operations.collect_scores import Collected, collect_run, judged_run
-from headrace.operations.label_answers import Answer, LabelRequest, check_metric, draw_answers, no_answer
+from headrace.operations.label_answers import (
+    Answer,
+    LabelRequest,
+    check_metric,
+    collect_named,
+    draw_answers,
+    no_answer,
+)
 from headrace.operations.workspace import Workspace
 
 COLUMNS = ("run", "line_number", "metric", "value", "labeller", "is_random", "at", "note")
@@ -64,7 +70,7 @@ def blank_rows(workspace: Workspace, request: LabelRequest) -> list[dict[str, An
         UsageError: S801 for an unknown run, G901 for an unknown metric, G947 and G949 as
             :func:`~headrace.operations.label_answers.draw_answers`.
     """
-    collected = _collect(workspace, request.runs)
+    collected = collect_named(workspace, request.runs)
     check_metric(collected, request.metric)
     return [
         {
@@ -225,15 +231,8 @@ def _read_value(value: Any) -> float:
     return number
 
 
-def _collect(workspace: Workspace, runs: Sequence[str]) -> list[Collected]:
-    return [
-        collect_run(workspace, judged_run(workspace, workspace.store.read_run(name)), None)
-        for name in dict.fromkeys(runs)
-    ]
-
-
 def _all_answers(workspace: Workspace, runs: Sequence[str]) -> Iterable[Answer]:
-    return draw_answers(workspace, _collect(workspace, runs), LabelRequest(runs=tuple(runs), metric=""))
+    return draw_answers(workspace, collect_named(workspace, runs), LabelRequest(runs=tuple(runs), metric=""))
 
 
 def _text(values: Mapping[str, Any]) -> str:

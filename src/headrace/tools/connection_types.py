@@ -393,9 +393,8 @@ def kept_connection(value: ConnectionObject) -> Connection:
         TypeError: Its class stands for no type of connection.
     """
     cls = type(value)
-    type_name = next(
-        filter(None, map(connection_type, cls.__mro__)), None
-    )  # of a project's own class that of its base
+    # A project's own class is of the type of its base.
+    type_name = next(filter(None, map(connection_type, cls.__mro__)), None)
     if type_name is None:
         message = f"{cls.__name__} is no type of connection."
         raise TypeError(message)

@@ -43,6 +43,23 @@ def in_folder(name: str, files: dict[str, str]) -> dict[str, str]:
     return {f"{name}/{file}": text for file, text in files.items()}
 
 
+CHAT = {
+    "chat/flow.dag.yaml": """\
+inputs: {q: {type: string, is_chat_input: true}, past: {type: list, is_chat_history: true, default: []}}
+outputs: {r: {type: string, is_chat_output: true, reference: "${ask.output}"}}
+nodes:
+- name: ask
+  type: llm
+  source: {type: code, path: ask.jinja2}
+  connection: model
+  api: chat
+  inputs: {model: m, q: "${inputs.q}"}
+""",
+    "chat/ask.jinja2": "user:\n{{q}}",
+}
+USABLE = "type: open_ai\napi_key: k\nbase_url: http://127.0.0.1:9\n"
+"""A connection that CHAT can use, as long as nobody calls."""
+
 TWO = {**in_folder("one", flow_of("1")), **in_folder("two", flow_of("2"))}
 
 
@@ -173,21 +190,8 @@ nodes:
 def test_a_connection_that_cannot_be_used_is_no_fault_of_the_caller_who_is_told_no_path(
     tmp_path: Path, fields: str
 ) -> None:
-    flow = """\
-inputs: {q: {type: string, is_chat_input: true}, past: {type: list, is_chat_history: true, default: []}}
-outputs: {r: {type: string, is_chat_output: true, reference: "${ask.output}"}}
-nodes:
-- name: ask
-  type: llm
-  source: {type: code, path: ask.jinja2}
-  connection: model
-  api: chat
-  inputs: {model: m, q: "${inputs.q}"}
-"""
-    files = {"chat/flow.dag.yaml": flow, "chat/ask.jinja2": "user:\n{{q}}"}
-    usable = "type: open_ai\napi_key: k\nbase_url: http://127.0.0.1:9\n"
     connection = tmp_path / ".headrace" / "connections" / "model.yaml"
-    files[".headrace/connections/model.yaml"] = usable
+    files = {**CHAT, ".headrace/connections/model.yaml": USABLE}
     environment = {"UNRESOLVED": "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/s)"}
     with serving(tmp_path, files, ["chat"], environment=environment) as endpoint:
         connection.write_text(fields, "utf-8")
@@ -202,21 +206,7 @@ nodes:
 
 
 def test_a_folder_of_connections_that_is_away_is_no_fault_of_the_caller(tmp_path: Path) -> None:
-    files = {
-        "chat/flow.dag.yaml": """\
-inputs: {q: {type: string, is_chat_input: true}, past: {type: list, is_chat_history: true, default: []}}
-outputs: {r: {type: string, is_chat_output: true, reference: "${ask.output}"}}
-nodes:
-- name: ask
-  type: llm
-  source: {type: code, path: ask.jinja2}
-  connection: model
-  api: chat
-  inputs: {model: m, q: "${inputs.q}"}
-""",
-        "chat/ask.jinja2": "user:\n{{q}}",
-        "mounted/model.yaml": "type: open_ai\napi_key: k\nbase_url: http://127.0.0.1:9\n",
-    }
+    files = {**CHAT, "mounted/model.yaml": USABLE}
     environment = {"HEADRACE_CONNECTIONS": str(tmp_path / "mounted")}
     with serving(tmp_path, files, ["chat"], environment=environment) as endpoint:
         (tmp_path / "mounted").rename(tmp_path / "away")
